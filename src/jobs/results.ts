@@ -1,0 +1,72 @@
+import { Type, type Static } from 'typebox';
+
+/** What a job reports: the ledger of its layers, its metrics, its verdict. Schemas first; types follow. */
+
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const Quantiles = Type.Object({ p50: Type.Number(), p95: Type.Number() });
+const BeforeAfter = Type.Object({ before: Type.Number(), after: Type.Number(), ratio: Type.Number() });
+
+export const LayerRowSchema = Type.Object(
+  {
+    index: Type.Integer(),
+    name: Type.String(),
+    op: Type.String(),
+    shape: Type.Array(Type.Integer(), { description: 'weights: [m, channels, ...kernel]' }),
+    status: Type.Union(['waiting', 'running', 'done', 'failed'].map((s) => Type.Literal(s))),
+    decision: nullable(Type.Union([Type.Literal('compressed'), Type.Literal('dense')])),
+    reason: nullable(Type.String()),
+    rank: nullable(Type.Integer()),
+    groups: nullable(Type.Integer({ description: 'kept groups of the sparse part' })),
+    groups_total: nullable(Type.Integer()),
+    parameters: BeforeAfter,
+    macs: BeforeAfter,
+    relative_error: nullable(Type.Number({ description: 'after the activation' })),
+    relative_error_linear: nullable(Type.Number({ description: 'of the linear fit the solve started from, after the activation' })),
+    iterations: nullable(Type.Integer()),
+    primal_residual: nullable(Type.Number()),
+    dual_residual: nullable(Type.Number()),
+    note: nullable(Type.String({ description: 'how the activation step was solved' })),
+    latency_ms: nullable(Type.Object({ before: Type.Number(), after: Type.Number() })),
+    worker_id: nullable(Type.String()),
+    attempt: nullable(Type.Integer()),
+    seconds: nullable(Type.Number()),
+  },
+  { $id: 'LayerRow' },
+);
+
+export const CheckSchema = Type.Object({
+  name: Type.String(),
+  required: Type.Number(),
+  measured: nullable(Type.Number()),
+  passed: Type.Boolean(),
+});
+
+export const VerdictSchema = Type.Object({ passed: Type.Boolean(), checks: Type.Array(CheckSchema) });
+
+export const MetricsSchema = Type.Object({
+  parameters: BeforeAfter,
+  macs: BeforeAfter,
+  bytes: BeforeAfter,
+  latency: Type.Array(
+    Type.Object({
+      batch: Type.Integer(),
+      before_ms: Quantiles,
+      after_ms: Quantiles,
+      speedup: Type.Number(),
+      speedup_ci95: Type.Array(Type.Number(), { minItems: 2, maxItems: 2 }),
+      runs: Type.Integer(),
+    }),
+  ),
+  speedup: Type.Number(),
+  accuracy: nullable(
+    Type.Object({ before: Type.Number(), after: Type.Number(), drop: Type.Number(), samples: Type.Integer() }),
+  ),
+  fidelity: Type.Object({ top1_agreement: nullable(Type.Number()), relative_error: Type.Number(), samples: Type.Integer() }),
+  device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
+  seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
+});
+
+export type LayerRow = Static<typeof LayerRowSchema>;
+export type Check = Static<typeof CheckSchema>;
+export type Verdict = Static<typeof VerdictSchema>;
+export type Metrics = Static<typeof MetricsSchema>;

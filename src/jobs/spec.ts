@@ -1,0 +1,91 @@
+import { Type, type Static, type TSchema } from 'typebox';
+
+/** What a client asks for. One schema for validation, types, defaults and OpenAPI. */
+
+const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options });
+
+const oneKey = <K extends string, S extends TSchema>(key: K, schema: S) => object({ [key]: schema } as Record<K, S>);
+
+export const SourceSchema = Type.Union([
+  object({ upload: Type.String({ minLength: 1, maxLength: 100, description: 'id of an upload' }) }),
+  object({
+    url: Type.String({ maxLength: 2048, pattern: '^https://', description: 'https only' }),
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  }),
+]);
+
+export const TargetSchema = Type.Union([
+  oneKey('parameter_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
+  oneKey('mac_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
+  oneKey('speedup', Type.Number({ minimum: 1, maximum: 100 })),
+  oneKey('max_accuracy_drop', Type.Number({ minimum: 0, maximum: 1 })),
+]);
+
+export const ConstraintsSchema = object({
+  min_parameter_ratio: Type.Optional(Type.Number({ minimum: 1 })),
+  min_mac_ratio: Type.Optional(Type.Number({ minimum: 1 })),
+  min_speedup: Type.Optional(Type.Number({ minimum: 0 })),
+  max_accuracy_drop: Type.Optional(Type.Number({ minimum: -1, maximum: 1 })),
+});
+
+export const MethodSchema = object({
+  components: Type.Array(Type.Union([Type.Literal('low_rank'), Type.Literal('sparse')]), {
+    minItems: 1,
+    maxItems: 2,
+    uniqueItems: true,
+    default: ['low_rank', 'sparse'],
+  }),
+  pattern: Type.Literal('channel', { default: 'channel' }),
+  reconstruction: Type.Union([Type.Literal('after_activation'), Type.Literal('linear')], { default: 'after_activation' }),
+  inputs: Type.Union([Type.Literal('symmetric'), Type.Literal('asymmetric'), Type.Literal('refit')], {
+    default: 'refit',
+    description:
+      'symmetric: every layer is fitted on the inputs of the original network; refit: the same, then one sequential refit on the inputs of the compressed network; asymmetric: sequential from the start',
+  }),
+  samples: Type.Integer({ minimum: 64, maximum: 1_000_000, default: 5000 }),
+  max_iterations: Type.Integer({ minimum: 0, maximum: 1000, default: 50 }),
+  layers: object(
+    {
+      include: Type.Array(Type.String({ maxLength: 500 }), { maxItems: 10_000, default: [] }),
+      exclude: Type.Array(Type.String({ maxLength: 500 }), { maxItems: 10_000, default: [] }),
+    },
+    { default: { include: [], exclude: [] } },
+  ),
+  seed: Type.Integer({ minimum: 0, maximum: 4_294_967_295, default: 1 }),
+});
+
+export const BenchmarkSchema = object({
+  batch_sizes: Type.Array(Type.Integer({ minimum: 1, maximum: 1024 }), { minItems: 1, maxItems: 8, uniqueItems: true, default: [1, 32] }),
+  threads: Type.Union([Type.Integer({ minimum: 1, maximum: 256 }), Type.Null()], { default: null }),
+});
+
+export const PRIORITIES = ['low', 'normal', 'high'] as const;
+
+export const SpecSchema = object(
+  {
+    model: SourceSchema,
+    calibration: SourceSchema,
+    evaluation: Type.Optional(Type.Union([SourceSchema, Type.Null()])),
+    target: TargetSchema,
+    constraints: Type.Object(ConstraintsSchema.properties, { additionalProperties: false, default: {} }),
+    method: Type.Object(MethodSchema.properties, { additionalProperties: false, default: {} }),
+    benchmark: Type.Object(BenchmarkSchema.properties, { additionalProperties: false, default: {} }),
+    priority: Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')], { default: 'normal' }),
+    labels: Type.Record(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,64}$' }), Type.String({ maxLength: 256 }), {
+      maxProperties: 32,
+      default: {},
+    }),
+    deadline_seconds: Type.Union([Type.Integer({ minimum: 1, maximum: 2_592_000 }), Type.Null()], { default: null }),
+  },
+  { $id: 'Spec' },
+);
+
+/** The resolved specification: every default filled in. */
+export type Spec = Static<typeof SpecSchema>;
+export type Source = Static<typeof SourceSchema>;
+export type Target = Static<typeof TargetSchema>;
+export type Constraints = Static<typeof ConstraintsSchema>;
+export type Method = Static<typeof MethodSchema>;
+export type Benchmark = Static<typeof BenchmarkSchema>;
+export type Priority = (typeof PRIORITIES)[number];

@@ -1,0 +1,112 @@
+import type { SerializedError } from '../errors.js';
+import type { LayerRow, Metrics, Verdict } from './results.js';
+import type { Spec } from './spec.js';
+
+/** The steps of a job, in order. `layer` is the only one with more than one task. */
+export const TASK_KINDS = ['inspect', 'plan', 'layer', 'assemble', 'evaluate'] as const;
+export type TaskKind = (typeof TASK_KINDS)[number];
+
+/** The public name of the step a job is in. */
+export const PHASES = ['inspect', 'plan', 'layers', 'assemble', 'evaluate'] as const;
+export type Phase = (typeof PHASES)[number];
+
+export const JOB_STATUSES = ['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled'] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+/**
+ * waiting: recorded, not yet in the queue. released: in the queue. running: a worker holds its lease.
+ */
+export const TASK_STATES = ['waiting', 'released', 'running', 'succeeded', 'failed', 'canceled'] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+/** A file that a step wrote, by its name inside the step, and where storage keeps it. */
+export interface StepFile {
+  name: string;
+  key: string;
+  bytes: number;
+  sha256: string;
+}
+
+export interface ModelSummary {
+  format: 'onnx' | 'onnx_zip';
+  parameters: number;
+  macs: number;
+  bytes: number;
+  inputs: { name: string; type: string; shape: (number | string)[] }[];
+  outputs: { name: string; type: string; shape: (number | string)[] }[];
+}
+
+/** Plain JSON results of the steps; the files beside them are listed by the worker. */
+export interface InspectResult {
+  model: ModelSummary;
+  /** Every weighted layer, in graph order, with `decision: 'dense'` and a reason where it is blocked. */
+  layers: LayerRow[];
+}
+export interface LayerAllocation {
+  index: number;
+  rank: number;
+  groups: number;
+}
+export interface PlanResult {
+  /** The layers to solve; one `layer` task each. Empty: the job goes straight to `assemble`. */
+  allocations: LayerAllocation[];
+  /** Rows whose decision or planned cost changed. */
+  layers: LayerRow[];
+}
+export interface LayerResult {
+  layer: LayerRow;
+}
+export interface AssembleResult {
+  /** Rows that assembling changed (a layer put back to dense, errors after the refit). */
+  layers: LayerRow[];
+}
+export interface EvaluateResult {
+  metrics: Metrics;
+  verdict: Verdict;
+  layers: LayerRow[];
+}
+export interface StepResults {
+  inspect: InspectResult;
+  plan: PlanResult;
+  layer: LayerResult;
+  assemble: AssembleResult;
+  evaluate: EvaluateResult;
+}
+export type StepResult = StepResults[TaskKind];
+
+/** A finished step of the job, as a later step sees it. */
+export interface FinishedTask<K extends TaskKind = TaskKind> {
+  kind: K;
+  /** Index of the layer for `layer` tasks, else null. */
+  layer: number | null;
+  result: StepResults[K];
+  files: StepFile[];
+}
+
+/** An input file of the job: where storage keeps it. A URL source is resolved to storage before the first task runs. */
+export interface JobInput {
+  key: string;
+  bytes: number;
+  sha256: string;
+  filename: string;
+}
+
+/** Everything a worker needs to run one task. */
+export interface Assignment {
+  taskId: string;
+  jobId: string;
+  teamId: string;
+  kind: TaskKind;
+  layer: number | null;
+  /** Fencing token: a result is taken only while the task is at this attempt. */
+  attempt: number;
+  spec: Spec;
+  inputs: { model: JobInput; calibration: JobInput; evaluation: JobInput | null };
+  /** All succeeded tasks of the job. */
+  finished: FinishedTask[];
+  /** Device seconds spent and seconds queued so far, for the metrics. */
+  seconds: { queued: number; running: number; device: number };
+  labels: Record<string, string>;
+}
+
+export type TaskOutcome = { ok: true; result: StepResult; files: StepFile[] } | { ok: false; error: SerializedError };

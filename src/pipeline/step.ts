@@ -1,0 +1,31 @@
+import type { Assignment, JobInput, StepResult } from '../jobs/tasks.js';
+
+/** What a step may use besides its assignment. Steps read and write local files only. */
+export interface StepContext {
+  /** Local path of a storage key that `filesNeeded` listed. */
+  path(key: string): string;
+  /** An empty directory; every file written to `output/` in it is kept as a result file of the step. */
+  directory: string;
+  signal: AbortSignal;
+  /** 0..1 */
+  progress(fraction: number): void;
+  limits: StepLimits;
+  engine: 'auto' | 'onnxruntime' | 'tensorflow';
+  threads: number;
+}
+
+export interface StepLimits {
+  maxArchiveEntries: number;
+  maxArchiveRatio: number;
+  maxModelBytes: number;
+  maxGraphNodes: number;
+  maxTensorElements: number;
+  maxCalibrationSamples: number;
+  layerMemoryBytes: number;
+}
+
+/** `runStep` is pure compute: same assignment, files and seed give the same result. */
+export type RunStep = (assignment: Assignment, context: StepContext) => Promise<StepResult>;
+
+/** Storage keys that a step reads, so that the worker can fetch them before the step starts. */
+export type FilesNeeded = (assignment: Assignment) => Pick<JobInput, 'key' | 'bytes'>[];
