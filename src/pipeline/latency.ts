@@ -1,0 +1,76 @@
+import { seededRandom } from './random.js';
+
+/** Latencies of two alternatives, measured in turn so that drift of the machine hits both alike. */
+export interface PairedLatency {
+  before: number[];
+  after: number[];
+}
+
+export interface MeasureOptions {
+  warmup: number;
+  minRuns: number;
+  maxRuns: number;
+  /** Stops after this time once `minRuns` are reached. */
+  budgetSeconds: number;
+  signal?: AbortSignal;
+}
+
+/** Runs `before` and `after` in turn, swapping the order of every second pair, and returns milliseconds. */
+export async function measurePaired(
+  before: () => Promise<unknown>,
+  after: () => Promise<unknown>,
+  { warmup, minRuns, maxRuns, budgetSeconds, signal }: MeasureOptions,
+): Promise<PairedLatency> {
+  const timed = async (run: () => Promise<unknown>) => {
+    const start = performance.now();
+    await run();
+    return performance.now() - start;
+  };
+  for (let i = 0; i < warmup; i++) {
+    signal?.throwIfAborted();
+    await before();
+    await after();
+  }
+  const result: PairedLatency = { before: [], after: [] };
+  const deadline = performance.now() + 1000 * budgetSeconds;
+  for (let i = 0; i < maxRuns && (i < minRuns || performance.now() < deadline); i++) {
+    signal?.throwIfAborted();
+    if (i % 2 === 0) {
+      result.before.push(await timed(before));
+      result.after.push(await timed(after));
+    } else {
+      const second = await timed(after);
+      result.before.push(await timed(before));
+      result.after.push(second);
+    }
+  }
+  return result;
+}
+
+/** Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996). */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const position = (sorted.length - 1) * q;
+  const low = Math.floor(position);
+  const a = sorted[low] ?? Number.NaN;
+  const b = sorted[Math.min(low + 1, sorted.length - 1)] ?? a;
+  return a + (b - a) * (position - low);
+}
+
+/** Ratio of medians with a 95 % interval by bootstrap over pairs (percentile method, fixed seed). */
+export function speedup({ before, after }: PairedLatency, resamples = 1000): { ratio: number; ci95: [number, number] } {
+  const ratio = quantile(before, 0.5) / quantile(after, 0.5);
+  const random = seededRandom(1, before.length);
+  const ratios: number[] = [];
+  for (let r = 0; r < resamples; r++) {
+    const b: number[] = [];
+    const a: number[] = [];
+    for (let i = 0; i < before.length; i++) {
+      const pick = Math.floor(random() * before.length);
+      b.push(before[pick] ?? Number.NaN);
+      a.push(after[pick] ?? Number.NaN);
+    }
+    ratios.push(quantile(b, 0.5) / quantile(a, 0.5));
+  }
+  return { ratio, ci95: [quantile(ratios, 0.025), quantile(ratios, 0.975)] };
+}
