@@ -23,7 +23,11 @@ export class TensorFileWriter {
     private readonly entries: Record<string, Entry>,
   ) {}
 
-  static async create(path: string, shapes: Record<string, number[]>, metadata: unknown = {}): Promise<TensorFileWriter> {
+  static async create(
+    path: string,
+    shapes: Record<string, number[]>,
+    metadata: unknown = {},
+  ): Promise<TensorFileWriter> {
     const entries: Record<string, Entry> = {};
     let offset = 0;
     for (const [name, shape] of Object.entries(shapes)) {
@@ -33,7 +37,9 @@ export class TensorFileWriter {
     }
     const json = JSON.stringify({ __metadata__: { json: JSON.stringify(metadata) }, ...entries });
     // Padded so that the data is aligned to 8 bytes.
-    const header = Buffer.from(json.padEnd(Math.ceil(Buffer.byteLength(json) / 8) * 8 - Buffer.byteLength(json) + json.length));
+    const header = Buffer.from(
+      json.padEnd(Math.ceil(Buffer.byteLength(json) / 8) * 8 - Buffer.byteLength(json) + json.length),
+    );
     const length = Buffer.alloc(8);
     length.writeBigUInt64LE(BigInt(header.length));
     const file = await open(path, 'w', 0o600);
@@ -50,7 +56,7 @@ export class TensorFileWriter {
     const position = begin + 4 * offset;
     if (position + data.byteLength > end) throw new RangeError(`write past the end of ${name}`);
     const bytes = bytesOf(data);
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, this.start + position + done);
       done += bytesWritten;
     }
@@ -69,7 +75,7 @@ export interface TensorFile {
 }
 
 async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < into.length; ) {
+  for (let done = 0; done < into.length;) {
     // One read call is limited to 2 GiB by the platform.
     const { bytesRead } = await file.read(into, done, Math.min(into.length - done, 1 << 30), position + done);
     if (bytesRead === 0) throw new InfrastructureError('compute_failed', 'a work file is truncated');

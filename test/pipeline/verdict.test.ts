@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import type { Metrics } from '../../src/jobs/results.js';
+import { judge } from '../../src/pipeline/verdict.js';
+
+const metrics = {
+  parameters: { before: 400, after: 100, ratio: 4 },
+  macs: { before: 30, after: 10, ratio: 3 },
+  bytes: { before: 1, after: 1, ratio: 1 },
+  latency: [],
+  speedup: 1.2,
+  accuracy: { before: 0.9, after: 0.89, drop: 0.01, samples: 100 },
+  fidelity: { top1_agreement: 1, relative_error: 0, samples: 100 },
+  device: { engine: 'onnxruntime', name: 'cpu', threads: 2 },
+} satisfies Omit<Metrics, 'seconds'>;
+
+describe('judge', () => {
+  it('passes when every number holds, bounds included', () => {
+    const verdict = judge(
+      { target: { parameter_ratio: 4 }, constraints: { max_accuracy_drop: 0.01, min_speedup: 1.2 } },
+      metrics,
+    );
+    expect(verdict.passed).toBe(true);
+    expect(verdict.checks.map((c) => c.name)).toEqual([
+      'target.parameter_ratio',
+      'constraints.max_accuracy_drop',
+      'constraints.min_speedup',
+    ]);
+  });
+
+  it('fails on the one number that does not hold and says what was measured', () => {
+    const verdict = judge({ target: { parameter_ratio: 4 }, constraints: { min_speedup: 1.5 } }, metrics);
+    expect(verdict.passed).toBe(false);
+    expect(verdict.checks[1]).toEqual({ name: 'constraints.min_speedup', required: 1.5, measured: 1.2, passed: false });
+  });
+
+  it('never passes a check that was not measured', () => {
+    const verdict = judge(
+      { target: { mac_ratio: 2 }, constraints: { max_accuracy_drop: 0.5 } },
+      { ...metrics, accuracy: null },
+    );
+    expect(verdict.passed).toBe(false);
+    expect(verdict.checks[1]?.measured).toBeNull();
+  });
+});
