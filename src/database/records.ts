@@ -1,0 +1,163 @@
+import type { SerializedError } from '../errors.js';
+import type { Metrics, Verdict } from '../jobs/results.js';
+import type { Priority, Spec } from '../jobs/spec.js';
+import type { JobInput, JobStatus, Phase, TaskKind } from '../jobs/tasks.js';
+
+/** What the repositories hand out: plain values, names as in TypeScript, times as `Date`. */
+
+/** The team that everything belongs to until there are more. */
+export const DEFAULT_TEAM = 'team_default';
+
+export const SCOPES = ['jobs:read', 'jobs:write', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export interface KeyRecord {
+  id: string;
+  teamId: string;
+  /** First characters of the key, to recognise it by. */
+  prefix: string;
+  name: string;
+  scopes: Scope[];
+  createdAt: Date;
+  expiresAt: Date | null;
+  lastUsedAt: Date | null;
+  revokedAt: Date | null;
+}
+
+export interface UploadRecord {
+  id: string;
+  teamId: string;
+  /** Hex. */
+  sha256: string;
+  /** Where storage keeps it. */
+  key: string;
+  bytes: number;
+  filename: string;
+  createdAt: Date;
+  expiresAt: Date;
+}
+
+export interface JobInputs {
+  model: JobInput;
+  calibration: JobInput;
+  evaluation: JobInput | null;
+}
+
+export interface JobRecord {
+  id: string;
+  teamId: string;
+  status: JobStatus;
+  phase: Phase;
+  /** Changes with every visible change of the job: the ETag. */
+  version: number;
+  spec: Spec;
+  inputs: JobInputs;
+  labels: Record<string, string>;
+  priority: Priority;
+  createdAt: Date;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+  progress: { fraction: number; layersDone: number; layersTotal: number; etaSeconds: number | null };
+  /** Seconds in which no task ran, in which at least one ran, and summed over devices. */
+  seconds: { queued: number; running: number; device: number };
+  deadlineSeconds: number | null;
+  metrics: Metrics | null;
+  verdict: Verdict | null;
+  error: SerializedError | null;
+}
+
+export interface EventRecord {
+  /** Ascending within a job: the cursor, and the `Last-Event-ID`. */
+  id: number;
+  jobId: string;
+  type: EventType;
+  data: Record<string, unknown>;
+  createdAt: Date;
+}
+
+export const EVENT_TYPES = [
+  'job.created',
+  'job.started',
+  'job.phase',
+  'job.canceling',
+  'job.retried',
+  'job.succeeded',
+  'job.failed',
+  'job.canceled',
+  'layer.started',
+  'layer.finished',
+  'task.retrying',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+export interface ArtifactRecord {
+  name: string;
+  key: string;
+  bytes: number;
+  sha256: string;
+  contentType: string;
+  createdAt: Date;
+  expiresAt: Date;
+}
+
+export interface WorkerRecord {
+  id: string;
+  engine: string;
+  device: string;
+  threads: number;
+  /** Tasks it can run at once. */
+  slots: number;
+  /** What it runs now. */
+  busy: { taskId: string; jobId: string; teamId: string; kind: TaskKind; layer: number | null } | null;
+  startedAt: Date;
+  lastSeenAt: Date;
+}
+
+export interface Page<T> {
+  data: T[];
+  hasMore: boolean;
+}
+
+export interface NewJob {
+  spec: Spec;
+  inputs: JobInputs;
+  labels: Record<string, string>;
+  priority: Priority;
+  deadlineSeconds: number | null;
+  /** Stored with the job in the same transaction, so that a crash before `idempotency.finish` cannot make a second job. */
+  idempotencyToken?: string;
+}
+
+export interface JobFilter {
+  limit: number;
+  /** Id of the last job of the page before. */
+  after?: string;
+  status?: JobStatus[];
+  /** All of them must match. */
+  labels?: Record<string, string>;
+  createdAfter?: Date;
+}
+
+/** Where a queued job stands. */
+export interface QueuePlace {
+  /** 1 is next. */
+  position: number;
+  reason: 'waiting_for_worker' | 'team_limit' | 'higher_priority';
+  expectedStartSeconds: number | null;
+}
+
+export interface PoolOverview {
+  workers: WorkerRecord[];
+  jobs: { queued: number; running: number };
+  tasks: { waiting: number; released: number; running: number };
+  teams: { teamId: string; weight: number; queuedJobs: number; runningTasks: number; waitingTasks: number }[];
+}
+
+export type IdempotencyStart =
+  /** Go on; give the token to `finish` or `abandon`, and to `jobs.create`. */
+  | { state: 'started'; token: string }
+  | { state: 'replay'; statusCode: number; response: unknown }
+  /** The process died between creating this job and storing the answer. Answer with the job; `token` is good for `finish`. */
+  | { state: 'created'; jobId: string; token: string }
+  | { state: 'in_flight' }
+  | { state: 'mismatch' };

@@ -1,0 +1,184 @@
+import type { SerializedError } from '../errors.js';
+import type { LayerRow } from '../jobs/results.js';
+import type { Assignment, StepFile, StepResult } from '../jobs/tasks.js';
+import type {
+  ArtifactRecord,
+  EventRecord,
+  IdempotencyStart,
+  JobFilter,
+  JobRecord,
+  KeyRecord,
+  NewJob,
+  Page,
+  PoolOverview,
+  QueuePlace,
+  Scope,
+  UploadRecord,
+  WorkerRecord,
+} from './records.js';
+
+/**
+ * The port to PostgreSQL. Every client-facing method takes the team first and sees nothing of another team (a foreign id is
+ * `null`, like a missing one). Connection trouble is `InfrastructureError('unavailable')` after a few quick tries.
+ */
+
+export interface KeyRepository {
+  /** Hash: hex sha256 of the whole key. Revoked and expired keys are not found. */
+  findByHash(hash: string): Promise<KeyRecord | null>;
+  /** An existing key with this hash and team stays as it is and is returned. */
+  create(
+    teamId: string,
+    key: { hash: string; prefix: string; name: string; scopes: Scope[]; expiresAt?: Date | null },
+  ): Promise<KeyRecord>;
+  list(teamId: string): Promise<KeyRecord[]>;
+  revoke(teamId: string, keyId: string): Promise<KeyRecord | null>;
+  /** Notes that a key was used; at most one write a minute. */
+  touch(keyId: string): Promise<void>;
+}
+
+export interface UploadRepository {
+  /**
+   * Same team and content: the first one is kept, its expiry renewed, and returned with `created: false`
+   * (the caller then deletes the second file, unless the keys are equal).
+   */
+  create(
+    teamId: string,
+    upload: { sha256: string; key: string; bytes: number; filename: string },
+  ): Promise<{ upload: UploadRecord; created: boolean }>;
+  get(teamId: string, uploadId: string): Promise<UploadRecord | null>;
+  findByHash(teamId: string, sha256: string): Promise<UploadRecord | null>;
+}
+
+export type CancelOutcome = { job: JobRecord; changed: boolean };
+
+export interface JobRepository {
+  /** Job, its first task and its first event in one transaction. @throws InputError limit_exceeded (MAX_QUEUED_JOBS) */
+  create(teamId: string, job: NewJob): Promise<JobRecord>;
+  get(teamId: string, jobId: string): Promise<JobRecord | null>;
+  /** Newest first. */
+  list(teamId: string, filter: JobFilter): Promise<Page<JobRecord>>;
+  /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. */
+  requestCancel(teamId: string, jobId: string): Promise<CancelOutcome | null>;
+  /** Failed or canceled: queued again, finished tasks kept. @throws InputError conflict in any other state */
+  retry(teamId: string, jobId: string): Promise<JobRecord | null>;
+  /** Finished only. Returns the storage prefixes to delete. @throws InputError conflict while it is not finished */
+  remove(teamId: string, jobId: string): Promise<{ prefixes: string[] } | null>;
+  /** Null unless the job is queued. */
+  place(teamId: string, jobId: string): Promise<QueuePlace | null>;
+}
+
+export interface LayerRepository {
+  /** In graph order; empty before the model was inspected; null for an unknown job. */
+  list(teamId: string, jobId: string): Promise<LayerRow[] | null>;
+}
+
+export interface EventRepository {
+  /** Oldest first, those with an id above `after`; null for an unknown job. */
+  list(teamId: string, jobId: string, page: { after?: number; limit: number }): Promise<Page<EventRecord> | null>;
+}
+
+export interface ArtifactRepository {
+  list(teamId: string, jobId: string): Promise<ArtifactRecord[] | null>;
+  get(teamId: string, jobId: string, name: string): Promise<ArtifactRecord | null>;
+}
+
+export interface IdempotencyRepository {
+  begin(teamId: string, key: string, bodyHash: string): Promise<IdempotencyStart>;
+  /** False when the token is no longer in charge (it was in flight for too long and another request took over). */
+  finish(
+    teamId: string,
+    key: string,
+    token: string,
+    answer: { statusCode: number; response: unknown },
+  ): Promise<boolean>;
+  /** The request failed before it did anything: the key may be used again. */
+  abandon(teamId: string, key: string, token: string): Promise<void>;
+}
+
+export interface WorkerRepository {
+  /** Registers or refreshes; call it at start and every few seconds. */
+  upsert(worker: { id: string; engine: string; device: string; threads: number; slots: number }): Promise<void>;
+  remove(workerId: string): Promise<void>;
+  /** Those seen in the last minute. */
+  list(): Promise<WorkerRecord[]>;
+}
+
+export type HeartbeatState =
+  | 'ok'
+  /** The task moved on to another attempt, or ended: stop, upload nothing. */
+  | 'lost'
+  /** The job is being canceled, or has ended: stop at once, then call `fail` or `handBack`, whichever is at hand. */
+  | 'cancel';
+
+export interface ReleasableTask {
+  taskId: string;
+  attempt: number;
+}
+
+/** What a reconciler changed. */
+export interface ReconcileReport {
+  expiredLeases: number;
+  lostFromQueue: number;
+  canceled: number;
+  deadlines: number;
+}
+
+/**
+ * The pool's side: no team argument, because the pool serves all teams. Only the relay, the reconciler and workers use it, never
+ * a request of a client. Every change of a running task is fenced by `attempt`.
+ */
+export interface PoolRepository {
+  /** Takes a released task. Null: another attempt is in charge, or the job has ended or is being canceled: drop the message. */
+  claim(taskId: string, attempt: number, workerId: string): Promise<Assignment | null>;
+  /** Extends the lease by LEASE_SECONDS. */
+  heartbeat(taskId: string, attempt: number, state: { fraction: number }): Promise<HeartbeatState>;
+  /**
+   * Stores the result and what follows from it (ledger, next tasks, progress, metrics, artifacts, the job's end), in one
+   * transaction. False: the fence refused, and the caller deletes the files it uploaded. Calling it again is harmless.
+   */
+  succeed(
+    taskId: string,
+    attempt: number,
+    outcome: { result: StepResult; files: StepFile[]; peakBytes?: number },
+  ): Promise<boolean>;
+  /** Infrastructure errors are tried again with backoff until TASK_ATTEMPTS; any other error ends the job. */
+  fail(taskId: string, attempt: number, error: SerializedError): Promise<'retrying' | 'failed' | 'canceled' | 'lost'>;
+  /** A graceful stop: back to waiting at once, and not counted as a failed attempt. False when the fence refused. */
+  handBack(taskId: string, attempt: number): Promise<boolean>;
+
+  /** The relay's turn: chooses tasks in fair order and marks them released, or null when another relay is at it. */
+  release(): Promise<ReleasableTask[] | null>;
+  /** The queue did not take it: waiting again. */
+  unrelease(taskId: string, attempt: number): Promise<void>;
+  /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. Null when another one is at it. */
+  reconcile(inQueue: (task: ReleasableTask) => Promise<boolean>): Promise<ReconcileReport | null>;
+  overview(): Promise<PoolOverview>;
+  /** Deletes rows whose time is over and returns their storage keys, for the caller to delete. */
+  expire(limit: number): Promise<string[]>;
+}
+
+/**
+ * Topics: a job id (any visible change, a new event), `cancel:<job id>`, and `tasks` (tasks to release, or free slots).
+ * After a lost connection every callback is called once, since something may have been missed.
+ */
+export interface Notifications {
+  subscribe(topic: string, callback: () => void): () => void;
+}
+
+export interface Database {
+  /** For clients that speak to PostgreSQL themselves (the queue's backend). */
+  readonly url: string;
+  keys: KeyRepository;
+  uploads: UploadRepository;
+  jobs: JobRepository;
+  layers: LayerRepository;
+  events: EventRepository;
+  artifacts: ArtifactRepository;
+  idempotency: IdempotencyRepository;
+  workers: WorkerRepository;
+  pool: PoolRepository;
+  notifications: Notifications;
+  /** Throws when PostgreSQL does not answer. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,32 @@
+/**
+ * The port to the queue: it carries messages and nothing else. What a message means, whether it is still wanted and what
+ * comes next is PostgreSQL's business, so that the queue may lose or repeat any of them.
+ */
+
+export interface TaskMessage {
+  taskId: string;
+  attempt: number;
+}
+
+export interface TaskQueue {
+  /** Adding a message that is already there does nothing. */
+  add(message: TaskMessage): Promise<void>;
+  /** True while it waits or is being handled. */
+  has(message: TaskMessage): Promise<boolean>;
+  depth(): Promise<{ waiting: number; active: number }>;
+  /** Throws when the backend does not answer. */
+  check(): Promise<void>;
+  /** Starts to hand out messages, `concurrency` at a time. */
+  consume(handle: TaskHandler, options: { concurrency: number }): Promise<TaskConsumer>;
+  close(): Promise<void>;
+}
+
+/** Its error is logged and the message dropped: a handler has recorded what happened in PostgreSQL. */
+export type TaskHandler = (message: TaskMessage) => Promise<void>;
+
+export interface TaskConsumer {
+  /** Takes no more messages; handlers that run go on. */
+  pause(): Promise<void>;
+  /** Waits for running handlers until the deadline, then lets go of them. */
+  close(deadlineSeconds: number): Promise<void>;
+}
