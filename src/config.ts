@@ -5,7 +5,12 @@ import Value from 'typebox/value';
 /** Every setting, its default and its meaning. The environment is read here and nowhere else. */
 const ConfigSchema = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', description: 'address the API listens on' }),
-  PORT: Type.Integer({ default: 8080, minimum: 0, maximum: 65535, description: 'port the API listens on; 0 takes a free one' }),
+  PORT: Type.Integer({
+    default: 8080,
+    minimum: 0,
+    maximum: 65535,
+    description: 'port the API listens on; 0 takes a free one',
+  }),
   DATABASE_URL: Type.Optional(
     Type.String({ pattern: '^postgres(ql)?://', description: 'PostgreSQL; absent: an embedded one under DATA_DIR' }),
   ),
@@ -24,26 +29,56 @@ const ConfigSchema = Type.Object({
     default: 'auto',
     description: 'matrix engine of the workers',
   }),
-  THREADS: Type.Integer({ default: 0, minimum: 0, maximum: 1024, description: 'compute threads of a worker; 0: all cores' }),
-  WORKERS: Type.Integer({ default: 1, minimum: 0, maximum: 64, description: 'workers inside `sparank start`' }),
-  LOG_LEVEL: Type.Union(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((l) => Type.Literal(l)), {
-    default: 'info',
+  THREADS: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 1024,
+    description: 'compute threads of a worker; 0: all cores',
   }),
-  LEASE_SECONDS: Type.Number({ default: 15, minimum: 1, maximum: 600, description: 'a worker silent for this long has lost its task' }),
-  TASK_ATTEMPTS: Type.Integer({ default: 5, minimum: 1, maximum: 100, description: 'attempts per task when infrastructure fails' }),
+  WORKERS: Type.Integer({ default: 1, minimum: 0, maximum: 64, description: 'workers inside `sparank start`' }),
+  LOG_LEVEL: Type.Union(
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((l) => Type.Literal(l)),
+    {
+      default: 'info',
+    },
+  ),
+  LEASE_SECONDS: Type.Number({
+    default: 15,
+    minimum: 1,
+    maximum: 600,
+    description: 'a worker silent for this long has lost its task',
+  }),
+  TASK_ATTEMPTS: Type.Integer({
+    default: 5,
+    minimum: 1,
+    maximum: 100,
+    description: 'attempts per task when infrastructure fails',
+  }),
   MAX_UPLOAD_BYTES: Type.Integer({ default: 8 * 2 ** 30, minimum: 1, description: 'size of one upload' }),
   MAX_BODY_BYTES: Type.Integer({ default: 1 << 20, minimum: 1, description: 'size of a JSON body' }),
   MAX_ARCHIVE_ENTRIES: Type.Integer({ default: 10_000, minimum: 1 }),
   MAX_ARCHIVE_RATIO: Type.Number({ default: 100, minimum: 1, description: 'expanded size over packed size of a zip' }),
-  MAX_MODEL_BYTES: Type.Integer({ default: 8 * 2 ** 30, minimum: 1, description: 'a model with its external data, expanded' }),
+  MAX_MODEL_BYTES: Type.Integer({
+    default: 8 * 2 ** 30,
+    minimum: 1,
+    description: 'a model with its external data, expanded',
+  }),
   MAX_GRAPH_NODES: Type.Integer({ default: 100_000, minimum: 1 }),
   MAX_TENSOR_ELEMENTS: Type.Integer({ default: 2 ** 31 - 1, minimum: 1 }),
   MAX_CALIBRATION_SAMPLES: Type.Integer({ default: 1_000_000, minimum: 1 }),
   MAX_QUEUED_JOBS: Type.Integer({ default: 10_000, minimum: 1, description: 'queued and running jobs of a team' }),
+  CACHE_BYTES: Type.Integer({
+    default: 10 * 2 ** 30,
+    minimum: 0,
+    description: 'local copies of stored files that a worker keeps',
+  }),
   LAYER_MEMORY_MB: Type.Integer({ default: 256, minimum: 16, description: 'samples kept for one layer' }),
   UPLOAD_TTL_DAYS: Type.Number({ default: 30, minimum: 0.001 }),
   ARTIFACT_TTL_DAYS: Type.Number({ default: 90, minimum: 0.001 }),
-  URL_ALLOWED_HOSTS: Type.String({ default: '', description: 'comma-separated host names that model URLs may use although private' }),
+  URL_ALLOWED_HOSTS: Type.String({
+    default: '',
+    description: 'comma-separated host names that model URLs may use although private',
+  }),
   SHUTDOWN_SECONDS: Type.Number({ default: 20, minimum: 0, description: 'grace for a clean stop' }),
 });
 

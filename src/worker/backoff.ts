@@ -1,0 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SparankError } from '../errors.js';
+
+const FIRST_MS = 100;
+const LONGEST_MS = 5000;
+
+/** For PostgreSQL and the queue: whatever goes wrong may pass, except what is known to be final. */
+export const mayPass = (error: unknown) => !(error instanceof SparankError) || error.retryable;
+
+/** For storage: only what it reports as an outage; anything else (a full local disk, a missing file) is told at once. */
+export const isOutage = (error: unknown) => error instanceof SparankError && error.retryable;
+
+export interface Backoff {
+  signal: AbortSignal;
+  retry: (error: unknown) => boolean;
+  onFailure: (error: unknown, waitMs: number) => void;
+}
+
+/** Tries until it works, for databases and stores that are away for a while; ends with the signal. */
+export async function untilItWorks<T>(attempt: () => Promise<T>, { signal, retry, onFailure }: Backoff): Promise<T> {
+  for (let wait = FIRST_MS; ; wait = Math.min(wait * 2, LONGEST_MS)) {
+    signal.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!retry(error)) throw error;
+      onFailure(error, wait);
+    }
+    await sleep(wait, undefined, { signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,178 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Config } from '../config.js';
+import type { Database } from '../database/repositories.js';
+import { InfrastructureError, serializeError, SparankError } from '../errors.js';
+import type { Assignment } from '../jobs/tasks.js';
+import type { FilesNeeded } from '../pipeline/step.js';
+import type { TaskMessage } from '../queue/queue.js';
+import type { Storage } from '../storage/storage.js';
+import { isOutage, mayPass, untilItWorks, type Backoff } from './backoff.js';
+import type { StepRequest } from './child/protocol.js';
+import { ComputeError, type ComputeProcess } from './compute-process.js';
+import type { FileCache } from './file-cache.js';
+import { Heartbeat } from './heartbeat.js';
+import { outputPrefix, uploadOutput } from './upload.js';
+
+/** Why a running task was taken from its worker. */
+export type Interruption = 'lost' | 'cancel' | 'shutdown';
+
+export interface TaskDeps {
+  config: Config;
+  database: Pick<Database, 'pool' | 'notifications'>;
+  storage: Storage;
+  cache: FileCache;
+  compute: ComputeProcess;
+  filesNeeded: FilesNeeded;
+  limits: StepRequest['limits'];
+  threads: number;
+  workerId: string;
+  /** This process's scratch directory. */
+  scratch: string;
+  logger: Logger;
+  /** Aborted when the time for a clean stop is over. */
+  shutdown: AbortSignal;
+}
+
+/** Time to tell PostgreSQL of a handed-back task while stopping; after it, the lease runs out by itself. */
+const HAND_BACK_MS = 3000;
+
+/** The whole life of one task on this worker, from the message to the committed result. Never throws. */
+export async function runTask(deps: TaskDeps, message: TaskMessage): Promise<void> {
+  const logger = deps.logger.child({ task: message.taskId, attempt: message.attempt });
+  const patiently = (signal: AbortSignal, retry: (error: unknown) => boolean): Backoff => ({
+    signal,
+    retry,
+    onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'trying again'),
+  });
+  try {
+    const assignment = await untilItWorks(
+      () => deps.database.pool.claim(message.taskId, message.attempt, deps.workerId),
+      patiently(deps.shutdown, mayPass),
+    );
+    if (assignment) await runClaimed(deps, assignment, logger, patiently);
+    else logger.debug('the message is out of date');
+  } catch (error) {
+    // Nothing was recorded: the lease of the task runs out, and the reconciler gives it to another attempt.
+    logger.error({ err: error }, 'a task was let go');
+  }
+}
+
+async function runClaimed(
+  deps: TaskDeps,
+  assignment: Assignment,
+  logger: Logger,
+  patiently: (signal: AbortSignal, retry: (error: unknown) => boolean) => Backoff,
+): Promise<void> {
+  const { pool, notifications } = deps.database;
+  const { taskId, attempt, jobId, kind, layer } = assignment;
+  const log = logger.child({ job: jobId, kind, ...(layer === null ? {} : { layer }) });
+  const interrupt = new AbortController();
+  let fraction = 0;
+  const heartbeat = new Heartbeat({
+    leaseSeconds: deps.config.LEASE_SECONDS,
+    beat: () => pool.heartbeat(taskId, attempt, { fraction }),
+    onEnd: (state) => interrupt.abort(state),
+    onError: (error) => log.warn({ err: error }, 'a heartbeat failed'),
+  });
+  const unsubscribe = notifications.subscribe(`cancel:${jobId}`, () => heartbeat.now());
+  const onShutdown = () => interrupt.abort('shutdown' satisfies Interruption);
+  deps.shutdown.addEventListener('abort', onShutdown);
+  const directory = join(deps.scratch, `${taskId}.${attempt}`);
+  const prefix = outputPrefix(assignment);
+  const removeUploads = async () => {
+    await deps.storage
+      .deletePrefix(prefix)
+      .catch((error: unknown) => log.warn({ err: error, prefix }, 'files were left'));
+  };
+  log.info('started');
+  try {
+    if (deps.shutdown.aborted) onShutdown();
+    const request = await fetchInputs(deps, assignment, directory, patiently(interrupt.signal, isOutage));
+    const { result, usage } = await deps.compute.run(request, interrupt.signal, (done) => (fraction = done));
+    const files = await untilItWorks(
+      () => uploadOutput(deps.storage, join(directory, 'step', 'output'), prefix, interrupt.signal),
+      patiently(interrupt.signal, isOutage),
+    );
+    heartbeat.deafen();
+    const kept = await untilItWorks(
+      () => pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }),
+      patiently(deps.shutdown, mayPass),
+    );
+    if (!kept) await removeUploads();
+    log.info({ seconds: usage.seconds, peak_bytes: usage.peakRssBytes, kept }, kept ? 'done' : 'refused: too late');
+  } catch (error) {
+    heartbeat.deafen();
+    const interruption = interrupt.signal.aborted ? (interrupt.signal.reason as Interruption) : null;
+    // Whatever was uploaded belongs to this attempt only; an interrupted commit is the one case that is not known.
+    if (interruption !== null || !deps.shutdown.aborted) await removeUploads();
+    await recordEnd(deps, assignment, error, interruption, log, patiently);
+  } finally {
+    deps.shutdown.removeEventListener('abort', onShutdown);
+    unsubscribe();
+    await heartbeat.stop();
+    await rm(directory, { recursive: true, force: true }).catch((error: unknown) =>
+      log.warn({ err: error }, 'scratch files were left'),
+    );
+  }
+}
+
+async function fetchInputs(
+  deps: TaskDeps,
+  assignment: Assignment,
+  directory: string,
+  backoff: Backoff,
+): Promise<StepRequest> {
+  const inputs = join(directory, 'inputs');
+  const step = join(directory, 'step');
+  await mkdir(inputs, { recursive: true });
+  await mkdir(join(step, 'output'), { recursive: true });
+  const paths: Record<string, string> = {};
+  for (const { key, bytes } of deps.filesNeeded(assignment)) {
+    if (paths[key] !== undefined) continue;
+    const path = join(inputs, String(Object.keys(paths).length));
+    paths[key] = path;
+    try {
+      await untilItWorks(() => deps.cache.fetch(key, bytes, path, backoff.signal), backoff);
+    } catch (error) {
+      if (backoff.signal.aborted || !(error instanceof SparankError) || error.retryable) throw error;
+      // The client gave us this file or an earlier step made it: that it is gone is not the client's fault.
+      throw new InfrastructureError('storage_unavailable', 'a file of the job is missing in storage', { cause: error });
+    }
+  }
+  const { limits, threads } = deps;
+  return { assignment, paths, directory: step, limits, engine: deps.config.ENGINE, threads };
+}
+
+async function recordEnd(
+  deps: TaskDeps,
+  { taskId, attempt }: Assignment,
+  error: unknown,
+  interruption: Interruption | null,
+  log: Logger,
+  patiently: (signal: AbortSignal, retry: (error: unknown) => boolean) => Backoff,
+): Promise<void> {
+  const { pool } = deps.database;
+  if (interruption === 'lost') return log.warn('the task went to another attempt');
+  if (interruption === 'shutdown') {
+    const backoff = patiently(AbortSignal.timeout(HAND_BACK_MS), mayPass);
+    const handedBack = await untilItWorks(() => pool.handBack(taskId, attempt), backoff);
+    return log.info({ handed_back: handedBack }, 'stopped');
+  }
+  if (interruption === 'cancel') {
+    const canceled = serializeError(new InfrastructureError('canceled', 'the job was canceled'));
+    const end = await untilItWorks(() => pool.fail(taskId, attempt, canceled), patiently(deps.shutdown, mayPass));
+    return log.info({ end }, 'canceled');
+  }
+  const failure = error instanceof ComputeError ? error.failure : null;
+  const told = failure ? failure.error : error instanceof SparankError ? error : null;
+  // What an unexpected error says is for the log: it may name local paths.
+  const reported = told ?? new InfrastructureError('compute_failed', 'the worker could not run the step');
+  log.warn({ err: told ?? error, log: failure?.log, usage: failure?.usage }, 'failed');
+  const end = await untilItWorks(
+    () => pool.fail(taskId, attempt, serializeError(reported)),
+    patiently(deps.shutdown, mayPass),
+  );
+  log.info({ end }, 'failure recorded');
+}

@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Backends } from '../backends.js';
+import type { Config } from '../config.js';
+import type { FilesNeeded } from '../pipeline/step.js';
+import type { TaskConsumer } from '../queue/queue.js';
+import { mayPass, untilItWorks } from './backoff.js';
+import { ComputeProcess } from './compute-process.js';
+import { describeDevice } from './device.js';
+import { FileCache } from './file-cache.js';
+import { stepLimits } from './limits.js';
+import { openScratch, removeStaleScratch } from './scratch.js';
+import { runTask } from './task-run.js';
+
+/** Time between two signs of life in the table of workers. */
+const REGISTER_MS = 5000;
+
+export interface WorkerDeps extends Pick<Backends, 'database' | 'queue' | 'storage'> {
+  config: Config;
+  logger: Logger;
+  /** Workers in this process, which share its cores. */
+  workersInProcess?: number;
+  /** The compute process's entry; tests bring their own steps. */
+  module?: string;
+  filesNeeded: FilesNeeded;
+}
+
+export interface RunningWorker {
+  readonly id: string;
+  /** The compute process, while there is one. */
+  readonly childPid: number | null;
+  /** Takes no more tasks, waits `graceSeconds` for the running one, then hands it back. */
+  close(graceSeconds: number): Promise<void>;
+}
+
+/** Starts one worker: one device, one compute process, one task at a time. */
+export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
+  const { config, database, queue, storage } = deps;
+  const id = `wrk_${randomBytes(9).toString('base64url').replace(/[-_]/g, 'x')}`;
+  const logger = deps.logger.child({ worker: id });
+  const device = describeDevice(config, deps.workersInProcess ?? 1);
+  const scratchRoot = join(config.DATA_DIR, 'scratch');
+  const stale = await removeStaleScratch(scratchRoot);
+  if (stale.length > 0) logger.info({ stale }, 'removed scratch files of processes that are gone');
+  const scratch = await openScratch(scratchRoot);
+  const compute = new ComputeProcess(deps.module);
+  const stopping = new AbortController();
+  const shutdown = new AbortController();
+
+  const register = () =>
+    database.workers.upsert({ id, engine: device.engine, device: device.name, threads: device.threads, slots: 1 });
+  const registering = setInterval(() => {
+    register().catch((error: unknown) => logger.warn({ err: error }, 'could not register'));
+  }, REGISTER_MS);
+
+  let consumer: TaskConsumer | null = null;
+  const running = new Set<Promise<void>>();
+  const task = {
+    config,
+    database,
+    storage,
+    cache: new FileCache(join(config.DATA_DIR, 'cache'), storage, config.CACHE_BYTES),
+    compute,
+    filesNeeded: deps.filesNeeded,
+    limits: stepLimits(config),
+    threads: device.threads,
+    workerId: id,
+    scratch,
+    logger,
+    shutdown: shutdown.signal,
+  };
+  const ready = untilItWorks(
+    async () => {
+      await register();
+      consumer = await queue.consume(
+        (message) => {
+          const run = runTask(task, message).finally(() => running.delete(run));
+          running.add(run);
+          return run;
+        },
+        { concurrency: 1 },
+      );
+    },
+    {
+      signal: stopping.signal,
+      retry: mayPass,
+      onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'cannot start yet'),
+    },
+  );
+  ready.then(
+    () => logger.info({ device }, 'the worker is ready'),
+    (error: unknown) => stopping.signal.aborted || logger.error({ err: error }, 'the worker cannot start'),
+  );
+
+  return {
+    id,
+    get childPid() {
+      return compute.pid;
+    },
+    async close(graceSeconds) {
+      stopping.abort();
+      await ready.catch(() => undefined);
+      const timer = setTimeout(() => shutdown.abort(), graceSeconds * 1000);
+      await consumer?.pause();
+      await Promise.all(running);
+      clearTimeout(timer);
+      shutdown.abort();
+      await consumer?.close(1);
+      await compute.stop();
+      clearInterval(registering);
+      await database.workers.remove(id).catch((error: unknown) => logger.debug({ err: error }, 'could not sign off'));
+      await rm(scratch, { recursive: true, force: true });
+      logger.info('the worker has stopped');
+    },
+  };
+}
