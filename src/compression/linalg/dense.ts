@@ -1,0 +1,60 @@
+/**
+ * Loops over row-major float64 matrices, for sizes up to about two thousand. Inner loops run along rows, because a
+ * strided walk costs more than the arithmetic.
+ */
+
+/** sum of a[i0 + i] b[j0 + i], i < n */
+export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n: number): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let i = 0;
+  for (; i + 3 < n; i += 4) {
+    s0 += (a[i0 + i] as number) * (b[j0 + i] as number);
+    s1 += (a[i0 + i + 1] as number) * (b[j0 + i + 1] as number);
+    s2 += (a[i0 + i + 2] as number) * (b[j0 + i + 2] as number);
+    s3 += (a[i0 + i + 3] as number) * (b[j0 + i + 3] as number);
+  }
+  for (; i < n; i++) s0 += (a[i0 + i] as number) * (b[j0 + i] as number);
+  return s0 + s1 + (s2 + s3);
+}
+
+/** y[j0 + i] += factor x[i0 + i], i < n */
+export function addScaled(
+  y: Float64Array,
+  j0: number,
+  x: Float64Array,
+  i0: number,
+  n: number,
+  factor: number,
+): void {
+  for (let i = 0; i < n; i++) y[j0 + i] = (y[j0 + i] as number) + factor * (x[i0 + i] as number);
+}
+
+/** a [rows, inner] b [inner, cols] */
+export function multiply64(a: Float64Array, b: Float64Array, rows: number, inner: number, cols: number): Float64Array {
+  const c = new Float64Array(rows * cols);
+  for (let i = 0; i < rows; i++) {
+    for (let k = 0; k < inner; k++) {
+      const factor = a[i * inner + k] as number;
+      if (factor !== 0) addScaled(c, i * cols, b, k * cols, cols, factor);
+    }
+  }
+  return c;
+}
+
+/** Transpose of a [rows, cols]. */
+export function transpose64(a: Float64Array, rows: number, cols: number): Float64Array {
+  const t = new Float64Array(rows * cols);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) t[j * rows + i] = a[i * cols + j] as number;
+  return t;
+}
+
+/** Columns [begin, end) of a [rows, cols]. */
+export function columns64(a: Float64Array, rows: number, cols: number, begin: number, end: number): Float64Array {
+  const width = end - begin;
+  const part = new Float64Array(rows * width);
+  for (let i = 0; i < rows; i++) part.set(a.subarray(i * cols + begin, i * cols + end), i * width);
+  return part;
+}

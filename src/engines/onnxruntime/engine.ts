@@ -1,0 +1,67 @@
+import { availableParallelism } from 'node:os';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InfrastructureError } from '../../errors.js';
+import { accumulate, symmetrize } from '../accumulate.js';
+import { matrix, productShape, type Engine, type Matrix, type Operand, type Transpose } from '../engine.js';
+import { productModel } from './product-model.js';
+
+type Runtime = typeof import('onnxruntime-node');
+
+async function load(): Promise<Runtime> {
+  try {
+    return await import('onnxruntime-node');
+  } catch (cause) {
+    throw new InfrastructureError('unavailable', 'the engine onnxruntime needs the package onnxruntime-node', { cause });
+  }
+}
+
+/** Products by ONNX Runtime's Gemm. Four sessions at most, one per combination of transposes. */
+export async function createOnnxRuntimeEngine(threads: number): Promise<Engine> {
+  const runtime = await load();
+  const sessions = new Map<number, Promise<InferenceSession>>();
+
+  function session(transpose: Transpose): Promise<InferenceSession> {
+    const key = (transpose.a ? 1 : 0) + (transpose.b ? 2 : 0);
+    let found = sessions.get(key);
+    if (found === undefined) {
+      found = runtime.InferenceSession.create(productModel(transpose.a ?? false, transpose.b ?? false), {
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        // A product's result is handed to the caller: an arena would only keep a second copy of the largest one.
+        enableCpuMemArena: false,
+        logSeverityLevel: 3,
+      });
+      sessions.set(key, found);
+    }
+    return found;
+  }
+
+  const tensor = (a: Matrix): Tensor => new runtime.Tensor('float32', a.data, [a.rows, a.cols]);
+
+  async function multiply(a: Operand, b: Operand, transpose: Transpose = {}): Promise<Matrix> {
+    const { rows, inner, cols } = productShape(a, b, transpose);
+    // Gemm does not define an empty sum.
+    if (rows === 0 || cols === 0 || inner === 0) return matrix(rows, cols);
+    const running = await session(transpose);
+    // A host engine holds nothing: its residents are the matrices themselves.
+    const output = await running.run({ A: tensor(a as Matrix), B: tensor(b as Matrix) });
+    const data = output['C']?.data;
+    if (!(data instanceof Float32Array)) throw new InfrastructureError('compute_failed', 'the product gave no floats');
+    return matrix(rows, cols, data);
+  }
+
+  return {
+    name: 'onnxruntime',
+    device: 'cpu',
+    threads: threads === 0 ? availableParallelism() : threads,
+    multiply,
+    crossGram: (a, b) => accumulate(multiply, a, b),
+    gram: async (a) => symmetrize(await accumulate(multiply, a, a), a.cols),
+    hold: (a) => ({ ...a, dispose: () => undefined }),
+    async dispose() {
+      const open = [...sessions.values()];
+      sessions.clear();
+      for (const each of open) await (await each).release();
+    },
+  };
+}
