@@ -1,0 +1,12 @@
+export type { Activation } from './activation.js';
+export { factoredCost, type Factors, type Layer, type LayerOp } from './layer.js';
+export { denseWeights, listLayers, type ListedLayers } from './layers.js';
+export type { DenseWeights } from './onnx/dense-weights.js';
+export { loadModel, type LoadOptions, type ModelLimits } from './onnx/load.js';
+export type { OnnxModel } from './onnx/model.js';
+export { prepare } from './onnx/prepare.js';
+export { rewrite, type Replacement } from './onnx/rewrite.js';
+export { saveModel, saveSingle } from './onnx/save.js';
+export { outputSize, samplePatches, type ChosenPositions } from './patches.js';
+export { Runner, type Port, type RunnerOptions } from './runner.js';
+export type { FloatTensor, Tensor, TensorData } from './tensor.js';

@@ -1,0 +1,114 @@
+import type { Tensor } from './tensor.js';
+import type { Layer } from './layer.js';
+import { activationAfter } from './onnx/activations.js';
+import { denseWeightsOf, type DenseWeights } from './onnx/dense-weights.js';
+import { GraphIndex } from './onnx/graph-index.js';
+import type { OnnxModel } from './onnx/model.js';
+import { elementCount, tensorDims } from './onnx/tensors.js';
+import { weightedNodes, type WeightedNode } from './onnx/weighted-nodes.js';
+import { Runner } from './runner.js';
+
+export interface ListedLayers {
+  layers: Layer[];
+  /** Weights and biases of all layers, each tensor once. */
+  parameters: number;
+  /** Multiply-accumulates of all layers, per sample. */
+  macs: number;
+}
+
+/**
+ * The weighted layers of a prepared model, in graph order. Shapes come from running the network once.
+ * @param samples a small batch that the model takes; two samples tell the batch axis from the others
+ */
+export async function listLayers(
+  model: OnnxModel,
+  samples: Tensor,
+  options: { threads: number },
+): Promise<ListedLayers> {
+  const nodes = weightedNodes(model);
+  const names = new Set(nodes.flatMap(({ input, output, node }) => [input, output, ...node.output.slice(0, 1)]));
+  const constants = new Set(model.graph.initializer.map(({ name }) => name));
+  const inputs = new Set(model.graph.input.map(({ name }) => name));
+  const capture = [...names].filter((name) => name !== '' && !constants.has(name) && !inputs.has(name));
+  const runner = await Runner.open(model, { threads: options.threads, capture });
+  try {
+    const values = await runner.run(samples);
+    values.set(runner.input.name, samples);
+    const shapes = new Map([...values].map(([name, { dims }]) => [name, dims]));
+    return assemble(model, nodes, shapes, samples.dims[0] ?? 1);
+  } finally {
+    await runner.release();
+  }
+}
+
+function assemble(model: OnnxModel, nodes: WeightedNode[], shapes: Map<string, number[]>, batch: number): ListedLayers {
+  const index = new GraphIndex(model.graph);
+  const counted = new Set<string>();
+  const layers = nodes.map((node): Layer => {
+    const input = shapes.get(node.input) ?? [];
+    const output = shapes.get(node.output) ?? [];
+    const m = node.m === 0 ? (output[node.op === 'Conv' ? 1 : output.length - 1] ?? 0) : node.m;
+    const channels = node.channels === 0 ? (input[node.op === 'Conv' ? 1 : input.length - 1] ?? 0) : node.channels;
+    const d = channels * elementCount(node.kernel);
+    const positions = m === 0 ? 0 : elementCount(output) / (batch * m);
+    let parameters = 0;
+    for (const tensor of [node.weight, node.bias]) {
+      if (tensor === null || counted.has(tensor.name)) continue;
+      counted.add(tensor.name);
+      parameters += elementCount(tensorDims(tensor));
+    }
+    const transposed = node.node.opType === 'ConvTranspose';
+    const macs = transposed
+      ? (elementCount(input) / batch) * (m / node.group) * elementCount(node.kernel)
+      : positions * m * d;
+    const blocked =
+      node.blocked ??
+      (Number.isInteger(positions) && positions > 0 ? null : 'its rows are not a multiple of the batch');
+    return {
+      name: node.name,
+      op: node.op,
+      m,
+      d,
+      channels,
+      kernel: node.kernel,
+      strides: node.strides,
+      dilations: node.dilations,
+      pads: node.pads ?? automaticPads(node, input.slice(2)),
+      group: node.group,
+      input: node.input,
+      output: node.output,
+      positions: Math.floor(positions),
+      activation: activationAfter(node.output, index, model.directory),
+      hasBias: node.bias !== null,
+      parameters,
+      macs: Math.round(macs),
+      blocked,
+    };
+  });
+  return {
+    layers,
+    parameters: layers.reduce((sum, layer) => sum + layer.parameters, 0),
+    macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
+  };
+}
+
+/** Explicit padding of auto_pad for an input of this spatial size. */
+function automaticPads({ autoPad, kernel, strides, dilations }: WeightedNode, size: number[]): number[] {
+  if (autoPad === 'VALID') return [...kernel, ...kernel].map(() => 0);
+  const total = kernel.map((k, i) => {
+    const stride = strides[i] ?? 1;
+    const extent = (k - 1) * (dilations[i] ?? 1) + 1;
+    return Math.max((Math.ceil((size[i] ?? 0) / stride) - 1) * stride + extent - (size[i] ?? 0), 0);
+  });
+  const small = total.map((t) => Math.floor(t / 2));
+  const large = total.map((t) => Math.ceil(t / 2));
+  return autoPad === 'SAME_LOWER' ? [...large, ...small] : [...small, ...large];
+}
+
+/** Weights [m, d] and bias [m] of one layer. The weights may be a view of the model: not to be written to. */
+export function denseWeights(model: OnnxModel, layer: Pick<Layer, 'name'>): DenseWeights {
+  const node = weightedNodes(model).find(({ name }) => name === layer.name);
+  if (node?.weight == null || node.blocked !== null)
+    throw new RangeError(`${layer.name} is not a layer with plain weights`);
+  return denseWeightsOf(node.node, node.weight, node.bias, model.directory);
+}

@@ -1,0 +1,166 @@
+import { readFile, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { InputError, type Fault } from '../../errors.js';
+import { Archive, isZip } from '../archive.js';
+import { decodeModel } from './codec.js';
+import { allTensors } from './graph-index.js';
+import { int64ToNumber, type GraphProto, type ModelProto } from './messages.js';
+import type { OnnxModel } from './model.js';
+import { byteSize, externalReference } from './tensors.js';
+import { checkGraph, checkOpset } from './validate.js';
+
+export interface ModelLimits {
+  maxArchiveEntries: number;
+  maxArchiveRatio: number;
+  maxModelBytes: number;
+  maxGraphNodes: number;
+  maxTensorElements: number;
+}
+
+export interface LoadOptions {
+  /** An existing directory that the model may unpack external data into; it must live as long as the model. */
+  directory: string;
+  limits: ModelLimits;
+  signal?: AbortSignal;
+}
+
+/** Protobuf messages end at 2 GiB, and so does one read call. */
+const PROTOBUF_MAX_BYTES = 2 ** 31 - 1;
+
+const fail = (detail: string, fault: Fault = { pointer: '#model', detail }): InputError =>
+  new InputError('invalid_model', detail, { faults: [fault] });
+
+/**
+ * Reads and checks an .onnx file, or a zip of one .onnx file and its external data.
+ * @throws {InputError} for everything that is wrong with the file.
+ */
+export async function loadModel(path: string, options: LoadOptions): Promise<OnnxModel> {
+  const { size } = await stat(path);
+  if (size === 0) throw fail('the model file is empty');
+  if (await isZip(path)) return loadArchive(path, options);
+  const proto = await readProto(path, options.limits);
+  for (const { tensor, owner } of allTensors(proto.graph)) {
+    const external = externalReference(tensor);
+    if (external === null) continue;
+    throw fail(
+      `${owner} has its data in another file (${external.location}): send a zip of the .onnx file and its external data`,
+      { pointer: `#model/${owner.replace(' ', '/')}`, detail: 'external data is missing' },
+    );
+  }
+  return check(proto, { format: 'onnx', directory: null, filename: basename(path) }, options);
+}
+
+async function loadArchive(path: string, options: LoadOptions): Promise<OnnxModel> {
+  const { limits, directory, signal } = options;
+  const archive = await Archive.open(path, {
+    maxArchiveEntries: limits.maxArchiveEntries,
+    maxArchiveRatio: limits.maxArchiveRatio,
+    maxBytes: limits.maxModelBytes,
+  });
+  const written: string[] = [];
+  try {
+    const models = [...archive.entries.keys()].filter((name) => name.toLowerCase().endsWith('.onnx') && !isJunk(name));
+    const [name] = models;
+    if (name === undefined || models.length > 1) {
+      throw new InputError('invalid_archive', `the archive must have one .onnx file; it has ${String(models.length)}`, {
+        faults: [{ pointer: '#archive', detail: models.length > 1 ? models.slice(0, 5).join(', ') : 'no .onnx file' }],
+      });
+    }
+    const folder = name.slice(0, name.lastIndexOf('/') + 1);
+    const filename = name.slice(folder.length);
+    written.push(filename);
+    await archive.extractAll([name], directory, signal);
+    const proto = await readProto(join(directory, filename), limits);
+    const locations = checkLocations(proto.graph, folder, archive, filename);
+    for (const location of locations) {
+      written.push(location);
+      await archive.extractAll([folder + location], directory, signal);
+    }
+    await checkRanges(proto.graph, directory);
+    return check(proto, { format: 'onnx_zip', directory: locations.size === 0 ? null : directory, filename }, options);
+  } catch (error) {
+    for (const file of written) await rm(join(directory, file), { force: true });
+    throw error;
+  } finally {
+    archive.close();
+  }
+}
+
+/** What archivers of some systems add. */
+const isJunk = (name: string): boolean =>
+  name.startsWith('__MACOSX/') || name.slice(name.lastIndexOf('/') + 1).startsWith('._');
+
+/** External data has a history of path traversal: only the plain name of a file beside the model is taken. */
+function checkLocations(graph: GraphProto, folder: string, archive: Archive, filename: string): Set<string> {
+  const locations = new Set<string>();
+  for (const { tensor, owner } of allTensors(graph)) {
+    const external = externalReference(tensor);
+    if (external === null) continue;
+    const { location } = external;
+    const pointer = `#model/${owner.replace(' ', '/')}`;
+    if (!/^[^/\\:\0]{1,255}$/.test(location) || location === '.' || location === '..' || location === filename) {
+      const detail = `${owner} has external data at ${JSON.stringify(location)}: only a plain file name inside the archive is allowed`;
+      throw fail(detail, { pointer, detail });
+    }
+    if (!archive.entries.has(folder + location)) {
+      const detail = `${owner} has external data in ${location}, which is not in the archive`;
+      throw fail(detail, { pointer, detail });
+    }
+    locations.add(location);
+  }
+  return locations;
+}
+
+async function checkRanges(graph: GraphProto, directory: string): Promise<void> {
+  const sizes = new Map<string, number>();
+  for (const { tensor, owner } of allTensors(graph)) {
+    const external = externalReference(tensor);
+    if (external === null) continue;
+    const { location, offset, length } = external;
+    const size = sizes.get(location) ?? (await stat(join(directory, location))).size;
+    sizes.set(location, size);
+    if (!(length === byteSize(tensor)) || !(offset + length <= size)) {
+      const detail = `${owner} takes bytes ${String(offset)} to ${String(offset + length)} of ${location} (${String(size)} bytes) for ${String(byteSize(tensor))} bytes of data`;
+      throw fail(detail, { pointer: `#model/${owner.replace(' ', '/')}`, detail });
+    }
+  }
+}
+
+async function readProto(path: string, limits: ModelLimits): Promise<ModelProto & { graph: GraphProto }> {
+  const { size } = await stat(path);
+  if (size > limits.maxModelBytes) {
+    throw new InputError(
+      'limit_exceeded',
+      `the model has ${String(size)} bytes; MAX_MODEL_BYTES is ${String(limits.maxModelBytes)}`,
+    );
+  }
+  if (size > PROTOBUF_MAX_BYTES)
+    throw fail('an .onnx file cannot exceed 2 GiB: keep its weights as external data and send a zip');
+  let proto: ModelProto;
+  try {
+    proto = decodeModel(await readFile(path));
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) throw error;
+    throw fail(`not a complete ONNX file: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  // Any bytes may happen to decode; an ONNX file has a version, an operator set and a graph.
+  const { graph } = proto;
+  if (!(int64ToNumber(proto.irVersion) > 0) || graph == null || proto.opsetImport.length === 0) {
+    throw fail('not an ONNX file: it has no graph, IR version or operator set');
+  }
+  return Object.assign(proto, { graph });
+}
+
+function check(
+  proto: ModelProto & { graph: GraphProto },
+  source: Pick<OnnxModel, 'format' | 'directory' | 'filename'>,
+  options: LoadOptions,
+): OnnxModel {
+  const imported = proto.opsetImport.find(
+    ({ domain }) => domain === undefined || domain === '' || domain === 'ai.onnx',
+  );
+  const opset = int64ToNumber(imported?.version);
+  checkOpset(opset);
+  proto.graph.node = checkGraph(proto.graph, source.directory, options.limits);
+  return { proto, graph: proto.graph, opset, ...source };
+}

@@ -1,0 +1,26 @@
+import type { ModelProto, GraphProto, TensorProto } from './messages.js';
+
+/** A parsed ONNX model. Never changed in place: every pass returns a new one that shares the tensors it left alone. */
+export interface OnnxModel {
+  proto: ModelProto;
+  graph: GraphProto;
+  /** Version of the default operator set. */
+  opset: number;
+  /** What the client sent. */
+  format: 'onnx' | 'onnx_zip';
+  /** Where external data files lie; null when there are none. */
+  directory: string | null;
+  /** Name of the .onnx file, for external data written beside it. */
+  filename: string;
+}
+
+/** Initializers of the graph by name. */
+export function initializersOf(graph: GraphProto): Map<string, TensorProto> {
+  return new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+}
+
+/** Inputs that a caller has to give: with old IR versions the initializers are listed as inputs too. */
+export function realInputs(graph: GraphProto): GraphProto['input'] {
+  const initializers = new Set(graph.initializer.map((tensor) => tensor.name));
+  return graph.input.filter((input) => !initializers.has(input.name));
+}

@@ -1,0 +1,80 @@
+import type { Layer } from './layer.js';
+import type { FloatTensor } from './tensor.js';
+
+export interface ChosenPositions {
+  /** Index into the batch that `input` holds. */
+  images: ArrayLike<number>;
+  /** Place in the layer's output of that image, row-major. */
+  positions: ArrayLike<number>;
+}
+
+type Geometry = Pick<Layer, 'd' | 'channels' | 'kernel' | 'strides' | 'dilations' | 'pads' | 'positions'>;
+
+/** Spatial size of a convolution's output. */
+export function outputSize(layer: Geometry, size: readonly number[]): number[] {
+  const rank = layer.kernel.length;
+  return layer.kernel.map((k, i) => {
+    const padded = (size[i] ?? 0) + (layer.pads[i] ?? 0) + (layer.pads[i + rank] ?? 0);
+    return Math.floor((padded - (layer.dilations[i] ?? 1) * (k - 1) - 1) / (layer.strides[i] ?? 1)) + 1;
+  });
+}
+
+/**
+ * The input patches [N, d] of a layer at chosen places: row-major, each row in the order (channel, ky, kx) of the weights.
+ * Fully connected layers take rows of their input. Places outside the image are zero.
+ *
+ * @param input the layer's input for a batch: [n, C, H, W], [n, C, L] or [..., F]
+ */
+export function samplePatches(input: FloatTensor, layer: Geometry, chosen: ChosenPositions): Float32Array {
+  const count = chosen.images.length;
+  const result = new Float32Array(count * layer.d);
+  if (layer.kernel.length === 0) {
+    for (let r = 0; r < count; r++) {
+      const row = (chosen.images[r] ?? 0) * layer.positions + (chosen.positions[r] ?? 0);
+      checkRow(row, input.data.length / layer.d);
+      result.set(input.data.subarray(row * layer.d, (row + 1) * layer.d), r * layer.d);
+    }
+    return result;
+  }
+  // One axis is two axes of which the first has size 1.
+  const flat = layer.kernel.length === 1;
+  const two = (values: readonly number[], fill: number): [number, number] =>
+    flat ? [fill, values[0] ?? fill] : [values[0] ?? fill, values[1] ?? fill];
+  const spatial = input.dims.slice(2);
+  const [height, width] = two(spatial, 1);
+  const [kh, kw] = two(layer.kernel, 1);
+  const [sy, sx] = two(layer.strides, 1);
+  const [dy, dx] = two(layer.dilations, 1);
+  const [top, left] = two(layer.pads, 0);
+  const [outHeight, outWidth] = two(outputSize(layer, spatial), 1);
+  const places = outHeight * outWidth;
+  for (let r = 0; r < count; r++) {
+    const row = (chosen.images[r] ?? 0) * layer.positions + (chosen.positions[r] ?? 0);
+    const image = Math.floor(row / places);
+    checkRow(image, input.dims[0] ?? 0);
+    const place = row % places;
+    const y0 = Math.floor(place / outWidth) * sy - top;
+    const x0 = (place % outWidth) * sx - left;
+    let to = r * layer.d;
+    for (let c = 0; c < layer.channels; c++) {
+      const plane = (image * layer.channels + c) * height * width;
+      for (let ky = 0; ky < kh; ky++) {
+        const y = y0 + ky * dy;
+        if (y < 0 || y >= height) {
+          to += kw;
+          continue;
+        }
+        const from = plane + y * width;
+        for (let kx = 0; kx < kw; kx++, to++) {
+          const x = x0 + kx * dx;
+          if (x >= 0 && x < width) result[to] = input.data[from + x] ?? 0;
+        }
+      }
+    }
+  }
+  return result;
+}
+
+function checkRow(row: number, rows: number): void {
+  if (!(row >= 0 && row < rows)) throw new RangeError(`sample ${String(row)} of ${String(rows)}`);
+}

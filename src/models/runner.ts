@@ -1,0 +1,184 @@
+import { randomUUID } from 'node:crypto';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { InfrastructureError, InputError } from '../errors.js';
+import { encodeModel } from './onnx/codec.js';
+import { withFields } from './onnx/messages.js';
+import type { OnnxModel } from './onnx/model.js';
+import { castTo, concatenate, padRows, sliceRows } from './tensor-ops.js';
+import type { Tensor, TensorData } from './tensor.js';
+
+export interface RunnerOptions {
+  /** 0: as many as the machine has cores. */
+  threads: number;
+  /** Names of inner tensors that `run` returns beside the outputs. */
+  capture?: readonly string[];
+}
+
+/** A named input or output; dimensions are numbers, or names where any size goes. */
+export interface Port {
+  name: string;
+  type: string;
+  shape: (number | string)[];
+}
+
+/** A network loaded in ONNX Runtime. Has to be released. */
+export class Runner {
+  readonly inputs: Port[];
+  /** Without the captured tensors. */
+  readonly outputs: Port[];
+  /** The batch size that the model is fixed to, or null. */
+  readonly fixedBatch: number | null;
+
+  private constructor(
+    private readonly session: InferenceSession,
+    capture: readonly string[],
+  ) {
+    const captured = new Set(capture);
+    this.inputs = session.inputMetadata.map(port);
+    this.outputs = session.outputMetadata.map(port).filter(({ name }) => !captured.has(name));
+    const batch = this.inputs[0]?.shape[0];
+    this.fixedBatch = typeof batch === 'number' && batch > 0 ? batch : null;
+  }
+
+  /**
+   * @param model a parsed model, or the path of an .onnx file (its external data beside it)
+   * @throws {InputError} when the runtime refuses the model
+   */
+  static async open(model: OnnxModel | string, options: RunnerOptions): Promise<Runner> {
+    const capture = options.capture ?? [];
+    const settings: InferenceSession.SessionOptions = {
+      executionProviders: ['cpu'],
+      logSeverityLevel: 3,
+      ...(options.threads > 0 ? { intraOpNumThreads: options.threads } : {}),
+    };
+    return new Runner(await createSession(model, capture, settings), capture);
+  }
+
+  /** The one input that data is fed to. */
+  get input(): Port {
+    const [input] = this.inputs;
+    if (input === undefined || this.inputs.length !== 1) {
+      const names = this.inputs.map(({ name }) => name).join(', ');
+      throw new InputError(
+        'invalid_model',
+        `only models with one input are supported; this one has ${String(this.inputs.length)} (${names})`,
+      );
+    }
+    return input;
+  }
+
+  /** Checks that samples of this shape and type can be fed to the model. */
+  checkSamples(shape: readonly number[], type: string, what = 'x'): void {
+    const { input } = this;
+    const wanted = input.shape.map((d, i) => (i === 0 ? 'batch' : String(d))).join(', ');
+    const fits =
+      shape.length === input.shape.length &&
+      input.shape.every((d, i) => i === 0 || typeof d !== 'number' || d <= 0 || d === shape[i]);
+    const detail = fits
+      ? canCast(type, input.type)
+        ? null
+        : `${what} is ${type}, but the model's input ${input.name} is ${input.type}`
+      : `${what} has the shape [${shape.join(', ')}], but the model's input ${input.name} is [${wanted}]`;
+    if (detail !== null)
+      throw new InputError('invalid_dataset', detail, { faults: [{ pointer: `#dataset/${what}`, detail }] });
+  }
+
+  /**
+   * Runs one batch. Data is cast to the model's input type; a model with a fixed batch size is run as often as needed, the
+   * last time padded. Returns outputs and captured tensors by name.
+   */
+  async run(batch: Tensor): Promise<Map<string, Tensor>> {
+    const rows = batch.dims[0] ?? 0;
+    if (this.fixedBatch === null || this.fixedBatch === rows) return this.runOnce(batch);
+    const parts: Map<string, Tensor>[] = [];
+    for (let begin = 0; begin < rows; begin += this.fixedBatch) {
+      const count = Math.min(this.fixedBatch, rows - begin);
+      const results = await this.runOnce(padRows(sliceRows(batch, begin, begin + count), this.fixedBatch));
+      // Tensors whose first axis is not the batch are left whole.
+      const scale = (t: Tensor) => ((t.dims[0] ?? 0) * count) / (this.fixedBatch ?? 1);
+      parts.push(new Map([...results].map(([name, t]) => [name, sliceRows(t, 0, scale(t))])));
+    }
+    return new Map(
+      [...(parts[0]?.keys() ?? [])].map((name) => [name, concatenate(parts.flatMap((p) => p.get(name) ?? []))]),
+    );
+  }
+
+  private async runOnce(batch: Tensor): Promise<Map<string, Tensor>> {
+    const { input } = this;
+    const data = castTo(batch.data, input.type);
+    let results: InferenceSession.ReturnType;
+    try {
+      results = await this.session.run({
+        [input.name]: new OrtTensor(input.type as 'float32', data as Float32Array, batch.dims),
+      });
+    } catch (error) {
+      throw runtimeError(error, `the model does not run on an input of shape [${batch.dims.join(', ')}]`);
+    }
+    return new Map(
+      Object.entries(results).map(([name, value]) => {
+        const tensor = value as OrtTensor;
+        return [name, { dims: [...tensor.dims], data: tensor.data as TensorData }];
+      }),
+    );
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+async function createSession(
+  model: OnnxModel | string,
+  capture: readonly string[],
+  settings: InferenceSession.SessionOptions,
+): Promise<InferenceSession> {
+  try {
+    if (typeof model === 'string') {
+      if (capture.length > 0) throw new RangeError('only a parsed model can capture inner tensors');
+      return await InferenceSession.create(model, settings);
+    }
+    const bytes = encodeModel(withOutputs(model, capture).proto);
+    if (model.directory === null) return await InferenceSession.create(bytes, settings);
+    // External data is found relative to the model's file.
+    const path = join(model.directory, `.${randomUUID()}.onnx`);
+    try {
+      await writeFile(path, bytes, { mode: 0o600 });
+      return await InferenceSession.create(path, settings);
+    } finally {
+      await rm(path, { force: true });
+    }
+  } catch (error) {
+    if (error instanceof RangeError) throw error;
+    throw runtimeError(error, 'ONNX Runtime cannot load the model');
+  }
+}
+
+/** The same model with inner tensors as additional outputs; the runtime works out their shapes. */
+function withOutputs(model: OnnxModel, names: readonly string[]): OnnxModel {
+  const known = new Set(model.graph.output.map(({ name }) => name));
+  const added = names.filter((name) => !known.has(name)).map((name) => ({ name }));
+  const graph = withFields(model.graph, { output: [...model.graph.output, ...added] });
+  return { ...model, graph, proto: withFields(model.proto, { graph }) };
+}
+
+function runtimeError(error: unknown, what: string): Error {
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 500);
+  if (/bad_alloc|alloc|out of memory|No space left/i.test(text))
+    return new InfrastructureError('compute_failed', `${what}: ${text}`);
+  return new InputError('invalid_model', `${what}: ${text}`, { cause: error });
+}
+
+function port(metadata: InferenceSession.ValueMetadata): Port {
+  if (!metadata.isTensor) throw new InputError('invalid_model', `${metadata.name} is not a tensor`);
+  return { name: metadata.name, type: metadata.type, shape: [...metadata.shape] };
+}
+
+const INTEGERS = ['uint8', 'int8', 'uint16', 'int16', 'int32', 'uint32', 'int64', 'uint64'];
+
+function canCast(from: string, to: string): boolean {
+  return (
+    from === to || ((to === 'float32' || to === 'float64') && (from.startsWith('float') || INTEGERS.includes(from)))
+  );
+}
