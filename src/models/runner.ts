@@ -106,15 +106,23 @@ export class Runner {
   }
 
   private async runOnce(batch: Tensor): Promise<Map<string, Tensor>> {
-    const { input } = this;
-    const data = castTo(batch.data, input.type);
+    return this.feed(new Map([[this.input.name, batch]]));
+  }
+
+  /** Runs once with every input given by name, cast to its type: for parts of networks, which may have several inputs. */
+  async feed(tensors: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>> {
+    const feeds: Record<string, OrtTensor> = {};
+    for (const { name, type } of this.inputs) {
+      const tensor = tensors.get(name);
+      if (tensor === undefined) throw new RangeError(`input ${name} was not given`);
+      feeds[name] = new OrtTensor(type as 'float32', castTo(tensor.data, type) as Float32Array, tensor.dims);
+    }
     let results: InferenceSession.ReturnType;
     try {
-      results = await this.session.run({
-        [input.name]: new OrtTensor(input.type as 'float32', data as Float32Array, batch.dims),
-      });
+      results = await this.session.run(feeds);
     } catch (error) {
-      throw runtimeError(error, `the model does not run on an input of shape [${batch.dims.join(', ')}]`);
+      const shapes = [...tensors.values()].map(({ dims }) => `[${dims.join(', ')}]`).join(', ');
+      throw runtimeError(error, `the model does not run on an input of shape ${shapes}`);
     }
     return new Map(
       Object.entries(results).map(([name, value]) => {
