@@ -150,8 +150,8 @@ export interface PoolRepository {
   release(): Promise<ReleasableTask[] | null>;
   /** The queue did not take it: waiting again. */
   unrelease(taskId: string, attempt: number): Promise<void>;
-  /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. Null when another one is at it. */
-  reconcile(inQueue: (task: ReleasableTask) => Promise<boolean>): Promise<ReconcileReport | null>;
+  /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. */
+  reconcile(inQueue: (task: ReleasableTask) => Promise<boolean>): Promise<ReconcileReport>;
   overview(): Promise<PoolOverview>;
   /** Deletes rows whose time is over and returns their storage keys, for the caller to delete. */
   expire(limit: number): Promise<string[]>;

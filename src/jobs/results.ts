@@ -12,7 +12,12 @@ export const LayerRowSchema = Type.Object(
     name: Type.String(),
     op: Type.String(),
     shape: Type.Array(Type.Integer(), { description: 'weights: [m, channels, ...kernel]' }),
-    status: Type.Union(['waiting', 'running', 'done', 'failed'].map((s) => Type.Literal(s))),
+    status: Type.Union([
+      Type.Literal('waiting'),
+      Type.Literal('running'),
+      Type.Literal('done'),
+      Type.Literal('failed'),
+    ]),
     decision: nullable(Type.Union([Type.Literal('compressed'), Type.Literal('dense')])),
     reason: nullable(Type.String()),
     rank: nullable(Type.Integer()),
@@ -21,7 +26,9 @@ export const LayerRowSchema = Type.Object(
     parameters: BeforeAfter,
     macs: BeforeAfter,
     relative_error: nullable(Type.Number({ description: 'after the activation' })),
-    relative_error_linear: nullable(Type.Number({ description: 'of the linear fit the solve started from, after the activation' })),
+    relative_error_linear: nullable(
+      Type.Number({ description: 'of the linear fit the solve started from, after the activation' }),
+    ),
     iterations: nullable(Type.Integer()),
     primal_residual: nullable(Type.Number()),
     dual_residual: nullable(Type.Number()),
@@ -61,7 +68,11 @@ export const MetricsSchema = Type.Object({
   accuracy: nullable(
     Type.Object({ before: Type.Number(), after: Type.Number(), drop: Type.Number(), samples: Type.Integer() }),
   ),
-  fidelity: Type.Object({ top1_agreement: nullable(Type.Number()), relative_error: Type.Number(), samples: Type.Integer() }),
+  fidelity: Type.Object({
+    top1_agreement: nullable(Type.Number()),
+    relative_error: Type.Number(),
+    samples: Type.Integer(),
+  }),
   device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
   seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
 });

@@ -37,7 +37,9 @@ export const MethodSchema = object({
     default: ['low_rank', 'sparse'],
   }),
   pattern: Type.Literal('channel', { default: 'channel' }),
-  reconstruction: Type.Union([Type.Literal('after_activation'), Type.Literal('linear')], { default: 'after_activation' }),
+  reconstruction: Type.Union([Type.Literal('after_activation'), Type.Literal('linear')], {
+    default: 'after_activation',
+  }),
   inputs: Type.Union([Type.Literal('symmetric'), Type.Literal('asymmetric'), Type.Literal('refit')], {
     default: 'refit',
     description:
@@ -56,7 +58,12 @@ export const MethodSchema = object({
 });
 
 export const BenchmarkSchema = object({
-  batch_sizes: Type.Array(Type.Integer({ minimum: 1, maximum: 1024 }), { minItems: 1, maxItems: 8, uniqueItems: true, default: [1, 32] }),
+  batch_sizes: Type.Array(Type.Integer({ minimum: 1, maximum: 1024 }), {
+    minItems: 1,
+    maxItems: 8,
+    uniqueItems: true,
+    default: [1, 32],
+  }),
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 256 }), Type.Null()], { default: null }),
 });
 

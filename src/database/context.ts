@@ -1,0 +1,18 @@
+import type { Config } from '../config.js';
+import type { Prisma, PrismaClient } from './generated/client.js';
+
+export type Tx = Prisma.TransactionClient;
+
+/** The settings that the SQL needs. */
+export type DatabaseSettings = Pick<
+  Config,
+  'LEASE_SECONDS' | 'TASK_ATTEMPTS' | 'MAX_QUEUED_JOBS' | 'UPLOAD_TTL_DAYS' | 'ARTIFACT_TTL_DAYS'
+>;
+
+/** What every repository is made from. */
+export interface DatabaseContext {
+  prisma: PrismaClient;
+  settings: DatabaseSettings;
+  /** READ COMMITTED: guards are in the statements, and rows that belong together are locked in one order (job, then tasks). */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}

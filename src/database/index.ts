@@ -1,0 +1,75 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import type { Log } from '../log.js';
+import type { DatabaseContext, DatabaseSettings } from './context.js';
+import { PrismaClient } from './generated/client.js';
+import { idempotencyRepository } from './idempotency-repository.js';
+import { jobRepository } from './job-repository.js';
+import { keyRepository } from './key-repository.js';
+import { artifactRepository, eventRepository, layerRepository } from './ledger-repositories.js';
+import { migrate } from './migrate.js';
+import { listen } from './notifications.js';
+import { poolRepository } from './pool/index.js';
+import type { Database } from './repositories.js';
+import { guarded, withQuickTries } from './trouble.js';
+import { uploadRepository } from './upload-repository.js';
+import { workerRepository } from './worker-repository.js';
+
+export * from './records.js';
+export * from './repositories.js';
+export { startEmbedded, type EmbeddedPostgres } from './embedded/supervisor.js';
+export type { DatabaseSettings } from './context.js';
+
+export interface DatabaseOptions {
+  url: string;
+  settings: DatabaseSettings;
+  logger: Log;
+  /** Connections of this process at most. @defaultValue 10 */
+  connections?: number;
+}
+
+const TRANSACTION = { maxWait: 5_000, timeout: 20_000 };
+
+/** Migrates, then opens the repositories. */
+export async function openDatabase({ url, settings, logger, connections = 10 }: DatabaseOptions): Promise<Database> {
+  const applied = await withQuickTries(() => migrate(url));
+  if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
+  const adapter = new PrismaPg(
+    {
+      connectionString: url,
+      max: connections,
+      keepAlive: true,
+      connectionTimeoutMillis: 5_000,
+      application_name: 'sparank',
+    },
+    // A connection that breaks while idle: the next query gets another one.
+    {
+      onPoolError: (error) => logger.debug({ err: error }, 'database connection lost'),
+      onConnectionError: (error) => logger.debug({ err: error }, 'database connection lost'),
+    },
+  );
+  const prisma = new PrismaClient({ adapter });
+  const context: DatabaseContext = {
+    prisma,
+    settings,
+    transaction: (work) => prisma.$transaction(work, TRANSACTION),
+  };
+  const notifications = listen(url, logger);
+  return {
+    url,
+    keys: guarded(keyRepository(context)),
+    uploads: guarded(uploadRepository(context)),
+    jobs: guarded(jobRepository(context)),
+    idempotency: guarded(idempotencyRepository(context)),
+    layers: guarded(layerRepository(context)),
+    events: guarded(eventRepository(context)),
+    artifacts: guarded(artifactRepository(context)),
+    workers: guarded(workerRepository(context)),
+    pool: guarded(poolRepository(context)),
+    notifications,
+    check: () => withQuickTries(async () => void (await prisma.$queryRaw`select 1`)),
+    async close() {
+      await notifications.close();
+      await prisma.$disconnect();
+    },
+  };
+}

@@ -1,0 +1,194 @@
+import { InputError } from '../errors.js';
+import { estimatePosition } from '../jobs/fair-share.js';
+import { FIRST_TASK } from '../jobs/next-tasks.js';
+import type { DatabaseContext, Tx } from './context.js';
+import { type Job, Prisma } from './generated/client.js';
+import { newId } from './ids.js';
+import { jobRecord, priorityNumber } from './job-record.js';
+import { addEvent, addTasks, endIfCanceled, json, lockJob } from './job-state.js';
+import type { JobFilter, NewJob, QueuePlace } from './records.js';
+import type { JobRepository } from './repositories.js';
+import { withQuickTries } from './trouble.js';
+import { SEEN_SECONDS } from './worker-repository.js';
+
+const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
+
+export function jobRepository(context: DatabaseContext): JobRepository {
+  const { prisma, settings, transaction } = context;
+
+  const read = async (tx: Tx, jobId: string) => jobRecord(await tx.job.findUniqueOrThrow({ where: { id: jobId } }));
+
+  /** Jobs of a team that have not ended. The team's row is locked, so that two requests cannot both take the last place. */
+  async function refuseTooMany(tx: Tx, teamId: string): Promise<void> {
+    await tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
+    const open = await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } });
+    if (open >= settings.MAX_QUEUED_JOBS) {
+      throw new InputError(
+        'limit_exceeded',
+        `MAX_QUEUED_JOBS: the team has ${open} jobs queued or running, ${settings.MAX_QUEUED_JOBS} are allowed`,
+      );
+    }
+  }
+
+  async function insert(tx: Tx, id: string, teamId: string, job: NewJob) {
+    const row = await tx.job.create({
+      data: {
+        id,
+        teamId,
+        spec: json(job.spec),
+        inputs: json(job.inputs),
+        labels: json(job.labels),
+        priority: priorityNumber(job.priority),
+        deadlineSeconds: job.deadlineSeconds,
+      },
+    });
+    if (job.idempotencyToken !== undefined) {
+      const held = await tx.idempotencyKey.updateMany({
+        where: { teamId, token: job.idempotencyToken },
+        data: { jobId: id },
+      });
+      if (held.count === 0) {
+        throw new InputError(
+          'idempotency_in_flight',
+          'this request took so long that another one with its idempotency key took over',
+        );
+      }
+    }
+    await addTasks(tx, row, [FIRST_TASK]);
+    await addEvent(tx, row, 'job.created', { priority: job.priority });
+    return jobRecord(row);
+  }
+
+  return {
+    create(teamId, job) {
+      const id = newId('job');
+      return withQuickTries(() =>
+        transaction(async (tx) => {
+          // Only after a try whose commit was not answered.
+          const before = await tx.job.findUnique({ where: { id } });
+          if (before !== null) return jobRecord(before);
+          await refuseTooMany(tx, teamId);
+          return insert(tx, id, teamId, job);
+        }),
+      );
+    },
+
+    async get(teamId, jobId) {
+      const job = await prisma.job.findUnique({ where: { id: jobId, teamId } });
+      return job === null ? null : jobRecord(job);
+    },
+
+    async list(teamId, filter) {
+      const ids = await prisma.$queryRaw<{ id: string }[]>`
+        select id from jobs where ${Prisma.join(await conditions(prisma, teamId, filter), ' and ')}
+        order by seq desc limit ${filter.limit + 1}`;
+      const wanted = ids.slice(0, filter.limit).map((row) => row.id);
+      const jobs = await prisma.job.findMany({ where: { id: { in: wanted }, teamId }, orderBy: { seq: 'desc' } });
+      return { data: jobs.map(jobRecord), hasMore: ids.length > filter.limit };
+    },
+
+    requestCancel: (teamId, jobId) =>
+      transaction(async (tx) => {
+        const job = await lockJob(tx, { teamId, jobId });
+        if (job === null) return null;
+        if (job.status !== 'queued' && job.status !== 'running') return { job: jobRecord(job), changed: false };
+        await tx.job.update({ where: { id: jobId }, data: { status: 'canceling' } });
+        await tx.task.updateMany({
+          where: { jobId, state: { in: ['waiting', 'released'] } },
+          data: { state: 'canceled', finishedAt: new Date() },
+        });
+        await addEvent(tx, job, 'job.canceling');
+        await endIfCanceled(tx, job);
+        return { job: await read(tx, jobId), changed: true };
+      }),
+
+    retry: (teamId, jobId) =>
+      transaction(async (tx) => {
+        const job = await lockJob(tx, { teamId, jobId });
+        if (job === null) return null;
+        if (job.status !== 'failed' && job.status !== 'canceled') {
+          throw new InputError(
+            'conflict',
+            `only a failed or canceled job can be tried again, this one is ${job.status}`,
+          );
+        }
+        await refuseTooMany(tx, teamId);
+        await tx.$executeRaw`
+          update tasks set state = 'waiting', attempt = attempt + 1, failures = 0, fraction = 0, error = null, finished_at = null,
+            worker_id = null, claim_token = null, lease_until = null, not_before = clock_timestamp()
+          where job_id = ${jobId} and state in ('failed', 'canceled')`;
+        await tx.$executeRaw`
+          update layers set row = row || '{"status": "waiting", "reason": null, "worker_id": null, "attempt": null}'::jsonb
+          where job_id = ${jobId} and index in (select layer from tasks where job_id = ${jobId} and state = 'waiting')`;
+        await tx.$executeRaw`
+          update jobs set status = 'queued', error = null, started_at = null, finished_at = null,
+            clock_running = false, clock_at = clock_timestamp()
+          where id = ${jobId}`;
+        await addEvent(tx, job, 'job.retried');
+        return read(tx, jobId);
+      }),
+
+    remove: (teamId, jobId) =>
+      transaction(async (tx) => {
+        const job = await lockJob(tx, { teamId, jobId });
+        if (job === null) return null;
+        if (!FINISHED.includes(job.status)) {
+          throw new InputError('conflict', `only a finished job can be removed, this one is ${job.status}`);
+        }
+        await tx.job.delete({ where: { id: jobId } });
+        await tx.$executeRaw`select pg_notify('sparank', ${jobId})`;
+        return { prefixes: [`jobs/${jobId}/`] };
+      }),
+
+    place: (teamId, jobId) => place(prisma, teamId, jobId),
+  };
+}
+
+async function conditions(tx: Tx, teamId: string, filter: JobFilter): Promise<Prisma.Sql[]> {
+  const all = [Prisma.sql`team_id = ${teamId}`];
+  if (filter.status !== undefined) all.push(Prisma.sql`status::text = any(${filter.status})`);
+  if (filter.labels !== undefined) all.push(Prisma.sql`labels @> ${JSON.stringify(filter.labels)}::jsonb`);
+  if (filter.createdAfter !== undefined) all.push(Prisma.sql`created_at > ${filter.createdAfter}`);
+  if (filter.after !== undefined) {
+    const last = await tx.job.findUnique({ where: { id: filter.after, teamId }, select: { seq: true } });
+    if (last === null) {
+      const detail = 'the job that the cursor names is not there (any more)';
+      throw new InputError('invalid_request', detail, { faults: [{ pointer: '/after', detail }] });
+    }
+    all.push(Prisma.sql`seq < ${last.seq}`);
+  }
+  return all;
+}
+
+/** Jobs whose running time gives the estimate of the start. */
+const RECENT_JOBS = 20;
+
+async function place(tx: Tx, teamId: string, jobId: string): Promise<QueuePlace | null> {
+  const [own] = await tx.$queryRaw<{ ahead: number; higher: number; weight: number }[]>`
+    select
+      (select count(*)::int from jobs o where o.team_id = j.team_id and o.status = 'queued'
+        and (o.priority > j.priority or (o.priority = j.priority and o.seq < j.seq))) as ahead,
+      (select count(*)::int from jobs o where o.team_id = j.team_id and o.status = 'queued' and o.priority > j.priority) as higher,
+      team.weight
+    from jobs j join teams team on team.id = j.team_id
+    where j.id = ${jobId} and j.team_id = ${teamId} and j.status = 'queued'`;
+  if (own === undefined) return null;
+  const others = await tx.$queryRaw<{ weight: number; queued: number }[]>`
+    select team.weight, count(*)::int as queued from jobs o join teams team on team.id = o.team_id
+    where o.status = 'queued' and o.team_id <> ${teamId} group by team.id`;
+  const [pool] = await tx.$queryRaw<{ seconds: number | null; slots: number; rest: number | null }[]>`
+    select
+      (select avg(device_seconds)::float8 from (
+        select device_seconds from jobs where status = 'succeeded' order by seq desc limit ${RECENT_JOBS}) recent) as seconds,
+      (select coalesce(sum(slots), 0)::int from workers
+        where last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS})) as slots,
+      (select sum(1 - fraction)::float8 from jobs where status = 'running') as rest`;
+  const position = estimatePosition(own.ahead, own.weight, others);
+  const known = pool !== undefined && pool.seconds !== null && pool.slots > 0;
+  return {
+    position,
+    reason: own.higher > 0 ? 'higher_priority' : 'waiting_for_worker',
+    // Device seconds of the work ahead, spread over the places of the pool.
+    expectedStartSeconds: known ? ((position - 1 + (pool.rest ?? 0)) * (pool.seconds ?? 0)) / pool.slots : null,
+  };
+}

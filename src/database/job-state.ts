@@ -1,0 +1,135 @@
+import { type SerializedError } from '../errors.js';
+import type { LayerRow } from '../jobs/results.js';
+import type { NewTask } from '../jobs/next-tasks.js';
+import type { Tx } from './context.js';
+import { type Job, Prisma, type Task } from './generated/client.js';
+import { newId } from './ids.js';
+import type { EventType } from './records.js';
+
+/**
+ * The pieces that the state changes of a job are made of. All of them run inside a transaction that holds the job's row lock,
+ * so the events of a job commit in the order of their numbers.
+ */
+
+export const NO_LAYER = -1;
+
+export const json = (value: unknown): Prisma.InputJsonValue => value as Prisma.InputJsonValue;
+
+/** Locks the job and reads it as it is now, or null. */
+export async function lockJob(
+  tx: Tx,
+  where: { teamId: string; jobId: string } | { taskId: string },
+): Promise<Job | null> {
+  const rows =
+    'taskId' in where
+      ? await tx.$queryRaw<{ id: string }[]>`
+          select j.id from jobs j where j.id = (select job_id from tasks where id = ${where.taskId}) for no key update`
+      : await tx.$queryRaw<{ id: string }[]>`
+          select id from jobs where id = ${where.jobId} and team_id = ${where.teamId} for no key update`;
+  const id = rows[0]?.id;
+  return id === undefined ? null : tx.job.findUnique({ where: { id } });
+}
+
+/** The task, locked, while it runs at this attempt; null when the fence refuses. */
+export async function lockRunningTask(tx: Tx, taskId: string, attempt: number): Promise<Task | null> {
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    select id from tasks where id = ${taskId} and attempt = ${attempt} and state = 'running' for no key update`;
+  return rows.length === 0 ? null : tx.task.findUnique({ where: { id: taskId } });
+}
+
+export async function addEvent(tx: Tx, job: Job, type: EventType, data: Record<string, unknown> = {}): Promise<void> {
+  await tx.event.create({ data: { teamId: job.teamId, jobId: job.id, type, data: json(data) } });
+}
+
+/** Recording the same task again does nothing. */
+export async function addTasks(tx: Tx, job: Pick<Job, 'id' | 'teamId'>, tasks: NewTask[]): Promise<void> {
+  await tx.task.createMany({
+    data: tasks.map(({ kind, layer }) => ({
+      id: newId('tsk'),
+      teamId: job.teamId,
+      jobId: job.id,
+      kind,
+      layer: layer ?? NO_LAYER,
+    })),
+    skipDuplicates: true,
+  });
+}
+
+/** Adds the time since the last change to the clock that ran, then lets the right one run. Call it after any change of tasks. */
+export async function settleClock(tx: Tx, jobId: string): Promise<void> {
+  await tx.$executeRaw`
+    update jobs set
+      queued_seconds = queued_seconds + case when clock_running then 0 else extract(epoch from clock_timestamp() - clock_at) end,
+      running_seconds = running_seconds + case when clock_running then extract(epoch from clock_timestamp() - clock_at) else 0 end,
+      clock_running = exists (select from tasks where job_id = jobs.id and state = 'running'),
+      clock_at = clock_timestamp()
+    where id = ${jobId} and finished_at is null`;
+}
+
+/** Device time of an attempt that ends now (or ended with its last heartbeat), added to the task and the job. */
+export async function countDeviceTime(tx: Tx, task: Task, until: 'now' | 'last_heartbeat'): Promise<void> {
+  const end = until === 'now' ? Prisma.sql`clock_timestamp()` : Prisma.sql`coalesce(heartbeat_at, started_at)`;
+  await tx.$executeRaw`
+    with spent as (
+      update tasks set device_seconds = device_seconds + greatest(0, extract(epoch from ${end} - started_at))
+      where id = ${task.id} returning job_id, greatest(0, extract(epoch from ${end} - started_at)) as seconds
+    )
+    update jobs set device_seconds = device_seconds + spent.seconds from spent where jobs.id = spent.job_id`;
+}
+
+/** Ends every task of the job that has not ended. Running ones are told by their next heartbeat. */
+export async function cancelOpenTasks(tx: Tx, jobId: string): Promise<void> {
+  for (const task of await tx.task.findMany({ where: { jobId, state: 'running' } }))
+    await countDeviceTime(tx, task, 'now');
+  await tx.$executeRaw`
+    update tasks set state = 'canceled', finished_at = clock_timestamp()
+    where job_id = ${jobId} and state in ('waiting', 'released', 'running')`;
+}
+
+export async function endJob(
+  tx: Tx,
+  job: Job,
+  end: { status: 'succeeded' | 'failed' | 'canceled'; error?: SerializedError },
+): Promise<void> {
+  await cancelOpenTasks(tx, job.id);
+  await settleClock(tx, job.id);
+  await tx.$executeRaw`
+    update jobs set status = ${end.status}::job_status, finished_at = clock_timestamp(), clock_running = false,
+      fraction = case when ${end.status} = 'succeeded' then 1 else fraction end,
+      error = ${end.error === undefined ? null : JSON.stringify(end.error)}::jsonb
+    where id = ${job.id}`;
+  await addEvent(tx, job, `job.${end.status}`, end.error === undefined ? {} : { error: publicError(end.error) });
+}
+
+/** A job that is being canceled is canceled once no task of it runs. */
+export async function endIfCanceled(tx: Tx, job: Job): Promise<boolean> {
+  const running = await tx.task.count({ where: { jobId: job.id, state: 'running' } });
+  if (running > 0) return false;
+  await endJob(tx, job, { status: 'canceled' });
+  return true;
+}
+
+/** Puts a task back: the next attempt waits until `delaySeconds` from now. */
+export async function putBack(
+  tx: Tx,
+  task: Task,
+  change: { failed: boolean; delaySeconds: number; error?: SerializedError },
+): Promise<void> {
+  await tx.$executeRaw`
+    update tasks set state = 'waiting', attempt = attempt + 1, failures = failures + ${change.failed ? 1 : 0},
+      not_before = clock_timestamp() + make_interval(secs => ${change.delaySeconds}),
+      worker_id = null, claim_token = null, lease_until = null, fraction = 0,
+      error = coalesce(${change.error === undefined ? null : JSON.stringify(change.error)}::jsonb, error)
+    where id = ${task.id}`;
+  await patchLayer(tx, task, { status: 'waiting', worker_id: null, attempt: null });
+}
+
+/** Changes some fields of a layer's row in the ledger; nothing for the steps that have no layer. */
+export async function patchLayer(tx: Tx, task: Task, patch: Partial<LayerRow>): Promise<void> {
+  if (task.layer === NO_LAYER) return;
+  await tx.$executeRaw`
+    update layers set row = row || ${JSON.stringify(patch)}::jsonb
+    where job_id = ${task.jobId} and team_id = ${task.teamId} and index = ${task.layer}`;
+}
+
+export const publicError = ({ code, detail, origin, layer }: SerializedError) => ({ code, detail, origin, layer });

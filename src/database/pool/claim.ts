@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import type { Assignment, FinishedTask, StepFile, StepResult, TaskKind } from '../../jobs/tasks.js';
+import type { DatabaseContext, Tx } from '../context.js';
+import type { Job, Task } from '../generated/client.js';
+import { clocks, jobRecord } from '../job-record.js';
+import { addEvent, lockJob, NO_LAYER, patchLayer, settleClock } from '../job-state.js';
+import type { PoolRepository } from '../repositories.js';
+import { withQuickTries } from '../trouble.js';
+
+export function claim({ transaction, settings }: DatabaseContext): PoolRepository['claim'] {
+  return (taskId, attempt, workerId) => {
+    // A try whose commit was not answered must find its own claim again, and a second message of the same attempt must not.
+    const token = randomUUID();
+    return withQuickTries(() =>
+      transaction(async (tx) => {
+        const job = await lockJob(tx, { taskId });
+        if (job === null || (job.status !== 'queued' && job.status !== 'running')) return null;
+        const taken = await tx.$executeRaw`
+          update tasks set state = 'running', worker_id = ${workerId}, claim_token = ${token}, fraction = 0,
+            started_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
+            lease_until = clock_timestamp() + make_interval(secs => ${settings.LEASE_SECONDS})
+          where id = ${taskId} and attempt = ${attempt} and state = 'released'`;
+        const task = await tx.task.findFirst({ where: { id: taskId, attempt, claimToken: token, state: 'running' } });
+        if (task === null) return null;
+        if (taken === 1) await markStarted(tx, job, task, workerId);
+        return assignment(tx, job.id, task);
+      }),
+    );
+  };
+}
+
+async function markStarted(tx: Tx, job: Job, task: Task, workerId: string): Promise<void> {
+  if (job.status === 'queued') {
+    await tx.$executeRaw`
+      update jobs set status = 'running', started_at = coalesce(started_at, clock_timestamp()) where id = ${job.id}`;
+    await addEvent(tx, job, 'job.started', { worker_id: workerId });
+  }
+  await settleClock(tx, job.id);
+  if (task.layer === NO_LAYER) return;
+  await patchLayer(tx, task, { status: 'running', worker_id: workerId, attempt: task.attempt });
+  await addEvent(tx, job, 'layer.started', { layer: task.layer, worker_id: workerId, attempt: task.attempt });
+}
+
+async function assignment(tx: Tx, jobId: string, task: Task): Promise<Assignment> {
+  const row = await tx.job.findUniqueOrThrow({ where: { id: jobId } });
+  const finished = await tx.task.findMany({
+    where: { jobId, state: 'succeeded' },
+    orderBy: [{ createdAt: 'asc' }, { layer: 'asc' }],
+  });
+  const job = jobRecord(row);
+  return {
+    taskId: task.id,
+    jobId,
+    teamId: task.teamId,
+    kind: task.kind as TaskKind,
+    layer: layerOf(task),
+    attempt: task.attempt,
+    spec: job.spec,
+    inputs: job.inputs,
+    finished: finished.map(finishedTask),
+    seconds: clocks(row),
+    labels: job.labels,
+  };
+}
+
+const layerOf = (task: Task): number | null => (task.layer === NO_LAYER ? null : task.layer);
+
+const finishedTask = (task: Task): FinishedTask => ({
+  kind: task.kind as TaskKind,
+  layer: layerOf(task),
+  result: task.result as unknown as StepResult,
+  files: task.files as unknown as StepFile[],
+});

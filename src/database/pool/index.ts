@@ -1,0 +1,23 @@
+import type { DatabaseContext } from '../context.js';
+import type { PoolRepository } from '../repositories.js';
+import { claim } from './claim.js';
+import { expire } from './expire.js';
+import { fail, handBack } from './fail.js';
+import { heartbeat } from './heartbeat.js';
+import { overview } from './overview.js';
+import { reconcile } from './reconcile.js';
+import { release, unrelease } from './release.js';
+import { succeed } from './succeed.js';
+
+export const poolRepository = (context: DatabaseContext): PoolRepository => ({
+  claim: claim(context),
+  heartbeat: heartbeat(context),
+  succeed: succeed(context),
+  fail: fail(context),
+  handBack: handBack(context),
+  release: release(context),
+  unrelease: unrelease(context),
+  reconcile: reconcile(context),
+  overview: overview(context),
+  expire: expire(context),
+});

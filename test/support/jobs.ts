@@ -1,0 +1,136 @@
+import { Value } from 'typebox/value';
+import type { NewJob } from '../../src/database/records.js';
+import { DEFAULT_TEAM } from '../../src/database/records.js';
+import type { Database, ReleasableTask } from '../../src/database/repositories.js';
+import { type Spec, SpecSchema } from '../../src/jobs/spec.js';
+import type { LayerRow, Metrics } from '../../src/jobs/results.js';
+import type { Assignment, JobInput, StepFile, StepResult } from '../../src/jobs/tasks.js';
+
+/** Jobs and step results for tests of the rooms that move them around: well-formed, with made-up numbers. */
+
+const input = (name: string): JobInput => ({
+  key: `uploads/team_default/${name}`,
+  bytes: 10,
+  sha256: 'a'.repeat(64),
+  filename: name,
+});
+
+export function testSpec(): Spec {
+  const given = {
+    model: { upload: 'upl_model' },
+    calibration: { upload: 'upl_calibration' },
+    target: { parameter_ratio: 4 },
+  };
+  const spec = Value.Default(SpecSchema, given);
+  if (!Value.Check(SpecSchema, spec)) throw new Error('the test specification is not valid');
+  return spec;
+}
+
+export const newJob = (change: Partial<NewJob> = {}): NewJob => ({
+  spec: testSpec(),
+  inputs: { model: input('model.onnx'), calibration: input('calibration.npz'), evaluation: null },
+  labels: {},
+  priority: 'normal',
+  deadlineSeconds: null,
+  ...change,
+});
+
+export const layerRow = (index: number, change: Partial<LayerRow> = {}): LayerRow => ({
+  index,
+  name: `conv${index}`,
+  op: 'Conv',
+  shape: [64, 32, 3, 3],
+  status: 'waiting',
+  decision: null,
+  reason: null,
+  rank: null,
+  groups: null,
+  groups_total: 32,
+  parameters: { before: 100, after: 100, ratio: 1 },
+  macs: { before: 100, after: 100, ratio: 1 },
+  relative_error: null,
+  relative_error_linear: null,
+  iterations: null,
+  primal_residual: null,
+  dual_residual: null,
+  note: null,
+  latency_ms: null,
+  worker_id: null,
+  attempt: null,
+  seconds: null,
+  ...change,
+});
+
+const ratio = { before: 100, after: 25, ratio: 4 };
+
+export const testMetrics = (): Metrics => ({
+  parameters: ratio,
+  macs: ratio,
+  bytes: ratio,
+  latency: [],
+  speedup: 2,
+  accuracy: null,
+  fidelity: { top1_agreement: 1, relative_error: 0.01, samples: 10 },
+  device: { engine: 'onnxruntime', name: 'cpu', threads: 1 },
+  seconds: { queued: 0, running: 0, device: 0 },
+});
+
+const model = { format: 'onnx' as const, parameters: 100, macs: 100, bytes: 400, inputs: [], outputs: [] };
+
+/** What a step with `layers` layers might return. */
+export function stepResult(assignment: Pick<Assignment, 'kind' | 'layer'>, layers: number): StepResult {
+  const rows = Array.from({ length: layers }, (_, index) => layerRow(index));
+  switch (assignment.kind) {
+    case 'inspect':
+      return { model, layers: rows };
+    case 'plan':
+      return { allocations: rows.map(({ index }) => ({ index, rank: 8, groups: 8 })), layers: [] };
+    case 'layer':
+      return {
+        layer: layerRow(assignment.layer ?? 0, {
+          status: 'done',
+          decision: 'compressed',
+          rank: 8,
+          relative_error: 0.1,
+        }),
+      };
+    case 'assemble':
+      return { layers: [] };
+    case 'evaluate':
+      return { metrics: testMetrics(), verdict: { passed: true, checks: [] }, layers: [] };
+  }
+}
+
+export const stepFile = (name: string, key = `jobs/work/${name}`): StepFile => ({
+  name,
+  key,
+  bytes: 3,
+  sha256: 'b'.repeat(64),
+});
+
+/** Released and not yet claimed, like the messages in a queue. */
+const released = new WeakMap<Database, ReleasableTask[]>();
+
+/** Releases and claims whatever comes next, as a worker named `workerId`. */
+export async function claimNext(database: Database, workerId = 'wrk_test'): Promise<Assignment | null> {
+  const tasks = [...(released.get(database) ?? []), ...((await database.pool.release()) ?? [])];
+  released.set(database, tasks);
+  const task = tasks.shift();
+  return task === undefined ? null : database.pool.claim(task.taskId, task.attempt, workerId);
+}
+
+/** Claims the next task and lets it succeed. */
+export async function finishNext(database: Database, layers: number): Promise<Assignment> {
+  const assignment = await claimNext(database);
+  if (assignment === null) throw new Error('no task to claim');
+  const files = assignment.kind === 'evaluate' ? [stepFile('model.onnx'), stepFile('report.json')] : [];
+  const taken = await database.pool.succeed(assignment.taskId, assignment.attempt, {
+    result: stepResult(assignment, layers),
+    files,
+  });
+  if (!taken) throw new Error('the result was refused');
+  return assignment;
+}
+
+export const createJob = (database: Database, change: Partial<NewJob> = {}, team = DEFAULT_TEAM) =>
+  database.jobs.create(team, newJob(change));

@@ -1,0 +1,6 @@
+import type { Log } from '../../src/log.js';
+
+const nothing = (): void => undefined;
+
+/** A logger that says nothing. */
+export const quietLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
