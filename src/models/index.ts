@@ -9,4 +9,4 @@ export { rewrite, type Replacement } from './onnx/rewrite.js';
 export { saveModel, saveSingle } from './onnx/save.js';
 export { outputSize, samplePatches, type ChosenPositions } from './patches.js';
 export { Runner, type Port, type RunnerOptions } from './runner.js';
-export type { FloatTensor, Tensor, TensorData } from './tensor.js';
+export type { FloatTensor, Tensor, TensorData } from '../datasets/tensor.js';

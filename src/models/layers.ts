@@ -1,4 +1,4 @@
-import type { Tensor } from './tensor.js';
+import type { Tensor } from '../datasets/tensor.js';
 import type { Layer } from './layer.js';
 import { activationAfter } from './onnx/activations.js';
 import { denseWeightsOf, type DenseWeights } from './onnx/dense-weights.js';

@@ -1,5 +1,5 @@
 import type { Layer } from './layer.js';
-import type { FloatTensor } from './tensor.js';
+import type { FloatTensor } from '../datasets/tensor.js';
 
 export interface ChosenPositions {
   /** Index into the batch that `input` holds. */

@@ -7,7 +7,7 @@ import { encodeModel } from './onnx/codec.js';
 import { withFields } from './onnx/messages.js';
 import type { OnnxModel } from './onnx/model.js';
 import { castTo, concatenate, padRows, sliceRows } from './tensor-ops.js';
-import type { Tensor, TensorData } from './tensor.js';
+import type { Tensor, TensorData } from '../datasets/tensor.js';
 
 export interface RunnerOptions {
   /** 0: as many as the machine has cores. */

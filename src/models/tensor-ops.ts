@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import type { Tensor, TensorData } from './tensor.js';
+import type { Tensor, TensorData } from '../datasets/tensor.js';
 
 /** `data` as the element type `type` of an ONNX Runtime tensor. */
 export function castTo(data: TensorData, type: string): TensorData {

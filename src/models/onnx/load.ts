@@ -1,7 +1,7 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { InputError, type Fault } from '../../errors.js';
-import { Archive, isZip } from '../archive.js';
+import { Archive, isZip } from '../../datasets/archive.js';
 import { decodeModel } from './codec.js';
 import { allTensors } from './graph-index.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from './messages.js';

@@ -115,6 +115,18 @@ export class Archive {
     }
   }
 
+  /** Where the bytes of an entry lie in the archive's file, when they are stored as they are. */
+  async locate(name: string): Promise<{ offset: number; bytes: number } | null> {
+    const entry = this.entries.get(name);
+    if (entry?.compressionMethod !== 0) return null;
+    try {
+      const { fileDataStart } = await this.zip.readLocalFileHeaderPromise(entry, { minimal: true });
+      return { offset: fileDataStart, bytes: entry.uncompressedSize };
+    } catch (error) {
+      throw bad(`entry ${name} cannot be read: ${message(error)}`, name);
+    }
+  }
+
   /** Unpacks entries into `directory` under their last name; removes what it wrote when it fails. */
   async extractAll(names: readonly string[], directory: string, signal?: AbortSignal): Promise<void> {
     const written: string[] = [];

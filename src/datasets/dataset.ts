@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import { open, rm, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError } from '../errors.js';
+import { Archive, isZip } from './archive.js';
+import { NpyArray, badDataset } from './npy.js';
+import type { Tensor } from './tensor.js';
+
+export interface DatasetLimits {
+  maxArchiveEntries: number;
+  maxArchiveRatio: number;
+  maxSamples: number;
+  /** Bytes that the arrays may take unpacked. */
+  maxModelBytes: number;
+}
+
+export interface DatasetOptions {
+  /** An existing directory for arrays that have to be unpacked; what is put there goes away with `close`. */
+  directory: string;
+  limits: DatasetLimits;
+  /** What the client calls the file: the root of the pointers in errors. */
+  what?: string;
+  signal?: AbortSignal;
+}
+
+/** Rows that one pass over the whole set reads at a time are chosen to take about this much. */
+const PASS_BYTES = 16 * 2 ** 20;
+
+/** The samples of an .npz file. Stored arrays are read in place, compressed ones from a scratch file: memory stays at what is asked for. */
+export class Dataset {
+  private constructor(
+    private readonly x: NpyArray,
+    /** Class indices, one per sample. */
+    readonly labels: Int32Array | null,
+    private readonly files: FileHandle[],
+    private readonly scratch: string[],
+    private readonly what: string,
+  ) {}
+
+  static async open(path: string, options: DatasetOptions): Promise<Dataset> {
+    const what = options.what ?? 'dataset';
+    if ((await stat(path)).size === 0) throw badDataset('the dataset file is empty', '');
+    if (!(await isZip(path))) throw badDataset('not an .npz file: save it with numpy.savez', '');
+    const files: FileHandle[] = [];
+    const scratch: string[] = [];
+    const archive = await Archive.open(path, {
+      maxArchiveEntries: options.limits.maxArchiveEntries,
+      maxArchiveRatio: options.limits.maxArchiveRatio,
+      maxBytes: options.limits.maxModelBytes,
+    });
+    try {
+      const array = async (name: string): Promise<NpyArray | null> => {
+        if (!archive.entries.has(`${name}.npy`)) return null;
+        const { file, offset, bytes } = await openEntry(archive, path, `${name}.npy`, options, files, scratch);
+        return NpyArray.open(file, offset, bytes, name);
+      };
+      const x = await array('x');
+      if (x === null) {
+        const found = [...archive.entries.keys()].slice(0, 10).join(', ');
+        throw badDataset(`the dataset has no array x (it has: ${found === '' ? 'nothing' : found})`, 'x');
+      }
+      checkSize(x, options.limits);
+      const y = await array('y');
+      const labels = y === null ? null : await readLabels(y, x.shape[0] ?? 0);
+      return new Dataset(x, labels, files, scratch, what);
+    } catch (error) {
+      await discard(files, scratch);
+      throw error;
+    } finally {
+      archive.close();
+    }
+  }
+
+  /** Samples. */
+  get count(): number {
+    return this.x.shape[0] ?? 0;
+  }
+
+  /** Shape of one sample. */
+  get shape(): readonly number[] {
+    return this.x.shape.slice(1);
+  }
+
+  /** Element type of the data that `batch` returns, in ONNX Runtime's names. */
+  get type(): string {
+    return this.x.type;
+  }
+
+  /**
+   * Samples [begin, end).
+   * @throws {InputError} when one of them has a NaN or infinity
+   */
+  async batch(begin: number, end: number): Promise<Tensor> {
+    const data = await named(this.what, () => this.x.read(begin, end));
+    if (data instanceof Float32Array) {
+      const at = data.findIndex((v) => !Number.isFinite(v));
+      if (at >= 0) {
+        const sample = begin + Math.floor(at / this.x.rowLength);
+        const detail = `${this.what}: x has a NaN or infinity in sample ${String(sample)}, element ${String(at % this.x.rowLength)}`;
+        throw new InputError('invalid_dataset', detail, {
+          faults: [{ pointer: `#${this.what}/x/${String(sample)}`, detail }],
+        });
+      }
+    }
+    return { dims: [end - begin, ...this.x.shape.slice(1)], data };
+  }
+
+  /** Reads everything once: finds values that are not finite, and truncated files. */
+  async verify(signal?: AbortSignal): Promise<void> {
+    const rows = Math.max(1, Math.floor(PASS_BYTES / (4 * this.x.rowLength)));
+    for (let begin = 0; begin < this.count; begin += rows) {
+      signal?.throwIfAborted();
+      await this.batch(begin, Math.min(begin + rows, this.count));
+    }
+  }
+
+  async close(): Promise<void> {
+    await discard(this.files, this.scratch);
+  }
+}
+
+/**
+ * Opens the samples of an .npz file; to be closed.
+ * @throws {InputError} 'invalid_dataset', 'invalid_archive' or 'limit_exceeded'
+ */
+export async function openDataset(path: string, options: DatasetOptions): Promise<Dataset> {
+  return named(options.what ?? 'dataset', () => Dataset.open(path, options));
+}
+
+/** Input errors of `work`, told about the file that the client knows as `what`. */
+async function named<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const faults = error.faults.map(({ pointer, detail }) => ({
+      pointer: pointer.replace(/^#(dataset|archive)\/?/, `#${what}/`).replace(/\/$/, ''),
+      detail,
+    }));
+    throw new InputError(error.code, `${what}: ${error.message}`, { faults, cause: error });
+  }
+}
+
+async function discard(files: FileHandle[], scratch: string[]): Promise<void> {
+  for (const file of files.splice(0)) await file.close();
+  for (const path of scratch.splice(0)) await rm(path, { force: true });
+}
+
+async function openEntry(
+  archive: Archive,
+  path: string,
+  name: string,
+  options: DatasetOptions,
+  files: FileHandle[],
+  scratch: string[],
+): Promise<{ file: FileHandle; offset: number; bytes: number }> {
+  const stored = await archive.locate(name);
+  if (stored !== null) {
+    const file = await open(path, 'r');
+    files.push(file);
+    return { file, ...stored };
+  }
+  const unpacked = join(options.directory, `${randomUUID()}.npy`);
+  scratch.push(unpacked);
+  await archive.extract(name, unpacked, options.signal);
+  const file = await open(unpacked, 'r');
+  files.push(file);
+  return { file, offset: 0, bytes: (await file.stat()).size };
+}
+
+function checkSize({ shape }: NpyArray, limits: DatasetLimits): void {
+  if (shape.length < 2)
+    throw badDataset(`x has the shape [${shape.join(', ')}]: samples come first, then at least one axis`, 'x');
+  if (shape.includes(0)) throw badDataset(`x has no data (shape [${shape.join(', ')}])`, 'x');
+  if ((shape[0] ?? 0) > limits.maxSamples) {
+    const detail = `x has ${String(shape[0])} samples; MAX_CALIBRATION_SAMPLES is ${String(limits.maxSamples)}`;
+    throw new InputError('limit_exceeded', detail, { faults: [{ pointer: '#dataset/x', detail }] });
+  }
+}
+
+async function readLabels(y: NpyArray, samples: number): Promise<Int32Array> {
+  const isVector = y.shape.length === 1 || (y.shape.length === 2 && y.shape[1] === 1);
+  if (!isVector || y.type.startsWith('float')) {
+    throw badDataset(`y must be one integer per sample; it is ${y.type} of shape [${y.shape.join(', ')}]`, 'y');
+  }
+  if (y.shape[0] !== samples)
+    throw badDataset(`y has ${String(y.shape[0])} labels for ${String(samples)} samples`, 'y');
+  const values = await y.read(0, samples);
+  return Int32Array.from({ length: samples }, (_, i) => {
+    const label = Number(values[i]);
+    if (label < 0 || label > 2 ** 31 - 1) throw outOfRange(i, label, null);
+    return label;
+  });
+}
+
+function outOfRange(sample: number, label: number, classes: number | null, what = 'dataset'): InputError {
+  const range =
+    classes === null
+      ? 'labels are class indices from 0'
+      : `the model has ${String(classes)} classes, 0 to ${String(classes - 1)}`;
+  const detail = `label ${String(label)} of sample ${String(sample)} is out of range: ${range}`;
+  return new InputError('invalid_dataset', detail, { faults: [{ pointer: `#${what}/y/${String(sample)}`, detail }] });
+}
+
+/** @throws {InputError} when a label is not one of the model's classes */
+export function checkLabels(labels: Int32Array, classes: number, what = 'evaluation'): void {
+  const at = labels.findIndex((label) => label < 0 || label >= classes);
+  if (at >= 0) throw outOfRange(at, labels[at] ?? 0, classes, what);
+}

@@ -1,0 +1,3 @@
+export { checkLabels, openDataset, type Dataset, type DatasetLimits, type DatasetOptions } from './dataset.js';
+export type { FloatTensor, Tensor, TensorData } from './tensor.js';
+export { encodeNpy, writeNpz } from './write-npz.js';
