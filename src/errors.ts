@@ -20,6 +20,7 @@ const CODES = {
   limit_exceeded: [422, 'A limit was exceeded'],
   payload_too_large: [413, 'The body is too large'],
   unsupported_media_type: [415, 'The media type is not supported'],
+  range_not_satisfiable: [416, 'The range is outside the content'],
   digest_mismatch: [400, 'The content does not match its digest'],
   unreachable_target: [422, 'The target cannot be reached'],
   unauthorized: [401, 'A valid API key is needed'],
