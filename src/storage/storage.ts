@@ -12,7 +12,11 @@ export interface StoredObject {
  */
 export interface Storage {
   /** Streams `body` to `key`, hashing on the way. Atomic: readers see the whole object or none. */
-  put(key: string, body: Readable, options?: { maxBytes?: number; contentType?: string; signal?: AbortSignal }): Promise<{ bytes: number; sha256: string }>;
+  put(
+    key: string,
+    body: Readable,
+    options?: { maxBytes?: number; contentType?: string; signal?: AbortSignal },
+  ): Promise<{ bytes: number; sha256: string }>;
   /** `range` is inclusive, as in HTTP. */
   get(key: string, range?: { start: number; end: number }): Promise<Readable>;
   head(key: string): Promise<StoredObject | null>;
@@ -21,7 +25,10 @@ export interface Storage {
   deletePrefix(prefix: string): Promise<number>;
   list(prefix: string): AsyncIterable<StoredObject>;
   /** A URL a client can download from directly, or null when the backend has none. */
-  presign(key: string, options: { filename: string; contentType: string; expiresInSeconds: number }): Promise<string | null>;
+  presign(
+    key: string,
+    options: { filename: string; contentType: string; expiresInSeconds: number },
+  ): Promise<string | null>;
   /** Downloads to a local file (atomic rename at the end). */
   download(key: string, path: string, signal?: AbortSignal): Promise<void>;
   /** Throws when the backend cannot be written to and read from. */

@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto';
+import { constants, type Dirent } from 'node:fs';
+import { copyFile, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { InfrastructureError, SparankError } from '../errors.js';
+import { downloadTo } from './download.js';
+import { checkKey, checkPrefix, healthKey, missing, unsatisfiable } from './keys.js';
+import { Measure, watchBody } from './measured-body.js';
+import type { Storage, StoredObject } from './storage.js';
+
+/** Partial files live here, on the same file system as their target; no key can start with a dot. */
+const INCOMING = '.incoming';
+const ORPHAN_AGE_MS = 24 * 3600 * 1000;
+
+/** Files below one directory, readable by the owner only. */
+export class LocalStorage implements Storage {
+  readonly #root: string;
+
+  private constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Makes the directory and removes partial files that a killed process left more than a day ago. */
+  static async open(root: string): Promise<LocalStorage> {
+    return guarded(async () => {
+      const incoming = join(root, INCOMING);
+      await mkdir(incoming, { recursive: true, mode: 0o700 });
+      for (const name of await readdir(incoming)) {
+        const path = join(incoming, name);
+        const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+        if (age > ORPHAN_AGE_MS) await rm(path, { force: true });
+      }
+      return new LocalStorage(root);
+    });
+  }
+
+  async put(
+    key: string,
+    body: Readable,
+    options: { maxBytes?: number; contentType?: string; signal?: AbortSignal } = {},
+  ): Promise<{ bytes: number; sha256: string }> {
+    const watched = watchBody(body);
+    const measure = new Measure(options.maxBytes ?? Infinity);
+    const partial = this.#partial();
+    try {
+      checkKey(key);
+      options.signal?.throwIfAborted();
+      const file = await open(partial, 'wx', 0o600);
+      // `flush` syncs the file before it is closed, so the rename below never exposes bytes that a power cut could lose.
+      const target = file.createWriteStream({ flush: true });
+      await pipeline(body, measure, target, options.signal ? { signal: options.signal } : {});
+      await this.#publish(partial, key);
+      return measure.result();
+    } catch (error) {
+      body.destroy();
+      await rm(partial, { force: true }).catch(() => undefined);
+      options.signal?.throwIfAborted();
+      throw watched.failure() ?? asStorageError(error);
+    }
+  }
+
+  async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
+    checkKey(key);
+    return guarded(async () => {
+      const file = await open(this.#path(key), 'r').catch((error: unknown) => {
+        throw isMissing(error) ? missing(key) : error;
+      });
+      try {
+        const found = await file.stat();
+        if (!found.isFile()) throw missing(key);
+        if (range && (range.start > range.end || range.start >= found.size)) throw unsatisfiable(key);
+        return file.createReadStream(range ?? {});
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+    });
+  }
+
+  async head(key: string): Promise<StoredObject | null> {
+    checkKey(key);
+    return guarded(() => this.#head(key));
+  }
+
+  async copy(from: string, to: string): Promise<void> {
+    checkKey(from);
+    checkKey(to);
+    const partial = this.#partial();
+    await guarded(async () => {
+      try {
+        await copyFile(this.#path(from), partial, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+        const file = await open(partial, 'r+');
+        await file.sync().finally(() => file.close());
+        await this.#publish(partial, to);
+      } catch (error) {
+        await rm(partial, { force: true }).catch(() => undefined);
+        throw isMissing(error) && (await this.#head(from)) === null ? missing(from) : error;
+      }
+    });
+  }
+
+  async delete(key: string): Promise<void> {
+    checkKey(key);
+    await guarded(async () => {
+      await rm(this.#path(key), { force: true });
+      await this.#prune(dirname(key));
+    });
+  }
+
+  async deletePrefix(prefix: string): Promise<number> {
+    checkKey(prefix.endsWith('/') ? prefix.slice(0, -1) : prefix);
+    let deleted = 0;
+    for await (const { key } of this.list(prefix)) {
+      await this.delete(key);
+      deleted++;
+    }
+    return deleted;
+  }
+
+  async *list(prefix: string): AsyncIterable<StoredObject> {
+    checkPrefix(prefix);
+    yield* this.#walk(prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix);
+  }
+
+  async presign(): Promise<null> {
+    return null;
+  }
+
+  async download(key: string, path: string, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const body = await this.get(key);
+    await downloadTo(path, body, signal).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      throw asStorageError(error);
+    });
+  }
+
+  async check(): Promise<void> {
+    const key = healthKey();
+    await guarded(async () => {
+      const partial = this.#partial();
+      const file = await open(partial, 'wx', 0o600);
+      await file.writeFile(key).finally(() => file.close());
+      await this.#publish(partial, key);
+      const written = await open(this.#path(key), 'r');
+      const text = await written.readFile('utf8').finally(() => written.close());
+      if (text !== key) throw new Error('read back something else than was written');
+    });
+    await this.delete(key);
+  }
+
+  #path(key: string): string {
+    return join(this.#root, key);
+  }
+
+  #partial(): string {
+    return join(this.#root, INCOMING, randomUUID());
+  }
+
+  async #head(key: string): Promise<StoredObject | null> {
+    const found = await stat(this.#path(key)).catch((error: unknown) => {
+      if (isMissing(error)) return null;
+      throw error;
+    });
+    return found?.isFile() ? { key, bytes: found.size, modifiedAt: found.mtime } : null;
+  }
+
+  /** Renames a complete file to its key. A delete may prune the empty directory just then, hence the second try. */
+  async #publish(partial: string, key: string): Promise<void> {
+    const path = this.#path(key);
+    for (let attempt = 0; ; attempt++) {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      try {
+        await rename(partial, path);
+        break;
+      } catch (error) {
+        if (attempt === 3 || codeOf(error) !== 'ENOENT') throw error;
+      }
+    }
+    if (process.platform === 'win32') return; // directories cannot be synced there
+    const directory = await open(dirname(path), 'r');
+    await directory.sync().finally(() => directory.close());
+  }
+
+  /** Removes the directories that a delete left empty. */
+  async #prune(directory: string): Promise<void> {
+    for (let at = directory; at !== '.' && at !== ''; at = dirname(at)) {
+      try {
+        await rmdir(this.#path(at));
+      } catch (error) {
+        if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return;
+        throw error;
+      }
+    }
+  }
+
+  async *#walk(directory: string, prefix: string): AsyncIterable<StoredObject> {
+    const entries: Dirent[] = await guarded(() =>
+      readdir(join(this.#root, directory), { withFileTypes: true }).catch((error: unknown) => {
+        if (isMissing(error)) return [];
+        throw error;
+      }),
+    );
+    const names = entries.filter((e) => !e.name.startsWith('.')).map((e) => (e.isDirectory() ? `${e.name}/` : e.name));
+    // With the slash in the name the order is that of the keys, as in S3.
+    for (const name of names.sort()) {
+      const key = directory + name;
+      if (!key.startsWith(prefix) && !(name.endsWith('/') && prefix.startsWith(key))) continue;
+      if (name.endsWith('/')) {
+        yield* this.#walk(key, prefix);
+      } else {
+        const found = await guarded(() => this.#head(key));
+        if (found) yield found;
+      }
+    }
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '');
+}
+
+function asStorageError(error: unknown): SparankError {
+  if (error instanceof SparankError) return error;
+  const code = codeOf(error) ?? '';
+  const detail = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)
+    ? 'the storage is full'
+    : `the storage failed${code === '' ? '' : ` (${code})`}`;
+  return new InfrastructureError('storage_unavailable', detail, { cause: error });
+}
+
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asStorageError(error);
+  }
+}
