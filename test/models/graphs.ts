@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+import { loadModel, type FloatTensor, type ModelLimits, type OnnxModel } from '../../src/models/index.js';
+import { makeNode } from '../../src/models/onnx/attributes.js';
+import { encodeModel } from '../../src/models/onnx/codec.js';
+import {
+  DataType,
+  type AttributeProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from '../../src/models/onnx/messages.js';
+import { floatTensor } from '../../src/models/onnx/tensors.js';
+
+export const LIMITS: ModelLimits = {
+  maxArchiveEntries: 100,
+  maxArchiveRatio: 100,
+  maxModelBytes: 2 ** 28,
+  maxGraphNodes: 1000,
+  maxTensorElements: 2 ** 24,
+};
+
+const created: string[] = [];
+afterAll(() => {
+  for (const directory of created.splice(0)) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A directory that goes away after the tests of the file. */
+export function scratch(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'sparank-models-'));
+  created.push(directory);
+  return directory;
+}
+
+/** Numbers in [-1, 1) that depend on the seed only. */
+export function noise(length: number, seed = 1): Float32Array {
+  let state = seed * 2654435761;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state ^ (state >>> 15), 2246822519) + 3266489917) | 0;
+    return ((state >>> 8) / 2 ** 24) * 2 - 1;
+  });
+}
+
+export const tensorOf = (name: string, dims: number[], seed = name.length + (name.charCodeAt(0) || 0)): TensorProto =>
+  floatTensor(
+    name,
+    dims,
+    noise(
+      dims.reduce((a, b) => a * b, 1),
+      seed,
+    ).map((v) => v * 0.5),
+  );
+
+let counter = 0;
+export const node = (
+  op: string,
+  input: string[],
+  output: string,
+  attribute: AttributeProto[] = [],
+  name = `${op}_${String(counter++)}`,
+): NodeProto => makeNode(op, name, input, [output], attribute);
+
+export interface Sketch {
+  nodes: NodeProto[];
+  tensors: TensorProto[];
+  /** Shape of the input `x` without the batch. */
+  input: number[];
+  output?: string;
+  opset?: number;
+  inputType?: number;
+  batch?: number;
+}
+
+/** A model with the input `x` and the output `y` (or `output`). */
+export function proto({
+  nodes,
+  tensors,
+  input,
+  output = 'y',
+  opset = 17,
+  inputType = DataType.FLOAT,
+  batch,
+}: Sketch): ModelProto {
+  const first = batch === undefined ? { dimParam: 'batch' } : { dimValue: batch };
+  return {
+    irVersion: 8,
+    opsetImport: [{ domain: '', version: opset }],
+    producerName: 'test',
+    graph: {
+      name: 'graph',
+      node: nodes,
+      initializer: tensors,
+      input: [
+        {
+          name: 'x',
+          type: {
+            tensorType: { elemType: inputType, shape: { dim: [first, ...input.map((d) => ({ dimValue: d }))] } },
+          },
+        },
+      ],
+      output: [{ name: output, type: { tensorType: { elemType: DataType.FLOAT } } }],
+      valueInfo: [],
+    },
+  };
+}
+
+export function writeProto(model: ModelProto, directory = scratch()): string {
+  const path = join(directory, 'model.onnx');
+  writeFileSync(path, encodeModel(model));
+  return path;
+}
+
+/** Through a file, as every model comes in. */
+export async function build(sketch: Sketch): Promise<OnnxModel> {
+  const directory = scratch();
+  return loadModel(writeProto(proto(sketch), directory), { directory, limits: LIMITS });
+}
+
+export function batchOf(sample: number[], count = 3, seed = 5): FloatTensor {
+  const dims = [count, ...sample];
+  return {
+    dims,
+    data: noise(
+      dims.reduce((a, b) => a * b, 1),
+      seed,
+    ).map((v) => v * 2),
+  };
+}
