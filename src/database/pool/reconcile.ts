@@ -22,9 +22,10 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
 
   return async (inQueue) => ({
     expiredLeases: await count(await expiredLeases(), expireLease),
-    lostFromQueue: await count(await longReleased(), async (task) => !(await inQueue(task)) && releaseAgain(task)),
     canceled: await count(await canceling(), finishCancel),
     deadlines: await count(await overdue(), endOverdue),
+    // Last, because it fails while the queue does not answer.
+    lostFromQueue: await count(await longReleased(), async (task) => !(await inQueue(task)) && releaseAgain(task)),
   });
 
   /** While PostgreSQL was down nobody could renew a lease: they count from its start. */

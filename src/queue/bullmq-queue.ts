@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InfrastructureError } from '../errors.js';
+import type { Log } from '../log.js';
+import type { TaskConsumer, TaskHandler, TaskMessage, TaskQueue } from './queue.js';
+
+/** BullMQ as a transport: the parts of its Queue and Worker that are used, whatever they are backed by. */
+export interface QueueLike {
+  add(name: string, data: TaskMessage, options: { jobId: string }): Promise<unknown>;
+  getJobState(id: string): Promise<string>;
+  getJobCounts(...types: ('wait' | 'active' | 'prioritized' | 'delayed')[]): Promise<Record<string, number>>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  close(): Promise<void>;
+}
+
+export interface WorkerLike {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  waitUntilReady(): Promise<unknown>;
+  pause(doNotWaitActive: boolean): Promise<void>;
+  close(force: boolean): Promise<void>;
+}
+
+export interface Backend {
+  queue: QueueLike;
+  createWorker(process: (job: { data: TaskMessage }) => Promise<void>, concurrency: number): WorkerLike;
+  close(): Promise<void>;
+}
+
+export const QUEUE_NAME = 'sparank-tasks';
+
+export const QUEUE_OPTIONS = {
+  // PostgreSQL decides about attempts; a message that was handled, however it went, must free its id.
+  defaultJobOptions: { attempts: 1, removeOnComplete: true, removeOnFail: true },
+};
+
+export const WORKER_OPTIONS = {
+  removeOnComplete: { count: 0 },
+  removeOnFail: { count: 0 },
+  /** ms. A message taken by a worker that died before it claimed the task comes back after this. */
+  lockDuration: 10_000,
+  stalledInterval: 5_000,
+  maxStalledCount: 3,
+  /** seconds. The longest sleep after which a worker looks again. */
+  drainDelay: 5,
+  /** ms between tries when the backend does not answer. */
+  runRetryDelay: 1_000,
+};
+
+/** ms; a client that waits for its server without limit must not stop the relay's loop. */
+const ANSWER_DEADLINE_MS = 5_000;
+
+export const messageId = ({ taskId, attempt }: TaskMessage): string => `${taskId}-${attempt}`;
+
+async function answered<T>(work: Promise<T>): Promise<T> {
+  const timeout = new AbortController();
+  const late = sleep(ANSWER_DEADLINE_MS, undefined, { signal: timeout.signal }).then(() => {
+    throw new InfrastructureError('unavailable', 'the queue does not answer');
+  });
+  try {
+    return await Promise.race([work, late]);
+  } catch (cause) {
+    if (cause instanceof InfrastructureError) throw cause;
+    throw new InfrastructureError('unavailable', 'the queue does not answer', { cause });
+  } finally {
+    timeout.abort();
+    late.catch(() => undefined);
+    work.catch(() => undefined);
+  }
+}
+
+export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
+  const { queue } = backend;
+  const consumers = new Set<TaskConsumer>();
+  queue.on('error', (error) => logger.debug({ err: error }, 'queue connection trouble'));
+
+  return {
+    async add(message) {
+      await answered(queue.add('task', message, { jobId: messageId(message) }));
+    },
+    async has(message) {
+      const state = await answered(queue.getJobState(messageId(message)));
+      return !['unknown', 'completed', 'failed'].includes(state);
+    },
+    async depth() {
+      const counts = await answered(queue.getJobCounts('wait', 'active', 'prioritized', 'delayed'));
+      const { active = 0, ...others } = counts;
+      return { waiting: Object.values(others).reduce((sum, n) => sum + n, 0), active };
+    },
+    async check() {
+      await answered(queue.getJobCounts('wait'));
+    },
+    async consume(handle, { concurrency }) {
+      const consumer = await startConsumer(backend, handle, concurrency, logger);
+      consumers.add(consumer);
+      return consumer;
+    },
+    async close() {
+      await Promise.all([...consumers].map((consumer) => consumer.close(0)));
+      await queue.close().catch((error: unknown) => logger.debug({ err: error }, 'queue did not close cleanly'));
+      await backend.close();
+    },
+  };
+}
+
+async function startConsumer(
+  backend: Backend,
+  handle: TaskHandler,
+  concurrency: number,
+  logger: Log,
+): Promise<TaskConsumer> {
+  const running = new Set<Promise<void>>();
+  let closing: Promise<void> | null = null;
+
+  const worker = backend.createWorker(async ({ data }) => {
+    const run = handle(data).catch((error: unknown) =>
+      logger.error({ err: error, ...data }, 'a message could not be handled'),
+    );
+    running.add(run);
+    await run.finally(() => running.delete(run));
+  }, concurrency);
+  // Lost locks and connections: the task's state is in PostgreSQL, BullMQ tries again by itself.
+  worker.on('error', (error) => logger.debug({ err: error }, 'queue worker trouble'));
+  try {
+    await answered(worker.waitUntilReady());
+  } catch (error) {
+    await worker.close(true).catch(() => undefined);
+    throw error;
+  }
+
+  return {
+    pause: () => worker.pause(true),
+    close(deadlineSeconds) {
+      closing ??= (async () => {
+        await worker.pause(true);
+        const stop = new AbortController();
+        const deadline = sleep(deadlineSeconds * 1000, undefined, { signal: stop.signal }).catch(() => undefined);
+        await Promise.race([Promise.all(running), deadline]);
+        stop.abort();
+        // BullMQ's own close waits for its handlers without limit. A message let go of comes back, and its claim is refused.
+        await worker
+          .close(running.size > 0)
+          .catch((error: unknown) => logger.debug({ err: error }, 'consumer did not close cleanly'));
+      })();
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,17 @@
+import { createPostgresBackend, withBackend } from 'bullmq';
+import type { TaskMessage } from './queue.js';
+import { type Backend, QUEUE_NAME, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
+
+const { Queue, Worker } = withBackend(createPostgresBackend);
+
+/** BullMQ on PostgreSQL, in a schema of its own (`bullmq`) that it migrates itself. */
+export function postgresBackend(url: string): Backend {
+  const connection = { connectionString: url, migrate: true, max: 3, keepAlive: true, connectionTimeoutMillis: 5000 };
+  return {
+    queue: new Queue<TaskMessage, void>(QUEUE_NAME, { ...QUEUE_OPTIONS, connection }),
+    createWorker: (process, concurrency) =>
+      new Worker<TaskMessage, void>(QUEUE_NAME, process, { ...WORKER_OPTIONS, concurrency, connection }),
+    // Queue and Worker own their connections and close them.
+    close: () => Promise.resolve(),
+  };
+}

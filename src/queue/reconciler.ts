@@ -1,0 +1,28 @@
+import type { Database } from '../database/repositories.js';
+import type { Log } from '../log.js';
+import { type Loop, startLoop } from './loop.js';
+import type { TaskQueue } from './queue.js';
+
+const POLL_MS = 2000;
+
+export interface ReconcilerDeps {
+  database: Pick<Database, 'pool'>;
+  queue: Pick<TaskQueue, 'has'>;
+  logger: Log;
+  /** @defaultValue 2000 */
+  intervalMs?: number;
+}
+
+/** Puts right what a killed worker, a flushed queue or a lost message left behind. */
+export function startReconciler({
+  database,
+  queue,
+  logger,
+  intervalMs = POLL_MS,
+}: ReconcilerDeps): Pick<Loop, 'close'> {
+  const turn = async () => {
+    const report = await database.pool.reconcile((task) => queue.has(task));
+    if (Object.values(report).some((n: number) => n > 0)) logger.info({ report }, 'reconciled');
+  };
+  return startLoop('reconciler', turn, intervalMs, logger);
+}

@@ -1,0 +1,30 @@
+import { Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import type { Log } from '../log.js';
+import type { TaskMessage } from './queue.js';
+import { type Backend, QUEUE_NAME, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
+
+const reconnectMs = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2000);
+
+/** BullMQ on Redis. Producers give up a command when the connection breaks; workers wait, as BullMQ asks for. */
+export function redisBackend(url: string, logger: Log): Backend {
+  const connect = (maxRetriesPerRequest: number | null) => {
+    const redis = new Redis(url, { maxRetriesPerRequest, retryStrategy: reconnectMs, connectTimeout: 5000 });
+    redis.on('error', (error: Error) => logger.debug({ err: error }, 'Redis connection trouble'));
+    return redis;
+  };
+  const producer = connect(1);
+  const workers: Redis[] = [];
+  return {
+    queue: new Queue<TaskMessage>(QUEUE_NAME, { ...QUEUE_OPTIONS, connection: producer, skipWaitingForReady: true }),
+    createWorker(process, concurrency) {
+      const connection = connect(null);
+      workers.push(connection);
+      return new Worker<TaskMessage, void>(QUEUE_NAME, process, { ...WORKER_OPTIONS, concurrency, connection });
+    },
+    async close() {
+      for (const redis of [producer, ...workers]) redis.disconnect();
+      return Promise.resolve();
+    },
+  };
+}
