@@ -41,8 +41,8 @@ export class LocalStorage implements Storage {
     body: Readable,
     options: { maxBytes?: number; contentType?: string; signal?: AbortSignal } = {},
   ): Promise<{ bytes: number; sha256: string }> {
-    const watched = watchBody(body);
     const measure = new Measure(options.maxBytes ?? Infinity);
+    const watched = watchBody(body, measure);
     const partial = this.#partial();
     try {
       checkKey(key);
@@ -54,10 +54,11 @@ export class LocalStorage implements Storage {
       await this.#publish(partial, key);
       return measure.result();
     } catch (error) {
+      const failure = watched.failure();
       body.destroy();
       await rm(partial, { force: true }).catch(() => undefined);
       options.signal?.throwIfAborted();
-      throw watched.failure() ?? asStorageError(error);
+      throw failure ?? asStorageError(error);
     }
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Transform, type Readable, type TransformCallback } from 'node:stream';
+import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
 import { InputError } from '../errors.js';
 
 /** Passes bytes through, counts and hashes them, and refuses more than `maxBytes`. */
@@ -28,10 +28,17 @@ export class Measure extends Transform {
 
 /**
  * Remembers whether the body itself failed: a client that hangs up or sends too much is not a storage failure.
+ * A body that is destroyed because `next`, the stream it flows into, failed has not failed itself.
  * The listener also keeps a body that fails before anything reads it from ending the process.
  */
-export function watchBody(body: Readable): { failure: () => Error | undefined } {
+export function watchBody(body: Readable, next: Writable): { failure: () => Error | undefined } {
   let failure: Error | undefined = body.errored ?? undefined;
-  body.once('error', (error) => (failure ??= error));
+  body.once('error', (error) => {
+    if (!next.destroyed) failure ??= error;
+  });
+  body.once('close', () => {
+    if (next.destroyed || body.readableEnded) return;
+    failure ??= new InputError('invalid_request', 'the body ended before it was complete');
+  });
   return { failure: () => failure };
 }

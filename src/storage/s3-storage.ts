@@ -52,9 +52,9 @@ export class S3Storage implements Storage {
     body: Readable,
     options: { maxBytes?: number; contentType?: string; signal?: AbortSignal } = {},
   ): Promise<{ bytes: number; sha256: string }> {
-    const watched = watchBody(body);
     const maxBytes = options.maxBytes ?? Infinity;
     const measure = new Measure(maxBytes);
+    const watched = watchBody(body, measure);
     try {
       const target = this.#target(key);
       options.signal?.throwIfAborted();
@@ -71,10 +71,11 @@ export class S3Storage implements Storage {
       await fed;
       return measure.result();
     } catch (error) {
+      const failure = watched.failure();
       body.destroy();
       measure.destroy();
       options.signal?.throwIfAborted();
-      throw watched.failure() ?? asStorageError(error);
+      throw failure ?? asStorageError(error);
     }
   }
 
@@ -249,11 +250,13 @@ function connect(settings: S3Settings, endpoint: string | undefined): S3Client {
   });
 }
 
-/** `filename` for old clients, `filename*` (RFC 6266) for names beyond ASCII. */
+/** Names beyond plain ASCII need `filename*` (RFC 6266) beside the name that old clients understand. */
 function attachment(filename: string): string {
   const plain = filename.replace(/[^\x20-\x7e]|["\\%]/g, '_');
+  const simple = `attachment; filename="${plain}"`;
+  if (plain === filename) return simple;
   const encoded = encodeURIComponent(filename).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
-  return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
+  return `${simple}; filename*=UTF-8''${encoded}`;
 }
 
 /** A missing bucket is a wrong setting, not a missing file. */

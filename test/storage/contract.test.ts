@@ -198,7 +198,7 @@ describe.each([
     const put = storage.put('broken/c', body);
     body.write(Buffer.alloc(100));
     setTimeout(() => body.destroy(), 20);
-    await expect(put).rejects.toThrow();
+    await expect(put).rejects.toMatchObject({ code: 'invalid_request', origin: 'input' });
     expect(await storage.head('broken/c')).toBeNull();
     expect(await backend.leftovers()).toEqual([]);
   });
