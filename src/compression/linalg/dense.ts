@@ -21,14 +21,7 @@ export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n:
 }
 
 /** y[j0 + i] += factor x[i0 + i], i < n */
-export function addScaled(
-  y: Float64Array,
-  j0: number,
-  x: Float64Array,
-  i0: number,
-  n: number,
-  factor: number,
-): void {
+export function addScaled(y: Float64Array, j0: number, x: Float64Array, i0: number, n: number, factor: number): void {
   for (let i = 0; i < n; i++) y[j0 + i] = (y[j0 + i] as number) + factor * (x[i0 + i] as number);
 }
 

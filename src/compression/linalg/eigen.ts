@@ -17,7 +17,9 @@ const MAX_SWEEPS = 60;
 export function symmetricEigen(a: Float64Array, n: number): Eigen {
   const { diagonal, offDiagonal, rows } = tridiagonalize(a, n);
   implicitQl(diagonal, offDiagonal, rows, n);
-  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => (diagonal[j] as number) - (diagonal[i] as number));
+  const order = Array.from({ length: n }, (_, i) => i).sort(
+    (i, j) => (diagonal[j] as number) - (diagonal[i] as number),
+  );
   const vectors = new Float64Array(n * n);
   order.forEach((from, to) => vectors.set(rows.subarray(from * n, (from + 1) * n), to * n));
   return { values: Float64Array.from(order, (i) => diagonal[i] as number), vectors };

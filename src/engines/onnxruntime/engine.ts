@@ -1,17 +1,20 @@
 import { availableParallelism } from 'node:os';
+import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { InfrastructureError } from '../../errors.js';
 import { accumulate, symmetrize } from '../accumulate.js';
 import { matrix, productShape, type Engine, type Matrix, type Operand, type Transpose } from '../engine.js';
 import { productModel } from './product-model.js';
 
-type Runtime = typeof import('onnxruntime-node');
+type Runtime = typeof OnnxRuntime;
 
 async function load(): Promise<Runtime> {
   try {
     return await import('onnxruntime-node');
   } catch (cause) {
-    throw new InfrastructureError('unavailable', 'the engine onnxruntime needs the package onnxruntime-node', { cause });
+    throw new InfrastructureError('unavailable', 'the engine onnxruntime needs the package onnxruntime-node', {
+      cause,
+    });
   }
 }
 

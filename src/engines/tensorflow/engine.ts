@@ -1,8 +1,9 @@
+import type * as Core from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { accumulate, symmetrize } from '../accumulate.js';
 import { matrix, productShape, type Engine, type Matrix, type Operand, type Transpose } from '../engine.js';
 
-export type TensorFlow = typeof import('@tensorflow/tfjs-core');
+export type TensorFlow = typeof Core;
 
 /** Products by a TensorFlow.js backend that `tf` has already selected. */
 export function tensorflowEngine(tf: TensorFlow, device: string, threads: number): Engine {

@@ -1,0 +1,157 @@
+import { InputError } from '../errors.js';
+import type { Activation } from '../models/activation.js';
+import { matrix, type Engine, type Matrix } from '../engines/index.js';
+import type { Features } from './features.js';
+import { leastSquares, type Fit } from './fit.js';
+import { activatedLoss } from './objective.js';
+import { zStep } from './prox/z-step.js';
+
+export interface Tolerances {
+  /** Of the residuals' root mean square, relative to that of the response. */
+  absolute: number;
+  relative: number;
+}
+
+export interface AdmmOptions {
+  rank: number;
+  maxIterations: number;
+  tolerances: Tolerances;
+  /** Initial penalty. */
+  rho: number;
+  /** Keep `rho` as it is. */
+  fixedRho?: boolean;
+  random: () => number;
+  signal?: AbortSignal | undefined;
+  onIteration?: ((iteration: number) => void) | undefined;
+}
+
+export interface AdmmResult {
+  /** The iterate with the lowest loss. */
+  best: Fit;
+  /** || y - r(best) ||² */
+  loss: number;
+  iterations: number;
+  converged: boolean;
+  primalResidual: number;
+  dualResidual: number;
+  rho: number;
+  /** Lowest loss after the start and after every iteration. */
+  merit: number[];
+  /** Augmented Lagrangian after every iteration, per sample. */
+  lagrangian: number[];
+}
+
+const BALANCE = 4;
+const RHO_STEP = 1.6;
+const RHO_RANGE = [1e-2, 1e4] as const;
+
+/**
+ * ADMM for  min || y - r(Z) ||²/2  subject to  Z = (S + L) X + b:  two blocks, Z elementwise and (S, L, b) jointly, which is
+ * exact up to the rank limit. Stops by Boyd et al. 2011, section 3.3.1; `rho` is adapted by residual balancing, section 3.4.1.
+ *
+ * @param start the fit to begin at and to beat
+ * @param y wanted values after the activation, [N, m]
+ */
+export async function admm(
+  engine: Engine,
+  features: Features,
+  activation: Activation,
+  y: Matrix,
+  start: Fit,
+  options: AdmmOptions,
+): Promise<AdmmResult> {
+  const { step } = zStep(activation);
+  const size = y.data.length;
+  const scale = Math.sqrt(size);
+  const z = Float32Array.from(start.prediction.data);
+  const u = new Float32Array(size);
+  const work = matrix(y.rows, y.cols);
+  let fit = start;
+  let { rho } = options;
+  let loss = activatedLoss(activation, y.data, start.prediction.data);
+  const result: AdmmResult = {
+    best: start,
+    loss,
+    iterations: 0,
+    converged: false,
+    primalResidual: 0,
+    dualResidual: 0,
+    rho,
+    merit: [loss],
+    lagrangian: [],
+  };
+  const unit = rootMeanSquare(start.prediction.data);
+  for (let iteration = 1; iteration <= options.maxIterations; iteration++) {
+    options.signal?.throwIfAborted();
+    const f = fit.prediction.data;
+    for (let i = 0; i < size; i++) work.data[i] = (f[i] as number) - (u[i] as number);
+    step(y.data, work.data, rho, z);
+    for (let i = 0; i < size; i++) work.data[i] = (z[i] as number) + (u[i] as number);
+    const next = await leastSquares(engine, features, work, options.rank, fit.lowRank?.left ?? null, options.random);
+    const g = next.prediction.data;
+    let primal = 0;
+    let dual = 0;
+    let squareZ = 0;
+    let squareF = 0;
+    let squareU = 0;
+    let coupling = 0;
+    for (let i = 0; i < size; i++) {
+      const gi = g[i] as number;
+      const zi = z[i] as number;
+      const r = zi - gi;
+      const s = gi - (f[i] as number);
+      const ui = (u[i] as number) + r;
+      u[i] = ui;
+      primal += r * r;
+      dual += s * s;
+      squareZ += zi * zi;
+      squareF += gi * gi;
+      squareU += ui * ui;
+      coupling += r * (r + 2 * ui);
+    }
+    fit = next;
+    loss = activatedLoss(activation, y.data, g);
+    if (!Number.isFinite(loss) || !Number.isFinite(primal)) {
+      throw new InputError(
+        'numerical_breakdown',
+        `ADMM iteration ${iteration} gave loss ${loss}, primal residual ${primal}, rho ${rho}`,
+      );
+    }
+    if (loss < result.loss) {
+      result.best = fit;
+      result.loss = loss;
+    }
+    result.iterations = iteration;
+    result.merit.push(result.loss);
+    result.lagrangian.push((activatedLoss(activation, y.data, z) + rho * coupling) / (2 * y.rows));
+    result.primalResidual = Math.sqrt(primal) / scale;
+    result.dualResidual = (rho * Math.sqrt(dual)) / scale;
+    result.rho = rho;
+    options.onIteration?.(iteration);
+    const { absolute, relative } = options.tolerances;
+    const primalLimit = absolute * unit + (relative * Math.sqrt(Math.max(squareZ, squareF))) / scale;
+    const dualLimit = absolute * unit + (relative * rho * Math.sqrt(squareU)) / scale;
+    if (result.primalResidual <= primalLimit && result.dualResidual <= dualLimit) {
+      result.converged = true;
+      break;
+    }
+    if (options.fixedRho !== true) rho = balanced(rho, result, primalLimit, dualLimit, u);
+  }
+  return result;
+}
+
+/** A larger rho presses the primal residual, a smaller one the dual; the scaled dual variable is rescaled with it. */
+function balanced(rho: number, at: AdmmResult, primalLimit: number, dualLimit: number, u: Float32Array): number {
+  const primal = at.primalResidual / primalLimit;
+  const dual = at.dualResidual / dualLimit;
+  const factor = primal > BALANCE * dual ? RHO_STEP : dual > BALANCE * primal ? 1 / RHO_STEP : 1;
+  const next = Math.min(RHO_RANGE[1], Math.max(RHO_RANGE[0], rho * factor));
+  if (next !== rho) for (let i = 0; i < u.length; i++) u[i] = ((u[i] as number) * rho) / next;
+  return next;
+}
+
+function rootMeanSquare(a: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (a[i] as number);
+  return Math.sqrt(sum / a.length);
+}

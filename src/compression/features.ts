@@ -1,0 +1,65 @@
+import { matrix, type Engine, type Matrix, type Resident } from '../engines/index.js';
+import { centered, columnMeans } from './columns.js';
+import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
+
+/**
+ * The variables a layer is regressed on, whitened once so that every later least-squares step is one product.
+ *
+ * With E [N, n] the centred raw columns and G = EᵀE/N + ridge D = C Cᵀ (Cholesky), `psi` = E C⁻ᵀ. The regression of a target
+ * T on E, with a ridge that pulls the coefficients towards `prior`, is then K C⁻¹ with K = Tᵀ psi / N + `pull`. Because C is
+ * triangular, the first `free` whitened columns span the first `free` raw ones, and the rest is orthogonal to them: a rank
+ * limit on the coefficients of the rest alone is imposed exactly by truncating that part of K.
+ */
+export interface Features {
+  n: number;
+  /** Leading columns without a rank limit: the sparse part. */
+  free: number;
+  /** Whitened columns [N, n], for the host and for the engine. */
+  psi: Matrix;
+  held: Resident;
+  /** Means of the raw columns. */
+  mean: Float64Array;
+  /** C⁻¹, lower triangular [n, n]. */
+  whiten: Float64Array;
+  /** [m, n] */
+  pull: Float32Array;
+}
+
+/**
+ * @param raw [N, n]
+ * @param prior [m, n] coefficients that the ridge pulls towards
+ * @param ridge strength relative to each column's variance
+ */
+export async function whitenedFeatures(
+  engine: Engine,
+  raw: Matrix,
+  free: number,
+  prior: Matrix,
+  ridge: number,
+): Promise<Features> {
+  const n = raw.cols;
+  const mean = columnMeans(raw);
+  const columns = centered(raw, mean);
+  const gram = await engine.gram(columns);
+  let largest = 0;
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) gram[i * n + j] = (gram[i * n + j] as number) / raw.rows;
+    largest = Math.max(largest, gram[i * n + i] as number);
+  }
+  // A dead column (constant input) has no variance: the floor keeps its coefficient at the prior.
+  const floor = largest > 0 ? 1e-6 * largest : 1;
+  const penalties = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    penalties[i] = ridge * Math.max(gram[i * n + i] as number, floor);
+    gram[i * n + i] = (gram[i * n + i] as number) + (penalties[i] as number);
+  }
+  const whiten = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of the layer inputs'), n);
+  const inverse = matrix(n, n, Float32Array.from(whiten));
+  const weighted = matrix(prior.rows, n);
+  for (let i = 0; i < weighted.data.length; i++) {
+    weighted.data[i] = (prior.data[i] as number) * (penalties[i % n] as number);
+  }
+  const pull = (await engine.multiply(weighted, inverse, { b: true })).data;
+  const psi = await engine.multiply(columns, inverse, { b: true });
+  return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
+}

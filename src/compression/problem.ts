@@ -1,0 +1,56 @@
+import { InputError } from '../errors.js';
+import type { Activation } from '../models/activation.js';
+
+/** One layer to compress: its weights, and sampled inputs. All matrices are row-major, one sample a row. */
+export interface LayerProblem {
+  /** [m, d] */
+  weights: Float32Array;
+  /** [m] */
+  bias: Float32Array;
+  /** [N, d]: what the layer sees in the network that the result will run in. */
+  inputs: Float32Array;
+  channels: number;
+  /** Taps of the kernel; d = channels * taps, the taps of a channel side by side. */
+  taps: number;
+  activation: Activation;
+  /**
+   * [N, m]: the original network's response at these samples before the activation, when `inputs` come from a network that
+   * is compressed already (asymmetric). Absent: the layer's own response to `inputs`.
+   */
+  target?: Float32Array;
+}
+
+export interface Shape {
+  m: number;
+  d: number;
+  samples: number;
+}
+
+function requireFinite(values: Float32Array, what: string): void {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i] as number)) {
+      throw new InputError('numerical_breakdown', `${what} holds ${String(values[i])} at ${i} of ${values.length}`);
+    }
+  }
+}
+
+/** Sizes of a problem whose arrays fit together and hold finite numbers only. */
+export function checkProblem(problem: LayerProblem): Shape {
+  const m = problem.bias.length;
+  const d = problem.channels * problem.taps;
+  const samples = problem.inputs.length / d;
+  if (m === 0 || d === 0 || problem.weights.length !== m * d) {
+    throw new RangeError(`${problem.weights.length} weights are not ${m} x ${problem.channels} x ${problem.taps}`);
+  }
+  if (!Number.isInteger(samples) || samples < 2) {
+    throw new RangeError(`${problem.inputs.length} input values are not two or more samples of ${d}`);
+  }
+  if (problem.target !== undefined && problem.target.length !== samples * m) {
+    throw new RangeError(`${problem.target.length} target values are not ${samples} x ${m}`);
+  }
+  requireFinite(problem.weights, 'the weights');
+  requireFinite(problem.bias, 'the bias');
+  requireFinite(problem.inputs, 'the sampled inputs');
+  if (problem.target !== undefined) requireFinite(problem.target, 'the target response');
+  return { m, d, samples };
+}

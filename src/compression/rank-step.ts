@@ -1,0 +1,127 @@
+import { matrix, type Engine, type Matrix } from '../engines/index.js';
+import { columnRange } from './columns.js';
+import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
+import { symmetricEigen } from './linalg/eigen.js';
+import { normals } from './random.js';
+
+/** K restricted to rank k: K ~ left [m, k] right [k, n]; where the rank binds, left has orthonormal columns. */
+export interface RankFactors {
+  left: Matrix;
+  right: Matrix;
+}
+
+/** Up to this size a dense eigen-solve costs less than a few subspace steps. */
+const DENSE_SIZE = 128;
+const OVERSAMPLING = 16;
+const COLD_STEPS = 30;
+const WARM_STEPS = 2;
+
+/**
+ * Best rank-k approximation of K [m, n]: its leading left singular vectors. In whitened coordinates this is the
+ * reduced-rank regression of the target (eigenvectors of B G Bᵀ, for B the full regression and G the Gram matrix).
+ *
+ * @param warm `left` of an earlier, similar K: two subspace steps then do instead of a fresh solve
+ */
+export async function rankStep(
+  engine: Engine,
+  k: Matrix,
+  rank: number,
+  warm: Matrix | null,
+  random: () => number,
+): Promise<RankFactors> {
+  if (rank >= k.rows) return { left: identityMatrix(k.rows), right: k };
+  if (rank >= k.cols) return { left: k, right: identityMatrix(k.cols) };
+  const left =
+    k.rows <= DENSE_SIZE
+      ? await denseSubspace(engine, k, rank)
+      : await subspaceIteration(engine, k, rank, warm, random);
+  return { left, right: await engine.multiply(left, k, { a: true }) };
+}
+
+export function identityMatrix(n: number): Matrix {
+  const out = matrix(n, n);
+  for (let i = 0; i < n; i++) out.data[i * n + i] = 1;
+  return out;
+}
+
+async function denseSubspace(engine: Engine, k: Matrix, rank: number): Promise<Matrix> {
+  const square = await engine.multiply(k, k, { b: true });
+  return leadingColumns(Float64Array.from(square.data), k.rows, rank);
+}
+
+/** Eigenvectors of the `rank` largest eigenvalues of a symmetric [n, n], as columns [n, rank]. */
+function leadingColumns(a: Float64Array, n: number, rank: number): Matrix {
+  const { vectors } = symmetricEigen(a, n);
+  const out = matrix(n, rank);
+  for (let i = 0; i < n; i++) for (let j = 0; j < rank; j++) out.data[i * rank + j] = vectors[j * n + i] as number;
+  return out;
+}
+
+/** Block subspace iteration on K Kᵀ, built of products; a cold start oversamples and ends with a Rayleigh-Ritz step. */
+async function subspaceIteration(
+  engine: Engine,
+  k: Matrix,
+  rank: number,
+  warm: Matrix | null,
+  random: () => number,
+): Promise<Matrix> {
+  const width = warm === null ? Math.min(k.rows, rank + OVERSAMPLING) : rank;
+  let basis = warm ?? matrix(k.rows, width, normals(k.rows * width, random));
+  let image = await engine.multiply(basis, k, { a: true });
+  let energy = 0;
+  for (let step = 0; step < (warm === null ? COLD_STEPS : WARM_STEPS); step++) {
+    basis = await orthonormal(engine, await engine.multiply(k, image, { b: true }));
+    image = await engine.multiply(basis, k, { a: true });
+    const captured = squaredNorm(image.data);
+    if (captured - energy <= 1e-7 * captured) break;
+    energy = captured;
+  }
+  if (width === rank) return basis;
+  const small = await engine.multiply(image, image, { b: true });
+  return engine.multiply(basis, leadingColumns(Float64Array.from(small.data), width, rank));
+}
+
+export function squaredNorm(a: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (a[i] as number);
+  return sum;
+}
+
+/** Orthonormal columns with the span of `a`: Cholesky QR, twice, which is as orthogonal as Householder's. */
+export async function orthonormal(engine: Engine, a: Matrix): Promise<Matrix> {
+  let q = a;
+  for (let pass = 0; pass < 2; pass++) {
+    const gram = await engine.gram(q);
+    const n = q.cols;
+    let trace = 0;
+    for (let i = 0; i < n; i++) trace += gram[i * n + i] as number;
+    // Directions below single precision have no meaning; the shift keeps the factorisation defined there.
+    const shift = trace > 0 ? 1e-6 * (trace / n) : 1;
+    for (let i = 0; i < n; i++) gram[i * n + i] = (gram[i * n + i] as number) + shift;
+    const inverse = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of a subspace'), n);
+    q = await engine.multiply(q, matrix(n, n, Float32Array.from(inverse)), { b: true });
+  }
+  return q;
+}
+
+/**
+ * Orthonormal basis [n, size] of the leading right subspace of a [rows, n] by randomised subspace iteration (Halko,
+ * Martinsson and Tropp 2011, algorithm 4.4).
+ */
+export async function leadingRightSubspace(
+  engine: Engine,
+  a: Matrix,
+  size: number,
+  random: () => number,
+): Promise<Matrix> {
+  const width = Math.min(a.cols, a.rows, size + OVERSAMPLING);
+  let basis = matrix(a.cols, width, normals(a.cols * width, random));
+  for (let step = 0; step < 3; step++) {
+    const image = await orthonormal(engine, await engine.multiply(a, basis));
+    basis = await orthonormal(engine, await engine.multiply(a, image, { a: true }));
+  }
+  if (width <= size) return basis;
+  const image = await engine.multiply(a, basis);
+  const small = await engine.gram(image);
+  return engine.multiply(basis, columnRange(leadingColumns(small, width, width), 0, size));
+}

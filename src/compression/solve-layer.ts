@@ -1,0 +1,248 @@
+import { matrix, type Engine, type Matrix } from '../engines/index.js';
+import type { Factors } from '../models/layer.js';
+import { applyActivation } from './activation-function.js';
+import { admm, type AdmmOptions, type AdmmResult, type Tolerances } from './admm.js';
+import { addToRows, beside, channelColumns } from './columns.js';
+import { factoredResponse, rawCoefficients, requireFiniteFactors } from './factors.js';
+import { whitenedFeatures, type Features } from './features.js';
+import { leastSquares, type Fit } from './fit.js';
+import { activatedLoss, relative } from './objective.js';
+import { checkProblem, type LayerProblem, type Shape } from './problem.js';
+import { zStep } from './prox/z-step.js';
+import { seededRandom } from './random.js';
+import { identityMatrix, leadingRightSubspace, squaredNorm } from './rank-step.js';
+import { selectChannels } from './select-channels.js';
+
+export interface SolveOptions {
+  reconstruction: 'after_activation' | 'linear';
+  maxIterations: number;
+  tolerances?: Tolerances;
+  seed: number;
+  /** What the low-rank part is regressed on. `response`: L = M W0, cheap and well determined. `inputs`: any L. */
+  space?: 'response' | 'inputs';
+  /** Strength of the ridge towards the original weights, relative to the variance of each variable. */
+  ridge?: number;
+  signal?: AbortSignal;
+  onIteration?: (iteration: number) => void;
+}
+
+export interface SolveDiagnostics {
+  iterations: number;
+  converged: boolean;
+  /** Root mean squares, in units of the response. */
+  primalResidual: number;
+  dualResidual: number;
+  rho: number;
+  /** Relative error of the kept iterate, after the start and after every iteration: never rises. */
+  merit: number[];
+  /** || Y - r(response) ||² / || Y ||² over all given samples, by the factors as they are returned. */
+  relativeError: number;
+  /** The same for the linear fit that the iterations started from. */
+  relativeErrorLinear: number;
+  /** How the activation step was solved. */
+  note: string;
+}
+
+export interface SolvedLayer {
+  factors: Factors;
+  diagnostics: SolveDiagnostics;
+}
+
+export const DEFAULT_TOLERANCES: Tolerances = { absolute: 1e-4, relative: 1e-3 };
+export const DEFAULT_RIDGE = 1e-3;
+/** More variables than this are reduced to their leading principal subspace: a Cholesky of 1,024 takes 0.2 s. */
+const MAX_VARIABLES = 1024;
+
+/** Fits `rank` and `groups` kept input channels to one layer. */
+export async function solveLayer(
+  engine: Engine,
+  problem: LayerProblem,
+  { rank, groups }: { rank: number; groups: number },
+  options: SolveOptions,
+): Promise<SolvedLayer> {
+  const shape = checkProblem(problem);
+  if (rank < 0 || groups < 0 || rank + groups === 0 || groups > problem.channels) {
+    throw new RangeError(`rank ${rank} and ${groups} of ${problem.channels} channels do not make a layer`);
+  }
+  const random = seededRandom(options.seed);
+  const inputs = matrix(shape.samples, shape.d, problem.inputs);
+  const weights = matrix(shape.m, shape.d, problem.weights);
+  const response = await engine.multiply(inputs, weights, { b: true });
+  const target = targetOf(problem, shape, response);
+  const space = await lowRankSpace(engine, options.space ?? 'response', rank, response, inputs, weights, random);
+  const channels = await selectChannels(engine, problem, { inputs, target, space, groups, rank, random });
+  const sparse = channelColumns(inputs, channels, problem.taps);
+  const prior = beside(matrix(shape.m, sparse.cols), space.prior);
+  const features = await whitenedFeatures(
+    engine,
+    beside(sparse, space.columns),
+    sparse.cols,
+    prior,
+    options.ridge ?? DEFAULT_RIDGE,
+  );
+  try {
+    const { fit, diagnostics } = await fitLayer(engine, features, problem, target, rank, options, random);
+    const raw = rawCoefficients(features, fit);
+    const k = raw.left?.cols ?? 0;
+    const q =
+      raw.left === null
+        ? null
+        : await engine.multiply(matrix(k, space.columns.cols, Float32Array.from(raw.right)), space.map);
+    const factors = requireFiniteFactors({
+      lowRank: raw.left === null || q === null ? null : { rank: k, p: raw.left.data, q: q.data },
+      sparse: channels.length === 0 ? null : { channels, weights: Float32Array.from(raw.sparse) },
+      bias: raw.bias,
+    });
+    return { factors, diagnostics: await measured(engine, factors, problem, inputs, target, diagnostics) };
+  } finally {
+    features.held.dispose();
+  }
+}
+
+/**
+ * Keeps Q and the support of S; refits P, S and the bias on `problem.inputs` against `problem.target`, the sequential
+ * step that compensates what the layers before have lost.
+ */
+export async function refitLayer(
+  engine: Engine,
+  problem: LayerProblem,
+  factors: Factors,
+  options: SolveOptions,
+): Promise<SolvedLayer> {
+  const shape = checkProblem(problem);
+  const inputs = matrix(shape.samples, shape.d, problem.inputs);
+  const weights = matrix(shape.m, shape.d, problem.weights);
+  const target = targetOf(problem, shape, await engine.multiply(inputs, weights, { b: true }));
+  let columns = matrix(shape.samples, 0);
+  let prior = matrix(shape.m, 0);
+  const kept = factors.sparse;
+  if (kept !== null) {
+    columns = channelColumns(inputs, kept.channels, problem.taps);
+    prior = matrix(shape.m, columns.cols, kept.weights);
+  }
+  if (factors.lowRank !== null) {
+    const { rank, p, q } = factors.lowRank;
+    columns = beside(columns, await engine.multiply(inputs, matrix(rank, shape.d, q), { b: true }));
+    prior = beside(prior, matrix(shape.m, rank, p));
+  }
+  const features = await whitenedFeatures(engine, columns, columns.cols, prior, options.ridge ?? DEFAULT_RIDGE);
+  try {
+    const random = seededRandom(options.seed);
+    const { fit, diagnostics } = await fitLayer(engine, features, problem, target, 0, options, random);
+    const raw = rawCoefficients(features, fit);
+    const sparseColumns = (kept?.channels.length ?? 0) * problem.taps;
+    const take = (begin: number, end: number): Float32Array => {
+      const out = new Float32Array(shape.m * (end - begin));
+      for (let i = 0; i < shape.m; i++) {
+        for (let j = begin; j < end; j++)
+          out[i * (end - begin) + j - begin] = raw.sparse[i * columns.cols + j] as number;
+      }
+      return out;
+    };
+    const refitted = requireFiniteFactors({
+      lowRank: factors.lowRank === null ? null : { ...factors.lowRank, p: take(sparseColumns, columns.cols) },
+      sparse: kept === null ? null : { channels: kept.channels, weights: take(0, sparseColumns) },
+      bias: raw.bias,
+    });
+    return { factors: refitted, diagnostics: await measured(engine, refitted, problem, inputs, target, diagnostics) };
+  } finally {
+    features.held.dispose();
+  }
+}
+
+/** The response to approximate, before the activation. `response` lacks the bias. */
+function targetOf(problem: LayerProblem, shape: Shape, response: Matrix): Matrix {
+  if (problem.target !== undefined) return matrix(shape.samples, shape.m, problem.target);
+  return addToRows(matrix(shape.samples, shape.m, Float32Array.from(response.data)), problem.bias);
+}
+
+/** Columns [N, v] = inputs mapᵀ that the low-rank part acts on, and the coefficients of the original layer on them. */
+export interface LowRankSpace {
+  columns: Matrix;
+  /** [v, d] */
+  map: Matrix;
+  /** [m, v] */
+  prior: Matrix;
+}
+
+async function lowRankSpace(
+  engine: Engine,
+  kind: 'response' | 'inputs',
+  rank: number,
+  response: Matrix,
+  inputs: Matrix,
+  weights: Matrix,
+  random: () => number,
+): Promise<LowRankSpace> {
+  if (rank === 0)
+    return { columns: matrix(inputs.rows, 0), map: matrix(0, inputs.cols), prior: matrix(weights.rows, 0) };
+  const limit = Math.max(1, Math.min(MAX_VARIABLES, inputs.rows - 1));
+  if (kind === 'response') {
+    if (response.cols <= limit) return { columns: response, map: weights, prior: identityMatrix(weights.rows) };
+    const basis = await leadingRightSubspace(engine, response, limit, random);
+    const columns = await engine.multiply(response, basis);
+    return { columns, map: await engine.multiply(basis, weights, { a: true }), prior: basis };
+  }
+  if (inputs.cols <= limit) return { columns: inputs, map: identityMatrix(inputs.cols), prior: weights };
+  const basis = await leadingRightSubspace(engine, inputs, limit, random);
+  const identity = identityMatrix(basis.cols);
+  return {
+    columns: await engine.multiply(inputs, basis),
+    map: await engine.multiply(identity, basis, { b: true }),
+    prior: await engine.multiply(weights, basis),
+  };
+}
+
+async function fitLayer(
+  engine: Engine,
+  features: Features,
+  problem: LayerProblem,
+  target: Matrix,
+  rank: number,
+  options: SolveOptions,
+  random: () => number,
+): Promise<{ fit: Fit; diagnostics: SolveDiagnostics }> {
+  const { activation } = problem;
+  const linear = await leastSquares(engine, features, target, rank, null, random);
+  const y = matrix(target.rows, target.cols, applyActivation(activation, target.data));
+  const energy = squaredNorm(y.data);
+  const maxIterations = options.reconstruction === 'linear' ? 0 : options.maxIterations;
+  const admmOptions: AdmmOptions = {
+    rank,
+    maxIterations,
+    tolerances: options.tolerances ?? DEFAULT_TOLERANCES,
+    rho: 1,
+    random,
+    signal: options.signal,
+    onIteration: options.onIteration,
+  };
+  const result: AdmmResult = await admm(engine, features, activation, y, linear, admmOptions);
+  const error = relative(result.loss, energy);
+  const diagnostics: SolveDiagnostics = {
+    iterations: result.iterations,
+    converged: result.converged,
+    primalResidual: result.primalResidual,
+    dualResidual: result.dualResidual,
+    rho: result.rho,
+    merit: result.merit.map((loss) => relative(loss, energy)),
+    relativeError: error,
+    relativeErrorLinear: relative(result.merit[0] ?? 0, energy),
+    note: maxIterations === 0 ? 'linear least squares' : zStep(activation).note,
+  };
+  return { fit: result.best, diagnostics };
+}
+
+/** The error of the factors themselves, after all rounding. */
+async function measured(
+  engine: Engine,
+  factors: Factors,
+  problem: LayerProblem,
+  inputs: Matrix,
+  target: Matrix,
+  diagnostics: SolveDiagnostics,
+): Promise<SolveDiagnostics> {
+  const y = applyActivation(problem.activation, target.data);
+  const response = await factoredResponse(engine, factors, inputs, problem.taps);
+  const loss = activatedLoss(problem.activation, y, response.data);
+  return { ...diagnostics, relativeError: relative(loss, squaredNorm(y)) };
+}
