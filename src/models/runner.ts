@@ -172,7 +172,12 @@ function withOutputs(model: OnnxModel, names: readonly string[]): OnnxModel {
 }
 
 function runtimeError(error: unknown, what: string): Error {
-  const text = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 500);
+  const text = (error instanceof Error ? error.message : String(error))
+    .replace(/\s+/g, ' ')
+    // Where in the runtime's sources, and where on our disk, is nobody's business.
+    .replace(/\/onnxruntime_src\/\S+ /g, '')
+    .replace(/Load model from \S+ failed:/, '')
+    .slice(0, 500);
   if (/bad_alloc|alloc|out of memory|No space left/i.test(text))
     return new InfrastructureError('compute_failed', `${what}: ${text}`);
   return new InputError('invalid_model', `${what}: ${text}`, { cause: error });

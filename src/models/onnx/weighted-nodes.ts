@@ -132,7 +132,7 @@ function convolution(base: WeightedNode, dims: number[], index: GraphIndex): Wei
   if (transposed) layer.blocked = 'transposed convolution';
   else if (node.opType !== 'Conv') layer.blocked = `quantized convolution (${node.opType})`;
   else if (group !== 1) layer.blocked = `grouped convolution (${String(group)} groups)`;
-  else if (rank !== 1 && rank !== 2) layer.blocked = `${String(rank)}-D convolution`;
+  else if (base.weight !== null && rank !== 1 && rank !== 2) layer.blocked = `${String(rank)}-D convolution`;
   else layer.blocked = weightProblem(layer, index);
   if (layer.blocked === null && biasName !== '' && layer.bias?.dataType !== DataType.FLOAT)
     layer.blocked = 'the bias is not constant';

@@ -1,0 +1,229 @@
+import { describe, expect, it } from 'vitest';
+import { listLayers, prepare, type Layer } from '../../src/models/index.js';
+import { makeInt, makeInts } from '../../src/models/onnx/attributes.js';
+import { DataType } from '../../src/models/onnx/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/onnx/tensors.js';
+import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
+import { TOPOLOGIES } from './topologies.js';
+
+async function list(sketch: Sketch | undefined): Promise<Layer[]> {
+  if (sketch === undefined) throw new Error('no such topology');
+  return (await listLayers(prepare(await build(sketch)), batchOf(sketch.input, 2), { threads: 1 })).layers;
+}
+
+async function only(sketch: Sketch | undefined): Promise<Layer> {
+  const layers = await list(sketch);
+  if (layers[0] === undefined || layers.length !== 1)
+    throw new Error(`one layer is expected, not ${String(layers.length)}`);
+  return layers[0];
+}
+
+describe('a listed layer', () => {
+  it('has the geometry, positions, parameters and MACs of a convolution', async () => {
+    expect(await only(TOPOLOGIES['strided, dilated, asymmetric padding'])).toMatchObject({
+      name: 'conv',
+      op: 'Conv',
+      m: 6,
+      channels: 4,
+      d: 24,
+      kernel: [3, 2],
+      strides: [2, 3],
+      dilations: [2, 1],
+      pads: [2, 0, 1, 3],
+      // rows: (11 + 3 - 4 - 1) / 2 + 1 = 5; columns: (9 + 3 - 1 - 1) / 3 + 1 = 4
+      positions: 20,
+      parameters: 144,
+      macs: 20 * 144,
+      hasBias: false,
+      input: 'x',
+      output: 'y',
+      blocked: null,
+    });
+  });
+
+  it.each([
+    ['auto_pad SAME_UPPER', [1, 1, 1, 2], 4 * 4],
+    ['auto_pad SAME_LOWER', [2, 1, 1, 0], 70],
+    ['auto_pad VALID', [0, 0, 0, 0], 8 * 5],
+  ])('has explicit padding for %s', async (name, pads, positions) => {
+    const layer = await only(TOPOLOGIES[name]);
+    expect(layer).toMatchObject({ pads, positions });
+  });
+
+  it('has one position per row of a product with more dimensions, and the bias of its Add', async () => {
+    expect(await only(TOPOLOGIES['MatMul and Add on three dimensions'])).toMatchObject({
+      op: 'MatMul',
+      m: 7,
+      d: 12,
+      channels: 12,
+      kernel: [],
+      positions: 5,
+      parameters: 91,
+      macs: 5 * 84,
+      hasBias: true,
+      output: 'a',
+      activation: { kind: 'sigmoid' },
+    });
+  });
+
+  it('carries the folded normalization: the output is the normalized one, the activation the one behind it', async () => {
+    const layers = await list(TOPOLOGIES['batch normalization after convolution and Gemm']);
+    expect(layers.map(({ name, output, activation, hasBias }) => [name, output, activation.kind, hasBias])).toEqual([
+      ['conv', 'n', 'relu', true],
+      ['fc', 'y', 'identity', true],
+    ]);
+  });
+
+  it('has the activation behind a residual addition counted as none', async () => {
+    const layers = await list(TOPOLOGIES['residual addition']);
+    expect(layers.map(({ activation }) => activation.kind)).toEqual(['relu', 'identity']);
+  });
+
+  it('is named after its output when the node has no name', async () => {
+    const layers = await list({
+      input: [4],
+      tensors: [tensorOf('a', [4, 4]), tensorOf('b', [4, 4], 3), tensorOf('c', [4, 4], 9)],
+      nodes: [
+        node('MatMul', ['x', 'a'], 'p', [], ''),
+        node('MatMul', ['p', 'b'], 'q', [], 'named'),
+        node('MatMul', ['q', 'c'], 'y', [], ''),
+      ],
+    });
+    expect(layers.map(({ name }) => name)).toEqual(['p', 'named', 'y']);
+  });
+
+  it('counts tensors that several layers use once', async () => {
+    const model = prepare(
+      await build({
+        input: [4],
+        tensors: [tensorOf('a', [4, 4]), tensorOf('c', [4, 4], 9), tensorOf('bias', [4])],
+        nodes: [node('Gemm', ['x', 'a', 'bias'], 'p'), node('Gemm', ['p', 'c', 'bias'], 'y')],
+      }),
+    );
+    const listed = await listLayers(model, batchOf([4], 2), { threads: 1 });
+    expect(listed.parameters).toBe(36);
+    expect(listed.layers.map(({ blocked }) => blocked)).toEqual([null, null]);
+  });
+});
+
+const convolution = (group: number, weights: number[], op = 'Conv'): Sketch => ({
+  input: [4, 6, 6],
+  tensors: [tensorOf('w', weights)],
+  nodes: [node(op, ['x', 'w'], 'y', [makeInt('group', group)])],
+});
+
+const BLOCKED: [string, Sketch, RegExp][] = [
+  ['grouped', convolution(2, [6, 2, 3, 3]), /grouped convolution \(2 groups\)/],
+  ['depthwise', convolution(4, [4, 1, 3, 3]), /grouped convolution \(4 groups\)/],
+  ['transposed', convolution(1, [4, 5, 3, 3], 'ConvTranspose'), /transposed convolution/],
+  [
+    '3-D',
+    { input: [2, 4, 4, 4], tensors: [tensorOf('w', [3, 2, 2, 2, 2])], nodes: [node('Conv', ['x', 'w'], 'y')] },
+    /3-D convolution/,
+  ],
+  [
+    'computed weights',
+    {
+      input: [4, 6, 6],
+      tensors: [tensorOf('w', [3, 4, 3, 3])],
+      nodes: [node('Abs', ['w'], 'v'), node('Conv', ['x', 'v'], 'y')],
+    },
+    /not constant/,
+  ],
+  [
+    'quantized weights',
+    {
+      input: [4],
+      tensors: [
+        { name: 'w', dims: [4, 3], dataType: DataType.INT8, rawData: new Uint8Array(12).fill(3) },
+        floatTensor('scale', [], Float32Array.of(0.1)),
+      ],
+      nodes: [node('DequantizeLinear', ['w', 'scale'], 'v'), node('MatMul', ['x', 'v'], 'y')],
+    },
+    /quantized/,
+  ],
+  [
+    'shared weights',
+    {
+      input: [4],
+      tensors: [tensorOf('w', [4, 4])],
+      nodes: [node('MatMul', ['x', 'w'], 'p', [], 'one'), node('MatMul', ['p', 'w'], 'y', [], 'two')],
+    },
+    /shared with/,
+  ],
+  [
+    'weights on the left',
+    { input: [4, 5], tensors: [tensorOf('w', [3, 4])], nodes: [node('MatMul', ['w', 'x'], 'y')] },
+    /left side/,
+  ],
+  [
+    'batched weights',
+    { input: [2, 3, 4], tensors: [tensorOf('w', [2, 4, 5])], nodes: [node('MatMul', ['x', 'w'], 'y')] },
+    /3 dimensions/,
+  ],
+  [
+    'double weights',
+    {
+      input: [4],
+      tensors: [
+        {
+          name: 'w',
+          dims: [4, 3],
+          dataType: DataType.DOUBLE,
+          rawData: new Uint8Array(Float64Array.from(noise(12)).buffer),
+        },
+      ],
+      nodes: [
+        node('Cast', ['x'], 'v', [makeInt('to', DataType.DOUBLE)]),
+        node('MatMul', ['v', 'w'], 'p'),
+        node('Cast', ['p'], 'y', [makeInt('to', DataType.FLOAT)]),
+      ],
+    },
+    /double/,
+  ],
+  [
+    'a transposed input',
+    {
+      input: [4],
+      batch: 2,
+      tensors: [tensorOf('w', [2, 3])],
+      nodes: [node('Gemm', ['x', 'w'], 'y', [makeInt('transA', 1)])],
+    },
+    /transposed/,
+  ],
+  [
+    'a bias per row',
+    {
+      input: [4],
+      batch: 2,
+      tensors: [tensorOf('w', [4, 3]), tensorOf('b', [2, 3])],
+      nodes: [node('Gemm', ['x', 'w', 'b'], 'y')],
+    },
+    /bias differs/,
+  ],
+];
+
+describe('a layer that must stay dense', () => {
+  it.each(BLOCKED)('says why: %s', async (_, sketch, reason) => {
+    const [layer] = await list(sketch);
+    expect(layer?.blocked).toMatch(reason);
+    expect(layer?.m).toBeGreaterThan(0);
+  });
+
+  it('still counts its multiplications', async () => {
+    expect(await only(convolution(2, [6, 2, 3, 3]))).toMatchObject({ parameters: 108, macs: 16 * 108 });
+    expect(await only(convolution(1, [4, 5, 3, 3], 'ConvTranspose'))).toMatchObject({
+      parameters: 180,
+      macs: 36 * 180,
+    });
+  });
+
+  it('is not listed when it has no weights at all', async () => {
+    const layers = await list({
+      input: [4, 4],
+      tensors: [int64Tensor('unused', [1], [0])],
+      nodes: [node('Transpose', ['x'], 't', [makeInts('perm', [0, 2, 1])]), node('MatMul', ['x', 't'], 'y')],
+    });
+    expect(layers).toEqual([]);
+  });
+});

@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { Runner } from '../../src/models/index.js';
+import { InferenceSession } from 'onnxruntime-node';
+import { encodeModel } from '../../src/models/onnx/codec.js';
+import { OPSET_MAX, OPSET_MIN } from '../../src/models/onnx/validate.js';
+import { build, node, proto, tensorOf } from './graphs.js';
+
+const sketch = (opset: number) => ({
+  input: [3, 4, 4],
+  opset,
+  tensors: [tensorOf('w', [2, 3, 3, 3])],
+  nodes: [node('Conv', ['x', 'w'], 'c'), node('Relu', ['c'], 'y')],
+});
+
+describe('operator sets', () => {
+  it('from the oldest to the newest are loaded by the runtime', async () => {
+    for (let opset = OPSET_MIN; opset <= OPSET_MAX; opset++) {
+      const runner = await Runner.open(await build(sketch(opset)), { threads: 1 });
+      await runner.release();
+    }
+  });
+
+  it('newer than the newest are refused by the runtime too', async () => {
+    await expect(InferenceSession.create(encodeModel(proto(sketch(OPSET_MAX + 1))))).rejects.toThrow(/opset/i);
+  });
+
+  it.each([OPSET_MIN - 1, OPSET_MAX + 1])('%i is refused', async (opset) => {
+    await expect(build(sketch(opset))).rejects.toMatchObject({
+      code: 'invalid_model',
+      message: expect.stringContaining('opset') as string,
+    });
+  });
+});
