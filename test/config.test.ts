@@ -1,0 +1,50 @@
+import { resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { ConfigError, describeSettings, readConfig } from '../src/config.js';
+
+test('an empty environment gives the defaults, frozen', () => {
+  const config = readConfig({});
+  expect(config).toMatchObject({ HOST: '127.0.0.1', PORT: 8080, ENGINE: 'auto', LEASE_SECONDS: 15 });
+  expect(config.DATABASE_URL).toBeUndefined();
+  expect(config.DATA_DIR).toBe(resolve('./.data'));
+  expect(Object.isFrozen(config)).toBe(true);
+});
+
+test('an empty variable counts as absent', () => {
+  expect(readConfig({ PORT: '', DATABASE_URL: '' })).toMatchObject({ PORT: 8080 });
+});
+
+test('numbers are read from text', () => {
+  expect(readConfig({ PORT: '0', LEASE_SECONDS: '1.5' })).toMatchObject({ PORT: 0, LEASE_SECONDS: 1.5 });
+});
+
+test.each([
+  ['PORT', 'http'],
+  ['PORT', '70000'],
+  ['PORT', '1.5'],
+  ['ENGINE', 'cuda'],
+  ['LOG_LEVEL', 'loud'],
+  ['DATABASE_URL', 'mysql://db'],
+  ['REDIS_URL', 'db:6379'],
+  ['STORAGE_URL', '/var/files'],
+  ['BOOTSTRAP_API_KEY', 'short'],
+  ['LEASE_SECONDS', '0'],
+])('%s=%s stops the program and names the variable', (name, value) => {
+  expect(() => readConfig({ [name]: value })).toThrow(ConfigError);
+  expect(() => readConfig({ [name]: value })).toThrow(name);
+});
+
+test('every bad variable is named at once', () => {
+  expect(() => readConfig({ PORT: 'x', ENGINE: 'y' })).toThrow(/PORT.*ENGINE/s);
+});
+
+test('variables that are none of ours are ignored', () => {
+  expect(readConfig({ PATH: '/bin', NODE_ENV: 'production' })).toEqual(readConfig({}));
+});
+
+test('every setting is described with its default', () => {
+  const settings = describeSettings();
+  expect(settings.find(({ name }) => name === 'PORT')).toMatchObject({ fallback: 8080 });
+  expect(settings.find(({ name }) => name === 'DATABASE_URL')).toMatchObject({ fallback: null });
+  expect(new Set(settings.map(({ name }) => name)).size).toBe(settings.length);
+});
