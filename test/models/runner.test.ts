@@ -1,0 +1,119 @@
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Runner, loadModel } from '../../src/models/index.js';
+import { DataType } from '../../src/models/onnx/messages.js';
+import { LIMITS, batchOf, build, node, proto, scratch, tensorOf, writeProto, type Sketch } from './graphs.js';
+
+const sketch: Sketch = {
+  input: [3, 4, 4],
+  tensors: [tensorOf('w', [2, 3, 3, 3])],
+  nodes: [node('Conv', ['x', 'w'], 'c'), node('Relu', ['c'], 'y')],
+};
+
+async function opened<T>(model: Sketch, work: (runner: Runner) => Promise<T>, capture: string[] = []): Promise<T> {
+  const runner = await Runner.open(await build(model), { threads: 1, capture });
+  try {
+    return await work(runner);
+  } finally {
+    await runner.release();
+  }
+}
+
+describe('a runner', () => {
+  it('knows its ports and returns outputs and captured tensors', async () => {
+    await opened(
+      sketch,
+      async (runner) => {
+        expect(runner.input).toEqual({ name: 'x', type: 'float32', shape: ['batch', 3, 4, 4] });
+        expect(runner.outputs.map(({ name }) => name)).toEqual(['y']);
+        const values = await runner.run(batchOf([3, 4, 4], 2));
+        expect([...values.keys()].sort()).toEqual(['c', 'y']);
+        const before = [...(values.get('c')?.data ?? [])].map(Number);
+        expect([...(values.get('y')?.data ?? [])]).toEqual(before.map((v) => Math.max(v, 0)));
+      },
+      ['c'],
+    );
+  });
+
+  it('casts bytes to the input type of the model', async () => {
+    await opened(sketch, async (runner) => {
+      const data = Uint8Array.from({ length: 48 }, (_, i) => i * 5);
+      const bytes = await runner.run({ dims: [1, 3, 4, 4], data });
+      const floats = await runner.run({ dims: [1, 3, 4, 4], data: Float32Array.from(data) });
+      expect(bytes.get('y')?.data).toEqual(floats.get('y')?.data);
+    });
+  });
+
+  it('feeds a model with a fixed batch size in parts, the last one padded', async () => {
+    const x = batchOf([3, 4, 4], 5);
+    const free = await opened(sketch, (runner) => runner.run(x));
+    const fixed = await opened({ ...sketch, batch: 2 }, async (runner) => {
+      expect(runner.fixedBatch).toBe(2);
+      return runner.run(x);
+    });
+    expect(fixed.get('y')?.dims).toEqual([5, 2, 2, 2]);
+    const wanted = free.get('y')?.data;
+    expect([...(fixed.get('y')?.data ?? [])].every((v, i) => Math.abs(Number(v) - Number(wanted?.[i])) < 1e-6)).toBe(
+      true,
+    );
+  });
+
+  it.each<[string, number[], string, RegExp]>([
+    ['rank', [10, 48], 'float32', /shape \[10, 48\], but the model's input x is \[batch, 3, 4, 4\]/],
+    ['size', [10, 1, 4, 4], 'float32', /shape \[10, 1, 4, 4\]/],
+    ['layout', [10, 4, 4, 3], 'float32', /shape \[10, 4, 4, 3\]/],
+  ])('refuses samples of another %s', async (_, shape, type, message) => {
+    await opened(sketch, async (runner) => {
+      expect(() => {
+        runner.checkSamples(shape, type);
+      }).toThrow(message);
+      await Promise.resolve();
+    });
+  });
+
+  it('refuses float samples for a model that takes bytes', async () => {
+    const bytes: Sketch = {
+      ...sketch,
+      inputType: DataType.UINT8,
+      nodes: [node('Cast', ['x'], 'f', [{ name: 'to', type: 2, i: 1 }]), node('Conv', ['f', 'w'], 'y')],
+    };
+    await opened(bytes, async (runner) => {
+      runner.checkSamples([2, 3, 4, 4], 'uint8');
+      expect(() => {
+        runner.checkSamples([2, 3, 4, 4], 'float32');
+      }).toThrow(/x is float32, but the model's input x is uint8/);
+      await Promise.resolve();
+    });
+  });
+
+  it('refuses a model with several inputs', async () => {
+    const model = proto({ ...sketch, nodes: [node('Add', ['x', 'z'], 'y')] });
+    model.graph?.input.push({
+      name: 'z',
+      type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'batch' }] } } },
+    });
+    const loaded = await loadModel(writeProto(model), { directory: scratch(), limits: LIMITS });
+    const runner = await Runner.open(loaded, { threads: 1 });
+    await expect(runner.run(batchOf([3, 4, 4], 1))).rejects.toMatchObject({
+      code: 'invalid_model',
+      message: expect.stringContaining('one input') as string,
+    });
+    await runner.release();
+  });
+
+  it('blames the input when the runtime refuses a model, without telling where it lies', async () => {
+    const bad = await build({ ...sketch, nodes: [node('Conv', ['x', 'w'], 'c'), node('NoSuchOperator', ['c'], 'y')] });
+    await expect(Runner.open(bad, { threads: 1 })).rejects.toMatchObject({
+      code: 'invalid_model',
+      message: expect.stringContaining('NoSuchOperator') as string,
+    });
+    const directory = scratch();
+    const path = writeProto(
+      proto({ ...sketch, nodes: [node('Conv', ['x', 'w'], 'c'), node('NoSuchOperator', ['c'], 'y')] }),
+      directory,
+    );
+    const error = await Runner.open(path, { threads: 1 }).catch((e: unknown) => e);
+    expect(String(error)).not.toContain(directory);
+    expect(readdirSync(directory)).toEqual(['model.onnx']);
+  });
+});
