@@ -1,6 +1,7 @@
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InfrastructureError } from '../errors.js';
+import type { FloatTensor } from '../models/index.js';
 
 interface Stored {
   file: FileHandle;
@@ -38,7 +39,7 @@ export class ActivationStore {
     }
     const start = stored.offsets[stored.shapes.length] ?? 0;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await stored.file.write(bytes, done, bytes.length - done, start + done);
       done += bytesWritten;
     }
@@ -46,7 +47,7 @@ export class ActivationStore {
     stored.offsets.push(start + bytes.length);
   }
 
-  async read(name: string, batch: number): Promise<{ data: Float32Array; shape: number[] }> {
+  async read(name: string, batch: number): Promise<FloatTensor> {
     const stored = this.tensors.get(name);
     const shape = stored?.shapes[batch];
     const start = stored?.offsets[batch];
@@ -55,12 +56,13 @@ export class ActivationStore {
     }
     const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
     const bytes = new Uint8Array(data.buffer);
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesRead } = await stored.file.read(bytes, done, bytes.length - done, start + done);
-      if (bytesRead === 0) throw new InfrastructureError('compute_failed', `a stored activation of ${name} is truncated`);
+      if (bytesRead === 0)
+        throw new InfrastructureError('compute_failed', `a stored activation of ${name} is truncated`);
       done += bytesRead;
     }
-    return { data, shape };
+    return { dims: shape, data };
   }
 
   async drop(name: string): Promise<void> {

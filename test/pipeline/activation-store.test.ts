@@ -15,7 +15,7 @@ it('returns every batch as appended and removes its files', async () => {
   await store.append('a/x', Float32Array.from([1, 2, 3, 4]), [2, 2]);
   await store.append('b', Float32Array.from([9]), [1]);
   await store.append('a/x', Float32Array.from([5, 6]), [1, 2]);
-  expect(await store.read('a/x', 1)).toEqual({ data: Float32Array.from([5, 6]), shape: [1, 2] });
+  expect(await store.read('a/x', 1)).toEqual({ dims: [1, 2], data: Float32Array.from([5, 6]) });
   expect((await store.read('a/x', 0)).data).toEqual(Float32Array.from([1, 2, 3, 4]));
   await expect(store.read('a/x', 2)).rejects.toThrow(RangeError);
   await store.drop('a/x');

@@ -1,0 +1,169 @@
+import { copyFile, mkdir, stat } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import type { Dataset } from '../datasets/index.js';
+import type { LayerRow, Metrics } from '../jobs/results.js';
+import type { Assignment, EvaluateResult } from '../jobs/tasks.js';
+import { listLayers, loadModel, prepare, Runner, type OnnxModel } from '../models/index.js';
+import { compareModels } from './compare.js';
+import { finishedOf, finishedOne, keyOf } from './finished.js';
+import { measurePaired, quantile, speedup } from './latency.js';
+import { files } from './layer-file.js';
+import { layerLatencies } from './layer-latency.js';
+import { openCalibration } from './network.js';
+import { writeManifest, writeReport } from './report.js';
+import type { StepContext } from './step.js';
+import { judge } from './verdict.js';
+
+const WARMUP_RUNS = 3;
+const MIN_RUNS = 15;
+const MAX_RUNS = 200;
+/** Wall time per batch size, both models together. */
+const LATENCY_SECONDS = 6;
+
+/** Measures the compressed model against the original, on this worker, and writes what the client downloads. */
+export async function evaluate(assignment: Assignment, context: StepContext): Promise<EvaluateResult> {
+  const { spec, inputs } = assignment;
+  const output = join(context.directory, 'output');
+  await mkdir(output, { recursive: true });
+  const original = await load(context, inputs.model.key, 'original');
+  const compressedPath = context.path(keyOf(finishedOne(assignment, 'assemble'), files.model));
+  const compressed = await loadAt(context, compressedPath, 'compressed');
+  const name = original.format === 'onnx' ? 'model.onnx' : 'model.zip';
+  await copyFile(compressedPath, join(output, name));
+
+  const data = await openCalibration(
+    context,
+    (inputs.evaluation ?? inputs.calibration).key,
+    inputs.evaluation === null ? 'calibration' : 'evaluation',
+  );
+  try {
+    const threads = spec.benchmark.threads ?? context.threads;
+    const comparison = await compareModels(original, compressed, data, context);
+    context.progress(0.4);
+    const latency = await latencies(original, compressed, data, spec.benchmark.batch_sizes, threads, context);
+    const rows = ledger(assignment);
+    const timed = await layerLatencies(original, compressed, data, rows, threads, context.signal);
+    context.progress(0.95);
+
+    const before = await costs(original, data, context);
+    const after = await costs(compressed, data, context);
+    const measured: Omit<Metrics, 'seconds'> = {
+      parameters: beforeAfter(before.parameters, after.parameters),
+      macs: beforeAfter(before.macs, after.macs),
+      bytes: beforeAfter((await stat(context.path(inputs.model.key))).size, (await stat(compressedPath)).size),
+      latency,
+      speedup: latency[0]?.speedup ?? 1,
+      accuracy: comparison.accuracy,
+      fidelity: comparison.fidelity,
+      device: {
+        engine: 'onnxruntime',
+        name: cpus()[0]?.model.trim() ?? 'cpu',
+        threads: threads === 0 ? cpus().length : threads,
+      },
+    };
+    const verdict = judge(spec, measured);
+    const metrics: Metrics = { ...measured, seconds: assignment.seconds };
+    await writeReport(join(output, 'report.json'), { assignment, metrics, verdict, layers: timed });
+    await writeManifest(output, name, assignment);
+    return { metrics, verdict, layers: timed };
+  } finally {
+    await data.close();
+  }
+}
+
+const beforeAfter = (before: number, after: number) => ({ before, after, ratio: after === 0 ? 1 : before / after });
+
+async function load(context: StepContext, key: string, name: string): Promise<OnnxModel> {
+  return loadAt(context, context.path(key), name);
+}
+
+async function loadAt(context: StepContext, path: string, name: string): Promise<OnnxModel> {
+  const directory = join(context.directory, name);
+  await mkdir(directory, { recursive: true });
+  return loadModel(path, { directory, limits: context.limits, signal: context.signal });
+}
+
+/** Parameters and MACs are counted on the files themselves, not taken from the plan. */
+async function costs(
+  model: OnnxModel,
+  data: Dataset,
+  context: StepContext,
+): Promise<{ parameters: number; macs: number }> {
+  const batch = await probe(model, data, context);
+  return listLayers(prepare(model), await data.batch(0, batch), { threads: context.threads });
+}
+
+/** Two samples where the model takes any number. */
+async function probe(model: OnnxModel, data: Dataset, context: StepContext): Promise<number> {
+  const runner = await Runner.open(model, { threads: context.threads });
+  try {
+    return runner.fixedBatch ?? Math.min(2, data.count);
+  } finally {
+    await runner.release();
+  }
+}
+
+async function latencies(
+  original: OnnxModel,
+  compressed: OnnxModel,
+  data: Dataset,
+  batchSizes: readonly number[],
+  threads: number,
+  context: StepContext,
+): Promise<Metrics['latency']> {
+  const before = await Runner.open(original, { threads });
+  const after = await Runner.open(compressed, { threads });
+  try {
+    const results: Metrics['latency'] = [];
+    for (const batch of before.fixedBatch === null ? batchSizes : [before.fixedBatch]) {
+      const images = await repeated(data, batch);
+      const pairs = await measurePaired(
+        () => before.run(images),
+        () => after.run(images),
+        {
+          warmup: WARMUP_RUNS,
+          minRuns: MIN_RUNS,
+          maxRuns: MAX_RUNS,
+          budgetSeconds: LATENCY_SECONDS,
+          signal: context.signal,
+        },
+      );
+      const { ratio, ci95 } = speedup(pairs);
+      results.push({
+        batch,
+        before_ms: { p50: quantile(pairs.before, 0.5), p95: quantile(pairs.before, 0.95) },
+        after_ms: { p50: quantile(pairs.after, 0.5), p95: quantile(pairs.after, 0.95) },
+        speedup: ratio,
+        speedup_ci95: ci95,
+        runs: pairs.before.length,
+      });
+      context.progress(0.4 + (0.4 * results.length) / batchSizes.length);
+    }
+    return results;
+  } finally {
+    await before.release();
+    await after.release();
+  }
+}
+
+/** The first `batch` samples; a small set is gone through again. */
+async function repeated(data: Dataset, batch: number) {
+  if (batch <= data.count) return data.batch(0, batch);
+  const all = await data.batch(0, data.count);
+  const row = all.data.length / data.count;
+  const Data = all.data.constructor as new (length: number) => typeof all.data;
+  const copy = new Data(batch * row);
+  for (let i = 0; i < copy.length; i++) copy[i] = all.data[i % all.data.length] ?? 0;
+  return { dims: [batch, ...all.dims.slice(1)], data: copy };
+}
+
+/** The newest row of every layer. */
+export function ledger(assignment: Assignment): LayerRow[] {
+  const rows = new Map<number, LayerRow>();
+  for (const row of finishedOne(assignment, 'inspect').result.layers) rows.set(row.index, row);
+  for (const row of finishedOne(assignment, 'plan').result.layers) rows.set(row.index, row);
+  for (const { result } of finishedOf(assignment, 'layer')) rows.set(result.layer.index, result.layer);
+  for (const row of finishedOne(assignment, 'assemble').result.layers) rows.set(row.index, row);
+  return [...rows.values()].sort((a, b) => a.index - b.index);
+}

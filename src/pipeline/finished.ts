@@ -1,0 +1,23 @@
+import { InfrastructureError } from '../errors.js';
+import type { Assignment, FinishedTask, StepFile, TaskKind } from '../jobs/tasks.js';
+
+/** All finished tasks of one kind. */
+export function finishedOf<K extends TaskKind>(assignment: Pick<Assignment, 'finished'>, kind: K): FinishedTask<K>[] {
+  return assignment.finished.filter((task): task is FinishedTask<K> => task.kind === kind);
+}
+
+export function finishedOne<K extends TaskKind>(assignment: Pick<Assignment, 'finished'>, kind: K): FinishedTask<K> {
+  const [task] = finishedOf(assignment, kind);
+  if (task === undefined) throw new InfrastructureError('compute_failed', `the result of the step ${kind} is missing`);
+  return task;
+}
+
+export function fileOf(task: FinishedTask, name: string): StepFile {
+  const file = task.files.find((f) => f.name === name);
+  if (file === undefined) throw new InfrastructureError('compute_failed', `the step ${task.kind} left no file ${name}`);
+  return file;
+}
+
+export function keyOf(task: FinishedTask, name: string): string {
+  return fileOf(task, name).key;
+}

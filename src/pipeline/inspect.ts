@@ -1,0 +1,265 @@
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { costCurve, layerStatistics, type Candidate } from '../compression/index.js';
+import { createEngine, matrix, type Engine } from '../engines/index.js';
+import { InputError } from '../errors.js';
+import type { Assignment, InspectResult } from '../jobs/tasks.js';
+import { denseWeights, Runner, samplePatches, type FloatTensor, type Layer, type Tensor } from '../models/index.js';
+import { checkLabels } from '../datasets/index.js';
+import { ActivationStore } from './activation-store.js';
+import { createSamples, files, readProblem, writeResponse } from './layer-file.js';
+import { applySelection, newRow } from './layer-rows.js';
+import { openCalibration, openNetwork, type Network } from './network.js';
+import { batches, floats, runPart } from './network-pass.js';
+import { planSamples, rowsOf, type SamplePlan } from './sample-plan.js';
+import {
+  affordableImages,
+  chooseProbes,
+  MAX_PROBED_RANK,
+  measureSensitivity,
+  responseBasis,
+  type SensitivityPoint,
+} from './sensitivity.js';
+import type { StepContext } from './step.js';
+import type { TensorFileWriter } from './tensor-file.js';
+
+/** What `inspect` tells `plan` about every layer that can be compressed. */
+export interface Curves {
+  layers: { index: number; layer: Layer; candidates: Candidate[]; sensitivity: SensitivityPoint[] }[];
+  /** Weights and biases of the whole network, and its multiply-accumulates per sample. */
+  parameters: number;
+  macs: number;
+}
+
+interface Captured {
+  index: number;
+  layer: Layer;
+  plan: SamplePlan;
+  writer: TensorFileWriter;
+}
+
+/**
+ * Reads and checks everything the client sent, samples the inputs of every layer in one pass over the calibration data, and
+ * measures each layer's error against its cost and against the network's output.
+ */
+export async function inspect(assignment: Assignment, context: StepContext): Promise<InspectResult> {
+  const { spec, inputs } = assignment;
+  const output = join(context.directory, 'output');
+  await mkdir(output, { recursive: true });
+  const network = await openNetwork(context, inputs.model.key, inputs.calibration.key);
+  try {
+    await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
+    const layers = applySelection(network.layers, spec.method.layers);
+    if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
+    await network.calibration.verify(context.signal);
+    const engine = await createEngine(context.engine, { threads: context.threads });
+    const store = new ActivationStore(context.directory);
+    try {
+      await capture(network, layers, store, assignment, context, output);
+      const curves = await measureCurves(engine, network, layers, store, assignment, context, output);
+      await writeFile(join(output, files.curves), JSON.stringify(curves));
+    } finally {
+      await store.close();
+      await engine.dispose();
+    }
+    const runner = await Runner.open(network.original, { threads: context.threads });
+    const model = {
+      format: network.original.format,
+      parameters: network.parameters,
+      macs: network.macs,
+      bytes: (await stat(context.path(inputs.model.key))).size,
+      inputs: runner.inputs,
+      outputs: runner.outputs,
+    };
+    await runner.release();
+    return { model, layers: layers.map(newRow) };
+  } finally {
+    await network.close();
+  }
+}
+
+function nothingToCompress(layers: readonly Layer[]): InputError {
+  const reasons = layers.slice(0, 5).map(({ name, blocked }) => `${name}: ${blocked ?? ''}`);
+  const detail = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
+  return new InputError('invalid_model', `no layer of the model can be compressed (${detail})`, {
+    faults: [{ pointer: '#model', detail }],
+  });
+}
+
+async function checkEvaluation(context: StepContext, network: Network, key: string | null): Promise<void> {
+  if (key === null) return;
+  const data = await openCalibration(context, key, 'evaluation');
+  const runner = await Runner.open(network.original, { threads: context.threads });
+  try {
+    runner.checkSamples([data.count, ...data.shape], data.type);
+    await data.verify(context.signal);
+    if (data.labels === null) return;
+    const [first] = (await runner.run(await data.batch(0, 1))).values();
+    checkLabels(data.labels, first?.dims.at(-1) ?? 0);
+  } finally {
+    await runner.release();
+    await data.close();
+  }
+}
+
+/**
+ * One pass over the calibration data: patches of every layer's input go to files, batch by batch. Of the first images, as
+ * many as the sensitivities are measured on, the whole inputs are kept.
+ */
+async function capture(
+  network: Network,
+  layers: readonly Layer[],
+  store: ActivationStore,
+  { spec }: Assignment,
+  context: StepContext,
+  output: string,
+): Promise<void> {
+  const captured: Captured[] = [];
+  try {
+    for (const [index, layer] of layers.entries()) {
+      if (layer.blocked !== null) continue;
+      const { samples, seed } = spec.method;
+      const plan = planSamples(layer, index, network.images, samples, context.limits.layerMemoryBytes, seed);
+      const weights = denseWeights(network.prepared, layer);
+      const writer = await createSamples(join(output, files.samples(index)), layer, weights, plan.images.length);
+      captured.push({ index, layer, plan, writer });
+    }
+    const kept = probedImages(network, layers);
+    const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => name !== inputName(network));
+    const runner = await Runner.open(network.prepared, { threads: context.threads, capture: names });
+    try {
+      for (const { begin, end } of batches(network.images, network.batch)) {
+        context.signal.throwIfAborted();
+        const images = await network.calibration.batch(begin, end);
+        const values = await runner.run(images);
+        values.set(runner.input.name, images);
+        for (const entry of captured) await writeRows(entry, values.get(entry.layer.input), begin, end);
+        if (end <= kept) {
+          for (const name of names) {
+            const value = values.get(name);
+            if (value !== undefined) await store.append(name, floats(value), value.dims);
+          }
+        }
+        context.progress(0.3 * (end / network.images));
+      }
+    } finally {
+      await runner.release();
+    }
+  } finally {
+    for (const { writer } of captured) await writer.close();
+  }
+}
+
+/** A whole number of batches. */
+function probedImages(network: Network, layers: readonly Layer[]): number {
+  const affordable = affordableImages(layers, network.images);
+  return Math.min(network.images, Math.ceil(affordable / network.batch) * network.batch);
+}
+
+const inputName = (network: Network): string => network.prepared.graph.input[0]?.name ?? '';
+
+async function writeRows(
+  { layer, plan, writer }: Captured,
+  input: Tensor | undefined,
+  begin: number,
+  end: number,
+): Promise<void> {
+  if (input === undefined) throw new RangeError(`${layer.input} was not captured`);
+  const [from, to] = rowsOf(plan, begin, end);
+  if (from === to) return;
+  const chosen = {
+    images: plan.images.subarray(from, to).map((image) => image - begin),
+    positions: plan.positions.subarray(from, to),
+  };
+  const patches = samplePatches({ dims: input.dims, data: floats(input) }, layer, chosen);
+  await writer.write('inputs', patches, from * layer.d);
+}
+
+async function measureCurves(
+  engine: Engine,
+  network: Network,
+  layers: readonly Layer[],
+  store: ActivationStore,
+  { spec }: Assignment,
+  context: StepContext,
+  output: string,
+): Promise<Curves> {
+  const curves: Curves = { layers: [], parameters: network.parameters, macs: network.macs };
+  const images = probedImages(network, layers);
+  const ranges = batches(images, network.batch);
+  // Inputs of this layer and of those before it: in graph order none of them depends on this layer's output.
+  const before = new Set<string>();
+  for (const [index, layer] of layers.entries()) {
+    if (layer.blocked !== null) continue;
+    context.signal.throwIfAborted();
+    if (store.has(layer.input)) before.add(layer.input);
+    const { problem } = await readProblem(join(output, files.samples(index)));
+    const samples = problem.inputs.length / layer.d;
+    const response = await engine.multiply(
+      matrix(samples, layer.d, problem.inputs),
+      matrix(layer.m, layer.d, problem.weights),
+      { b: true },
+    );
+    for (let i = 0; i < response.data.length; i++)
+      response.data[i] = (response.data[i] ?? 0) + (problem.bias[i % layer.m] ?? 0);
+    await writeResponse(join(output, files.response(index)), response.data, samples, layer.m);
+
+    const statistics = await layerStatistics(engine, problem, {
+      components: spec.method.components,
+      seed: spec.method.seed,
+      signal: context.signal,
+    });
+    const candidates = costCurve(layer, statistics, spec.method.components);
+    const probes = chooseProbes(candidates, MAX_PROBED_RANK);
+    const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
+    const basis = await responseBasis(engine, response, maxRank, spec.method.seed);
+    const sensitivity =
+      probes.length === 0
+        ? []
+        : await measureSensitivity(
+            engine,
+            {
+              prepared: network.prepared,
+              outputs: network.prepared.graph.output.map(({ name }) => name),
+              threads: context.threads,
+            },
+            layer,
+            basis,
+            probes,
+            await responsesOf(network, layer, store, images, context),
+            before,
+            (name, batch) => read(network, store, name, batch, ranges),
+            context.signal,
+          );
+    curves.layers.push({ index, layer, candidates, sensitivity });
+    context.progress(0.3 + 0.7 * ((index + 1) / layers.length));
+  }
+  return curves;
+}
+
+async function responsesOf(
+  network: Network,
+  layer: Layer,
+  store: ActivationStore,
+  images: number,
+  context: StepContext,
+): Promise<FloatTensor[]> {
+  const responses: FloatTensor[] = [];
+  const keep = (value: FloatTensor) => Promise.resolve(void responses.push(value));
+  await runPart(network, network.prepared, store, layer.output, images, context.threads, keep, context.signal, [
+    layer.input,
+  ]);
+  return responses;
+}
+
+function read(
+  network: Network,
+  store: ActivationStore,
+  name: string,
+  batch: number,
+  ranges: ReturnType<typeof batches>,
+): Promise<Tensor> {
+  if (store.has(name)) return store.read(name, batch);
+  const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
+  return network.calibration.batch(begin, end);
+}

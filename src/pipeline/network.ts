@@ -1,0 +1,87 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openDataset, type Dataset } from '../datasets/index.js';
+import { InputError } from '../errors.js';
+import { listLayers, loadModel, prepare, Runner, type ListedLayers, type OnnxModel } from '../models/index.js';
+import type { StepContext } from './step.js';
+
+/** The client's model and calibration data, checked against each other, ready for work. */
+export interface Network extends ListedLayers {
+  /** As the client sent it. */
+  original: OnnxModel;
+  /** Normalizations folded; layers and tensors are named after this one. */
+  prepared: OnnxModel;
+  calibration: Dataset;
+  /** Calibration images that are used; less than all only when the model has a fixed batch size. */
+  images: number;
+  /** Images per run that keep a batch of captured tensors small, the fixed batch size if there is one. */
+  batch: number;
+  close(): Promise<void>;
+}
+
+/** Bound for the feature maps of one batch. */
+const BATCH_BYTES = 128 << 20;
+const MAX_BATCH = 64;
+
+export async function loadPrepared(
+  context: StepContext,
+  key: string,
+): Promise<{ original: OnnxModel; prepared: OnnxModel }> {
+  const directory = join(context.directory, 'model');
+  await mkdir(directory, { recursive: true });
+  const original = await loadModel(context.path(key), { directory, limits: context.limits, signal: context.signal });
+  return { original, prepared: prepare(original) };
+}
+
+export async function openCalibration(context: StepContext, key: string, what: string): Promise<Dataset> {
+  return openDataset(context.path(key), {
+    directory: context.directory,
+    limits: { ...context.limits, maxSamples: context.limits.maxCalibrationSamples },
+    what,
+    signal: context.signal,
+  });
+}
+
+/** @throws {InputError} when the model or the data cannot be used, or do not fit each other */
+export async function openNetwork(context: StepContext, modelKey: string, calibrationKey: string): Promise<Network> {
+  const { original, prepared } = await loadPrepared(context, modelKey);
+  const calibration = await openCalibration(context, calibrationKey, 'calibration');
+  try {
+    const fixed = await checkInput(context, original, calibration);
+    const images = fixed === null ? calibration.count : calibration.count - (calibration.count % fixed);
+    if (images === 0) {
+      throw new InputError(
+        'invalid_dataset',
+        `the model takes batches of exactly ${String(fixed)} samples, and the calibration data has ${String(calibration.count)}`,
+        { faults: [{ pointer: '#dataset/x', detail: 'too few samples for one batch' }] },
+      );
+    }
+    // Two samples tell the batch axis from the others.
+    const probe = await calibration.batch(0, fixed ?? Math.min(2, images));
+    const listed = await listLayers(prepared, probe, { threads: context.threads });
+    const perImage = listed.layers.reduce(
+      (sum, layer) => sum + 4 * Math.max(layer.channels * layer.positions, layer.m * layer.positions),
+      1,
+    );
+    const batch = fixed ?? Math.min(MAX_BATCH, images, Math.max(1, Math.floor(BATCH_BYTES / perImage)));
+    return { ...listed, original, prepared, calibration, images, batch, close: () => calibration.close() };
+  } catch (error) {
+    await calibration.close();
+    throw error;
+  }
+}
+
+/** Checks that the original model loads, has one input, and takes the data. Returns its batch size if that is fixed. */
+export async function checkInput(
+  context: Pick<StepContext, 'threads'>,
+  model: OnnxModel,
+  data: Dataset,
+): Promise<number | null> {
+  const runner = await Runner.open(model, { threads: context.threads });
+  try {
+    runner.checkSamples([data.count, ...data.shape], data.type);
+    return runner.fixedBatch;
+  } finally {
+    await runner.release();
+  }
+}

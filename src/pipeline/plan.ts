@@ -1,0 +1,85 @@
+import { readFile } from 'node:fs/promises';
+import { allocate, type Candidate } from '../compression/index.js';
+import { InputError } from '../errors.js';
+import type { Target } from '../jobs/spec.js';
+import type { Assignment, LayerAllocation, PlanResult } from '../jobs/tasks.js';
+import { finishedOne, keyOf } from './finished.js';
+import type { Curves } from './inspect.js';
+import { files } from './layer-file.js';
+import { withChoice } from './layer-rows.js';
+import { outputErrorOf } from './sensitivity.js';
+import type { StepContext } from './step.js';
+
+/** Distributes the target over the layers: every layer gets its rank and its number of kept input channels. */
+export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
+  const inspected = finishedOne(assignment, 'inspect');
+  const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
+  const { cost, budget } = budgetOf(assignment.spec.target, curves);
+  const fixed = fixedCost(curves, cost);
+  const tables = curves.layers.map(({ candidates, sensitivity }) => ({
+    candidates: candidates.map((candidate): Candidate => ({
+      ...candidate,
+      error: outputErrorOf(sensitivity, candidate.error),
+    })),
+    weight: 1,
+  }));
+  const choice = allocateWithin(tables, { cost, budget: budget - fixed }, curves, fixed);
+  const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
+  const allocations: LayerAllocation[] = [];
+  for (const [i, { index, layer }] of curves.layers.entries()) {
+    const row = rows.get(index);
+    const chosen = tables[i]?.candidates[choice[i] ?? -1];
+    if (row === undefined || chosen === undefined) throw new RangeError(`no choice for layer ${String(index)}`);
+    const { rank, groups } = chosen;
+    const dense = rank === 0 && groups === 0;
+    if (!dense) allocations.push({ index, rank, groups });
+    rows.set(
+      index,
+      withChoice(row, layer, rank, groups, dense ? 'the target is met at less loss in other layers' : null),
+    );
+  }
+  return { allocations, layers: [...rows.values()] };
+}
+
+/** What all layers together may cost. */
+export function budgetOf(
+  target: Target,
+  { parameters, macs }: Pick<Curves, 'parameters' | 'macs'>,
+): { cost: 'parameters' | 'macs'; budget: number } {
+  if ('parameter_ratio' in target)
+    return { cost: 'parameters', budget: Math.floor(parameters / target.parameter_ratio) };
+  if ('mac_ratio' in target) return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio) };
+  const name = Object.keys(target)[0] ?? '';
+  throw new InputError(
+    'invalid_spec',
+    `the target ${name} is not available yet: ask for parameter_ratio or mac_ratio`,
+    {
+      faults: [{ pointer: `/target/${name}`, detail: 'not available' }],
+    },
+  );
+}
+
+/** Cost of what cannot be compressed. */
+function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {
+  return curves[cost] - curves.layers.reduce((sum, { layer }) => sum + layer[cost], 0);
+}
+
+/** As `allocate`; an unreachable target is reported for the whole network, with the part that cannot be compressed. */
+function allocateWithin(
+  tables: { candidates: Candidate[]; weight: number }[],
+  target: { cost: 'parameters' | 'macs'; budget: number },
+  curves: Curves,
+  fixed: number,
+): number[] {
+  const { cost, budget } = target;
+  const least = tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
+  if (least > budget) {
+    const ratio = (curves[cost] / (least + fixed)).toFixed(2);
+    const name = cost === 'parameters' ? 'parameter_ratio' : 'mac_ratio';
+    const detail = `${name} ${(curves[cost] / (budget + fixed)).toFixed(2)} cannot be reached: with every layer at its smallest it is ${ratio}`;
+    throw new InputError('unreachable_target', detail, {
+      faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
+    });
+  }
+  return allocate(tables, target);
+}

@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { LayerRow, Metrics, Verdict } from '../jobs/results.js';
+import type { Assignment } from '../jobs/tasks.js';
+import { VERSION } from '../version.js';
+import { finishedOne } from './finished.js';
+
+/** Everything that was measured, for people and for programs. */
+export async function writeReport(
+  path: string,
+  {
+    assignment,
+    metrics,
+    verdict,
+    layers,
+  }: { assignment: Assignment; metrics: Metrics; verdict: Verdict; layers: LayerRow[] },
+): Promise<void> {
+  const { model } = finishedOne(assignment, 'inspect').result;
+  const report = {
+    job_id: assignment.jobId,
+    version: VERSION,
+    labels: assignment.labels,
+    spec: assignment.spec,
+    model,
+    metrics,
+    verdict,
+    layers,
+  };
+  await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** What went in and what came out, by content, so that a result can be checked and made again. */
+export async function writeManifest(output: string, model: string, { jobId, spec, inputs }: Assignment): Promise<void> {
+  const described = await Promise.all(
+    [model, 'report.json'].map(async (name) => ({
+      name,
+      bytes: (await stat(join(output, name))).size,
+      sha256: await sha256(join(output, name)),
+    })),
+  );
+  const source = (input: Assignment['inputs']['model']) => ({
+    filename: input.filename,
+    bytes: input.bytes,
+    sha256: input.sha256,
+  });
+  const manifest = {
+    job_id: jobId,
+    version: VERSION,
+    seed: spec.method.seed,
+    spec,
+    inputs: {
+      model: source(inputs.model),
+      calibration: source(inputs.calibration),
+      evaluation: inputs.evaluation === null ? null : source(inputs.evaluation),
+    },
+    outputs: described,
+  };
+  await writeFile(join(output, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}
