@@ -20,7 +20,7 @@ const ConfigSchema = Type.Object({
   STORAGE_URL: Type.Optional(
     Type.String({
       pattern: '^(file:///|s3://)',
-      description: 'file:///path or s3://bucket?endpoint=...&region=...&path_style=true; absent: DATA_DIR/storage',
+      description: 'file:///path or s3://bucket?endpoint=...; absent: DATA_DIR/storage',
     }),
   ),
   DATA_DIR: Type.String({ default: './.data', description: 'embedded database, local storage, scratch files' }),
@@ -37,10 +37,16 @@ const ConfigSchema = Type.Object({
   }),
   WORKERS: Type.Integer({ default: 1, minimum: 0, maximum: 64, description: 'workers inside `sparank start`' }),
   LOG_LEVEL: Type.Union(
-    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((l) => Type.Literal(l)),
-    {
-      default: 'info',
-    },
+    [
+      Type.Literal('trace'),
+      Type.Literal('debug'),
+      Type.Literal('info'),
+      Type.Literal('warn'),
+      Type.Literal('error'),
+      Type.Literal('fatal'),
+      Type.Literal('silent'),
+    ],
+    { default: 'info', description: 'the least that is logged' },
   ),
   LEASE_SECONDS: Type.Number({
     default: 15,
@@ -56,16 +62,16 @@ const ConfigSchema = Type.Object({
   }),
   MAX_UPLOAD_BYTES: Type.Integer({ default: 8 * 2 ** 30, minimum: 1, description: 'size of one upload' }),
   MAX_BODY_BYTES: Type.Integer({ default: 1 << 20, minimum: 1, description: 'size of a JSON body' }),
-  MAX_ARCHIVE_ENTRIES: Type.Integer({ default: 10_000, minimum: 1 }),
+  MAX_ARCHIVE_ENTRIES: Type.Integer({ default: 10_000, minimum: 1, description: 'files in a zip' }),
   MAX_ARCHIVE_RATIO: Type.Number({ default: 100, minimum: 1, description: 'expanded size over packed size of a zip' }),
   MAX_MODEL_BYTES: Type.Integer({
     default: 8 * 2 ** 30,
     minimum: 1,
     description: 'a model with its external data, expanded',
   }),
-  MAX_GRAPH_NODES: Type.Integer({ default: 100_000, minimum: 1 }),
-  MAX_TENSOR_ELEMENTS: Type.Integer({ default: 2 ** 31 - 1, minimum: 1 }),
-  MAX_CALIBRATION_SAMPLES: Type.Integer({ default: 1_000_000, minimum: 1 }),
+  MAX_GRAPH_NODES: Type.Integer({ default: 100_000, minimum: 1, description: 'nodes of a model' }),
+  MAX_TENSOR_ELEMENTS: Type.Integer({ default: 2 ** 31 - 1, minimum: 1, description: 'elements of one tensor' }),
+  MAX_CALIBRATION_SAMPLES: Type.Integer({ default: 1_000_000, minimum: 1, description: 'samples of a dataset' }),
   MAX_QUEUED_JOBS: Type.Integer({ default: 10_000, minimum: 1, description: 'queued and running jobs of a team' }),
   CACHE_BYTES: Type.Integer({
     default: 10 * 2 ** 30,
@@ -73,11 +79,11 @@ const ConfigSchema = Type.Object({
     description: 'local copies of stored files that a worker keeps',
   }),
   LAYER_MEMORY_MB: Type.Integer({ default: 256, minimum: 16, description: 'samples kept for one layer' }),
-  UPLOAD_TTL_DAYS: Type.Number({ default: 30, minimum: 0.001 }),
-  ARTIFACT_TTL_DAYS: Type.Number({ default: 90, minimum: 0.001 }),
+  UPLOAD_TTL_DAYS: Type.Number({ default: 30, minimum: 0.001, description: 'an upload is kept this long' }),
+  ARTIFACT_TTL_DAYS: Type.Number({ default: 90, minimum: 0.001, description: 'artifacts are kept this long' }),
   URL_ALLOWED_HOSTS: Type.String({
     default: '',
-    description: 'comma-separated host names that model URLs may use although private',
+    description: 'comma-separated `host` or `host:port` that model URLs may use although private or plain http',
   }),
   SHUTDOWN_SECONDS: Type.Number({ default: 20, minimum: 0, description: 'grace for a clean stop' }),
 });
@@ -93,11 +99,14 @@ export class ConfigError extends Error {}
  */
 export function readConfig(environment: Record<string, string | undefined>): Config {
   const given: Record<string, unknown> = {};
-  for (const name of Object.keys(ConfigSchema.properties)) {
-    const value = environment[name];
-    if (value !== undefined && value !== '') given[name] = value;
+  for (const [name, schema] of Object.entries(ConfigSchema.properties)) {
+    const text = environment[name]?.trim() ?? '';
+    if (text === '') continue;
+    // Not Value.Convert: it cuts 1.5 down to 1 where an integer is asked for.
+    const number = 'type' in schema && /^(number|integer)$/.test(String(schema.type)) ? Number(text) : NaN;
+    given[name] = Number.isNaN(number) ? text : number;
   }
-  const value = Value.Convert(ConfigSchema, Value.Default(ConfigSchema, given));
+  const value = Value.Default(ConfigSchema, given);
   const faults = Value.Errors(ConfigSchema, value).map((e) => `${e.instancePath.slice(1)} ${e.message}`);
   if (!Value.Check(ConfigSchema, value)) throw new ConfigError(`bad settings: ${[...new Set(faults)].join('; ')}`);
   value.DATA_DIR = resolve(value.DATA_DIR);
