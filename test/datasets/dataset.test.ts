@@ -1,0 +1,255 @@
+import { createWriteStream, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ZipFile } from 'yazl';
+import {
+  checkLabels,
+  encodeNpy,
+  openDataset,
+  writeNpz,
+  type Dataset,
+  type DatasetLimits,
+  type Tensor,
+} from '../../src/datasets/index.js';
+import { InputError } from '../../src/errors.js';
+
+const LIMITS: DatasetLimits = { maxArchiveEntries: 20, maxArchiveRatio: 100, maxSamples: 1000, maxModelBytes: 2 ** 26 };
+const root = mkdtempSync(join(tmpdir(), 'sparank-datasets-'));
+afterAll(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+let counter = 0;
+const fresh = (name: string) => join(root, `${String(counter++)}-${name}`);
+function work(): string {
+  return mkdtempSync(join(root, 'work-'));
+}
+
+const pixels = (dims: number[]): Tensor => ({
+  dims,
+  data: Uint8Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => (i * 37) % 251),
+});
+const labels = (values: number[]): Tensor => ({ dims: [values.length], data: BigInt64Array.from(values, BigInt) });
+
+async function npz(arrays: Record<string, Tensor>, compress = false): Promise<string> {
+  const path = fresh('data.npz');
+  await writeNpz(path, arrays, { compress });
+  return path;
+}
+
+/** Entries given as bytes, for what our writer would never write. */
+async function raw(entries: Record<string, Buffer>): Promise<string> {
+  const path = fresh('raw.npz');
+  const zip = new ZipFile();
+  for (const [name, data] of Object.entries(entries)) zip.addBuffer(data, name, { compress: false });
+  zip.end();
+  await pipeline(zip.outputStream, createWriteStream(path));
+  return path;
+}
+
+function npy(header: string, data: Uint8Array, version = 1): Buffer {
+  const start = Buffer.from(`\x93NUMPY${String.fromCharCode(version)}\x00`, 'latin1');
+  const length = Buffer.alloc(version === 1 ? 2 : 4);
+  if (version === 1) length.writeUInt16LE(header.length);
+  else length.writeUInt32LE(header.length);
+  return Buffer.concat([start, length, Buffer.from(header, 'latin1'), data]);
+}
+
+async function using<T>(path: string, task: (data: Dataset) => Promise<T>, limits = LIMITS): Promise<T> {
+  const directory = work();
+  const data = await openDataset(path, { directory, limits });
+  try {
+    return await task(data);
+  } finally {
+    await data.close();
+    expect(readdirSync(directory)).toEqual([]);
+  }
+}
+
+async function refused(path: string, limits = LIMITS): Promise<InputError> {
+  const directory = work();
+  const error: unknown = await openDataset(path, { directory, limits, what: 'calibration' })
+    .then(async (data) => {
+      try {
+        await data.verify();
+      } finally {
+        await data.close();
+      }
+    })
+    .catch((e: unknown) => e);
+  if (!(error instanceof InputError)) throw new Error(`an input error is expected, not ${String(error)}`);
+  expect(readdirSync(directory)).toEqual([]);
+  return error;
+}
+
+describe('a dataset', () => {
+  it.each([false, true])('gives any range of its samples and its labels (compressed: %s)', async (compress) => {
+    const x = pixels([20, 3, 4, 4]);
+    await using(await npz({ x, y: labels(Array.from({ length: 20 }, (_, i) => i % 7)) }, compress), async (data) => {
+      expect([data.count, data.type, data.shape]).toEqual([20, 'uint8', [3, 4, 4]]);
+      expect([...(data.labels ?? [])].slice(0, 8)).toEqual([0, 1, 2, 3, 4, 5, 6, 0]);
+      for (const [begin, end] of [
+        [0, 1],
+        [5, 9],
+        [19, 20],
+        [0, 20],
+      ] as const) {
+        const batch = await data.batch(begin, end);
+        expect(batch.dims).toEqual([end - begin, 3, 4, 4]);
+        expect(batch.data).toEqual(x.data.subarray(begin * 48, end * 48));
+      }
+      await data.verify();
+    });
+  });
+
+  it.each<[string, Tensor['data'], number[]]>([
+    ['float64', Float64Array.of(1.5, -2, 3, 0.25), [1.5, -2, 3, 0.25]],
+    ['int8', Int8Array.of(-128, 127, 0, 5), [-128, 127, 0, 5]],
+    ['uint16', Uint16Array.of(0, 65535, 3, 4), [0, 65535, 3, 4]],
+    ['int32', Int32Array.of(-5, 2 ** 30, 3, 4), [-5, 2 ** 30, 3, 4]],
+  ])('reads %s', async (_, data, expected) => {
+    await using(await npz({ x: { dims: [2, 2], data } }), async (set) => {
+      expect([...(await set.batch(0, 2)).data].map(Number)).toEqual(expected);
+    });
+  });
+
+  it('reads half floats as float32', async () => {
+    const data = new Uint8Array(Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7bff).buffer);
+    await using(
+      await raw({ 'x.npy': npy("{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2), }\n", data) }),
+      async (set) => {
+        expect([...(await set.batch(0, 2)).data]).toEqual([1, -2, Math.fround(2 ** -24), 65504]);
+      },
+    );
+  });
+
+  it.each([1, 2, 3])('reads .npy version %i', async (version) => {
+    const header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }\n";
+    await using(await raw({ 'x.npy': npy(header, Uint8Array.of(1, 2, 3, 4), version) }), async (set) => {
+      expect([...(await set.batch(0, 2)).data]).toEqual([1, 2, 3, 4]);
+    });
+  });
+
+  it('has no labels when there is no y', async () => {
+    await using(await npz({ x: pixels([2, 3]) }), async (data) => {
+      expect(data.labels).toBeNull();
+      await Promise.resolve();
+    });
+  });
+});
+
+const plain = (descr: string, shape: string, size: number, order = 'False') =>
+  raw({ 'x.npy': npy(`{'descr': ${descr}, 'fortran_order': ${order}, 'shape': ${shape}, }\n`, new Uint8Array(size)) });
+
+const BAD: [string, () => Promise<string>, RegExp, string?][] = [
+  ['an empty file', () => Promise.resolve(write(Buffer.alloc(0))), /empty/],
+  ['a .npy instead of an .npz', () => Promise.resolve(write(encodeNpy(pixels([2, 2])))), /not an \.npz/],
+  ['a text', () => Promise.resolve(write(Buffer.from('x,y\n1,2\n'))), /not an \.npz/],
+  ['no x', () => npz({ images: pixels([2, 2]) }), /no array x \(it has: images\.npy\)/],
+  ['objects', () => plain("'|O'", '(2, 2)', 32), /pickle/],
+  ['a structured type', () => plain("[('a', '<f4')]", '(2, 2)', 16), /element type structured/],
+  ['strings', () => plain("'<U3'", '(2, 2)', 48), /element type <U3/],
+  ['big-endian numbers', () => plain("'>f4'", '(2, 2)', 16), /element type >f4/],
+  ['complex numbers', () => plain("'<c8'", '(2, 2)', 32), /element type <c8/],
+  ['Fortran order', () => plain("'<f4'", '(2, 2)', 16, 'True'), /Fortran order/],
+  ['an expression as shape', () => plain("'<f4'", '(2, __import__("os").getpid())', 16), /bad \.npy header/],
+  ['a negative dimension', () => plain("'<f4'", '(-2, 2)', 16), /bad \.npy header/],
+  ['an absurd dimension', () => plain("'<f4'", '(99999999999, 99999999999)', 16), /takes .* bytes/],
+  ['less data than the shape', () => plain("'<f4'", '(2, 3)', 16), /takes 24 bytes, but has 16/],
+  ['more data than the shape', () => plain("'<f4'", '(2, 1)', 16), /takes 8 bytes, but has 16/],
+  ['no samples', () => plain("'<f4'", '(0, 3)', 0), /no data/],
+  ['one axis only', () => plain("'<f4'", '(4,)', 16), /at least one axis/],
+  ['a zip entry that is no array', () => raw({ 'x.npy': Buffer.from('hello') }), /not a \.npy/],
+  [
+    'labels that are floats',
+    () => npz({ x: pixels([2, 2]), y: { dims: [2], data: Float32Array.of(0, 1) } }),
+    /one integer per sample/,
+  ],
+  ['labels that are one-hot', () => npz({ x: pixels([2, 2]), y: pixels([2, 10]) }), /one integer per sample/],
+  ['too few labels', () => npz({ x: pixels([3, 2]), y: labels([0, 1]) }), /2 labels for 3 samples/],
+  ['a negative label', () => npz({ x: pixels([2, 2]), y: labels([0, -1]) }), /label -1 of sample 1/],
+];
+
+function write(content: Buffer): string {
+  const path = fresh('bad.npz');
+  writeFileSync(path, content);
+  return path;
+}
+
+describe('a dataset that cannot be used', () => {
+  it.each(BAD)('is refused with the cause: %s', async (_, path, message) => {
+    const error = await refused(await path());
+    expect(error).toMatchObject({ code: 'invalid_dataset', message: expect.stringMatching(message) as string });
+    expect(error.message).toMatch(/^calibration: /);
+    expect(error.faults[0]?.pointer).toMatch(/^#calibration/);
+  });
+
+  it.each([Number.NaN, Infinity])('is refused when a sample has %s, naming it', async (value) => {
+    const data = new Float32Array(60);
+    data[47] = value;
+    const error = await refused(await npz({ x: { dims: [10, 6], data } }));
+    expect(error.message).toMatch(/sample 7, element 5/);
+    expect(error.faults[0]?.pointer).toBe('#calibration/x/7');
+  });
+
+  it('is refused when it has more samples than allowed', async () => {
+    expect(await refused(await npz({ x: pixels([1001, 2]) }))).toMatchObject({
+      code: 'limit_exceeded',
+      message: expect.stringContaining('MAX_CALIBRATION_SAMPLES') as string,
+    });
+  });
+
+  it('is refused when it expands too much', async () => {
+    const x = { dims: [100, 100_000], data: new Uint8Array(10_000_000) };
+    expect(await refused(await npz({ x }, true))).toMatchObject({ code: 'limit_exceeded' });
+  });
+
+  it('is refused, and leaves nothing, when it is damaged anywhere', async () => {
+    const source = readFileSync(
+      await npz(
+        {
+          x: { dims: [8, 9], data: Float32Array.from({ length: 72 }, (_, i) => i) },
+          y: labels([0, 1, 2, 3, 4, 5, 6, 7]),
+        },
+        true,
+      ),
+    );
+    const path = fresh('fuzz.npz');
+    const directory = work();
+    const edit = fc.record({
+      at: fc.integer({ min: 0, max: source.length - 1 }),
+      value: fc.integer({ min: 0, max: 255 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(edit, { maxLength: 6 }),
+        fc.option(fc.integer({ min: 0, max: source.length })),
+        async (edits, cut) => {
+          const bytes = Buffer.from(source);
+          for (const { at, value } of edits) bytes[at] = value;
+          writeFileSync(path, cut === null ? bytes : bytes.subarray(0, cut));
+          try {
+            const data = await openDataset(path, { directory, limits: LIMITS });
+            await data.verify().finally(() => data.close());
+          } catch (error) {
+            if (!(error instanceof InputError)) throw error;
+          }
+          expect(readdirSync(directory)).toEqual([]);
+        },
+      ),
+      { seed: 7, numRuns: 500, interruptAfterTimeLimit: 8000 },
+    );
+  });
+});
+
+describe('labels', () => {
+  it('have to be classes of the model', () => {
+    checkLabels(Int32Array.of(0, 9, 3), 10);
+    expect(() => {
+      checkLabels(Int32Array.of(0, 3, 10), 10);
+    }).toThrow(/label 10 of sample 2 is out of range: the model has 10 classes/);
+  });
+});
