@@ -13,6 +13,9 @@ export function resolveSpec(given: unknown): Spec {
   const faults = schemaFaults(SpecSchema, spec);
   const first = faults[0];
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
-  const detail = first === undefined ? 'the specification is not valid' : `${first.pointer || 'the specification'} ${first.detail}${more}`;
+  const detail =
+    first === undefined
+      ? 'the specification is not valid'
+      : `${first.pointer || 'the specification'} ${first.detail}${more}`;
   throw new InputError('invalid_spec', detail, { faults });
 }

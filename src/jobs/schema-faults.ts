@@ -20,9 +20,12 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const escape = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1');
 const quoted = (names: string[]) => names.map((name) => `"${name}"`).join(', ');
 
+/** A plain boolean: as a type guard it would narrow `unknown` to nothing. */
+const fits = (schema: TSchema, value: unknown): boolean => Value.Check(schema, value);
+
 /** Every fault of `value`, each with a JSON pointer below `pointer`: one precise sentence a fault, no echo from every branch of a union. */
 export function schemaFaults(schema: TSchema, value: unknown, pointer = ''): Fault[] {
-  if (Value.Check(schema, value)) return [];
+  if (fits(schema, value)) return [];
   const node = schema as Node;
   if (node.anyOf !== undefined) return unionFaults(node.anyOf, value, pointer);
   if (node.type === 'object' && isObject(value)) return objectFaults(schema, node, value, pointer);
@@ -54,7 +57,7 @@ function objectFaults(schema: TSchema, node: Node, value: Record<string, unknown
     const matching = Object.entries(node.patternProperties ?? {}).filter(([pattern]) => new RegExp(pattern).test(name));
     if (known !== undefined) faults.push(...schemaFaults(known, item, at));
     else if (matching.length > 0) faults.push(...matching.flatMap(([, part]) => schemaFaults(part, item, at)));
-    else if (node.patternProperties !== undefined) {
+    else if (node.patternProperties !== undefined && Object.keys(properties).length === 0) {
       faults.push({ pointer: at, detail: `the name must match ${Object.keys(node.patternProperties).join(' or ')}` });
     } else if (node.additionalProperties === false) {
       faults.push({ pointer: at, detail: `is not a known field; known are ${quoted(Object.keys(properties))}` });
@@ -77,7 +80,9 @@ function unionFaults(branches: TSchema[], value: unknown, pointer: string): Faul
 }
 
 const orNull = (faults: Fault[], pointer: string, nullable: boolean): Fault[] =>
-  faults.map((fault) => (nullable && fault.pointer === pointer ? { pointer, detail: `${fault.detail}, or null` } : fault));
+  faults.map((fault) =>
+    nullable && fault.pointer === pointer ? { pointer, detail: `${fault.detail}, or null` } : fault,
+  );
 
 /** A union of objects: the fields that are there tell which one was meant. */
 function objectChoiceFaults(branches: TSchema[], value: unknown, pointer: string): Fault[] {

@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import helmet from '@fastify/helmet';
+import sse from '@fastify/sse';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { InputError } from '../errors.js';
+import type { ApiDeps, RouteDeps } from './deps.js';
+import { healthRoutes } from './health/index.js';
+import { jobRoutes } from './jobs/index.js';
+import { registerAuth } from './plugins/auth.js';
+import { registerMetrics } from './plugins/metrics.js';
+import { registerOpenApi } from './plugins/openapi.js';
+import { poolRoutes } from './pool/index.js';
+import { sendProblem } from './problem.js';
+import { openScratch } from './scratch.js';
+import { uploadRoutes } from './uploads/index.js';
+import { validatorCompiler } from './validation.js';
+import { VERSION } from './version.js';
+
+/** A socket on which nothing moves; above the longest `Prefer: wait` and the heartbeat of event streams. */
+const IDLE_MS = 120_000;
+/** Receiving one request, the largest upload over a slow line included. */
+const REQUEST_MS = 6 * 3600_000;
+const HEARTBEAT_MS = 15_000;
+const MAX_PARAM_LENGTH = 300;
+
+const ID = /^[\w.-]{1,64}$/;
+
+/** The whole HTTP interface as a plugin tree; it does not listen. */
+export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
+  const closing = new AbortController();
+  const scratch = await openScratch(deps.config.DATA_DIR);
+  const app: FastifyInstance = Fastify({
+    loggerInstance: deps.logger,
+    bodyLimit: deps.config.MAX_BODY_BYTES,
+    connectionTimeout: IDLE_MS,
+    requestTimeout: REQUEST_MS,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    forceCloseConnections: 'idle',
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id'];
+      return typeof given === 'string' && ID.test(given) ? given : randomUUID();
+    },
+    // A URL that cannot be decoded, before any route is found.
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  // Answers are built by functions whose types come from the schemas; the tests check every one against its schema.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      new InputError('not_found', `there is no ${request.method} ${request.url.split('?')[0] ?? ''}`),
+      request,
+      reply,
+    ),
+  );
+  app.addHook('onRequest', async (request, reply) => void reply.header('X-Request-Id', request.id));
+  // Waits and event streams end here; otherwise closing would wait for them.
+  app.addHook('preClose', async () => closing.abort());
+  app.addHook('onClose', async () => rm(scratch, { recursive: true, force: true }));
+
+  registerAuth(app, deps.database.keys);
+  await app.register(helmet, { crossOriginResourcePolicy: { policy: 'same-site' } });
+  await app.register(sse, { heartbeatInterval: HEARTBEAT_MS });
+  await registerOpenApi(app, VERSION);
+  registerMetrics(app, deps);
+
+  const options = { deps: { ...deps, closing: closing.signal, scratch } satisfies RouteDeps };
+  await app.register(healthRoutes, options);
+  await app.register(uploadRoutes, options);
+  await app.register(jobRoutes, options);
+  await app.register(poolRoutes, options);
+  return app;
+}

@@ -1,0 +1,74 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import type { RouteOptions } from '../deps.js';
+import { VERSION } from '../version.js';
+
+const CHECK_MS = 3_000;
+
+const State = Type.Union([Type.Literal('ok'), Type.Literal('failing')]);
+const Readiness = Type.Object({
+  status: State,
+  checks: Type.Object({ postgres: State, queue: State, storage: State }),
+});
+
+async function within(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_MS} ms`)), CHECK_MS);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  app.get(
+    '/healthz',
+    {
+      config: { scope: 'public' },
+      schema: {
+        tags: ['service'],
+        summary: 'Liveness: the process answers',
+        security: [],
+        response: { 200: Type.Object({ status: Type.Literal('ok'), version: Type.String() }) },
+      },
+    },
+    async () => ({ status: 'ok' as const, version: VERSION }),
+  );
+
+  app.get(
+    '/readyz',
+    {
+      config: { scope: 'public' },
+      schema: {
+        tags: ['service'],
+        summary: 'Readiness: PostgreSQL, queue and storage answer',
+        security: [],
+        response: { 200: Readiness, 503: Readiness },
+      },
+    },
+    async (request, reply) => {
+      const probe = async (name: string, part: { check(): Promise<void> }) => {
+        try {
+          await within(part.check());
+          return 'ok' as const;
+        } catch (error) {
+          request.log.warn({ err: error }, `${name} is not ready`);
+          return 'failing' as const;
+        }
+      };
+      const [postgres, queue, storage] = await Promise.all([
+        probe('postgres', deps.database),
+        probe('queue', deps.queue),
+        probe('storage', deps.storage),
+      ]);
+      const ready = !deps.closing.aborted && [postgres, queue, storage].every((state) => state === 'ok');
+      return reply
+        .code(ready ? 200 : 503)
+        .header('Cache-Control', 'no-store')
+        .send({ status: ready ? 'ok' : 'failing', checks: { postgres, queue, storage } });
+    },
+  );
+};

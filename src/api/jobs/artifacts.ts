@@ -1,0 +1,101 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import type { ArtifactRecord } from '../../database/records.js';
+import { InputError } from '../../errors.js';
+import type { Storage } from '../../storage/storage.js';
+import type { RouteOptions } from '../deps.js';
+import { teamOf } from '../plugins/auth.js';
+import { notFound } from '../problem.js';
+import { failures } from '../schemas.js';
+import { formatReprDigest } from '../uploads/digest.js';
+import { matches } from './etag.js';
+import { rangeApplies, readRange } from './range.js';
+import { ArtifactSchema, presentArtifact } from './schema.js';
+
+const PRESIGNED_SECONDS = 300;
+
+const Bytes = { content: { 'application/octet-stream': { schema: Type.String({ format: 'binary' }) } } };
+const Empty = (description: string) => Type.Null({ description });
+
+/** Streams the file, a range of it, or a redirect to where it is. */
+async function sendArtifact(storage: Storage, artifact: ArtifactRecord, request: FastifyRequest, reply: FastifyReply) {
+  const { name, key, bytes, sha256, contentType } = artifact;
+  const etag = `"${sha256}"`;
+  const modified = artifact.createdAt.toUTCString();
+  reply
+    .header('ETag', etag)
+    .header('Last-Modified', modified)
+    .header('Accept-Ranges', 'bytes')
+    .header('Cache-Control', 'private, no-cache')
+    .header('Content-Disposition', `attachment; filename="${name.replaceAll(/[^\w.-]/g, '_')}"`);
+  if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send();
+  if (request.method !== 'HEAD') {
+    const url = await storage.presign(key, { filename: name, contentType, expiresInSeconds: PRESIGNED_SECONDS });
+    if (url !== null) return reply.redirect(url, 302);
+  }
+  reply.header('Repr-Digest', formatReprDigest(sha256)).type(contentType);
+  if (request.method === 'HEAD') return reply.header('Content-Length', bytes).send();
+  const applies = rangeApplies(request.headers['if-range']?.toString(), etag, modified);
+  const range = readRange(applies ? request.headers.range : undefined, bytes);
+  if (range === 'unsatisfiable') {
+    reply.header('Content-Range', `bytes */${bytes}`);
+    throw new InputError('range_not_satisfiable', `the file has ${bytes} bytes`);
+  }
+  if (range === null) return reply.header('Content-Length', bytes).send(await storage.get(key));
+  return reply
+    .code(206)
+    .header('Content-Range', `bytes ${range.start}-${range.end}/${bytes}`)
+    .header('Content-Length', range.end - range.start + 1)
+    .send(await storage.get(key, range));
+}
+
+export const jobArtifacts: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  const { database, storage } = deps;
+
+  app.get(
+    '/jobs/:id/artifacts',
+    {
+      config: { scope: 'jobs:read' },
+      schema: {
+        tags: ['jobs'],
+        summary: 'The files that the job made',
+        params: Type.Object({ id: Type.String() }),
+        response: { 200: Type.Object({ data: Type.Array(ArtifactSchema) }), ...failures },
+      },
+    },
+    async (request) => {
+      const { id } = request.params;
+      const artifacts = await database.artifacts.list(teamOf(request), id);
+      if (artifacts === null) throw notFound('job');
+      return { data: artifacts.map((artifact) => presentArtifact(id, artifact)) };
+    },
+  );
+
+  app.route({
+    // HEAD has a handler of its own here: the automatic one would read the file to its end.
+    method: ['GET', 'HEAD'],
+    url: '/jobs/:id/artifacts/:name',
+    exposeHeadRoute: false,
+    config: { scope: 'jobs:read' },
+    schema: {
+      tags: ['jobs'],
+      summary: 'Download; with Range, If-Range and If-None-Match',
+      description: 'On S3 the answer is a redirect to a presigned URL.',
+      params: Type.Object({ id: Type.String(), name: Type.String() }),
+      response: {
+        200: { description: 'the file', ...Bytes },
+        206: { description: 'a part of it', ...Bytes },
+        302: Empty('to the presigned URL'),
+        304: Empty('nothing changed'),
+        ...failures,
+      },
+    },
+    handler: async (request, reply) => {
+      const { id, name } = request.params;
+      const artifact = await database.artifacts.get(teamOf(request), id, name);
+      if (artifact === null) throw notFound('artifact');
+      return sendArtifact(storage, artifact, request, reply as FastifyReply);
+    },
+  });
+};

@@ -1,0 +1,22 @@
+import type { JobRecord, QueuePlace } from '../../database/records.js';
+
+/**
+ * Weak: the expected start of a queued job and the estimate of a running one move all the time without anything happening.
+ * The status is in it, so that a wait can tell whether it changed since the client last looked.
+ */
+export function jobEtag(job: JobRecord, place: QueuePlace | null): string {
+  const queue = place === null ? '' : `.${place.position}.${place.reason}`;
+  return `W/"${job.status}.${job.version}${queue}"`;
+}
+
+const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
+
+/** `If-None-Match` by weak comparison. */
+export function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  return header.trim() === '*' || header.split(',').some((tag) => opaque(tag) === opaque(etag));
+}
+
+/** The status that the client of `If-None-Match` has seen, or null. */
+export const statusSeen = (header: string | undefined): string | null =>
+  /"([a-z]+)\.\d+[^"]*"/.exec(header ?? '')?.[1] ?? null;

@@ -1,0 +1,116 @@
+import type { SSEMessage } from '@fastify/sse';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type, type Static } from 'typebox';
+import type { EventRecord, JobRecord } from '../../database/records.js';
+import { InputError } from '../../errors.js';
+import type { RouteDeps, RouteOptions } from '../deps.js';
+import { teamOf } from '../plugins/auth.js';
+import { notFound } from '../problem.js';
+import { failures, Limit, page, PageOf, Time } from '../schemas.js';
+import { isFinished } from './read.js';
+import { clientGone, watch } from './watch.js';
+
+const EventSchema = Type.Object(
+  {
+    id: Type.String({ description: 'ascending: the cursor, and the Last-Event-ID' }),
+    job_id: Type.String(),
+    type: Type.String(),
+    data: Type.Record(Type.String(), Type.Unknown()),
+    created_at: Time,
+  },
+  { $id: 'Event' },
+);
+
+const STREAM_PAGE = 100;
+const LOOK_AGAIN_MS = 5_000;
+
+const present = (event: EventRecord): Static<typeof EventSchema> => ({
+  id: String(event.id),
+  job_id: event.jobId,
+  type: event.type,
+  data: event.data,
+  created_at: event.createdAt.toISOString(),
+});
+
+function readCursor(given: string | undefined, pointer: string): number {
+  if (given === undefined || given === '') return 0;
+  if (/^\d{1,15}$/.test(given)) return Number(given);
+  const detail = 'must be the id of an event';
+  throw new InputError('invalid_request', `${pointer} ${detail}`, { faults: [{ pointer, detail }] });
+}
+
+/** Events above `after` as they come; ends with the job, the client, or the server. */
+async function* follow(
+  deps: RouteDeps,
+  job: JobRecord,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<SSEMessage> {
+  const { database } = deps;
+  const changes = watch(database.notifications, job.id, signal);
+  try {
+    for (let cursor = after; !signal.aborted;) {
+      // The job is read first: when it had ended by then, its last event is in what is read next.
+      const current = await database.jobs.get(job.teamId, job.id);
+      const events = await database.events.list(job.teamId, job.id, { after: cursor, limit: STREAM_PAGE });
+      for (const event of events?.data ?? []) {
+        cursor = event.id;
+        yield { id: String(event.id), event: event.type, data: present(event) };
+      }
+      if (events?.hasMore === true) continue;
+      if (current === null || events === null || isFinished(current)) return;
+      await changes.next(LOOK_AGAIN_MS);
+    }
+  } finally {
+    changes.stop();
+  }
+}
+
+export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  app.get(
+    '/jobs/:id/events',
+    {
+      config: { scope: 'jobs:read' },
+      sse: 'dual',
+      schema: {
+        tags: ['jobs'],
+        summary: 'What happened, oldest first; live with Accept: text/event-stream',
+        description: 'The stream goes on after `Last-Event-ID` and closes when the job has ended.',
+        params: Type.Object({ id: Type.String() }),
+        querystring: Type.Object(
+          { limit: Limit, after: Type.Optional(Type.String()) },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: PageOf(EventSchema),
+          204: Type.Null({
+            description: 'the job has ended and there is nothing after Last-Event-ID: do not reconnect',
+          }),
+          ...failures,
+        },
+      },
+    },
+    async (request, reply) => {
+      const teamId = teamOf(request);
+      const { id } = request.params;
+      const after = readCursor(request.query.after, '#query/after');
+      if (!request.headers.accept?.includes('text/event-stream')) {
+        const events = await deps.database.events.list(teamId, id, { limit: request.query.limit, after });
+        if (events === null) throw notFound('job');
+        return reply.code(200).send(page(events.data, events.hasMore, present, (event) => String(event.id)));
+      }
+      const job = await deps.database.jobs.get(teamId, id);
+      if (job === null) throw notFound('job');
+      const last = request.headers['last-event-id']?.toString();
+      const from = last === undefined ? after : readCursor(last, '#header/last-event-id');
+      if (last !== undefined && isFinished(job)) {
+        const rest = await deps.database.events.list(teamId, id, { after: from, limit: 1 });
+        // An EventSource reconnects by itself whenever a stream ends; only 204 tells it to stop.
+        if (rest?.data.length === 0) return reply.code(204).send(null);
+      }
+      reply.sse.sendHeaders();
+      await reply.sse.send(follow(deps, job, from, AbortSignal.any([deps.closing, clientGone(reply)])));
+      return reply;
+    },
+  );
+};

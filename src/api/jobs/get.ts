@@ -1,0 +1,84 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply } from 'fastify';
+import { Type } from 'typebox';
+import type { JobRecord } from '../../database/records.js';
+import type { RouteDeps, RouteOptions } from '../deps.js';
+import { teamOf } from '../plugins/auth.js';
+import { notFound } from '../problem.js';
+import { failures } from '../schemas.js';
+import { jobEtag, matches, statusSeen } from './etag.js';
+import { isFinished, placeOf, retryAfterSeconds, viewJob } from './read.js';
+import { JobSchema } from './schema.js';
+import { clientGone, watch } from './watch.js';
+
+const MAX_WAIT_SECONDS = 60;
+/** A notification that is lost with its connection costs this at most. */
+const LOOK_AGAIN_MS = 5_000;
+
+/** RFC 7240: seconds of `Prefer: wait=N`, or 0. */
+function readWait(header: string | undefined): number {
+  const seconds = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?/i.exec(header ?? '')?.[1];
+  return Math.min(MAX_WAIT_SECONDS, Number(seconds ?? 0));
+}
+
+/** The job once its status is another than `seen`, it has ended, the time is over, or nobody waits any more. */
+async function settled(deps: RouteDeps, job: JobRecord, seen: string, seconds: number, reply: FastifyReply) {
+  const until = Date.now() + seconds * 1000;
+  const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
+  const changes = watch(deps.database.notifications, job.id, signal);
+  try {
+    for (let current: JobRecord | null = job; ;) {
+      // Read after the subscription, so that no change falls between the two.
+      current = await deps.database.jobs.get(job.teamId, job.id);
+      const left = until - Date.now();
+      if (current === null || current.status !== seen || isFinished(current) || left <= 0 || signal.aborted)
+        return current;
+      await changes.next(Math.min(left, LOOK_AGAIN_MS));
+    }
+  } finally {
+    changes.stop();
+  }
+}
+
+export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  app.get(
+    '/jobs/:id',
+    {
+      config: { scope: 'jobs:read' },
+      schema: {
+        tags: ['jobs'],
+        summary: 'The job, to poll',
+        description:
+          'With `If-None-Match` an unchanged job is 304. `Prefer: wait=N` (up to 60 seconds) answers when the status is another ' +
+          'than the one that the ETag in `If-None-Match` stands for (or than at the time of the request), or the job has ended. ' +
+          '`Retry-After` tells when asking again is worth it.',
+        params: Type.Object({ id: Type.String() }),
+        headers: Type.Object({
+          'if-none-match': Type.Optional(Type.String()),
+          prefer: Type.Optional(Type.String({ description: 'wait=N' })),
+        }),
+        response: { 200: JobSchema, 304: Type.Null({ description: 'nothing changed' }), ...failures },
+      },
+    },
+    async (request, reply) => {
+      const { database } = deps;
+      const condition = request.headers['if-none-match'];
+      let job = await database.jobs.get(teamOf(request), request.params.id);
+      if (job === null) throw notFound('job');
+      const seconds = readWait(request.headers.prefer);
+      if (seconds > 0) {
+        reply.header('Preference-Applied', `wait=${seconds}`);
+        const seen = statusSeen(condition) ?? job.status;
+        if (!isFinished(job) && job.status === seen) job = await settled(deps, job, seen, seconds, reply);
+        if (job === null) throw notFound('job');
+      }
+      const place = await placeOf(database, job);
+      const etag = jobEtag(job, place);
+      reply.header('ETag', etag).header('Cache-Control', 'private, no-cache').header('Vary', 'Authorization, Prefer');
+      const retryAfter = retryAfterSeconds(job, place);
+      if (retryAfter !== null) reply.header('Retry-After', retryAfter);
+      if (matches(condition, etag)) return reply.code(304).send(null);
+      return reply.code(200).send(await viewJob(database, job, place));
+    },
+  );
+};

@@ -1,0 +1,15 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { RouteOptions } from '../deps.js';
+import { jobActions } from './actions.js';
+import { jobArtifacts } from './artifacts.js';
+import { jobEvents } from './events.js';
+import { getJob } from './get.js';
+import { jobLayers } from './layers.js';
+import { listJobs } from './list.js';
+import { submitJob } from './submit/index.js';
+
+export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, options) => {
+  for (const route of [submitJob, listJobs, getJob, jobLayers, jobEvents, jobArtifacts, jobActions]) {
+    await app.register(route, options);
+  }
+};

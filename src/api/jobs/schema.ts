@@ -1,0 +1,126 @@
+import { Type, type Static } from 'typebox';
+import type { ArtifactRecord, JobRecord, QueuePlace } from '../../database/records.js';
+import { InfrastructureError, type SerializedError } from '../../errors.js';
+import { MetricsSchema, VerdictSchema } from '../../jobs/results.js';
+import { SpecSchema } from '../../jobs/spec.js';
+import { JOB_STATUSES, PHASES } from '../../jobs/tasks.js';
+import { Nullable, Time } from '../schemas.js';
+
+export const PlaceSchema = Type.Object({
+  position: Type.Integer({ description: '1 is next' }),
+  reason: Type.Union([Type.Literal('waiting_for_worker'), Type.Literal('team_limit'), Type.Literal('higher_priority')]),
+  expected_start_seconds: Nullable(Type.Number()),
+});
+
+export const ArtifactSchema = Type.Object(
+  {
+    name: Type.String(),
+    bytes: Type.Integer(),
+    sha256: Type.String(),
+    content_type: Type.String(),
+    url: Type.String({ description: 'path to download from' }),
+    expires_at: Time,
+  },
+  { $id: 'Artifact' },
+);
+
+export const StatusSchema = Type.Enum([...JOB_STATUSES]);
+
+export const JobSchema = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal('job'),
+    status: StatusSchema,
+    phase: Type.Enum([...PHASES]),
+    progress: Type.Object({
+      fraction: Type.Number({ description: '0..1' }),
+      layers_done: Type.Integer(),
+      layers_total: Type.Integer(),
+      eta_seconds: Nullable(Type.Number()),
+    }),
+    queue: Nullable(PlaceSchema),
+    spec: SpecSchema,
+    labels: Type.Record(Type.String(), Type.String()),
+    team_id: Type.String(),
+    created_at: Time,
+    started_at: Nullable(Time),
+    finished_at: Nullable(Time),
+    metrics: Nullable(MetricsSchema),
+    verdict: Nullable(VerdictSchema),
+    artifacts: Type.Array(ArtifactSchema),
+    error: Nullable(
+      Type.Object({
+        code: Type.String(),
+        detail: Type.String(),
+        origin: Type.Union([Type.Literal('input'), Type.Literal('infrastructure')]),
+        layer: Nullable(Type.String()),
+      }),
+    ),
+    links: Type.Object({
+      self: Type.String(),
+      events: Type.String(),
+      layers: Type.String(),
+      artifacts: Type.String(),
+      cancel: Type.String(),
+    }),
+  },
+  { $id: 'Job' },
+);
+
+export type JobView = Static<typeof JobSchema>;
+
+export const presentPlace = (place: QueuePlace): Static<typeof PlaceSchema> => ({
+  position: place.position,
+  reason: place.reason,
+  expected_start_seconds: place.expectedStartSeconds,
+});
+
+export const presentArtifact = (jobId: string, artifact: ArtifactRecord): Static<typeof ArtifactSchema> => ({
+  name: artifact.name,
+  bytes: artifact.bytes,
+  sha256: artifact.sha256,
+  content_type: artifact.contentType,
+  url: `/jobs/${jobId}/artifacts/${encodeURIComponent(artifact.name)}`,
+  expires_at: artifact.expiresAt.toISOString(),
+});
+
+/** The detail of our own failures stays in the logs. */
+function presentError(error: SerializedError): JobView['error'] {
+  const { code, origin, layer } = error;
+  const detail = origin === 'input' ? error.detail : new InfrastructureError(code, '').title;
+  return { code, detail, origin, layer };
+}
+
+export function presentJob(job: JobRecord, place: QueuePlace | null, artifacts: ArtifactRecord[]): JobView {
+  const self = `/jobs/${job.id}`;
+  return {
+    id: job.id,
+    object: 'job',
+    status: job.status,
+    phase: job.phase,
+    progress: {
+      fraction: job.progress.fraction,
+      layers_done: job.progress.layersDone,
+      layers_total: job.progress.layersTotal,
+      eta_seconds: job.progress.etaSeconds,
+    },
+    queue: place === null ? null : presentPlace(place),
+    spec: job.spec,
+    labels: job.labels,
+    team_id: job.teamId,
+    created_at: job.createdAt.toISOString(),
+    started_at: job.startedAt?.toISOString() ?? null,
+    finished_at: job.finishedAt?.toISOString() ?? null,
+    metrics: job.metrics,
+    verdict: job.verdict,
+    artifacts: artifacts.map((artifact) => presentArtifact(job.id, artifact)),
+    error: job.error === null ? null : presentError(job.error),
+    links: {
+      self,
+      events: `${self}/events`,
+      layers: `${self}/layers`,
+      artifacts: `${self}/artifacts`,
+      cancel: `${self}/cancel`,
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import type { Spec } from '../../../jobs/spec.js';
+import type { CheckSubmission, SubmittedFiles } from '../../deps.js';
+import type { JobFiles } from './sources.js';
+
+/** Results that are kept: the same files come again and again, with another target or as a retry. */
+const KEPT = 256;
+/** Checks at a time: each may hold a whole model in memory. */
+const AT_ONCE = 2;
+
+export type CheckFiles = (files: JobFiles, spec: Spec, directory: string) => Promise<{ estimate: unknown }>;
+
+/** Everything that the outcome depends on. */
+function fingerprint(files: JobFiles, spec: Spec): string {
+  const { target, constraints, method, benchmark } = spec;
+  const content = [files.model.sha256, files.calibration.sha256, files.evaluation?.sha256 ?? null];
+  return JSON.stringify([content, files.model.filename, target, constraints, method, benchmark]);
+}
+
+async function localFiles(files: JobFiles, directory: string): Promise<SubmittedFiles> {
+  const [model, calibration, evaluation] = await Promise.all([
+    files.model.local(directory, 'model'),
+    files.calibration.local(directory, 'calibration'),
+    files.evaluation?.local(directory, 'evaluation'),
+  ]);
+  return { model, calibration, ...(evaluation === undefined ? {} : { evaluation }) };
+}
+
+/** Runs few checks at a time, and none twice for the same content. A refusal is not kept: it is cheap, and rare. */
+export function fileChecker(check: CheckSubmission): CheckFiles {
+  const results = new Map<string, Promise<{ estimate: unknown }>>();
+  const waiting: (() => void)[] = [];
+  let running = 0;
+
+  async function run(files: JobFiles, spec: Spec, directory: string): Promise<{ estimate: unknown }> {
+    if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running++;
+    try {
+      return await check(await localFiles(files, directory), spec);
+    } finally {
+      // The place goes straight to the next one.
+      const next = waiting.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  }
+
+  return (files, spec, directory) => {
+    const key = fingerprint(files, spec);
+    const known = results.get(key);
+    if (known !== undefined) return known;
+    const result = run(files, spec, directory);
+    results.set(key, result);
+    result.catch(() => results.delete(key));
+    for (const oldest of results.keys()) {
+      if (results.size <= KEPT) break;
+      results.delete(oldest);
+    }
+    return result;
+  };
+}

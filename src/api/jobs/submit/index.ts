@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import multipart from '@fastify/multipart';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import type { JobRecord } from '../../../database/records.js';
+import { resolveSpec } from '../../../jobs/resolve-spec.js';
+import { SpecSchema } from '../../../jobs/spec.js';
+import type { RouteOptions } from '../../deps.js';
+import { teamOf } from '../../plugins/auth.js';
+import { failures } from '../../schemas.js';
+import { bodyIsCheckedByHandler } from '../../validation.js';
+import { viewJob } from '../read.js';
+import { JobSchema } from '../schema.js';
+import { fileChecker } from './check.js';
+import { readMultipart, type Submission } from './multipart.js';
+import { hashBody, once, readIdempotencyKey, type Answer } from './once.js';
+import { keepSources, nameParts, openSources } from './sources.js';
+
+/** When the first look at a new job is worth it. */
+const FIRST_LOOK_SECONDS = 1;
+
+const FilePart = Type.String({ format: 'binary' });
+const FormSchema = Type.Object({
+  spec: SpecSchema,
+  model: Type.Optional(FilePart),
+  calibration: Type.Optional(FilePart),
+  evaluation: Type.Optional(FilePart),
+});
+const DryRunSchema = Type.Object({
+  object: Type.Literal('dry_run'),
+  spec: SpecSchema,
+  estimate: Type.Unknown({ description: 'what the check of the files found; null when the service has none' }),
+});
+
+export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  await app.register(multipart, {
+    limits: {
+      fields: 2,
+      files: 4,
+      parts: 8,
+      fieldSize: deps.config.MAX_BODY_BYTES,
+      fileSize: deps.config.MAX_UPLOAD_BYTES + 1,
+    },
+    // The count of bytes in `receive` says which limit it was.
+    throwFileSizeLimit: false,
+  });
+  const check = deps.checkSubmission === undefined ? null : fileChecker(deps.checkSubmission);
+
+  app.post(
+    '/jobs',
+    {
+      config: { scope: 'jobs:write' },
+      validatorCompiler: bodyIsCheckedByHandler,
+      schema: {
+        tags: ['jobs'],
+        summary: 'Submit a job: the specification as JSON, or a form with the specification and the files',
+        description:
+          'With `Idempotency-Key` the same body is accepted once, and the first answer comes again. `dry_run=true` checks and ' +
+          'estimates, and stores nothing.',
+        querystring: Type.Object({ dry_run: Type.Boolean({ default: false }) }, { additionalProperties: false }),
+        headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String()) }),
+        body: {
+          content: { 'application/json': { schema: SpecSchema }, 'multipart/form-data': { schema: FormSchema } },
+        },
+        response: { 200: DryRunSchema, 202: JobSchema, ...failures },
+      },
+    },
+    async (request, reply) => {
+      const teamId = teamOf(request);
+      const key = readIdempotencyKey(request);
+      const directory = await mkdtemp(join(deps.scratch, 'submit-'));
+      try {
+        const submission: Submission = request.isMultipart()
+          ? await readMultipart(deps, teamId, request, directory)
+          : { given: request.body, files: {} };
+        const given = nameParts(submission);
+        const spec = resolveSpec(given);
+        const open = async () => {
+          const files = await openSources(deps, teamId, spec, submission.files, directory);
+          const checked = await check?.(files, spec, directory);
+          return { files, estimate: checked?.estimate ?? null };
+        };
+
+        if (request.query.dry_run) {
+          const { estimate } = await open();
+          return await reply.code(200).send({ object: 'dry_run', spec, estimate });
+        }
+
+        const make = async (idempotencyToken?: string): Promise<JobRecord> => {
+          const { files } = await open();
+          const kept = await keepSources(files, spec);
+          return deps.database.jobs.create(teamId, {
+            spec: kept.spec,
+            inputs: kept.inputs,
+            labels: spec.labels,
+            priority: spec.priority,
+            deadlineSeconds: spec.deadline_seconds,
+            ...(idempotencyToken === undefined ? {} : { idempotencyToken }),
+          });
+        };
+        const answer: Answer =
+          key === null
+            ? { view: await viewJob(deps.database, await make()), replayed: false }
+            : await once(deps, request, { teamId, key, bodyHash: hashBody(given) }, make);
+        if (answer.replayed) reply.header('Idempotent-Replayed', 'true');
+        return await reply
+          .code(202)
+          .header('Location', `/jobs/${answer.view.id}`)
+          .header('Retry-After', FIRST_LOOK_SECONDS)
+          .send(answer.view);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
+    },
+  );
+};

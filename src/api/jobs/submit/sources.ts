@@ -1,0 +1,79 @@
+import { InputError } from '../../../errors.js';
+import type { JobInputs } from '../../../database/records.js';
+import type { Source, Spec } from '../../../jobs/spec.js';
+import type { RouteDeps } from '../../deps.js';
+import type { Submission } from './multipart.js';
+import { fetchSource } from './fetch-source.js';
+import { PARTS, storedFile, type Part, type SourceFile } from './source-file.js';
+
+export interface JobFiles {
+  model: SourceFile;
+  calibration: SourceFile;
+  evaluation: SourceFile | null;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** A file that came along stands in the specification as the upload it will be, by its hash. */
+export function nameParts({ given, files }: Submission): unknown {
+  if (!isObject(given)) return given;
+  const spec: Record<string, unknown> = { ...given };
+  for (const part of PARTS) {
+    const file = files[part];
+    if (file === undefined) continue;
+    if (spec[part] !== undefined && spec[part] !== null) {
+      const detail = 'is also a part of the form; give one of the two';
+      throw new InputError('invalid_spec', `/${part} ${detail}`, { faults: [{ pointer: `/${part}`, detail }] });
+    }
+    spec[part] = { upload: `sha256:${file.sha256}` };
+  }
+  return spec;
+}
+
+async function openSource(deps: RouteDeps, teamId: string, part: Part, source: Source, directory: string) {
+  if (!('upload' in source)) return fetchSource(deps, teamId, part, source, directory);
+  const { uploads } = deps.database;
+  const hash = /^sha256:([0-9a-f]{64})$/.exec(source.upload)?.[1];
+  const upload = await (hash === undefined ? uploads.get(teamId, source.upload) : uploads.findByHash(teamId, hash));
+  if (upload !== null) return storedFile(deps, upload);
+  const detail = `there is no upload ${source.upload}`;
+  throw new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/upload`, detail }] });
+}
+
+/** The files of a resolved specification. */
+export async function openSources(
+  deps: RouteDeps,
+  teamId: string,
+  spec: Spec,
+  files: Submission['files'],
+  directory: string,
+): Promise<JobFiles> {
+  const open = (part: Part, source: Source) => files[part] ?? openSource(deps, teamId, part, source, directory);
+  const [model, calibration, evaluation] = await Promise.all([
+    open('model', spec.model),
+    open('calibration', spec.calibration),
+    spec.evaluation === undefined || spec.evaluation === null ? null : open('evaluation', spec.evaluation),
+  ]);
+  return { model, calibration, evaluation };
+}
+
+/** Stores what is not stored yet; returns the inputs, and the specification with the ids of the uploads. */
+export async function keepSources(files: JobFiles, spec: Spec): Promise<{ inputs: JobInputs; spec: Spec }> {
+  const keep = async (file: SourceFile, source: Source) => {
+    const { id, key, bytes, sha256, filename } = await file.keep();
+    return { input: { key, bytes, sha256, filename }, source: 'upload' in source ? { upload: id } : source };
+  };
+  const model = await keep(files.model, spec.model);
+  const calibration = await keep(files.calibration, spec.calibration);
+  const evaluation = files.evaluation && spec.evaluation ? await keep(files.evaluation, spec.evaluation) : null;
+  return {
+    inputs: { model: model.input, calibration: calibration.input, evaluation: evaluation?.input ?? null },
+    spec: {
+      ...spec,
+      model: model.source,
+      calibration: calibration.source,
+      ...(evaluation === null ? {} : { evaluation: evaluation.source }),
+    },
+  };
+}

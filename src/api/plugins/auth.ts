@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
+import type { KeyRepository } from '../../database/repositories.js';
+import type { Scope } from '../../database/records.js';
+import { InputError, InfrastructureError } from '../../errors.js';
+
+/** Who calls: every repository method takes the team from here. */
+export interface Caller {
+  teamId: string;
+  keyId: string;
+  scopes: Scope[];
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a key must be allowed to do. Every route says it; the app does not start otherwise. */
+    scope?: Scope | 'public';
+  }
+  interface FastifyRequest {
+    caller: Caller | null;
+  }
+}
+
+export const hashKey = (key: string): string => createHash('sha256').update(key).digest('hex');
+
+const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
+
+async function identify(request: FastifyRequest, keys: KeyRepository): Promise<Caller> {
+  const key = BEARER.exec(request.headers.authorization ?? '')?.[1];
+  if (key === undefined) {
+    throw new InputError('unauthorized', 'send the header "Authorization: Bearer <API key>"');
+  }
+  const record = await keys.findByHash(hashKey(key));
+  if (record === null) throw new InputError('unauthorized', 'the API key is unknown, revoked or expired');
+  keys.touch(record.id).catch((error: unknown) => request.log.warn({ err: error }, 'the use of a key was not noted'));
+  return { teamId: record.teamId, keyId: record.id, scopes: record.scopes };
+}
+
+/** Checked before the body is read, so that nobody without a key can make the service read one. */
+export function registerAuth(app: FastifyInstance, keys: KeyRepository): void {
+  const routes: RouteOptions[] = [];
+  app.decorateRequest('caller', null);
+  app.addHook('onRoute', (route) => void routes.push(route));
+  app.addHook('onReady', async () => {
+    const open = routes.filter((route) => route.config?.scope === undefined);
+    if (open.length > 0) {
+      throw new Error(`routes without a scope: ${open.map((r) => `${String(r.method)} ${r.url}`).join(', ')}`);
+    }
+  });
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) return;
+    const { scope } = request.routeOptions.config;
+    if (scope === 'public') return;
+    const caller = await identify(request, keys);
+    if (scope === undefined || !caller.scopes.includes(scope)) {
+      throw new InputError(
+        'forbidden',
+        `this call needs the scope ${String(scope)}; the key has ${caller.scopes.join(', ')}`,
+      );
+    }
+    request.caller = caller;
+  });
+}
+
+export function teamOf(request: FastifyRequest): string {
+  if (request.caller === null) throw new InfrastructureError('internal', 'a public route has no team');
+  return request.caller.teamId;
+}

@@ -1,0 +1,73 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+
+/** Moves every schema with an `$id` to the components, once, and refers to it: generated clients get types with names. */
+function nameSchemas(value: unknown, components: Record<string, unknown>): unknown {
+  if (Array.isArray(value)) return value.map((item) => nameSchemas(item, components));
+  if (!isObject(value)) return value;
+  const { $id: id, ...rest } = value;
+  const named = Object.fromEntries(Object.entries(rest).map(([key, item]) => [key, nameSchemas(item, components)]));
+  if (typeof id !== 'string') return named;
+  components[id] = named;
+  return { $ref: `#/components/schemas/${id}` };
+}
+
+export async function registerOpenApi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Sparank',
+        version,
+        description:
+          'Compresses trained convolutional networks: submit a model, poll the job, download the smaller model.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags: [
+        { name: 'uploads', description: 'files that jobs use' },
+        { name: 'jobs', description: 'compression jobs and what they make' },
+        { name: 'pool', description: 'the shared workers' },
+        { name: 'service', description: 'health and metrics' },
+      ],
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      security: [{ key: [] }],
+    },
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) return document.swaggerObject;
+      const { components, paths, ...rest } = document.openapiObject;
+      const schemas: Record<string, unknown> = {};
+      const named = nameSchemas(paths, schemas);
+      return { ...rest, paths: named, components: { ...components, schemas } } as typeof document.openapiObject;
+    },
+  });
+  let document: string | undefined;
+  app.get(
+    '/openapi.json',
+    {
+      config: { scope: 'public' },
+      schema: {
+        tags: ['service'],
+        summary: 'This description',
+        security: [],
+        response: { 200: Type.Object({}, { description: 'OpenAPI 3.1', additionalProperties: true }) },
+      },
+    },
+    async (_request, reply) => {
+      document ??= JSON.stringify(app.swagger());
+      return reply
+        .type('application/json; charset=utf-8')
+        .serializer((text: string) => text)
+        .send(document);
+    },
+  );
+  await app.register(async (ui) => {
+    ui.addHook('onRoute', (route) => {
+      route.config = { ...route.config, scope: 'public' };
+    });
+    await ui.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  });
+}

@@ -1,0 +1,106 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import type { RouteOptions } from '../deps.js';
+import { teamOf } from '../plugins/auth.js';
+import { PlaceSchema, presentPlace } from '../jobs/schema.js';
+import { failures, Time } from '../schemas.js';
+
+const Count = Type.Integer();
+const PoolSchema = Type.Object(
+  {
+    workers: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        engine: Type.String(),
+        device: Type.String(),
+        threads: Count,
+        slots: Type.Integer({ description: 'tasks it can run at once' }),
+        busy_with: Type.Union([
+          Type.Object({
+            job_id: Type.Union([Type.String(), Type.Null()], { description: "null for another team's job" }),
+            task: Type.String(),
+            layer: Type.Union([Type.Integer(), Type.Null()]),
+          }),
+          Type.Null(),
+        ]),
+        started_at: Time,
+        last_seen_at: Time,
+      }),
+    ),
+    queue: Type.Object({
+      jobs: Type.Object({ queued: Count, running: Count }),
+      tasks: Type.Object({ waiting: Count, released: Count, running: Count }),
+    }),
+    own: Type.Array(Type.Object({ job_id: Type.String(), place: PlaceSchema }), {
+      description: "this team's queued jobs, the next one first",
+    }),
+    teams: Type.Array(
+      Type.Object({
+        team_id: Type.String(),
+        weight: Type.Number(),
+        share: Type.Number({ description: 'part of the running tasks, 0..1' }),
+        running_tasks: Count,
+        waiting_tasks: Count,
+        queued_jobs: Count,
+      }),
+    ),
+  },
+  { $id: 'Pool' },
+);
+
+/** Places are shown for so many of the team's queued jobs. */
+const OWN_JOBS = 20;
+
+export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  const { database } = deps;
+  app.get(
+    '/pool',
+    {
+      config: { scope: 'jobs:read' },
+      schema: {
+        tags: ['pool'],
+        summary: 'Workers, queue depth, own position, shares per team',
+        response: { 200: PoolSchema, ...failures },
+      },
+    },
+    async (request) => {
+      const teamId = teamOf(request);
+      const [pool, queued] = await Promise.all([
+        database.pool.overview(),
+        database.jobs.list(teamId, { status: ['queued'], limit: OWN_JOBS }),
+      ]);
+      const places = await Promise.all(queued.data.map((job) => database.jobs.place(teamId, job.id)));
+      const own = queued.data.flatMap(({ id }, i) => {
+        const place = places[i];
+        return place === null || place === undefined ? [] : [{ job_id: id, place: presentPlace(place) }];
+      });
+      const running = pool.teams.reduce((sum, team) => sum + team.runningTasks, 0);
+      return {
+        workers: pool.workers.map((worker) => ({
+          id: worker.id,
+          engine: worker.engine,
+          device: worker.device,
+          threads: worker.threads,
+          slots: worker.slots,
+          busy_with: worker.busy && {
+            job_id: worker.busy.teamId === teamId ? worker.busy.jobId : null,
+            task: worker.busy.kind,
+            layer: worker.busy.layer,
+          },
+          started_at: worker.startedAt.toISOString(),
+          last_seen_at: worker.lastSeenAt.toISOString(),
+        })),
+        queue: { jobs: pool.jobs, tasks: pool.tasks },
+        own: own.sort((a, b) => a.place.position - b.place.position),
+        teams: pool.teams.map((team) => ({
+          team_id: team.teamId,
+          weight: team.weight,
+          share: running === 0 ? 0 : team.runningTasks / running,
+          running_tasks: team.runningTasks,
+          waiting_tasks: team.waitingTasks,
+          queued_jobs: team.queuedJobs,
+        })),
+      };
+    },
+  );
+};

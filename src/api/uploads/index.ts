@@ -1,0 +1,100 @@
+import { Readable } from 'node:stream';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { InputError } from '../../errors.js';
+import type { RouteOptions } from '../deps.js';
+import { teamOf } from '../plugins/auth.js';
+import { notFound } from '../problem.js';
+import { failures } from '../schemas.js';
+import { formatReprDigest, readReprDigest } from './digest.js';
+import { keepUpload, tooLarge } from './keep.js';
+import { Filename, presentUpload, UploadSchema } from './schema.js';
+
+const BY_HASH = /^sha256:([0-9a-f]{64})$/;
+
+function refuseEncoded(request: FastifyRequest): void {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new InputError('unsupported_media_type', `send the file as it is, without Content-Encoding: ${encoding}`);
+  }
+  if (/^multipart\//i.test(request.headers['content-type'] ?? '')) {
+    throw new InputError(
+      'unsupported_media_type',
+      'send the file itself as the body; POST /jobs takes multipart/form-data',
+    );
+  }
+}
+
+export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  // Every body stays a stream: curl --data-binary calls it a form, others JSON, and all mean the bytes.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+
+  app.post(
+    '/uploads',
+    {
+      config: { scope: 'jobs:write' },
+      bodyLimit: deps.config.MAX_UPLOAD_BYTES,
+      schema: {
+        tags: ['uploads'],
+        summary: 'Send a file: the raw body, hashed while it streams to storage',
+        description:
+          'The same content of a team is stored once. `Repr-Digest: sha-256=:...:` is verified when it is sent.',
+        consumes: ['application/octet-stream'],
+        querystring: Type.Object({ filename: Type.Optional(Filename) }, { additionalProperties: false }),
+        response: { 201: UploadSchema, ...failures },
+      },
+      // Before a byte of the body is read.
+      onRequest: async (request) => {
+        refuseEncoded(request);
+        if (Number(request.headers['content-length'] ?? 0) > deps.config.MAX_UPLOAD_BYTES) throw tooLarge(deps.config);
+      },
+    },
+    async (request, reply) => {
+      const announced = readReprDigest(request.headers['repr-digest']?.toString());
+      const { body } = request as { body: unknown };
+      if (!(body instanceof Readable)) throw new InputError('invalid_request', 'the body is empty');
+      const upload = await keepUpload(deps, teamOf(request), {
+        body,
+        filename: request.query.filename ?? 'upload.bin',
+        verify: (sha256) => {
+          if (announced === null || announced === sha256) return;
+          throw new InputError('digest_mismatch', `Repr-Digest announces sha-256 ${announced}, the body has ${sha256}`);
+        },
+      }).catch((error: unknown) => {
+        if (request.raw.destroyed && !request.raw.complete) {
+          throw new InputError('invalid_request', 'the body was cut short', { cause: error });
+        }
+        throw error;
+      });
+      return reply.code(201).header('Location', `/uploads/${upload.id}`).send(presentUpload(upload));
+    },
+  );
+
+  app.get(
+    '/uploads/:id',
+    {
+      config: { scope: 'jobs:read' },
+      schema: {
+        tags: ['uploads'],
+        summary: 'An upload, by its id or as sha256:<hex>; HEAD tells whether it need not be sent again',
+        params: Type.Object({ id: Type.String() }),
+        response: { 200: UploadSchema, ...failures },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const hash = BY_HASH.exec(id)?.[1];
+      const { uploads } = deps.database;
+      const upload = await (hash === undefined
+        ? uploads.get(teamOf(request), id)
+        : uploads.findByHash(teamOf(request), hash));
+      if (upload === null) throw notFound('upload');
+      return reply
+        .header('Content-Location', `/uploads/${upload.id}`)
+        .header('Repr-Digest', formatReprDigest(upload.sha256))
+        .send(presentUpload(upload));
+    },
+  );
+};

@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { InputError, SparankError } from '../../errors.js';
+import type { UploadRecord } from '../../database/records.js';
+import type { RouteDeps } from '../deps.js';
+
+export interface Incoming {
+  body: Readable;
+  filename: string;
+  signal?: AbortSignal;
+  /** Throws when the content is not what was announced. */
+  verify?: (sha256: string) => void;
+}
+
+export function tooLarge(config: RouteDeps['config']): InputError {
+  return new InputError('payload_too_large', `a file may have MAX_UPLOAD_BYTES = ${config.MAX_UPLOAD_BYTES} bytes`);
+}
+
+/** Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a failure leaves nothing. */
+export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Incoming): Promise<UploadRecord> {
+  const { storage, database, config } = deps;
+  const key = `uploads/${teamId}/${randomUUID()}`;
+  const stored = await storage
+    .put(key, incoming.body, {
+      maxBytes: config.MAX_UPLOAD_BYTES,
+      ...(incoming.signal === undefined ? {} : { signal: incoming.signal }),
+    })
+    .catch((error: unknown) => {
+      throw error instanceof SparankError && error.code === 'payload_too_large' ? tooLarge(config) : error;
+    });
+  try {
+    if (stored.bytes === 0) throw new InputError('invalid_request', 'the body is empty');
+    incoming.verify?.(stored.sha256);
+    const { upload } = await database.uploads.create(teamId, { ...stored, key, filename: incoming.filename });
+    if (upload.key !== key) await storage.delete(key);
+    return upload;
+  } catch (error) {
+    await storage.delete(key).catch(() => undefined);
+    throw error;
+  }
+}
