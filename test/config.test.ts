@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { ConfigError, describeSettings, readConfig } from '../src/config.js';
@@ -47,4 +48,16 @@ test('every setting is described with its default', () => {
   expect(settings.find(({ name }) => name === 'PORT')).toMatchObject({ fallback: 8080 });
   expect(settings.find(({ name }) => name === 'DATABASE_URL')).toMatchObject({ fallback: null });
   expect(new Set(settings.map(({ name }) => name)).size).toBe(settings.length);
+});
+
+test('the table in docs/operations.md names every setting with its default and meaning', async () => {
+  const text = await readFile(new URL('../docs/operations.md', import.meta.url), 'utf8');
+  const section = text.slice(text.indexOf('<!-- settings'), text.indexOf('<!-- end of settings'));
+  const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+  const cells = rows.map((row) => row.split('|').map((cell) => cell.trim()));
+  const expected = describeSettings().map(({ name, fallback, description }) => {
+    const shown = fallback === null ? '' : `\`${fallback === '' ? '(empty)' : String(fallback)}\``;
+    return ['', `\`${name}\``, shown, description, ''];
+  });
+  expect(cells).toEqual(expected);
 });

@@ -1,0 +1,62 @@
+# syntax=docker/dockerfile:1
+# `docker build .` makes the CPU image; `docker build --target gpu .` the one with TensorFlow's CUDA engine.
+
+FROM node:20-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json prisma.config.ts ./
+COPY scripts scripts
+COPY prisma prisma
+# Install scripts are run below by name, so that changed sources do not repeat the install.
+RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
+COPY src src
+RUN npm run build && npm prune --omit=dev --ignore-scripts
+
+FROM node:20-bookworm-slim AS cpu
+# tini reaps the compute processes and passes signals on.
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends ca-certificates tini \
+  && rm -rf /var/lib/apt/lists/* \
+  && install -d -o node -g node -m 0700 /data
+WORKDIR /app
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json ./
+COPY prisma prisma
+COPY examples examples
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data
+USER node
+VOLUME /data
+EXPOSE 8080
+# The API answers; a worker has no port and overrides this check.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["tini", "--", "node", "dist/cli/main.js"]
+CMD ["start"]
+
+# @tensorflow/tfjs-node-gpu 4.22 brings libtensorflow 2.9.1, which is built for CUDA 11.2 and cuDNN 8.
+FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04 AS gpu
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends ca-certificates tini python3 make g++ \
+  && rm -rf /var/lib/apt/lists/* \
+  && groupadd --gid 1000 node && useradd --uid 1000 --gid node --create-home node \
+  && install -d -o node -g node -m 0700 /data
+COPY --from=build /usr/local/bin/node /usr/local/bin/node
+COPY --from=build /usr/local/lib/node_modules /usr/local/lib/node_modules
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
+  && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
+WORKDIR /app
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json ./
+COPY prisma prisma
+# Beside the lock file, which stays free of a package that cannot be installed everywhere.
+RUN npm install --no-save --omit=dev --foreground-scripts @tensorflow/tfjs-node-gpu@4.22.0
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data ENGINE=tensorflow
+USER node
+VOLUME /data
+HEALTHCHECK NONE
+ENTRYPOINT ["tini", "--", "node", "dist/cli/main.js"]
+CMD ["worker"]
+
+# The last stage is what a plain `docker build .` makes.
+FROM cpu
