@@ -18,7 +18,7 @@ async function serve(runStep: RunStep, run: number, request: StepRequest): Promi
   resetPeakMemory();
   const started = performance.now();
   const usage = () => ({ seconds: (performance.now() - started) / 1000, peakRssBytes: peakMemoryBytes() });
-  let last = 0;
+  let last = -Infinity;
   try {
     const result = await runStep(request.assignment, {
       path: (key) => {
