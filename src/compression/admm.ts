@@ -1,6 +1,7 @@
 import { InputError } from '../errors.js';
 import type { Activation } from '../models/activation.js';
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
+import { dualUpdate, addInto, scaleInPlace, subtractInto } from './elementwise.js';
 import type { Features } from './features.js';
 import { leastSquares, type Fit } from './fit.js';
 import { activatedLoss } from './objective.js';
@@ -37,11 +38,10 @@ export interface AdmmResult {
   rho: number;
   /** Lowest loss after the start and after every iteration. */
   merit: number[];
-  /** Augmented Lagrangian after every iteration, per sample. */
-  lagrangian: number[];
 }
 
 const BALANCE = 4;
+const STALL_WINDOW = 6;
 const RHO_STEP = 1.6;
 const RHO_RANGE = [1e-2, 1e4] as const;
 
@@ -65,7 +65,7 @@ export async function admm(
   const scale = Math.sqrt(size);
   const z = Float32Array.from(start.prediction.data);
   const u = new Float32Array(size);
-  const work = matrix(y.rows, y.cols);
+  const target = matrix(y.rows, y.cols);
   let fit = start;
   let { rho } = options;
   let loss = activatedLoss(activation, y.data, start.prediction.data);
@@ -78,43 +78,21 @@ export async function admm(
     dualResidual: 0,
     rho,
     merit: [loss],
-    lagrangian: [],
   };
   const unit = rootMeanSquare(start.prediction.data);
   for (let iteration = 1; iteration <= options.maxIterations; iteration++) {
     options.signal?.throwIfAborted();
     const f = fit.prediction.data;
-    for (let i = 0; i < size; i++) work.data[i] = (f[i] as number) - (u[i] as number);
-    step(y.data, work.data, rho, z);
-    for (let i = 0; i < size; i++) work.data[i] = (z[i] as number) + (u[i] as number);
-    const next = await leastSquares(engine, features, work, options.rank, fit.lowRank?.left ?? null, options.random);
-    const g = next.prediction.data;
-    let primal = 0;
-    let dual = 0;
-    let squareZ = 0;
-    let squareF = 0;
-    let squareU = 0;
-    let coupling = 0;
-    for (let i = 0; i < size; i++) {
-      const gi = g[i] as number;
-      const zi = z[i] as number;
-      const r = zi - gi;
-      const s = gi - (f[i] as number);
-      const ui = (u[i] as number) + r;
-      u[i] = ui;
-      primal += r * r;
-      dual += s * s;
-      squareZ += zi * zi;
-      squareF += gi * gi;
-      squareU += ui * ui;
-      coupling += r * (r + 2 * ui);
-    }
-    fit = next;
-    loss = activatedLoss(activation, y.data, g);
-    if (!Number.isFinite(loss) || !Number.isFinite(primal)) {
+    subtractInto(f, u, target.data);
+    step(y.data, target.data, rho, z);
+    addInto(z, u, target.data);
+    fit = await leastSquares(engine, features, target, options.rank, fit.lowRank?.left ?? null, options.random);
+    const sums = dualUpdate(z, f, fit.prediction.data, target.data, u);
+    loss = activatedLoss(activation, y.data, fit.prediction.data);
+    if (!Number.isFinite(loss) || !Number.isFinite(sums.primal)) {
       throw new InputError(
         'numerical_breakdown',
-        `ADMM iteration ${iteration} gave loss ${loss}, primal residual ${primal}, rho ${rho}`,
+        `ADMM iteration ${iteration} gave loss ${loss}, squared primal residual ${sums.primal}, rho ${rho}`,
       );
     }
     if (loss < result.loss) {
@@ -123,21 +101,28 @@ export async function admm(
     }
     result.iterations = iteration;
     result.merit.push(result.loss);
-    result.lagrangian.push((activatedLoss(activation, y.data, z) + rho * coupling) / (2 * y.rows));
-    result.primalResidual = Math.sqrt(primal) / scale;
-    result.dualResidual = (rho * Math.sqrt(dual)) / scale;
+    result.primalResidual = Math.sqrt(sums.primal) / scale;
+    result.dualResidual = (rho * Math.sqrt(sums.dual)) / scale;
     result.rho = rho;
     options.onIteration?.(iteration);
     const { absolute, relative } = options.tolerances;
-    const primalLimit = absolute * unit + (relative * Math.sqrt(Math.max(squareZ, squareF))) / scale;
-    const dualLimit = absolute * unit + (relative * rho * Math.sqrt(squareU)) / scale;
+    const primalLimit = absolute * unit + (relative * Math.sqrt(Math.max(sums.z, sums.f))) / scale;
+    const dualLimit = absolute * unit + (relative * rho * Math.sqrt(sums.u)) / scale;
     if (result.primalResidual <= primalLimit && result.dualResidual <= dualLimit) {
       result.converged = true;
       break;
     }
+    if (stalled(result.merit)) break;
     if (options.fixedRho !== true) rho = balanced(rho, result, primalLimit, dualLimit, u);
   }
   return result;
+}
+
+/** The kept loss has fallen by less than half a percent in six iterations: the rest is the polish's. */
+function stalled(merit: readonly number[]): boolean {
+  const before = merit.at(-1 - STALL_WINDOW);
+  const now = merit.at(-1);
+  return before !== undefined && now !== undefined && before - now <= 5e-3 * before;
 }
 
 /** A larger rho presses the primal residual, a smaller one the dual; the scaled dual variable is rescaled with it. */
@@ -146,7 +131,7 @@ function balanced(rho: number, at: AdmmResult, primalLimit: number, dualLimit: n
   const dual = at.dualResidual / dualLimit;
   const factor = primal > BALANCE * dual ? RHO_STEP : dual > BALANCE * primal ? 1 / RHO_STEP : 1;
   const next = Math.min(RHO_RANGE[1], Math.max(RHO_RANGE[0], rho * factor));
-  if (next !== rho) for (let i = 0; i < u.length; i++) u[i] = ((u[i] as number) * rho) / next;
+  if (next !== rho) scaleInPlace(u, rho / next);
   return next;
 }
 

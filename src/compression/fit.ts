@@ -1,5 +1,6 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { addToRows, columnMeans, columnRange } from './columns.js';
+import { scaleAndAdd } from './elementwise.js';
 import type { Features } from './features.js';
 import { rankStep, type RankFactors } from './rank-step.js';
 
@@ -28,9 +29,7 @@ export async function leastSquares(
 ): Promise<Fit> {
   const { n, free } = features;
   const k = await engine.multiply(target, features.held, { a: true });
-  for (let i = 0; i < k.data.length; i++) {
-    k.data[i] = (k.data[i] as number) / target.rows + (features.pull[i] as number);
-  }
+  scaleAndAdd(k, target.rows, features.pull);
   const freePart = columnRange(k, 0, free);
   const limited = n > free && rank > 0;
   const lowRank = limited ? await rankStep(engine, columnRange(k, free, n), rank, warm, random) : null;
