@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readConfig } from '../../src/config.js';
+import { freePort } from '../../src/database/embedded/server.js';
+import { openDatabase } from '../../src/database/index.js';
+import { DEFAULT_TEAM } from '../../src/database/records.js';
+import { guarded, isPassingTrouble, withQuickTries } from '../../src/database/trouble.js';
+import { InputError } from '../../src/errors.js';
+import { createJob, finishNext } from '../support/jobs.js';
+import { quietLog } from '../support/log.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { until } from '../support/until.js';
+
+let postgres: TestPostgres;
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(() => postgres.stop());
+
+describe('a lost connection', () => {
+  it('is not seen by the caller when the database is back at once', async () => {
+    const database = await postgres.open();
+    const { id } = await createJob(database);
+    for (let i = 0; i < 5; i++) {
+      await postgres.cutConnections(database.url);
+      expect(await database.jobs.get(DEFAULT_TEAM, id)).toMatchObject({ id });
+      await postgres.cutConnections(database.url);
+      await createJob(database);
+    }
+    expect((await database.jobs.list(DEFAULT_TEAM, { limit: 50 })).data).toHaveLength(6);
+  });
+
+  it('cut in the middle of many writes makes no job twice and loses none', async () => {
+    const database = await postgres.open();
+    const jobs = Array.from({ length: 20 }, async (_, i) => {
+      await sleep(i * 10);
+      return createJob(database);
+    });
+    await sleep(60);
+    await postgres.cutConnections(database.url);
+    await sleep(60);
+    await postgres.cutConnections(database.url);
+    const ids = (await Promise.all(jobs)).map((job) => job.id);
+    const stored = (await database.jobs.list(DEFAULT_TEAM, { limit: 50 })).data.map((job) => job.id);
+    expect(stored.sort()).toEqual(ids.sort());
+  });
+
+  it('to a database that is away is an error of ours that says so, and not for long', async () => {
+    const port = await freePort();
+    const begin = Date.now();
+    const settings = readConfig({});
+    await expect(
+      openDatabase({ url: `postgresql://x:y@127.0.0.1:${port}/z`, settings, logger: quietLog }),
+    ).rejects.toMatchObject({ code: 'unavailable', origin: 'infrastructure', message: 'the database does not answer' });
+    expect(Date.now() - begin).toBeLessThan(10_000);
+  });
+
+  it('is told from errors that trying again cannot help', async () => {
+    expect(isPassingTrouble(Object.assign(new Error('x'), { code: '57P01' }))).toBe(true);
+    expect(
+      isPassingTrouble({
+        code: 'P2010',
+        meta: { driverAdapterError: { cause: { kind: 'postgres', originalCode: '40P01' } } },
+      }),
+    ).toBe(true);
+    expect(isPassingTrouble(Object.assign(new Error('x'), { code: '23505' }))).toBe(false);
+    expect(isPassingTrouble(new Error('column does not exist'))).toBe(false);
+    let calls = 0;
+    const refuse = () => {
+      calls++;
+      return Promise.reject(new InputError('conflict', 'no'));
+    };
+    await expect(withQuickTries(refuse)).rejects.toMatchObject({ code: 'conflict' });
+    expect(calls).toBe(1);
+    const flaky = guarded({
+      ask: () =>
+        ++calls < 4 ? Promise.reject(new Error('Connection terminated unexpectedly')) : Promise.resolve(calls),
+    });
+    expect(await flaky.ask()).toBe(4);
+  });
+});
+
+describe('notifications', () => {
+  it('wake those who wait for a job, and nobody else', async () => {
+    const database = await postgres.open();
+    const [a, b] = [await createJob(database), await createJob(database)];
+    const woken: string[] = [];
+    database.notifications.subscribe(a.id, () => woken.push('a'));
+    database.notifications.subscribe(b.id, () => woken.push('b'));
+    database.notifications.subscribe('tasks', () => woken.push('tasks'));
+    await until('the listener is connected', () => woken.includes('b'));
+    await sleep(100);
+    woken.length = 0;
+    await finishNext(database, 0);
+    await until('the job and the relay are woken', () => woken.includes('a') && woken.includes('tasks'));
+    expect(woken).not.toContain('b');
+  });
+
+  it('come again after the connection was lost, and everybody is woken once for what was missed', async () => {
+    const database = await postgres.open();
+    const { id } = await createJob(database);
+    let calls = 0;
+    const unsubscribe = database.notifications.subscribe(id, () => calls++);
+    await until('the listener is connected', () => calls === 1);
+    await postgres.cutConnections(database.url);
+    await until('it is woken after the reconnect', () => calls === 2);
+    await database.jobs.requestCancel(DEFAULT_TEAM, id);
+    await until('it hears changes', () => calls > 2);
+    unsubscribe();
+    await sleep(50);
+    const before = calls;
+    await database.jobs.retry(DEFAULT_TEAM, id);
+    await sleep(200);
+    expect(calls).toBe(before);
+  });
+});
+
+it('close leaves no connection open', async () => {
+  const database = await postgres.open();
+  const { id } = await createJob(database);
+  database.notifications.subscribe(id, () => undefined);
+  await until('they are there', async () => (await postgres.connections(database.url)) >= 2);
+  await database.close();
+  await until('all are gone', async () => (await postgres.connections(database.url)) === 0, 5);
+});
