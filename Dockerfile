@@ -6,10 +6,10 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json prisma.config.ts ./
 COPY scripts scripts
 COPY prisma prisma
-# Install scripts are run below by name, so that changed sources do not repeat the install.
+# Install scripts run below, so that changed sources do not repeat the download.
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts
+RUN npm rebuild && npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:20-bookworm-slim AS cpu
 # tini reaps the compute processes and passes signals on.

@@ -1,24 +1,15 @@
-// Runs after `npm ci` and `npm install`: builds dist/. An install without development packages has no compiler, and
-// must still succeed: a published package and the Docker image bring dist/ with them.
+// Runs after `npm ci` and `npm install`: builds dist/. An install without development packages (NODE_ENV=production,
+// --omit=dev) lacks the compiler's typings and must still succeed: a packed release and the image bring dist/ with them.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync, readFileSync } from 'node:fs';
 
-const require = createRequire(import.meta.url);
-const missing = ['typescript', 'prisma'].filter((name) => {
-  try {
-    require.resolve(`${name}/package.json`);
-    return false;
-  } catch {
-    return true;
-  }
-});
+const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+const missing = Object.keys(devDependencies).filter((name) => !existsSync(`node_modules/${name}`));
 
-if (missing.length > 0) {
-  const built = existsSync('dist/cli/main.js');
-  console.log(`sparank: not built, ${missing.join(' and ')} not installed (--omit=dev)`);
-  if (!built) console.log('sparank: there is no dist/ either: run `npm ci --include=dev` to build it');
-} else {
+if (missing.length === 0) {
   const { status } = spawnSync('npm', ['run', 'build'], { stdio: 'inherit', shell: process.platform === 'win32' });
   process.exitCode = status ?? 1;
+} else {
+  console.log(`sparank: not built, development packages are not installed (${missing.length} of them)`);
+  if (!existsSync('dist/cli/main.js')) console.log('sparank: nothing to run yet: `npm ci --include=dev` builds it');
 }
