@@ -14,15 +14,19 @@ const mutation = fc.record({
   seed: fc.integer({ min: 0, max: SEEDS.length - 1 }),
   edits: fc.array(
     fc.record({ at: fc.double({ min: 0, max: 0.999, noNaN: true }), value: fc.integer({ min: 0, max: 255 }) }),
-    { maxLength: 12 },
+    { maxLength: 3 },
   ),
-  cut: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
+  cut: fc.oneof(
+    { arbitrary: fc.constant(null), weight: 9 },
+    { arbitrary: fc.double({ min: 0, max: 1, noNaN: true }), weight: 1 },
+  ),
 });
 
 describe('a damaged model', () => {
   it('is either usable or refused as bad input, never a crash', async () => {
     const directory = scratch();
     const path = join(directory, 'model.onnx');
+    let usable = 0;
     await fc.assert(
       fc.asyncProperty(mutation, async ({ seed, edits, cut }) => {
         const source = SEEDS[seed];
@@ -36,6 +40,7 @@ describe('a damaged model', () => {
         try {
           const model = prepare(await loadModel(path, { directory, limits: LIMITS }));
           await listLayers(model, batchOf(source.sketch.input, 2), { threads: 1 });
+          usable += 1;
         } catch (error) {
           if (!(error instanceof InputError)) throw error;
           expect(error.message.length).toBeGreaterThan(10);
@@ -44,5 +49,7 @@ describe('a damaged model', () => {
       }),
       { seed: 20_26, numRuns: 400, interruptAfterTimeLimit: 10_000 },
     );
+    // Some damage has to get as far as the runtime, or this test shows little.
+    expect(usable).toBeGreaterThan(20);
   });
 });
