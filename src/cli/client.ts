@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rename, rm, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
+import type { JobView } from '../api/jobs/schema.js';
+import type { LayerRow } from '../jobs/results.js';
+
+interface Problem {
+  title?: string;
+  detail?: string;
+  code?: string;
+  errors?: { pointer: string; detail: string }[];
+}
+
+/** The service refused a call; `retryable` when the same call may work a moment later. */
+export class ServiceError extends Error {
+  readonly status: number;
+  readonly problem: Problem;
+  constructor(status: number, problem: Problem) {
+    super(problem.detail ?? problem.title ?? `the service answered ${status}`);
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+export interface JobPage {
+  data: JobView[];
+  has_more: boolean;
+  next: string | null;
+}
+
+/** The calls of the HTTP interface that the commands use. */
+export class ServiceClient {
+  readonly url: string;
+  readonly #key: string;
+
+  constructor(url: string, key: string) {
+    this.url = url.replace(/\/+$/, '');
+    this.#key = key;
+  }
+
+  /** Sends a file unless the service has its content already; returns the id of the upload. */
+  async upload(path: string): Promise<string> {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(path), hash);
+    const digest = hash.digest();
+    const query = new URLSearchParams({ filename: basename(path) });
+    const response = await this.#send(`/uploads?${query}`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-length': String((await stat(path)).size),
+        'repr-digest': `sha-256=:${digest.toString('base64')}:`,
+      },
+      body: Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>,
+      duplex: 'half',
+    });
+    return ((await response.json()) as { id: string }).id;
+  }
+
+  async submit(spec: unknown, idempotencyKey?: string): Promise<JobView> {
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
+    const response = await this.#send('/jobs', { method: 'POST', headers, body: JSON.stringify(spec) });
+    return (await response.json()) as JobView;
+  }
+
+  /** The job, or null while it is as it was at `etag`; waits up to `waitSeconds` for a change. */
+  async job(
+    id: string,
+    options: { etag?: string; waitSeconds?: number } = {},
+  ): Promise<{ job: JobView; etag: string } | null> {
+    const headers: Record<string, string> = {};
+    if (options.etag !== undefined) headers['if-none-match'] = options.etag;
+    if (options.waitSeconds !== undefined) headers['prefer'] = `wait=${options.waitSeconds}`;
+    const response = await this.#send(`/jobs/${encodeURIComponent(id)}`, { headers });
+    if (response.status === 304) return null;
+    return { job: (await response.json()) as JobView, etag: response.headers.get('etag') ?? '' };
+  }
+
+  async layers(id: string): Promise<LayerRow[]> {
+    const response = await this.#send(`/jobs/${encodeURIComponent(id)}/layers`, {});
+    return ((await response.json()) as { data: LayerRow[] }).data;
+  }
+
+  async jobs(query: Record<string, string>): Promise<JobPage> {
+    const response = await this.#send(`/jobs?${new URLSearchParams(query)}`, {});
+    return (await response.json()) as JobPage;
+  }
+
+  async act(id: string, action: 'cancel' | 'retry'): Promise<JobView> {
+    const response = await this.#send(`/jobs/${encodeURIComponent(id)}/${action}`, { method: 'POST' });
+    return (await response.json()) as JobView;
+  }
+
+  /** Downloads to `path` and checks the content; nothing is left there when it fails. */
+  async download(artifact: JobView['artifacts'][number], path: string): Promise<void> {
+    const response = await this.#send(artifact.url, {});
+    if (!response.body) throw new Error(`${artifact.name} came without content`);
+    const temporary = `${path}.part`;
+    const hash = createHash('sha256');
+    try {
+      const body = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
+      body.on('data', (chunk: Uint8Array) => hash.update(chunk));
+      await pipeline(body, createWriteStream(temporary));
+      if (hash.digest('hex') !== artifact.sha256) throw new Error(`${artifact.name} was damaged on the way`);
+      await rename(temporary, path);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  async #send(path: string, init: RequestInit & { duplex?: 'half' }): Promise<Response> {
+    const headers = new Headers(init.headers);
+    headers.set('authorization', `Bearer ${this.#key}`);
+    const response = await fetch(this.url + path, { ...init, headers });
+    if (response.ok || response.status === 304) return response;
+    const text = await response.text();
+    let problem: Problem = {};
+    try {
+      problem = JSON.parse(text) as Problem;
+    } catch {
+      // Not from the service itself: a proxy in between.
+    }
+    throw new ServiceError(response.status, problem);
+  }
+}

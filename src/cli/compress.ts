@@ -1,0 +1,58 @@
+import { access } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { readConfig } from '../config.js';
+import { InputError } from '../errors.js';
+import { resolveSpec } from '../jobs/resolve-spec.js';
+import { compressLocally } from '../pipeline/local.js';
+import { stepLimits } from '../worker/limits.js';
+import { EXIT } from './exit-codes.js';
+import { note, print, printJson } from './output.js';
+import { layerTable, totals } from './report.js';
+import { specFrom, type SpecOptions } from './spec-options.js';
+import { untilSignal } from './until-signal.js';
+
+export interface CompressOptions extends SpecOptions {
+  calibration: string;
+  evaluation?: string;
+  output: string;
+  json: boolean;
+}
+
+/** The whole job in this process, without a service. */
+export async function compress(model: string, options: CompressOptions): Promise<void> {
+  const config = readConfig(process.env);
+  const none = { upload: 'local' };
+  const spec = resolveSpec(specFrom(options, { model: none, calibration: none, evaluation: none }));
+  for (const path of [model, options.calibration, options.evaluation]) {
+    if (path === undefined) continue;
+    await access(path).catch(() => {
+      throw new InputError('invalid_request', `${path} cannot be read`);
+    });
+  }
+  const stop = new AbortController();
+  void untilSignal().then(() => stop.abort(new InputError('canceled', 'interrupted')));
+  const result = await compressLocally({
+    model,
+    calibration: options.calibration,
+    evaluation: options.evaluation ?? null,
+    spec,
+    output: options.output,
+    engine: config.ENGINE,
+    threads: config.THREADS === 0 ? availableParallelism() : config.THREADS,
+    limits: stepLimits(config),
+    signal: stop.signal,
+    onProgress: (kind, layer, fraction) => {
+      if (options.json || fraction !== 1) return;
+      note(layer === null ? `${kind} done` : `layer ${layer.name} done`);
+    },
+  });
+  if (options.json) printJson({ ...result, output: options.output });
+  else {
+    print(layerTable(result.layers));
+    print('');
+    print(totals(result.metrics, result.verdict));
+    print(`written to  ${result.artifacts.map((name) => join(options.output, name)).join(', ')}`);
+  }
+  if (!result.verdict.passed) process.exitCode = EXIT.verdict;
+}

@@ -1,0 +1,84 @@
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { destination } from 'pino';
+import { openBackends, type Backends } from '../backends.js';
+import { readConfig, type Config } from '../config.js';
+import { createEngine } from '../engines/index.js';
+import { createLogger } from '../logger.js';
+import { EXIT } from './exit-codes.js';
+import { print, printJson } from './output.js';
+
+interface Finding {
+  name: string;
+  ok: boolean;
+  detail: string;
+}
+
+const reason = (error: unknown) => {
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
+};
+
+async function examine(name: string, look: () => Promise<string>): Promise<Finding> {
+  try {
+    return { name, ok: true, detail: await look() };
+  } catch (error) {
+    return { name, ok: false, detail: reason(error) };
+  }
+}
+
+const withoutPassword = (url: string) => url.replace(/\/\/[^@/]*@/, '//');
+
+async function examineBackends(config: Config): Promise<Finding[]> {
+  const logger = createLogger({ LOG_LEVEL: 'fatal' }, {}, destination({ fd: 2, sync: true }));
+  let backends: Backends;
+  try {
+    backends = await openBackends(config, logger);
+  } catch (error) {
+    return [{ name: 'backends', ok: false, detail: reason(error) }];
+  }
+  const { database, queue, storage } = backends;
+  try {
+    return [
+      await examine('database', async () => {
+        await database.check();
+        return config.DATABASE_URL === undefined
+          ? `embedded PostgreSQL in ${config.DATA_DIR}`
+          : withoutPassword(config.DATABASE_URL);
+      }),
+      await examine('queue', async () => {
+        await queue.check();
+        return config.REDIS_URL === undefined ? 'in PostgreSQL' : withoutPassword(config.REDIS_URL);
+      }),
+      await examine('storage', async () => {
+        await storage.check();
+        return config.STORAGE_URL ?? `local disk in ${config.DATA_DIR}`;
+      }),
+    ];
+  } finally {
+    await backends.close();
+  }
+}
+
+/** What a service started with these settings would find. Exit code 1 when something is missing. */
+export async function doctor({ json }: { json: boolean }): Promise<void> {
+  const config = readConfig(process.env);
+  await mkdir(config.DATA_DIR, { recursive: true }).catch(() => undefined);
+  const findings = [
+    await examine('node', async () => `${process.version}, ${process.platform} ${process.arch}`),
+    await examine('machine', async () => {
+      const memory = (totalmem() / 2 ** 30).toFixed(1);
+      return `${cpus()[0]?.model ?? 'unknown'}, ${availableParallelism()} cores, ${memory} GiB`;
+    }),
+    await examine('engine', async () => {
+      const engine = await createEngine(config.ENGINE, { threads: config.THREADS });
+      const { name } = engine;
+      await engine.dispose();
+      return config.ENGINE === 'auto' ? `${name} (chosen automatically)` : name;
+    }),
+    ...(await examineBackends(config)),
+  ];
+  if (json) printJson({ ok: findings.every(({ ok }) => ok), findings });
+  else for (const { name, ok, detail } of findings) print(`${ok ? 'ok ' : 'BAD'} ${name.padEnd(9)} ${detail}`);
+  if (findings.some(({ ok }) => !ok)) process.exitCode = EXIT.error;
+}

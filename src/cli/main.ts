@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander';
+import { ConfigError } from '../config.js';
+import { InputError, SparankError } from '../errors.js';
+import { ServiceError } from './client.js';
+import { EXIT } from './exit-codes.js';
+import { note, printJson } from './output.js';
+import { buildProgram } from './program.js';
+
+function report(error: unknown, json: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const known = error instanceof SparankError ? error : null;
+  const code = known?.code ?? (error instanceof ServiceError ? error.problem.code : undefined) ?? 'internal';
+  const faults = known?.faults ?? (error instanceof ServiceError ? (error.problem.errors ?? []) : []);
+  let detail = error instanceof Error ? error.message : String(error);
+  if (detail === 'fetch failed') detail = 'the service cannot be reached';
+  if (json) printJson({ error: { code, detail, errors: faults } });
+  else {
+    note(`sparank: ${detail}`);
+    for (const fault of faults) note(`  ${fault.pointer}: ${fault.detail}`);
+  }
+  const usage = error instanceof ConfigError || (error instanceof InputError && error.code === 'invalid_spec');
+  return usage ? EXIT.usage : EXIT.error;
+}
+
+try {
+  await buildProgram().parseAsync();
+} catch (error) {
+  process.exitCode = report(error, process.argv.includes('--json'));
+}

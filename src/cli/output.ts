@@ -1,0 +1,26 @@
+import type { JobView } from '../api/jobs/schema.js';
+import { EXIT } from './exit-codes.js';
+import { bars, lines, silent, type Display } from './follow.js';
+import { totals } from './report.js';
+
+export const print = (text: string) => void process.stdout.write(`${text}\n`);
+export const printJson = (value: unknown) => print(JSON.stringify(value, null, 2));
+export const note = (text: string) => void process.stderr.write(`${text}\n`);
+
+export function displayFor(json: boolean): Display {
+  if (json) return silent;
+  return process.stderr.isTTY ? bars() : lines(note);
+}
+
+/** Prints how a job ended and sets the exit code. */
+export function concludeJob(job: JobView, json: boolean): void {
+  if (json) printJson(job);
+  else {
+    print(`${job.id} ${job.status}`);
+    if (job.metrics) print(totals(job.metrics, job.verdict));
+    if (job.error)
+      note(`sparank: ${job.error.layer === null ? '' : `${job.error.layer}: `}${job.error.detail} (${job.error.code})`);
+  }
+  if (job.status !== 'succeeded') process.exitCode = EXIT.error;
+  else if (job.verdict?.passed === false) process.exitCode = EXIT.verdict;
+}

@@ -1,0 +1,66 @@
+import { Command } from 'commander';
+import { VERSION } from '../version.js';
+import { compress } from './compress.js';
+import { demo } from './demo.js';
+import { doctor } from './doctor.js';
+import { act, get, listJobs, submit, watch } from './jobs.js';
+import { addSpecOptions } from './spec-options.js';
+import { start, work } from './start.js';
+
+const json = (command: Command) => command.option('--json', 'print JSON, for programs', false);
+
+const remote = (command: Command) =>
+  json(command)
+    .option('--url <url>', 'the service (default: SPARANK_URL, or the local one)')
+    .option('--api-key <key>', 'the API key (default: SPARANK_API_KEY, or the key in DATA_DIR)');
+
+const files = (command: Command) =>
+  command
+    .requiredOption('--calibration <file.npz>', 'inputs to fit on: x')
+    .option('--evaluation <file.npz>', 'inputs and classes to measure the accuracy with: x, y');
+
+const collect = (text: string, before: string[]) => [...before, text];
+
+export function buildProgram(): Command {
+  const program = new Command('sparank')
+    .description('Compresses trained convolutional networks: sparse + low-rank layers, with measured numbers.')
+    .version(VERSION)
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+    .addHelpText('after', '\nExit codes: 0 done, 1 error, 2 wrong usage, 3 the result does not meet the constraints.');
+
+  json(program.command('start').description('the API with embedded workers')).action(start);
+  program
+    .command('worker')
+    .description('workers only, for the database, queue and storage of the settings')
+    .option('--workers <n>', 'workers in this process', '1')
+    .action((options: { workers: string }) => work({ workers: Number(options.workers) }));
+  json(
+    addSpecOptions(files(program.command('compress <model>').description('compress a model here, without a service'))),
+  )
+    .option('--output <directory>', 'where the artifacts go', './compressed')
+    .action(compress);
+  remote(addSpecOptions(files(program.command('submit <model>').description('submit a job to a service'))))
+    .option('--priority <priority>', 'low, normal or high')
+    .option('--idempotency-key <key>', 'the same key makes the same job only once')
+    .option('--wait', 'watch the job to its end', false)
+    .action(submit);
+  remote(program.command('watch <job>').description('follow a job to its end')).action(watch);
+  remote(program.command('jobs').description('list jobs, newest first'))
+    .option('--status <status>', 'only jobs in this state')
+    .option('--label <name=value>', 'only jobs with this label (repeatable)', collect, [])
+    .option('--limit <n>', 'how many', '20')
+    .action(listJobs);
+  remote(program.command('get <job>').description('download the artifacts of a job'))
+    .option('--output <directory>', 'where they go', '.')
+    .action(get);
+  remote(program.command('cancel <job>').description('cancel a job')).action((id: string, options) =>
+    act(id, 'cancel', options),
+  );
+  remote(program.command('retry <job>').description('run a failed or canceled job again')).action(
+    (id: string, options) => act(id, 'retry', options),
+  );
+  json(program.command('doctor').description('what engine, database, queue and storage are found')).action(doctor);
+  json(program.command('demo').description('compress a small example over HTTP, on a service of its own')).action(demo);
+  return program;
+}

@@ -1,0 +1,63 @@
+import type { LayerRow, Metrics, Verdict } from '../jobs/results.js';
+
+const count = new Intl.NumberFormat('en-US');
+const ratio = (value: number) => `${value.toFixed(2)}x`;
+const percent = (value: number) => `${(value * 100).toFixed(2)} %`;
+
+function table(header: string[], rows: string[][]): string {
+  const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  // Names to the left, numbers to the right.
+  const line = (row: string[]) =>
+    row
+      .map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+/** One line per layer: what was chosen, what it saves, what it costs. */
+export function layerTable(layers: LayerRow[]): string {
+  const rows = layers.map((row) => [
+    row.name,
+    row.op,
+    row.shape.join('x'),
+    row.decision === 'compressed' ? String(row.rank ?? 0) : '-',
+    row.decision === 'compressed' ? `${row.groups ?? 0}/${row.groups_total ?? 0}` : '-',
+    count.format(row.parameters.before),
+    count.format(row.parameters.after),
+    row.relative_error === null ? '-' : row.relative_error.toFixed(4),
+    row.decision === 'dense' ? `dense: ${row.reason ?? ''}` : (row.decision ?? row.status),
+  ]);
+  return table(['layer', 'op', 'shape', 'rank', 'channels', 'parameters', 'after', 'error', 'decision'], rows);
+}
+
+/** The totals of a job, for people. */
+export function totals(metrics: Metrics, verdict: Verdict | null): string {
+  const { parameters, macs, bytes, latency, accuracy, fidelity, device } = metrics;
+  const lines = [
+    `parameters  ${count.format(parameters.before)} -> ${count.format(parameters.after)}  (${ratio(parameters.ratio)})`,
+    `MACs        ${count.format(macs.before)} -> ${count.format(macs.after)}  (${ratio(macs.ratio)})`,
+    `file        ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})`,
+  ];
+  for (const at of latency) {
+    const [low, high] = at.speedup_ci95;
+    lines.push(
+      `batch ${String(at.batch).padEnd(5)} ${at.before_ms.p50.toFixed(2)} -> ${at.after_ms.p50.toFixed(2)} ms  ` +
+        `(${ratio(at.speedup)}, 95 % interval ${(low ?? 0).toFixed(2)} to ${(high ?? 0).toFixed(2)})`,
+    );
+  }
+  if (accuracy) {
+    lines.push(
+      `accuracy    ${percent(accuracy.before)} -> ${percent(accuracy.after)}  (${count.format(accuracy.samples)} samples)`,
+    );
+  }
+  if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
+  lines.push(
+    `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,
+  );
+  for (const check of verdict?.checks ?? []) {
+    const measured = check.measured === null ? 'not measured' : check.measured.toFixed(4);
+    lines.push(`${check.passed ? 'passed' : 'FAILED'}      ${check.name} ${check.required}: ${measured}`);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,47 @@
+import type { Logger } from 'pino';
+import { ensureBootstrapKey, startApi, type BootstrapKey } from '../api/index.js';
+import { openBackends, startMaintenance } from '../backends.js';
+import type { Config } from '../config.js';
+import { filesNeeded } from '../pipeline/index.js';
+import { startWorker } from '../worker/index.js';
+
+export interface RunningService {
+  /** Null when only workers run. */
+  url: string | null;
+  key: BootstrapKey | null;
+  close(graceSeconds: number): Promise<void>;
+}
+
+/** API, workers and the loops that keep jobs moving, in this process: any part of them. */
+export async function startService(
+  config: Config,
+  logger: Logger,
+  parts: { api: boolean; workers: number },
+): Promise<RunningService> {
+  const closers: ((graceSeconds: number) => Promise<void>)[] = [];
+  const close = async (graceSeconds: number) => {
+    for (let shut = closers.pop(); shut; shut = closers.pop()) {
+      await shut(graceSeconds).catch((error: unknown) => logger.warn({ err: error }, 'a part did not stop cleanly'));
+    }
+  };
+  try {
+    const backends = await openBackends(config, logger);
+    closers.push(() => backends.close());
+    const maintenance = startMaintenance(backends, logger);
+    closers.push(() => maintenance.close());
+    const workers = await Promise.all(
+      Array.from({ length: parts.workers }, () =>
+        startWorker({ ...backends, config, logger, filesNeeded, workersInProcess: parts.workers }),
+      ),
+    );
+    closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));
+    if (!parts.api) return { url: null, key: null, close };
+    const key = await ensureBootstrapKey(config, backends.database.keys);
+    const api = await startApi({ ...backends, config, logger });
+    closers.push(() => api.close());
+    return { url: api.url, key, close };
+  } catch (error) {
+    await close(0);
+    throw error;
+  }
+}

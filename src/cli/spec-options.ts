@@ -1,0 +1,85 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+
+export interface SpecOptions {
+  target: Record<string, number>;
+  constraint: Record<string, number>;
+  samples?: number;
+  iterations?: number;
+  seed?: number;
+  inputs?: string;
+  reconstruction?: string;
+  include: string[];
+  exclude: string[];
+  batchSizes?: number[];
+  label: Record<string, string>;
+}
+
+function pair(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('must be name=value');
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('must be a number');
+  return value;
+}
+
+const numberPair = (text: string, before: Record<string, number>) => {
+  const [name, value] = pair(text);
+  return { ...before, [name]: number(value) };
+};
+const textPair = (text: string, before: Record<string, string>) => {
+  const [name, value] = pair(text);
+  return { ...before, [name]: value };
+};
+const collect = (text: string, before: string[]) => [...before, text];
+
+/** The options that say what to do with a model; the same for `compress` and `submit`. */
+export function addSpecOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--target <name=value>', 'parameter_ratio, mac_ratio, speedup or max_accuracy_drop')
+        .argParser(numberPair)
+        .default({}, 'none')
+        .makeOptionMandatory(),
+    )
+    .option(
+      '--constraint <name=value>',
+      'min_parameter_ratio, min_mac_ratio, min_speedup, max_accuracy_drop',
+      numberPair,
+      {},
+    )
+    .option('--samples <n>', 'samples of a layer', number)
+    .option('--iterations <n>', 'ADMM iterations of a layer at most', number)
+    .option('--inputs <how>', 'refit, symmetric or asymmetric')
+    .option('--reconstruction <how>', 'after_activation or linear')
+    .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
+    .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])
+    .option('--batch-sizes <list>', 'batch sizes of the speed measurement', (text) => text.split(',').map(number))
+    .option('--seed <n>', 'seed of every random choice', number)
+    .option('--label <name=value>', 'a label of the job (repeatable)', textPair, {});
+}
+
+const given = (values: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+
+/** The specification as a client would send it; the sources are filled in by the caller. */
+export function specFrom(options: SpecOptions, sources: Record<string, unknown>): Record<string, unknown> {
+  return {
+    ...sources,
+    target: options.target,
+    constraints: options.constraint,
+    method: given({
+      samples: options.samples,
+      max_iterations: options.iterations,
+      seed: options.seed,
+      inputs: options.inputs,
+      reconstruction: options.reconstruction,
+      layers: { include: options.include, exclude: options.exclude },
+    }),
+    benchmark: given({ batch_sizes: options.batchSizes }),
+    labels: options.label,
+  };
+}

@@ -1,0 +1,5 @@
+/** Entry of the compute process; only the worker starts it. */
+import { runStep } from '../../pipeline/index.js';
+import { serveSteps } from './serve.js';
+
+serveSteps(runStep);
