@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import helmet from '@fastify/helmet';
-import sse from '@fastify/sse';
+import { fastifySSE } from '@fastify/sse';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { InputError } from '../errors.js';
 import type { ApiDeps, RouteDeps } from './deps.js';
@@ -14,7 +14,7 @@ import { poolRoutes } from './pool/index.js';
 import { sendProblem } from './problem.js';
 import { openScratch } from './scratch.js';
 import { uploadRoutes } from './uploads/index.js';
-import { validatorCompiler } from './validation.js';
+import { serializerCompiler, validatorCompiler } from './validation.js';
 import { VERSION } from './version.js';
 
 /** A socket on which nothing moves; above the longest `Prefer: wait` and the heartbeat of event streams. */
@@ -45,8 +45,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
   app.setValidatorCompiler(validatorCompiler);
-  // Answers are built by functions whose types come from the schemas; the tests check every one against its schema.
-  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  app.setSerializerCompiler(serializerCompiler(deps.logger));
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
@@ -62,7 +61,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
 
   registerAuth(app, deps.database.keys);
   await app.register(helmet, { crossOriginResourcePolicy: { policy: 'same-site' } });
-  await app.register(sse, { heartbeatInterval: HEARTBEAT_MS });
+  await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
   await registerOpenApi(app, VERSION);
   registerMetrics(app, deps);
 

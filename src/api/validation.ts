@@ -1,4 +1,4 @@
-import type { FastifySchemaCompiler } from 'fastify';
+import type { FastifyBaseLogger, FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import Value from 'typebox/value';
@@ -25,3 +25,22 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 /** For a body whose schema is only shown in the OpenAPI document, and checked by its handler. */
 export const bodyIsCheckedByHandler: FastifySchemaCompiler<TSchema> = (route) =>
   route.httpPart === 'body' ? (value: unknown) => ({ value }) : validatorCompiler(route);
+
+/**
+ * Answers are built by functions whose types come from the schemas. One that does not fit all the same is sent (a client that
+ * polls is better off with it than with a 500), and is an error in the log.
+ */
+export const serializerCompiler =
+  (logger: FastifyBaseLogger): FastifySerializerCompiler<TSchema> =>
+  ({ schema, method, url, httpStatus }) => {
+    const checker = Compile(schema);
+    return (value: unknown) => {
+      if (!checker.Check(value)) {
+        logger.error(
+          { method, url, httpStatus, faults: schemaFaults(schema, value) },
+          'an answer does not fit its schema',
+        );
+      }
+      return JSON.stringify(value);
+    };
+  };

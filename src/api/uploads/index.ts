@@ -9,6 +9,7 @@ import { notFound } from '../problem.js';
 import { failures } from '../schemas.js';
 import { formatReprDigest, readReprDigest } from './digest.js';
 import { keepUpload, tooLarge } from './keep.js';
+import { requestBody } from './request-body.js';
 import { Filename, presentUpload, UploadSchema } from './schema.js';
 
 const BY_HASH = /^sha256:([0-9a-f]{64})$/;
@@ -29,7 +30,7 @@ function refuseEncoded(request: FastifyRequest): void {
 export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   // Every body stays a stream: curl --data-binary calls it a form, others JSON, and all mean the bytes.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser('*', (request, _payload, done) => done(null, requestBody(request.raw)));
 
   app.post(
     '/uploads',
@@ -62,11 +63,6 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
           if (announced === null || announced === sha256) return;
           throw new InputError('digest_mismatch', `Repr-Digest announces sha-256 ${announced}, the body has ${sha256}`);
         },
-      }).catch((error: unknown) => {
-        if (request.raw.destroyed && !request.raw.complete) {
-          throw new InputError('invalid_request', 'the body was cut short', { cause: error });
-        }
-        throw error;
       });
       return reply.code(201).header('Location', `/uploads/${upload.id}`).send(presentUpload(upload));
     },

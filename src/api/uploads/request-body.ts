@@ -1,0 +1,28 @@
+import type { IncomingMessage } from 'node:http';
+import { PassThrough, type Readable } from 'node:stream';
+import { InputError } from '../../errors.js';
+
+/** A client that is answered before it has sent everything may go on for so long; then the connection is cut. */
+const LINGER_MS = 5_000;
+
+/**
+ * The body of a request, apart from its socket: whoever gives the body up destroys it, and the request must live on to be
+ * answered. The rest is read and thrown away for a moment, because clients tend to read no answer before they have sent all.
+ */
+export function requestBody(request: IncomingMessage): Readable {
+  const body = new PassThrough();
+  const cutShort = () => {
+    if (!request.complete) body.destroy(new InputError('invalid_request', 'the body was cut short'));
+  };
+  request.once('error', cutShort);
+  request.once('close', cutShort);
+  body.once('close', () => {
+    if (request.complete || request.destroyed) return;
+    request.resume();
+    const linger = setTimeout(() => request.destroy(), LINGER_MS);
+    request.once('close', () => clearTimeout(linger));
+    request.once('end', () => clearTimeout(linger));
+  });
+  request.pipe(body);
+  return body;
+}

@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { until } from '../support/until.js';
+import { expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
+
+let postgres: TestPostgres;
+let service: TestService;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  service = await startService(postgres, { settings: { MAX_UPLOAD_BYTES: '60000000' } });
+});
+afterAll(async () => {
+  await service.close();
+  await postgres.stop();
+});
+
+const octets = { 'content-type': 'application/octet-stream' };
+const digest = (content: string) => `sha-256=:${createHash('sha256').update(content).digest('base64')}:`;
+const storedFiles = async () => (await service.files()).filter((name) => name.startsWith('storage'));
+
+describe('POST /uploads', () => {
+  test('answers 201 with the hash, the size, and where the upload is', async () => {
+    const response = await service.call('POST', '/uploads?filename=net.onnx', { payload: 'hello', headers: octets });
+    expect(response.statusCode).toBe(201);
+    const body = response.json<{ id: string }>();
+    expect(body).toMatchObject({ object: 'upload', sha256: sha256('hello'), bytes: 5, filename: 'net.onnx' });
+    expect(body.id).toMatch(/^upl_/);
+    expect(response.headers.location).toBe(`/uploads/${body.id}`);
+    expect((await service.call('GET', `/uploads/${body.id}`)).json()).toEqual(body);
+  });
+
+  test('takes the bytes whatever content type the client calls them', async () => {
+    for (const type of ['application/json', 'application/x-www-form-urlencoded', 'text/plain']) {
+      const response = await service.call('POST', '/uploads', { payload: '{', headers: { 'content-type': type } });
+      expect([response.statusCode, response.json<{ bytes: number }>().bytes]).toEqual([201, 1]);
+    }
+  });
+
+  test('stores the same content of a team once', async () => {
+    const first = await upload(service, 'twice');
+    const before = await storedFiles();
+    expect(await upload(service, 'twice', 'other-name.bin')).toBe(first);
+    expect(await storedFiles()).toEqual(before);
+  });
+
+  test('keeps the content of teams apart', async () => {
+    const own = await upload(service, 'shared content');
+    const headers = { ...octets, authorization: service.keys.stranger };
+    const other = await service.call('POST', '/uploads', { payload: 'shared content', headers });
+    expect(other.json<{ id: string }>().id).not.toBe(own);
+  });
+
+  test('verifies Repr-Digest', async () => {
+    const send = (value: string) =>
+      service.call('POST', '/uploads', { payload: 'verified', headers: { ...octets, 'repr-digest': value } });
+    expect((await send(digest('verified'))).statusCode).toBe(201);
+    expect((await send(`sha-512=:AAAA:, ${digest('verified')}`)).statusCode).toBe(201);
+    const before = await storedFiles();
+    expectProblem(await send(digest('something else')), 400, 'digest_mismatch');
+    expectProblem(await send('sha-256=:too-short:'), 400, 'invalid_request');
+    expect(await storedFiles()).toEqual(before);
+  });
+
+  test('refuses an empty body, a form, a compressed body and a bad filename', async () => {
+    expectProblem(await service.call('POST', '/uploads', { headers: octets }), 400, 'invalid_request');
+    const send = (headers: Record<string, string>, url = '/uploads') =>
+      service.call('POST', url, { payload: 'x', headers: { ...octets, ...headers } });
+    expectProblem(await send({ 'content-type': 'multipart/form-data; boundary=x' }), 415, 'unsupported_media_type');
+    expectProblem(await send({ 'content-encoding': 'gzip' }), 415, 'unsupported_media_type');
+    const problem = expectProblem(await send({}, '/uploads?filename=..%2Fpasswd'), 400, 'invalid_request');
+    expect(problem.errors?.[0]?.pointer).toBe('#query/filename');
+  });
+
+  test('refuses a body that announces more than the limit before reading it', async () => {
+    const headers = { ...octets, 'content-length': '60000001' };
+    const problem = expectProblem(
+      await service.call('POST', '/uploads', { payload: 'x', headers }),
+      413,
+      'payload_too_large',
+    );
+    expect(problem.detail).toContain('MAX_UPLOAD_BYTES');
+  });
+
+  test('needs a key that may write', async () => {
+    expectProblem(
+      await service.call('POST', '/uploads', { payload: 'x', headers: octets, key: null }),
+      401,
+      'unauthorized',
+    );
+    const reader = { payload: 'x', headers: octets, key: service.keys.reader };
+    expectProblem(await service.call('POST', '/uploads', reader), 403, 'forbidden');
+  });
+});
+
+describe('over a socket', () => {
+  const CHUNK = Buffer.alloc(1 << 20, 7);
+  let port: number;
+  beforeAll(async () => {
+    await service.app.listen({ host: '127.0.0.1', port: 0 });
+    const address = service.app.server.address();
+    port = typeof address === 'object' && address !== null ? address.port : 0;
+  });
+
+  const open = () =>
+    httpRequest({ port, path: '/uploads', method: 'POST', headers: { ...octets, authorization: service.keys.all } });
+  const answer = (request: ReturnType<typeof open>) =>
+    new Promise<{ status: number; body: string }>((resolve, reject) => {
+      request.on('error', reject);
+      request.on('response', async (response) => {
+        let body = '';
+        for await (const chunk of response) body += String(chunk);
+        resolve({ status: response.statusCode ?? 0, body });
+      });
+    });
+  async function write(request: ReturnType<typeof open>, chunks: number) {
+    for (let i = 0; i < chunks; i++) {
+      if (!request.write(CHUNK)) await new Promise((resolve) => request.once('drain', resolve));
+    }
+  }
+
+  test('holds little of a large body in memory', async () => {
+    const request = open();
+    const done = answer(request);
+    const before = process.memoryUsage().arrayBuffers;
+    let peak = 0;
+    for (let i = 0; i < 50; i++) {
+      await write(request, 1);
+      peak = Math.max(peak, process.memoryUsage().arrayBuffers - before);
+    }
+    request.end();
+    const { status, body } = await done;
+    expect([status, (JSON.parse(body) as { bytes: number }).bytes]).toEqual([201, 50 << 20]);
+    // Client and server are this one process; garbage that is not collected yet counts too.
+    expect(peak).toBeLessThan(30 << 20);
+  });
+
+  test('stops a body without a length at the limit, and keeps nothing of it', async () => {
+    const before = await storedFiles();
+    const request = open();
+    const done = answer(request);
+    await write(request, 60);
+    request.end();
+    const { status, body } = await done;
+    expect([status, (JSON.parse(body) as { code: string }).code]).toEqual([413, 'payload_too_large']);
+    expect(await storedFiles()).toEqual(before);
+  });
+
+  test('keeps nothing of an upload that the client gave up', async () => {
+    const before = await storedFiles();
+    const request = open();
+    request.on('error', () => undefined);
+    await write(request, 3);
+    await until('the upload has begun', async () => (await storedFiles()).length > before.length);
+    request.destroy();
+    await until('nothing is left', async () => (await storedFiles()).length === before.length);
+    expect(service.errors).toEqual([]);
+  });
+});
+
+describe('HEAD and GET /uploads/{id}', () => {
+  test('tell by its hash whether the team has a content', async () => {
+    const id = await upload(service, 'known content');
+    const url = `/uploads/sha256:${sha256('known content')}`;
+    const head = await service.call('HEAD', url);
+    expect([head.statusCode, head.body]).toEqual([200, '']);
+    expect(head.headers['content-location']).toBe(`/uploads/${id}`);
+    expect((await service.call('GET', url)).json()).toMatchObject({ id });
+    expect((await service.call('HEAD', `/uploads/sha256:${sha256('never sent')}`)).statusCode).toBe(404);
+    expect((await service.call('HEAD', url, { key: service.keys.stranger })).statusCode).toBe(404);
+  });
+
+  test('do not show the upload of another team', async () => {
+    const id = await upload(service, 'private');
+    expectProblem(await service.call('GET', `/uploads/${id}`, { key: service.keys.stranger }), 404, 'not_found');
+    expectProblem(await service.call('GET', '/uploads/upl_none'), 404, 'not_found');
+    expectProblem(await service.call('GET', `/uploads/${id}`, { key: service.keys.writer }), 403, 'forbidden');
+  });
+});
