@@ -19,6 +19,8 @@ export interface AdmmOptions {
   tolerances: Tolerances;
   /** Initial penalty. */
   rho: number;
+  /** End before the residuals do when the kept loss hardly falls any more. */
+  stopWhenStalled?: boolean;
   /** Keep `rho` as it is. */
   fixedRho?: boolean;
   random: () => number;
@@ -42,6 +44,11 @@ export interface AdmmResult {
 
 const BALANCE = 4;
 const STALL_WINDOW = 6;
+/**
+ * The problem is not convex: below a penalty of about twice the curvature of the loss the iterates may circle with balanced
+ * residuals for ever. A primal residual that has not fallen by a tenth in this many iterations raises rho.
+ */
+const CIRCLING_WINDOW = 10;
 const RHO_STEP = 1.6;
 const RHO_RANGE = [1e-2, 1e4] as const;
 
@@ -79,6 +86,8 @@ export async function admm(
     rho,
     merit: [loss],
   };
+  let lowestPrimal = Infinity;
+  let improvedAt = 0;
   const unit = rootMeanSquare(start.prediction.data);
   for (let iteration = 1; iteration <= options.maxIterations; iteration++) {
     options.signal?.throwIfAborted();
@@ -112,8 +121,15 @@ export async function admm(
       result.converged = true;
       break;
     }
-    if (stalled(result.merit)) break;
-    if (options.fixedRho !== true) rho = balanced(rho, result, primalLimit, dualLimit, u);
+    if (options.stopWhenStalled === true && stalled(result.merit)) break;
+    if (options.fixedRho === true) continue;
+    if (result.primalResidual < 0.9 * lowestPrimal) {
+      lowestPrimal = result.primalResidual;
+      improvedAt = iteration;
+    }
+    const circling = iteration - improvedAt >= CIRCLING_WINDOW;
+    if (circling) improvedAt = iteration;
+    rho = balanced(rho, result, primalLimit, dualLimit, circling, u);
   }
   return result;
 }
@@ -126,10 +142,17 @@ function stalled(merit: readonly number[]): boolean {
 }
 
 /** A larger rho presses the primal residual, a smaller one the dual; the scaled dual variable is rescaled with it. */
-function balanced(rho: number, at: AdmmResult, primalLimit: number, dualLimit: number, u: Float32Array): number {
+function balanced(
+  rho: number,
+  at: AdmmResult,
+  primalLimit: number,
+  dualLimit: number,
+  circling: boolean,
+  u: Float32Array,
+): number {
   const primal = at.primalResidual / primalLimit;
   const dual = at.dualResidual / dualLimit;
-  const factor = primal > BALANCE * dual ? RHO_STEP : dual > BALANCE * primal ? 1 / RHO_STEP : 1;
+  const factor = circling || primal > BALANCE * dual ? RHO_STEP : dual > BALANCE * primal ? 1 / RHO_STEP : 1;
   const next = Math.min(RHO_RANGE[1], Math.max(RHO_RANGE[0], rho * factor));
   if (next !== rho) scaleInPlace(u, rho / next);
   return next;

@@ -1,6 +1,7 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { columnRange } from './columns.js';
 import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
+import { dot } from './linalg/dense.js';
 import { symmetricEigen } from './linalg/eigen.js';
 import { normals } from './random.js';
 
@@ -31,10 +32,7 @@ export async function rankStep(
 ): Promise<RankFactors> {
   if (rank >= k.rows) return { left: identityMatrix(k.rows), right: k };
   if (rank >= k.cols) return { left: k, right: identityMatrix(k.cols) };
-  const left =
-    k.rows <= DENSE_SIZE
-      ? await denseSubspace(engine, k, rank)
-      : await subspaceIteration(engine, k, rank, warm, random);
+  const left = k.rows <= DENSE_SIZE ? denseSubspace(k, rank) : await subspaceIteration(engine, k, rank, warm, random);
   return { left, right: await engine.multiply(left, k, { a: true }) };
 }
 
@@ -44,9 +42,18 @@ export function identityMatrix(n: number): Matrix {
   return out;
 }
 
-async function denseSubspace(engine: Engine, k: Matrix, rank: number): Promise<Matrix> {
-  const square = await engine.multiply(k, k, { b: true });
-  return leadingColumns(Float64Array.from(square.data), k.rows, rank);
+/** K Kᵀ in double precision: squaring in single would lose directions below 3e-4 of the largest. */
+function denseSubspace(k: Matrix, rank: number): Matrix {
+  const rows = Float64Array.from(k.data);
+  const square = new Float64Array(k.rows * k.rows);
+  for (let i = 0; i < k.rows; i++) {
+    for (let j = 0; j <= i; j++) {
+      const value = dot(rows, i * k.cols, rows, j * k.cols, k.cols);
+      square[i * k.rows + j] = value;
+      square[j * k.rows + i] = value;
+    }
+  }
+  return leadingColumns(square, k.rows, rank);
 }
 
 /** Eigenvectors of the `rank` largest eigenvalues of a symmetric [n, n], as columns [n, rank]. */

@@ -215,6 +215,7 @@ async function fitLayer(
     maxIterations: Math.ceil(ADMM_SHARE * maxIterations),
     tolerances: options.tolerances ?? DEFAULT_TOLERANCES,
     rho: 1,
+    stopWhenStalled: true,
     random,
     signal: options.signal,
     onIteration: options.onIteration,
