@@ -175,6 +175,7 @@ function runtimeError(error: unknown, what: string): Error {
   const text = (error instanceof Error ? error.message : String(error))
     .replace(/\s+/g, ' ')
     // Where in the runtime's sources, and where on our disk, is nobody's business.
+    .replace(/\/onnxruntime_src\/\S+ (?:[\w:<>&*]+ )?onnxruntime::[\w:~]+\(.*?\) /g, '')
     .replace(/\/onnxruntime_src\/\S+ /g, '')
     .replace(/Load model from \S+ failed:/, '')
     .slice(0, 500);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { Runner } from '../../src/models/index.js';
+import { Runner, loadModel } from '../../src/models/index.js';
 import { InferenceSession } from 'onnxruntime-node';
 import { encodeModel } from '../../src/models/onnx/codec.js';
 import { OPSET_MAX, OPSET_MIN } from '../../src/models/onnx/validate.js';
-import { build, node, proto, tensorOf } from './graphs.js';
+import { LIMITS, build, node, proto, scratch, tensorOf, writeProto } from './graphs.js';
 
 const sketch = (opset: number) => ({
   input: [3, 4, 4],
@@ -29,5 +29,17 @@ describe('operator sets', () => {
       code: 'invalid_model',
       message: expect.stringContaining('opset') as string,
     });
+  });
+
+  it('decide, not the IR version: a newer stamp is lowered to what the runtime takes', async () => {
+    const model = proto(sketch(17));
+    const load = (irVersion: number) =>
+      loadModel(writeProto({ ...model, irVersion }), { directory: scratch(), limits: LIMITS });
+    for (const version of [3, 13, 14, 99]) {
+      const runner = await Runner.open(await load(version), { threads: 1 });
+      await runner.release();
+    }
+    expect((await load(99)).proto.irVersion).toBe(13);
+    await expect(InferenceSession.create(encodeModel({ ...model, irVersion: 14 }))).rejects.toThrow(/IR version/);
   });
 });

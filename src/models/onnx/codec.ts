@@ -3,7 +3,11 @@ import type { ModelProto } from './messages.js';
 
 const optional = (id: number, type: string) => ({ id, type });
 const repeated = (id: number, type: string) => ({ id, type, rule: 'repeated', options: { packed: false } });
-const packed = (id: number, type: string) => ({ id, type, rule: 'repeated', options: { packed: true } });
+/**
+ * Packed numbers as the bytes they are: a view of the file instead of a JavaScript array many times its size.
+ * Repeated, because a packed field may come in pieces.
+ */
+const packed = (id: number) => repeated(id, 'bytes');
 
 /** Field numbers of onnx.proto for what we read or change. protobufjs keeps all other fields as raw bytes. */
 const schema: Record<string, { fields: Record<string, protobuf.IField> }> = {
@@ -60,14 +64,14 @@ const schema: Record<string, { fields: Record<string, protobuf.IField> }> = {
     fields: {
       dims: repeated(1, 'int64'),
       dataType: optional(2, 'int32'),
-      floatData: packed(4, 'float'),
-      int32Data: packed(5, 'int32'),
+      floatData: packed(4),
+      int32Data: packed(5),
       stringData: repeated(6, 'bytes'),
-      int64Data: packed(7, 'int64'),
+      int64Data: packed(7),
       name: optional(8, 'string'),
       rawData: optional(9, 'bytes'),
-      doubleData: packed(10, 'double'),
-      uint64Data: packed(11, 'uint64'),
+      doubleData: packed(10),
+      uint64Data: packed(11),
       docString: optional(12, 'string'),
       externalData: repeated(13, 'StringStringEntryProto'),
       dataLocation: optional(14, 'int32'),

@@ -6,6 +6,7 @@ import { decodeModel } from './codec.js';
 import { allTensors } from './graph-index.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from './messages.js';
 import type { OnnxModel } from './model.js';
+import { preflight } from './preflight.js';
 import { byteSize, externalReference } from './tensors.js';
 import { checkGraph, checkOpset } from './validate.js';
 
@@ -26,6 +27,12 @@ export interface LoadOptions {
 
 /** Protobuf messages end at 2 GiB, and so does one read call. */
 const PROTOBUF_MAX_BYTES = 2 ** 31 - 1;
+
+/**
+ * The newest IR version that the installed ONNX Runtime takes. The onnx package stamps models with its own newest, whatever they
+ * use; the operator set is what decides, so a newer stamp is lowered rather than refused.
+ */
+const IR_MAX = 13;
 
 const fail = (detail: string, fault: Fault = { pointer: '#model', detail }): InputError =>
   new InputError('invalid_model', detail, { faults: [fault] });
@@ -138,8 +145,11 @@ async function readProto(path: string, limits: ModelLimits): Promise<ModelProto 
     throw fail('an .onnx file cannot exceed 2 GiB: keep its weights as external data and send a zip');
   let proto: ModelProto;
   try {
-    proto = decodeModel(await readFile(path));
+    const bytes = await readFile(path);
+    preflight(bytes, limits.maxGraphNodes);
+    proto = decodeModel(bytes);
   } catch (error) {
+    if (error instanceof InputError) throw error;
     if (error instanceof Error && 'syscall' in error) throw error;
     throw fail(`not a complete ONNX file: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -161,6 +171,7 @@ function check(
   );
   const opset = int64ToNumber(imported?.version);
   checkOpset(opset);
+  if (int64ToNumber(proto.irVersion) > IR_MAX) proto.irVersion = IR_MAX;
   proto.graph.node = checkGraph(proto.graph, source.directory, options.limits);
   return { proto, graph: proto.graph, opset, ...source };
 }

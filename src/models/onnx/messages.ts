@@ -16,13 +16,14 @@ export interface TensorProto {
   dataType: number;
   name: string;
   docString?: string;
-  floatData?: number[];
-  int32Data?: number[];
+  /** float_data and the other typed fields: pieces of packed numbers, see codec.ts. */
+  floatData?: Uint8Array[];
+  int32Data?: Uint8Array[];
   stringData?: Uint8Array[];
-  int64Data?: Int64[];
+  int64Data?: Uint8Array[];
   rawData?: Uint8Array;
-  doubleData?: number[];
-  uint64Data?: Int64[];
+  doubleData?: Uint8Array[];
+  uint64Data?: Uint8Array[];
   externalData?: StringEntry[];
   dataLocation?: number;
 }

@@ -2,15 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../errors.js';
 import { halfToFloat } from '../../datasets/half.js';
-import {
-  DataType,
-  EXTERNAL,
-  dataTypeName,
-  elementBits,
-  int64ToNumber,
-  type Int64,
-  type TensorProto,
-} from './messages.js';
+import { DataType, EXTERNAL, dataTypeName, elementBits, int64ToNumber, type TensorProto } from './messages.js';
 
 export function tensorDims(tensor: TensorProto): number[] {
   return tensor.dims.map(int64ToNumber);
@@ -70,33 +62,55 @@ function readExternal(tensor: TensorProto, { location, offset, length }: Externa
 
 const view = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-const toBigInt = (value: Int64): bigint =>
-  typeof value === 'number' ? BigInt(value) : (BigInt(value.high) << 32n) | BigInt(value.low >>> 0);
+const joined = (pieces: Uint8Array[] | undefined): Uint8Array =>
+  pieces?.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces ?? []);
+
+/** Packed varints as 64-bit integers, at most `limit` and one more. */
+function varints(pieces: Uint8Array[] | undefined, limit: number): BigInt64Array {
+  const bytes = joined(pieces);
+  const values = new BigInt64Array(Math.min(limit + 1, bytes.length));
+  let count = 0;
+  for (let at = 0; at < bytes.length && count < values.length; count++) {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      const byte = bytes[at++] ?? 0;
+      if (shift < 28) low |= (byte & 0x7f) << shift;
+      else if (shift === 28) {
+        low |= (byte & 0x0f) << 28;
+        high |= (byte & 0x7f) >>> 4;
+      } else high |= (byte & 0x7f) << (shift - 32);
+      if (byte < 0x80) break;
+    }
+    values[count] = (BigInt(high | 0) << 32n) | BigInt(low >>> 0);
+  }
+  return values.subarray(0, count);
+}
 
 /** Data kept in float_data, int32_data, int64_data, double_data or uint64_data, as packed bytes. */
 function typedFieldBytes(tensor: TensorProto): Uint8Array {
-  const ints = tensor.int32Data ?? [];
+  const count = elementCount(tensorDims(tensor));
   switch (tensor.dataType) {
     case DataType.FLOAT:
-      return view(Float32Array.from(tensor.floatData ?? []));
+      return joined(tensor.floatData);
     case DataType.DOUBLE:
-      return view(Float64Array.from(tensor.doubleData ?? []));
+      return joined(tensor.doubleData);
     case DataType.INT64:
-      return view(BigInt64Array.from(tensor.int64Data ?? [], toBigInt));
+      return view(varints(tensor.int64Data, count));
     case DataType.UINT64:
-      return view(BigUint64Array.from(tensor.uint64Data ?? [], (v) => BigInt.asUintN(64, toBigInt(v))));
+      return view(varints(tensor.uint64Data, count));
     case DataType.UINT32:
-      return view(Uint32Array.from(tensor.uint64Data ?? [], int64ToNumber));
+      return view(Uint32Array.from(varints(tensor.uint64Data, count), Number));
     case DataType.INT32:
-      return view(Int32Array.from(ints));
+      return view(Int32Array.from(varints(tensor.int32Data, count), Number));
     case DataType.INT16:
     case DataType.UINT16:
     case DataType.FLOAT16:
     case DataType.BFLOAT16:
-      return view(Uint16Array.from(ints));
+      return view(Uint16Array.from(varints(tensor.int32Data, count), Number));
     default:
       // One value per byte for bool, int8, uint8 and float8; packed pairs for the 4-bit types.
-      return Uint8Array.from(ints);
+      return Uint8Array.from(varints(tensor.int32Data, count), Number);
   }
 }
 
