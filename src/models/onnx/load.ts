@@ -1,4 +1,4 @@
-import { readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { InputError, type Fault } from '../../errors.js';
 import { Archive, isZip } from '../../datasets/archive.js';
@@ -58,13 +58,14 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Onn
 }
 
 async function loadArchive(path: string, options: LoadOptions): Promise<OnnxModel> {
-  const { limits, directory, signal } = options;
+  const { limits, signal } = options;
   const archive = await Archive.open(path, {
     maxArchiveEntries: limits.maxArchiveEntries,
     maxArchiveRatio: limits.maxArchiveRatio,
     maxBytes: limits.maxModelBytes,
   });
-  const written: string[] = [];
+  // One of its own for every load: the same model may be loaded twice in one place.
+  const directory = await mkdtemp(join(options.directory, 'model-'));
   try {
     const models = [...archive.entries.keys()].filter((name) => name.toLowerCase().endsWith('.onnx') && !isJunk(name));
     const [name] = models;
@@ -75,18 +76,16 @@ async function loadArchive(path: string, options: LoadOptions): Promise<OnnxMode
     }
     const folder = name.slice(0, name.lastIndexOf('/') + 1);
     const filename = name.slice(folder.length);
-    written.push(filename);
     await archive.extractAll([name], directory, signal);
     const proto = await readProto(join(directory, filename), limits);
     const locations = checkLocations(proto.graph, folder, archive, filename);
     for (const location of locations) {
-      written.push(location);
       await archive.extractAll([folder + location], directory, signal);
     }
     await checkRanges(proto.graph, directory);
     return check(proto, { format: 'onnx_zip', directory: locations.size === 0 ? null : directory, filename }, options);
   } catch (error) {
-    for (const file of written) await rm(join(directory, file), { force: true });
+    await rm(directory, { recursive: true, force: true });
     throw error;
   } finally {
     archive.close();
