@@ -1,4 +1,4 @@
-import { chown, mkdir, open, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -127,8 +127,10 @@ export async function startServer(
   flags: string[] = [],
 ): Promise<StartOutcome> {
   const url = serverUrl(port, password, 'postgres');
+  let said = 0;
   for (const deadline = Date.now() + START_DEADLINE_MS; Date.now() < deadline; await sleep(200)) {
-    const child = await spawnServer(cluster, port, flags);
+    const { child, logOffset } = await spawnServer(cluster, port, flags);
+    said = logOffset;
     while (child.exitCode === null && child.signalCode === null && Date.now() < deadline) {
       if (await canConnect(url)) return 'started';
       await sleep(50);
@@ -139,18 +141,34 @@ export async function startServer(
         if (await canConnect(url)) return 'started';
         await sleep(100);
       }
-    } else if ((await lastLog(cluster)).includes('could not bind')) return 'port_taken';
+    } else if ((await logFrom(cluster, said)).includes('could not bind')) return 'port_taken';
   }
-  throw new InfrastructureError('unavailable', `the embedded PostgreSQL does not start: ${await lastLog(cluster)}`);
+  throw new InfrastructureError(
+    'unavailable',
+    `the embedded PostgreSQL does not start: ${(await logFrom(cluster, said)).trim()}`,
+  );
+}
+
+/**
+ * PostgreSQL refuses to start when its old pid file names a living process, which after a crash (in a container, say) may be any
+ * process. Only then, and only while no process at all works in the directory: otherwise the file protects the data.
+ */
+async function removeMisleadingPidFile(cluster: Cluster): Promise<void> {
+  if (process.platform !== 'linux' || (await runningPid(cluster)) !== null) return;
+  for (const pid of await readdir('/proc')) {
+    if (/^\d+$/.test(pid) && (await readlink(`/proc/${pid}/cwd`).catch(() => null)) === cluster.directory) return;
+  }
+  await rm(join(cluster.directory, 'postmaster.pid'), { force: true });
 }
 
 async function spawnServer(cluster: Cluster, port: number, flags: string[]) {
-  if ((await runningPid(cluster)) === null) await rm(join(cluster.directory, 'postmaster.pid'), { force: true });
+  await removeMisleadingPidFile(cluster);
   const size = await stat(cluster.logFile).then(
     (file) => file.size,
     () => 0,
   );
-  const log = await open(cluster.logFile, size > LOG_LIMIT_BYTES ? 'w' : 'a', 0o600);
+  const tooLong = size > LOG_LIMIT_BYTES;
+  const log = await open(cluster.logFile, tooLong ? 'w' : 'a', 0o600);
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
@@ -168,15 +186,15 @@ async function spawnServer(cluster: Cluster, port: number, flags: string[]) {
     });
     await new Promise<void>((resolve, reject) => child.once('error', reject).once('spawn', resolve));
     child.unref();
-    return child;
+    return { child, logOffset: tooLong ? 0 : size };
   } finally {
     await log.close();
   }
 }
 
-async function lastLog(cluster: Cluster): Promise<string> {
-  const text = await readFile(cluster.logFile, 'utf8').catch(() => '');
-  return text.trim().split('\n').slice(-4).join(' | ');
+async function logFrom(cluster: Cluster, offset: number): Promise<string> {
+  const bytes = await readFile(cluster.logFile).catch(() => Buffer.alloc(0));
+  return bytes.subarray(offset).toString();
 }
 
 /** Fast shutdown: connections are cut, nothing committed is lost. */

@@ -68,7 +68,7 @@ export async function startEmbedded(dataDir: string, logger: Log): Promise<Embed
   await makeDatabase(address('postgres'));
   logger.info({ port, ms: Math.round(performance.now() - begin) }, 'embedded PostgreSQL is ready');
 
-  const membership = watch(cluster, port, password, logger);
+  const membership = await watch(cluster, port, password, logger);
   return { url: address(DATABASE), stop: membership.leave };
 }
 
@@ -103,7 +103,12 @@ async function otherMembers(client: pg.Client): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
-function watch(cluster: Cluster, port: number, password: string, logger: Log): { leave(): Promise<void> } {
+async function watch(
+  cluster: Cluster,
+  port: number,
+  password: string,
+  logger: Log,
+): Promise<{ leave(): Promise<void> }> {
   // The maintenance database, so that nothing of ours keeps the other one from being dropped or restored.
   const url = serverUrl(port, password, 'postgres');
   let client: pg.Client | null = null;
@@ -139,6 +144,8 @@ function watch(cluster: Cluster, port: number, password: string, logger: Log): {
     await startServer(cluster, port, password);
   }
 
+  // Others must see this process before it says that it is ready.
+  await turn();
   const loop = (async () => {
     while (!leaving) {
       try {

@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_TEAM } from '../../src/database/records.js';
+import { openQueue, startReconciler, startRelay } from '../../src/queue/index.js';
+import { createJob, stepResult } from '../support/jobs.js';
+import { quietLog } from '../support/log.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { hasRedis, startRedis, type TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+describe.runIf(hasRedis())('a Redis that is away', () => {
+  let postgres: TestPostgres;
+  let redis: TestRedis;
+  beforeAll(async () => {
+    postgres = await startPostgres();
+    redis = await startRedis();
+  });
+  afterAll(async () => {
+    await redis.stop();
+    await postgres.stop();
+  });
+
+  it(
+    'delays jobs until it is back, empty, and then they go on; asking it fails soon and clearly',
+    { timeout: 60_000 },
+    async () => {
+      const database = await postgres.open();
+      const queue = openQueue({ REDIS_URL: redis.url }, database.url, quietLog);
+      const consumer = await queue.consume(
+        async ({ taskId, attempt }) => {
+          const assignment = await database.pool.claim(taskId, attempt, 'wrk_a');
+          if (assignment !== null)
+            await database.pool.succeed(taskId, attempt, { result: stepResult(assignment, 1), files: [] });
+        },
+        { concurrency: 1 },
+      );
+      await redis.kill();
+      const begin = Date.now();
+      await expect(queue.check()).rejects.toMatchObject({ code: 'unavailable', message: 'the queue does not answer' });
+      expect(Date.now() - begin).toBeLessThan(8000);
+
+      const relay = startRelay({ database, queue, logger: quietLog });
+      const reconciler = startReconciler({ database, queue, logger: quietLog, intervalMs: 200 });
+      const { id } = await createJob(database);
+      await expect(queue.add({ taskId: 'tsk_x', attempt: 1 })).rejects.toMatchObject({ code: 'unavailable' });
+      expect((await database.jobs.get(DEFAULT_TEAM, id))?.status).toBe('queued');
+
+      await redis.restart();
+      await until(
+        'the job has succeeded',
+        async () => (await database.jobs.get(DEFAULT_TEAM, id))?.status === 'succeeded',
+        40,
+      );
+      await Promise.all([relay.close(), reconciler.close()]);
+      await consumer.close(1);
+      await queue.close();
+    },
+  );
+});
