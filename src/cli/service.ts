@@ -4,6 +4,7 @@ import { openBackends, startMaintenance } from '../backends.js';
 import type { Config } from '../config.js';
 import { filesNeeded } from '../pipeline/index.js';
 import { startWorker } from '../worker/index.js';
+import { createSubmissionCheck } from './submission-check.js';
 
 export interface RunningService {
   /** Null when only workers run. */
@@ -37,7 +38,9 @@ export async function startService(
     closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));
     if (!parts.api) return { url: null, key: null, close };
     const key = await ensureBootstrapKey(config, backends.database.keys);
-    const api = await startApi({ ...backends, config, logger });
+    const submissions = createSubmissionCheck(config);
+    closers.push(() => submissions.close());
+    const api = await startApi({ ...backends, config, logger, checkSubmission: submissions.check });
     closers.push(() => api.close());
     return { url: api.url, key, close };
   } catch (error) {

@@ -1,15 +1,14 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { costCurve, layerStatistics, type Candidate } from '../compression/index.js';
 import { createEngine, matrix, type Engine } from '../engines/index.js';
-import { InputError } from '../errors.js';
 import type { Assignment, InspectResult } from '../jobs/tasks.js';
 import { denseWeights, Runner, samplePatches, type FloatTensor, type Layer, type Tensor } from '../models/index.js';
-import { checkLabels } from '../datasets/index.js';
+import { checkInputs, summarize } from './check.js';
 import { ActivationStore } from './activation-store.js';
 import { createSamples, files, readProblem, writeResponse } from './layer-file.js';
-import { applySelection, newRow } from './layer-rows.js';
-import { openCalibration, openNetwork, type Network } from './network.js';
+import { newRow } from './layer-rows.js';
+import { openNetwork, type Network } from './network.js';
 import { batches, floats, runPart } from './network-pass.js';
 import { planSamples, rowsOf, type SamplePlan } from './sample-plan.js';
 import {
@@ -43,15 +42,12 @@ interface Captured {
  * measures each layer's error against its cost and against the network's output.
  */
 export async function inspect(assignment: Assignment, context: StepContext): Promise<InspectResult> {
-  const { spec, inputs } = assignment;
+  const { inputs } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
   const network = await openNetwork(context, inputs.model.key, inputs.calibration.key);
   try {
-    await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
-    const layers = applySelection(network.layers, spec.method.layers);
-    if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
-    await network.calibration.verify(context.signal);
+    const layers = await checkInputs(assignment, context, network);
     const engine = await createEngine(context.engine, { threads: context.threads });
     const store = new ActivationStore(context.directory);
     try {
@@ -62,43 +58,10 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       await store.close();
       await engine.dispose();
     }
-    const runner = await Runner.open(network.original, { threads: context.threads });
-    const model = {
-      format: network.original.format,
-      parameters: network.parameters,
-      macs: network.macs,
-      bytes: (await stat(context.path(inputs.model.key))).size,
-      inputs: runner.inputs,
-      outputs: runner.outputs,
-    };
-    await runner.release();
+    const model = await summarize(assignment, context, network);
     return { model, layers: layers.map(newRow) };
   } finally {
     await network.close();
-  }
-}
-
-function nothingToCompress(layers: readonly Layer[]): InputError {
-  const reasons = layers.slice(0, 5).map(({ name, blocked }) => `${name}: ${blocked ?? ''}`);
-  const detail = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
-  return new InputError('invalid_model', `no layer of the model can be compressed (${detail})`, {
-    faults: [{ pointer: '#model', detail }],
-  });
-}
-
-async function checkEvaluation(context: StepContext, network: Network, key: string | null): Promise<void> {
-  if (key === null) return;
-  const data = await openCalibration(context, key, 'evaluation');
-  const runner = await Runner.open(network.original, { threads: context.threads });
-  try {
-    runner.checkSamples([data.count, ...data.shape], data.type);
-    await data.verify(context.signal);
-    if (data.labels === null) return;
-    const [first] = (await runner.run(await data.batch(0, 1))).values();
-    checkLabels(data.labels, first?.dims.at(-1) ?? 0);
-  } finally {
-    await runner.release();
-    await data.close();
   }
 }
 

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { allocate, type Candidate } from '../compression/index.js';
 import { InputError } from '../errors.js';
-import type { Target } from '../jobs/spec.js';
+import type { Spec, Target } from '../jobs/spec.js';
 import type { Assignment, LayerAllocation, PlanResult } from '../jobs/tasks.js';
+import { factoredCost, type Layer } from '../models/index.js';
 import { finishedOne, keyOf } from './finished.js';
 import type { Curves } from './inspect.js';
 import { files } from './layer-file.js';
@@ -59,6 +60,24 @@ export function budgetOf(
   );
 }
 
+/**
+ * A target that not even the smallest factors of every layer reach is refused before any work.
+ * @throws {InputError}
+ */
+export function checkTarget(
+  spec: Pick<Spec, 'target'>,
+  layers: readonly Layer[],
+  network: Pick<Curves, 'parameters' | 'macs'>,
+): void {
+  const { cost, budget } = budgetOf(spec.target, network);
+  const least = layers.reduce(
+    (sum, layer) =>
+      sum + (layer.blocked === null ? Math.min(layer[cost], factoredCost(layer, 1, 0)[cost]) : layer[cost]),
+    0,
+  );
+  if (least > budget) throw unreachable(cost, network[cost], budget, least);
+}
+
 /** Cost of what cannot be compressed. */
 function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {
   return curves[cost] - curves.layers.reduce((sum, { layer }) => sum + layer[cost], 0);
@@ -73,13 +92,15 @@ function allocateWithin(
 ): number[] {
   const { cost, budget } = target;
   const least = tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
-  if (least > budget) {
-    const ratio = (curves[cost] / (least + fixed)).toFixed(2);
-    const name = cost === 'parameters' ? 'parameter_ratio' : 'mac_ratio';
-    const detail = `${name} ${(curves[cost] / (budget + fixed)).toFixed(2)} cannot be reached: with every layer at its smallest it is ${ratio}`;
-    throw new InputError('unreachable_target', detail, {
-      faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
-    });
-  }
+  if (least > budget) throw unreachable(cost, curves[cost], budget + fixed, least + fixed);
   return allocate(tables, target);
+}
+
+function unreachable(cost: 'parameters' | 'macs', before: number, budget: number, least: number): InputError {
+  const ratio = (before / least).toFixed(2);
+  const name = cost === 'parameters' ? 'parameter_ratio' : 'mac_ratio';
+  const detail = `${name} ${(before / budget).toFixed(2)} cannot be reached: with every layer at its smallest it is ${ratio}`;
+  return new InputError('unreachable_target', detail, {
+    faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
+  });
 }

@@ -1,0 +1,79 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkLabels } from '../datasets/index.js';
+import { InputError } from '../errors.js';
+import type { Assignment, InspectResult, ModelSummary } from '../jobs/tasks.js';
+import { Runner, type Layer } from '../models/index.js';
+import { applySelection, newRow } from './layer-rows.js';
+import { openCalibration, openNetwork, type Network } from './network.js';
+import { checkTarget } from './plan.js';
+import type { StepContext } from './step.js';
+
+/**
+ * Everything that can be said of a job before any computation: the files are what they claim, fit each other and the
+ * specification, and something can be compressed. Returns what `inspect` would, without measuring.
+ */
+export async function check(assignment: Assignment, context: StepContext): Promise<InspectResult> {
+  await mkdir(join(context.directory, 'output'), { recursive: true });
+  const network = await openNetwork(context, assignment.inputs.model.key, assignment.inputs.calibration.key);
+  try {
+    const layers = await checkInputs(assignment, context, network);
+    return { model: await summarize(assignment, context, network), layers: layers.map(newRow) };
+  } finally {
+    await network.close();
+  }
+}
+
+/** @throws {InputError} Returns the layers with those blocked that the specification leaves out. */
+export async function checkInputs(
+  { spec, inputs }: Assignment,
+  context: StepContext,
+  network: Network,
+): Promise<Layer[]> {
+  const layers = applySelection(network.layers, spec.method.layers);
+  if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
+  checkTarget(spec, layers, network);
+  await network.calibration.verify(context.signal);
+  await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
+  return layers;
+}
+
+export async function summarize({ inputs }: Assignment, context: StepContext, network: Network): Promise<ModelSummary> {
+  const runner = await Runner.open(network.original, { threads: context.threads });
+  try {
+    return {
+      format: network.original.format,
+      parameters: network.parameters,
+      macs: network.macs,
+      bytes: (await stat(context.path(inputs.model.key))).size,
+      inputs: runner.inputs,
+      outputs: runner.outputs,
+    };
+  } finally {
+    await runner.release();
+  }
+}
+
+function nothingToCompress(layers: readonly Layer[]): InputError {
+  const reasons = layers.slice(0, 5).map(({ name, blocked }) => `${name}: ${blocked ?? ''}`);
+  const detail = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
+  return new InputError('invalid_model', `no layer of the model can be compressed (${detail})`, {
+    faults: [{ pointer: '#model', detail }],
+  });
+}
+
+async function checkEvaluation(context: StepContext, network: Network, key: string | null): Promise<void> {
+  if (key === null) return;
+  const data = await openCalibration(context, key, 'evaluation');
+  const runner = await Runner.open(network.original, { threads: context.threads });
+  try {
+    runner.checkSamples([data.count, ...data.shape], data.type);
+    await data.verify(context.signal);
+    if (data.labels === null) return;
+    const [first] = (await runner.run(await data.batch(0, 1))).values();
+    checkLabels(data.labels, first?.dims.at(-1) ?? 0);
+  } finally {
+    await runner.release();
+    await data.close();
+  }
+}
