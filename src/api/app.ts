@@ -44,6 +44,8 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
     // A URL that cannot be decoded, before any route is found.
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
+  // JSON is the one body that is parsed; the route groups add what else they take.
+  app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler(deps.logger));
   app.setErrorHandler(sendProblem);

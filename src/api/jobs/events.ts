@@ -110,6 +110,8 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       }
       reply.sse.sendHeaders();
       await reply.sse.send(follow(deps, job, from, AbortSignal.any([deps.closing, clientGone(reply)])));
+      // Before returning: Fastify takes a returned reply as "wait until it has ended".
+      reply.sse.close();
       return reply;
     },
   );

@@ -1,0 +1,153 @@
+import { get as httpGet, type IncomingMessage } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { finishNext } from '../support/jobs.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { until } from '../support/until.js';
+import { expectProblem, startService, submit, type TestService } from './support/service.js';
+
+let postgres: TestPostgres;
+let service: TestService;
+let port = 0;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  service = await startService(postgres);
+  await service.app.listen({ host: '127.0.0.1', port: 0 });
+  const address = service.app.server.address();
+  port = typeof address === 'object' && address !== null ? address.port : 0;
+});
+afterAll(async () => {
+  await service.close();
+  await postgres.stop();
+});
+
+interface Stream {
+  response: IncomingMessage;
+  /** Fields of the messages so far. */
+  messages: { id: string; event: string; data: { type: string } }[];
+  ended: Promise<void>;
+}
+
+function parse(text: string): Stream['messages'] {
+  return text
+    .split('\n\n')
+    .filter((block) => block.startsWith('id:'))
+    .map((block) => {
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? '';
+      return { id: field('id'), event: field('event'), data: JSON.parse(field('data')) as { type: string } };
+    });
+}
+
+function stream(id: string, headers: Record<string, string> = {}): Promise<Stream> {
+  return new Promise((resolve, reject) => {
+    const all = { accept: 'text/event-stream', authorization: service.keys.all, ...headers };
+    httpGet({ port, path: `/jobs/${id}/events`, headers: all, agent: false }, (response) => {
+      let text = '';
+      const result: Stream = {
+        response,
+        messages: [],
+        ended: new Promise((ended) => response.on('close', () => ended())),
+      };
+      response.on('error', () => undefined);
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString('utf8');
+        result.messages = parse(text.slice(0, text.lastIndexOf('\n\n') + 2));
+      });
+      resolve(result);
+    }).on('error', reject);
+  });
+}
+
+async function finish(tasks: number) {
+  for (let i = 0; i < tasks; i++) await finishNext(service.database, 2);
+}
+/** inspect, plan, two layers, assemble, evaluate */
+const ALL_TASKS = 6;
+
+test('pages of events, oldest first, go on after the last one', async () => {
+  const id = await submit(service);
+  await finish(ALL_TASKS);
+  interface Page {
+    data: { id: string; type: string; job_id: string }[];
+    has_more: boolean;
+    next: string;
+  }
+  const page = async (query: string) => (await service.call('GET', `/jobs/${id}/events?${query}`)).json<Page>();
+  const first = await page('limit=2');
+  expect(first.data[0]).toMatchObject({ type: 'job.created', job_id: id });
+  expect([first.data.length, first.has_more]).toEqual([2, true]);
+  const rest = await page(`after=${first.next}&limit=100`);
+  expect(rest.data.at(-1)?.type).toBe('job.succeeded');
+  expect([...first.data, ...rest.data]).toEqual((await page('limit=100')).data);
+  expectProblem(await service.call('GET', `/jobs/${id}/events?after=x`), 400, 'invalid_request');
+  expectProblem(await service.call('GET', `/jobs/${id}/events`, { key: service.keys.stranger }), 404, 'not_found');
+});
+
+test('a stream is live and closes at the end of the job', async () => {
+  const id = await submit(service);
+  const live = await stream(id);
+  expect(live.response.headers['content-type']).toContain('text/event-stream');
+  expect(live.response.headers['x-content-type-options']).toBe('nosniff');
+  await until('the first event', () => live.messages.length > 0);
+  await finish(2);
+  await until('events of the first tasks', () => live.messages.some((message) => message.event === 'job.phase'));
+  await finish(4);
+  await live.ended;
+  const types = live.messages.map((message) => message.event);
+  expect([types[0], types.at(-1)]).toEqual(['job.created', 'job.succeeded']);
+  const numbers = live.messages.map((message) => Number(message.id));
+  expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+
+  // Cut anywhere, a client has every event exactly once.
+  const resumed = await stream(id, { 'last-event-id': live.messages[2]?.id ?? '' });
+  await resumed.ended;
+  expect(resumed.messages).toEqual(live.messages.slice(3));
+  const done = await stream(id, { 'last-event-id': live.messages.at(-1)?.id ?? '' });
+  expect(done.response.statusCode).toBe(204);
+});
+
+test('a stream of another team’s job is 404, one without a key 401, both as problems', async () => {
+  const id = await submit(service);
+  const foreign = await stream(id, { authorization: service.keys.stranger });
+  expect([foreign.response.statusCode, foreign.response.headers['content-type']]).toEqual([
+    404,
+    'application/problem+json',
+  ]);
+  expect((await stream(id, { authorization: '' })).response.statusCode).toBe(401);
+  const bad = await stream(id, { 'last-event-id': 'abc' });
+  expect(bad.response.statusCode).toBe(400);
+  await service.call('POST', `/jobs/${id}/cancel`);
+});
+
+test('fifty clients follow one job', async () => {
+  const id = await submit(service);
+  const clients = await Promise.all(Array.from({ length: 50 }, () => stream(id)));
+  await finish(ALL_TASKS);
+  await Promise.all(clients.map((client) => client.ended));
+  for (const client of clients) expect(client.messages).toEqual(clients[0]?.messages);
+  expect(clients[0]?.messages.at(-1)?.event).toBe('job.succeeded');
+});
+
+test('closing the server ends streams and waits at once', async () => {
+  const other = await startService(postgres);
+  await other.app.listen({ host: '127.0.0.1', port: 0 });
+  const id = await submit(other);
+  const waiting = other.call('GET', `/jobs/${id}`, { headers: { prefer: 'wait=50' } });
+  const address = other.app.server.address();
+  const otherPort = typeof address === 'object' && address !== null ? address.port : 0;
+  const headers = { accept: 'text/event-stream', authorization: other.keys.all };
+  const ended = new Promise<void>((resolve, reject) => {
+    httpGet({ port: otherPort, path: `/jobs/${id}/events`, headers, agent: false }, (response) => {
+      response.resume();
+      response.on('close', () => resolve());
+    }).on('error', reject);
+  });
+  await until('both are served', () => other.app.server.listening);
+  const { setTimeout: sleep } = await import('node:timers/promises');
+  await sleep(300);
+  const started = Date.now();
+  await other.close();
+  await ended;
+  expect((await waiting).statusCode).toBe(200);
+  expect(Date.now() - started).toBeLessThan(4000);
+});

@@ -1,0 +1,313 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { CheckSubmission } from '../../src/api/deps.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { form, type FormPart } from './support/form.js';
+import { reluModel } from './support/model.js';
+import { countNodes, expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
+
+let postgres: TestPostgres;
+let service: TestService;
+let checks = 0;
+let delay = 0;
+
+const check: CheckSubmission = async (files, spec) => {
+  checks++;
+  await sleep(delay);
+  return countNodes(files, spec);
+};
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  service = await startService(postgres, {
+    checkSubmission: check,
+    settings: { MAX_QUEUED_JOBS: '60', MAX_UPLOAD_BYTES: '100000', MAX_BODY_BYTES: '5000' },
+  });
+});
+afterAll(async () => {
+  expect((await service.files()).filter((name) => name.startsWith('scratch'))).toEqual([]);
+  await service.close();
+  await postgres.stop();
+});
+beforeEach(() => {
+  delay = 0;
+});
+
+const target = { parameter_ratio: 4 };
+const jobCount = async () => (await service.call('GET', '/jobs?limit=100')).json<{ data: unknown[] }>().data.length;
+const post = (payload: object, headers: Record<string, string> = {}, url = '/jobs') =>
+  service.call('POST', url, { payload, headers });
+
+async function body(model = reluModel()) {
+  return {
+    model: { upload: await upload(service, model, 'net.onnx') },
+    calibration: { upload: await upload(service, 'samples', 'samples.npz') },
+    target,
+  };
+}
+
+describe('POST /jobs with JSON', () => {
+  test('answers 202 with the job, its place and every default filled in', async () => {
+    const given = { ...(await body()), labels: { pipeline: 'nightly' } };
+    const response = await post(given);
+    expect(response.statusCode, response.body).toBe(202);
+    const job = response.json<Record<string, unknown>>();
+    expect(response.headers.location).toBe(`/jobs/${String(job['id'])}`);
+    expect(Number(response.headers['retry-after'])).toBeGreaterThan(0);
+    expect(job).toMatchObject({
+      object: 'job',
+      status: 'queued',
+      phase: 'inspect',
+      progress: { fraction: 0, layers_done: 0, layers_total: 0, eta_seconds: null },
+      labels: { pipeline: 'nightly' },
+      team_id: 'team_default',
+      started_at: null,
+      metrics: null,
+      verdict: null,
+      artifacts: [],
+      error: null,
+      links: { self: response.headers.location, cancel: `${String(response.headers.location)}/cancel` },
+      spec: {
+        ...given,
+        method: { samples: 5000, seed: 1, pattern: 'channel', layers: { include: [], exclude: [] } },
+        benchmark: { batch_sizes: [1, 32], threads: null },
+        priority: 'normal',
+        deadline_seconds: null,
+      },
+    });
+    expect(job['queue']).toMatchObject({ position: 1, reason: 'waiting_for_worker' });
+  });
+
+  test('names an upload by the hash of its content', async () => {
+    const { calibration, model } = await body();
+    const response = await post({ model: { upload: `sha256:${sha256(reluModel())}` }, calibration, target });
+    expect(response.statusCode, response.body).toBe(202);
+    expect(response.json<{ spec: { model: unknown } }>().spec.model).toEqual(model);
+  });
+
+  test.each([
+    ['/target', { target: undefined }, 'is required'],
+    [
+      '/target',
+      { target: { parameter_ratio: 4, mac_ratio: 2 } },
+      'exactly one of "parameter_ratio", "mac_ratio", "speedup", "max_accuracy_drop"',
+    ],
+    ['/target', { target: { ratio: 4 } }, 'exactly one of "parameter_ratio"'],
+    ['/target', { target: 4 }, 'exactly one of "parameter_ratio"'],
+    ['/target/parameter_ratio', { target: { parameter_ratio: 0.5 } }, '>= 1'],
+    ['/colour', { colour: 'red' }, 'is not a known field'],
+    ['/method/pattern', { method: { pattern: 'block' } }, 'must be "channel"'],
+    ['/method/samples', { method: { samples: 'many' } }, 'must be integer'],
+    ['/method/components/1', { method: { components: ['sparse', 'dense'] } }, 'must be one of "low_rank", "sparse"'],
+    ['/benchmark/batch_sizes/0', { benchmark: { batch_sizes: [0] } }, '>= 1'],
+    ['/benchmark/threads', { benchmark: { threads: 'all' } }, 'or null'],
+    ['/priority', { priority: 'urgent' }, '"low", "normal", "high"'],
+    ['/labels/bad key', { labels: { 'bad key': 'x' } }, 'must match'],
+    ['/model', { model: { path: '/etc/passwd' } }, '{"upload"} or {"url", "sha256"}'],
+    ['/model/url', { model: { url: 'http://example.com/m.onnx', sha256: 'a'.repeat(64) } }, 'pattern'],
+    ['/evaluation/upload', { evaluation: { upload: 'upl_none' } }, 'there is no upload upl_none'],
+  ])('a fault at %s (%j) is 422 and says: %s', async (pointer, change, sentence) => {
+    const problem = expectProblem(await post({ ...(await body()), ...change }), 422, 'invalid_spec');
+    expect(problem.errors).toHaveLength(1);
+    expect(problem.errors?.[0]).toMatchObject({ pointer });
+    expect(problem.errors?.[0]?.detail).toContain(sentence);
+  });
+
+  test('names every fault at once', async () => {
+    const problem = expectProblem(await post({ model: {}, priority: 1, method: { seed: -1 } }), 422, 'invalid_spec');
+    expect(problem.errors?.map((error) => error.pointer).sort()).toEqual(
+      ['/calibration', '/method/seed', '/model', '/priority', '/target'].sort(),
+    );
+  });
+
+  test('another team’s upload is none', async () => {
+    const given = await body();
+    const response = await service.call('POST', '/jobs', { payload: given, key: service.keys.stranger });
+    expectProblem(response, 422, 'invalid_spec');
+  });
+
+  test('what is not JSON is 400, too much of it 413, another type 415', async () => {
+    const json = { 'content-type': 'application/json' };
+    expectProblem(
+      await service.call('POST', '/jobs', { payload: '{"target":', headers: json }),
+      400,
+      'invalid_request',
+    );
+    expectProblem(await service.call('POST', '/jobs', { payload: '', headers: json }), 400, 'invalid_request');
+    expectProblem(
+      await service.call('POST', '/jobs', { payload: '{"__proto__":{}}', headers: json }),
+      400,
+      'invalid_request',
+    );
+    expectProblem(await post({ labels: { a: 'x'.repeat(6000) } }), 413, 'payload_too_large');
+    const text = { payload: 'x', headers: { 'content-type': 'text/plain' } };
+    expectProblem(await service.call('POST', '/jobs', text), 415, 'unsupported_media_type');
+    expectProblem(await post({}, {}, '/jobs?dry=true'), 400, 'invalid_request');
+  });
+
+  test('needs a key that may write', async () => {
+    expectProblem(await service.call('POST', '/jobs', { payload: {}, key: null }), 401, 'unauthorized');
+    expectProblem(await service.call('POST', '/jobs', { payload: {}, key: service.keys.reader }), 403, 'forbidden');
+  });
+
+  test('a file that is not what it claims to be is refused at once, with a pointer', async () => {
+    const given = await body(Buffer.from('not a model'));
+    const before = await jobCount();
+    const problem = expectProblem(await post(given), 422, 'invalid_model');
+    expect(problem.errors?.[0]?.pointer).toBe('#file/model');
+    expect(await jobCount()).toBe(before);
+  });
+
+  test('the same files are checked once', async () => {
+    const given = await body(reluModel('checked-once'));
+    checks = 0;
+    await Promise.all([post(given), post({ ...given, labels: { again: 'yes' } }), post(given)]);
+    expect(checks).toBe(1);
+  });
+});
+
+describe('?dry_run=true', () => {
+  test('answers with the resolved specification and the estimate, and stores nothing', async () => {
+    const given = await body();
+    const before = [await jobCount(), await service.files()];
+    const response = await post(given, {}, '/jobs?dry_run=true');
+    expect(response.statusCode, response.body).toBe(200);
+    expect(response.json()).toMatchObject({
+      object: 'dry_run',
+      estimate: { nodes: 1 },
+      spec: { ...given, priority: 'normal' },
+    });
+    const parts: FormPart[] = [
+      { name: 'spec', content: JSON.stringify({ target }) },
+      { name: 'model', content: reluModel('dry'), filename: 'dry.onnx' },
+      { name: 'calibration', content: 'dry samples', filename: 'dry.npz' },
+    ];
+    const sent = await service.call('POST', '/jobs?dry_run=true', form(parts));
+    expect(sent.statusCode, sent.body).toBe(200);
+    expect([await jobCount(), await service.files()]).toEqual(before);
+  });
+
+  test('finds the same faults', async () => {
+    expectProblem(await post({ ...(await body()), target: {} }, {}, '/jobs?dry_run=true'), 422, 'invalid_spec');
+    const given = await body(Buffer.from('no model either'));
+    expectProblem(await post(given, {}, '/jobs?dry_run=true'), 422, 'invalid_model');
+  });
+});
+
+describe('POST /jobs with a form', () => {
+  const model: FormPart = { name: 'model', content: reluModel('form'), filename: 'net.onnx' };
+  const calibration: FormPart = { name: 'calibration', content: 'form samples', filename: 'samples.npz' };
+  const evaluation: FormPart = { name: 'evaluation', content: 'form labels', filename: 'labels.npz' };
+  const spec: FormPart = { name: 'spec', content: JSON.stringify({ target }), type: 'application/json' };
+  const send = (parts: FormPart[], headers: Record<string, string> = {}) => {
+    const { payload, headers: own } = form(parts);
+    return service.call('POST', '/jobs', { payload, headers: { ...own, ...headers } });
+  };
+
+  test.each([
+    ['first', [spec, model, calibration, evaluation]],
+    ['last', [evaluation, calibration, model, spec]],
+    ['as a file', [model, { ...spec, filename: 'spec.json' }, calibration]],
+    ['without a type', [model, { name: 'spec', content: JSON.stringify({ target }) }, calibration]],
+  ])('takes the specification %s', async (_, parts) => {
+    const response = await send(parts);
+    expect(response.statusCode, response.body).toBe(202);
+    const { model: source } = response.json<{ spec: { model: { upload: string } } }>().spec;
+    const stored = await service.call('GET', `/uploads/${source.upload}`);
+    expect(stored.json()).toMatchObject({ sha256: sha256(model.content), filename: 'net.onnx' });
+  });
+
+  test('keeps nothing when the files are refused', async () => {
+    const before = await service.files();
+    expectProblem(
+      await send([spec, { ...model, content: 'junk' }, { ...calibration, content: 'new' }]),
+      422,
+      'invalid_model',
+    );
+    expect(await service.files()).toEqual(before);
+  });
+
+  test.each([
+    [400, '#part/spec', [model, calibration]],
+    [400, '#part/spec', [{ ...spec, content: '{', type: 'text/plain' }, model, calibration]],
+    [400, '#part/model', [spec, model, model]],
+    [400, '#part/weights', [spec, { ...model, name: 'weights' }]],
+    [400, '#part/calibration', [spec, model, { name: 'calibration', content: 'no filename' }]],
+    [400, '#part/model', [spec, { ...model, content: '' }, calibration]],
+    [422, '/calibration', [spec, model]],
+    [422, '/model', [{ ...spec, content: JSON.stringify({ target, model: { upload: 'upl_x' } }) }, model, calibration]],
+  ])('%i with the pointer %s', async (status, pointer, parts: FormPart[]) => {
+    const response = await send(parts);
+    const problem = expectProblem(response, status, status === 400 ? 'invalid_request' : 'invalid_spec');
+    expect(problem.errors?.[0]?.pointer).toBe(pointer);
+  });
+
+  test('a file above the limit is 413 and names the setting', async () => {
+    const problem = expectProblem(
+      await send([spec, { ...model, content: Buffer.alloc(100_001) }]),
+      413,
+      'payload_too_large',
+    );
+    expect(problem.detail).toContain('MAX_UPLOAD_BYTES');
+  });
+
+  test('the same form with the same key is one job', async () => {
+    const headers = { 'idempotency-key': 'form-1' };
+    const first = await send([spec, model, calibration], headers);
+    const again = await send([calibration, spec, model], headers);
+    expect(again.json()).toEqual(first.json());
+    expect(again.headers['idempotent-replayed']).toBe('true');
+    const other = await send([spec, { ...model, content: reluModel('other') }, calibration], headers);
+    expectProblem(other, 422, 'idempotency_mismatch');
+  });
+});
+
+describe('Idempotency-Key', () => {
+  test('gives the first answer again, whatever the order of the fields', async () => {
+    const given = await body();
+    const before = await jobCount();
+    const first = await post(given, { 'idempotency-key': 'k1' });
+    expect(first.headers['idempotent-replayed']).toBeUndefined();
+    const { model, calibration } = given;
+    const again = await post({ target, calibration, model }, { 'idempotency-key': 'k1' });
+    expect([again.statusCode, again.headers['idempotent-replayed']]).toEqual([202, 'true']);
+    expect(again.json()).toEqual(first.json());
+    expect(again.headers.location).toBe(first.headers.location);
+    expect(await jobCount()).toBe(before + 1);
+  });
+
+  test('with another body is 422', async () => {
+    const given = await body();
+    await post(given, { 'idempotency-key': 'k2' });
+    expectProblem(await post({ ...given, priority: 'high' }, { 'idempotency-key': 'k2' }), 422, 'idempotency_mismatch');
+  });
+
+  test('still in flight is 409', async () => {
+    const given = await body(reluModel('slow'));
+    delay = 400;
+    const first = post(given, { 'idempotency-key': 'k3' });
+    await sleep(200);
+    expectProblem(await post(given, { 'idempotency-key': 'k3' }), 409, 'idempotency_in_flight');
+    expect((await first).statusCode).toBe(202);
+  });
+
+  test('of a refused request may be used again', async () => {
+    const bad = await body(Buffer.from('refused'));
+    expectProblem(await post(bad, { 'idempotency-key': 'k4' }), 422, 'invalid_model');
+    expect((await post(await body(), { 'idempotency-key': 'k4' })).statusCode).toBe(202);
+  });
+
+  test('belongs to its team, and has at most 255 characters', async () => {
+    await post(await body(), { 'idempotency-key': 'k5' });
+    const foreign = { payload: {}, headers: { 'idempotency-key': 'k5' }, key: service.keys.stranger };
+    expectProblem(await service.call('POST', '/jobs', foreign), 422, 'invalid_spec');
+    expectProblem(await post({}, { 'idempotency-key': 'x'.repeat(256) }), 400, 'invalid_request');
+  });
+});
+
+test('too many open jobs of a team are refused, naming the setting', async () => {
+  const given = await body();
+  for (let open = await jobCount(); open < 60; open++) expect((await post(given)).statusCode).toBe(202);
+  const problem = expectProblem(await post(given), 422, 'limit_exceeded');
+  expect(problem.detail).toContain('MAX_QUEUED_JOBS');
+});
