@@ -165,6 +165,14 @@ describe('a hostile or broken archive leaves nothing behind', () => {
     expect(error).toMatchObject({ code: 'invalid_model', message: expect.stringContaining('initializer w') as string });
   });
 
+  it('external data in a node', async () => {
+    const model = external();
+    const weight = model.graph?.initializer.shift();
+    model.graph?.node.unshift(node('Constant', [], 'w', [{ name: 'value', type: 4, t: weight ?? null }], 'weights'));
+    const error = await refused(await zipFile({ 'model.onnx': onnx(model), 'model.onnx.data': DATA }));
+    expect(error.message).toMatch(/node weights keeps external data outside/);
+  });
+
   it('external data that is missing', async () => {
     const error = await refused(await zipFile({ 'model.onnx': onnx(external()) }));
     expect(error.message).toMatch(/model\.onnx\.data, which is not in the archive/);

@@ -199,6 +199,14 @@ describe('a model that cannot be used', () => {
   });
 });
 
+it('names the layer whose weights are broken', async () => {
+  const path = changed((m) => (m.graph.initializer[0] = floatTensor('w', [4, 3, 3, 3], withNaN(Number.NaN))));
+  await expect(load(path)).rejects.toMatchObject({
+    layer: 'conv',
+    message: expect.stringContaining('conv (Conv) reads it') as string,
+  });
+});
+
 describe('a model that can be used', () => {
   it('is put in order when its nodes are not', async () => {
     const model = await load(changed((m) => m.graph.node.reverse()));

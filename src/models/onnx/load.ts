@@ -99,11 +99,16 @@ const isJunk = (name: string): boolean =>
 /** External data has a history of path traversal: only the plain name of a file beside the model is taken. */
 function checkLocations(graph: GraphProto, folder: string, archive: Archive, filename: string): Set<string> {
   const locations = new Set<string>();
+  const initializers = new Set(graph.initializer);
   for (const { tensor, owner } of allTensors(graph)) {
     const external = externalReference(tensor);
     if (external === null) continue;
     const { location } = external;
     const pointer = `#model/${owner.replace(' ', '/')}`;
+    if (!initializers.has(tensor)) {
+      const detail = `${owner} keeps external data outside the graph's initializers, which is not supported`;
+      throw fail(detail, { pointer, detail });
+    }
     if (!/^[^/\\:\0]{1,255}$/.test(location) || location === '.' || location === '..' || location === filename) {
       const detail = `${owner} has external data at ${JSON.stringify(location)}: only a plain file name inside the archive is allowed`;
       throw fail(detail, { pointer, detail });

@@ -60,7 +60,7 @@ function checkTensors(graph: GraphProto, directory: string | null, limits: Graph
   for (const { tensor, owner } of allTensors(graph)) {
     count += 1;
     if (count > limits.maxGraphNodes * 4) throw tooMuch(`more than ${String(count - 1)} tensors`, 'graph/initializer');
-    checkTensor(tensor, owner, directory, limits);
+    checkTensor(tensor, owner, graph, directory, limits);
     bytes += byteSize(tensor);
     if (bytes > limits.maxModelBytes) {
       throw tooMuch(
@@ -71,7 +71,13 @@ function checkTensors(graph: GraphProto, directory: string | null, limits: Graph
   }
 }
 
-function checkTensor(tensor: TensorProto, owner: string, directory: string | null, limits: GraphLimits): void {
+function checkTensor(
+  tensor: TensorProto,
+  owner: string,
+  graph: GraphProto,
+  directory: string | null,
+  limits: GraphLimits,
+): void {
   const pointer = owner.replace(' ', '/');
   const dims = tensorDims(tensor);
   if (dims.some((d) => !(d >= 0))) throw invalid(`${owner} has an impossible shape [${dims.join(', ')}]`, pointer);
@@ -96,9 +102,17 @@ function checkTensor(tensor: TensorProto, owner: string, directory: string | nul
   }
   const bad = firstNonFinite(tensor, directory);
   // A single infinity is a legitimate constant (the start of a maximum); in a weight it is not.
-  if (bad >= 0 && elementCount(dims) > 1) {
-    throw invalid(`${owner} has a NaN or infinity at element ${String(bad)}`, pointer);
-  }
+  if (bad >= 0 && elementCount(dims) > 1) throw nonFinite(tensor, owner, bad, graph);
+}
+
+/** Names the layer too: the initializers' names of some exporters are numbers. */
+function nonFinite(tensor: TensorProto, owner: string, element: number, graph: GraphProto): InputError {
+  const reader = graph.node.find(({ input }) => tensor.name !== '' && input.includes(tensor.name));
+  const detail = `${owner} has a NaN or infinity at element ${String(element)}${reader === undefined ? '' : `; ${nodeLabel(reader)} reads it`}`;
+  return new InputError('invalid_model', detail, {
+    faults: [{ pointer: `#model/${owner.replace(' ', '/')}`, detail }],
+    ...(reader === undefined || reader.name === '' ? {} : { layer: reader.name }),
+  });
 }
 
 /** Topological order (Kahn); undefined names, duplicates and cycles are errors that name the node. */
