@@ -17,6 +17,8 @@ export interface LocalOptions {
   spec: Spec;
   /** Existing or new directory for the artifacts. */
   output: string;
+  /** Where scratch files go for the time of the run; default: the system's temporary directory. */
+  temporary?: string;
   engine: StepContext['engine'];
   threads: number;
   limits: StepContext['limits'];
@@ -34,7 +36,7 @@ export interface LocalResult extends EvaluateResult {
 
 /** The whole way of a job in this process: the same steps as the service, without queue and database. */
 export async function compressLocally(options: LocalOptions): Promise<LocalResult> {
-  const directory = await mkdtemp(join(tmpdir(), 'sparank-'));
+  const directory = await mkdtemp(join(options.temporary ?? tmpdir(), 'sparank-'));
   const seconds: Record<TaskKind, number> = { inspect: 0, plan: 0, layer: 0, assemble: 0, evaluate: 0 };
   try {
     const base: Assignment = {
