@@ -89,7 +89,12 @@ describe('planted solutions', () => {
     problem.weights.forEach((_, i) => {
       if (![3, 4, 17].includes(Math.floor((i % 80) / 4))) problem.weights[i] = 0;
     });
-    const { factors, diagnostics } = await solveLayer(engine, problem, { rank: 0, groups: 3 }, OPTIONS);
+    const { factors, diagnostics } = await solveLayer(
+      engine,
+      problem,
+      { rank: 0, groups: 3 },
+      { ...OPTIONS, ridge: 1e-6 },
+    );
     expect(factors.sparse?.channels).toEqual([3, 4, 17]);
     expect(factors.lowRank).toBeNull();
     expect(diagnostics.relativeError).toBeLessThan(1e-5);
@@ -98,7 +103,12 @@ describe('planted solutions', () => {
   it.each([43, 44, 45, 46])('are recovered exactly: rank and channels together (seed %i)', async (seed) => {
     const planted = [2, 9, 21];
     const problem = plantedLayer({ m: 32, channels: 24, taps: 4, samples: 800, seed }, 4, planted);
-    const { factors, diagnostics } = await solveLayer(engine, problem, { rank: 4, groups: 3 }, OPTIONS);
+    const { factors, diagnostics } = await solveLayer(
+      engine,
+      problem,
+      { rank: 4, groups: 3 },
+      { ...OPTIONS, ridge: 1e-6 },
+    );
     expect(factors.sparse?.channels).toEqual(planted);
     expect(diagnostics.relativeError).toBeLessThan(1e-5);
   });
