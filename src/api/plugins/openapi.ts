@@ -1,19 +1,28 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
-/** Moves every schema with an `$id` to the components, once, and refers to it: generated clients get types with names. */
+/** `$id` becomes `title`: the generator drops the one and keeps the other. */
+function titled(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(titled);
+  if (!isObject(value)) return value;
+  const { $id: id, ...rest } = value;
+  const inside = Object.fromEntries(Object.entries(rest).map(([key, item]) => [key, titled(item)]));
+  return typeof id === 'string' ? { ...inside, title: id } : inside;
+}
+
+/** Moves every schema with a title to the components, once, and refers to it: generated clients get types with names. */
 function nameSchemas(value: unknown, components: Record<string, unknown>): unknown {
   if (Array.isArray(value)) return value.map((item) => nameSchemas(item, components));
   if (!isObject(value)) return value;
-  const { $id: id, ...rest } = value;
-  const named = Object.fromEntries(Object.entries(rest).map(([key, item]) => [key, nameSchemas(item, components)]));
-  if (typeof id !== 'string') return named;
-  components[id] = named;
-  return { $ref: `#/components/schemas/${id}` };
+  const named = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, nameSchemas(item, components)]));
+  const { title } = named;
+  if (typeof title !== 'string') return named;
+  components[title] = named;
+  return { $ref: `#/components/schemas/${title}` };
 }
 
 export async function registerOpenApi(app: FastifyInstance, version: string): Promise<void> {
@@ -36,6 +45,7 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
       security: [{ key: [] }],
     },
+    transform: ({ schema, url }) => ({ schema: titled(schema) as FastifySchema, url }),
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject;
       const { components, paths, ...rest } = document.openapiObject;

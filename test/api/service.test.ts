@@ -1,0 +1,191 @@
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ensureBootstrapKey, keyFile } from '../../src/api/bootstrap-key.js';
+import { hashKey } from '../../src/api/plugins/auth.js';
+import { isPublicAddress, openUrl } from '../../src/api/uploads/open-url.js';
+import { readConfig } from '../../src/config.js';
+import { InfrastructureError } from '../../src/errors.js';
+import type { Storage } from '../../src/storage/storage.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { expectProblem, startService, type TestService } from './support/service.js';
+
+let postgres: TestPostgres;
+let service: TestService;
+let storageDown = false;
+
+const failing = (local: Storage): Storage => ({
+  ...local,
+  head: (key) => local.head(key),
+  put: async () => {
+    throw new Error('secret-host:9000 refused the password hunter2');
+  },
+  check: async () => {
+    if (storageDown) throw new InfrastructureError('storage_unavailable', 'no bucket at secret-host');
+  },
+});
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  service = await startService(postgres, { storage: failing });
+});
+afterAll(async () => {
+  await service.close();
+  await postgres.stop();
+});
+
+test('/healthz needs no key', async () => {
+  const response = await service.call('GET', '/healthz', { key: null });
+  expect([response.statusCode, response.json<{ status: string }>().status]).toEqual([200, 'ok']);
+  expect(response.headers['x-content-type-options']).toBe('nosniff');
+});
+
+test('/readyz names what is not ready, and nothing more', async () => {
+  const checks = { postgres: 'ok', queue: 'ok', storage: 'ok' };
+  const ready = await service.call('GET', '/readyz', { key: null });
+  expect([ready.statusCode, ready.json()]).toEqual([200, { status: 'ok', checks }]);
+  storageDown = true;
+  const failed = await service.call('GET', '/readyz', { key: null });
+  storageDown = false;
+  expect([failed.statusCode, failed.json()]).toEqual([
+    503,
+    { status: 'failing', checks: { ...checks, storage: 'failing' } },
+  ]);
+});
+
+test('/metrics has request durations by route and the depth of the queue', async () => {
+  await service.call('GET', '/jobs/job_none');
+  const text = (await service.call('GET', '/metrics', { key: null })).body;
+  expect(text).toMatch(
+    /sparank_http_request_duration_seconds_count\{method="GET",route="\/jobs\/:id",status="404"\} 1/,
+  );
+  expect(text).toMatch(/sparank_queue_messages\{state="waiting"\} 0/);
+  expect(text).not.toContain('job_none');
+});
+
+test('/openapi.json is OpenAPI 3.1 with every call, named schemas and no dangling reference', async () => {
+  const response = await service.call('GET', '/openapi.json', { key: null });
+  const document = response.json<{ openapi: string; paths: Record<string, object>; components: { schemas: object } }>();
+  expect(document.openapi).toBe('3.1.0');
+  const calls = Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(calls).toEqual(
+    expect.arrayContaining([
+      'POST /uploads',
+      'GET /uploads/{id}',
+      'POST /jobs',
+      'GET /jobs',
+      'GET /jobs/{id}',
+      'GET /jobs/{id}/layers',
+      'GET /jobs/{id}/events',
+      'GET /jobs/{id}/artifacts',
+      'GET /jobs/{id}/artifacts/{name}',
+      'POST /jobs/{id}/cancel',
+      'POST /jobs/{id}/retry',
+      'DELETE /jobs/{id}',
+      'GET /pool',
+      'GET /healthz',
+      'GET /readyz',
+      'GET /metrics',
+    ]),
+  );
+  const names = Object.keys(document.components.schemas);
+  expect(names).toEqual(expect.arrayContaining(['Job', 'Spec', 'Upload', 'Problem', 'LayerRow', 'Event', 'Pool']));
+  for (const [, name] of response.body.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) expect(names).toContain(name);
+  expect((await service.call('GET', '/docs/', { key: null })).statusCode).toBe(200);
+});
+
+describe('errors', () => {
+  test('an unknown path, a wrong method and a broken URL are problems', async () => {
+    expectProblem(await service.call('GET', '/nothing?x=1', { key: null }), 404, 'not_found');
+    expectProblem(await service.call('PUT', '/jobs'), 404, 'not_found');
+    expectProblem(await service.call('GET', '/jobs/%zz'), 400, 'invalid_request');
+  });
+
+  test('a failure of ours says nothing about the inside; the log has it under the request id', async () => {
+    const headers = { 'content-type': 'application/octet-stream', 'x-request-id': 'req-1' };
+    const response = await service.call('POST', '/uploads', { payload: 'x', headers });
+    expectProblem(response, 500, 'internal');
+    expect(response.body).not.toMatch(/hunter2|secret-host/);
+    expect(response.headers['x-request-id']).toBe('req-1');
+    expect(service.errors.some((line) => line['reqId'] === 'req-1' && JSON.stringify(line).includes('hunter2'))).toBe(
+      true,
+    );
+  });
+
+  test('keys that are unknown or revoked are 401 and say how to authenticate', async () => {
+    for (const key of ['Bearer nope', 'Basic abc', 'Bearer']) {
+      const response = await service.call('GET', '/jobs', { key });
+      expectProblem(response, 401, 'unauthorized');
+      expect(response.headers['www-authenticate']).toContain('Bearer');
+    }
+    const record = await service.database.keys.findByHash(hashKey(service.keys.reader.replace('Bearer ', '')));
+    await service.database.keys.revoke('team_default', record?.id ?? '');
+    expectProblem(await service.call('GET', '/jobs', { key: service.keys.reader }), 401, 'unauthorized');
+  });
+});
+
+describe('the bootstrap key', () => {
+  test('is made once, readable by its owner only, and opens the service', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sparank-key-'));
+    const config = readConfig({ DATA_DIR: directory });
+    const first = await ensureBootstrapKey(config, service.database.keys);
+    const second = await ensureBootstrapKey(config, service.database.keys);
+    expect([first?.created, second?.created, second?.key]).toEqual([true, false, first?.key]);
+    expect((await stat(keyFile(config))).mode & 0o777).toBe(0o600);
+    expect((await readFile(keyFile(config), 'utf8')).trim()).toBe(first?.key);
+    const response = await service.call('GET', '/jobs', { key: `Bearer ${first?.key ?? ''}` });
+    expect(response.statusCode).toBe(200);
+    await rm(directory, { recursive: true });
+  });
+
+  test('is the one of the settings when there is one, and none with an external database', async () => {
+    const key = 'a-key-of-more-than-twenty-characters';
+    const given = await ensureBootstrapKey(readConfig({ BOOTSTRAP_API_KEY: key }), service.database.keys);
+    expect(given).toEqual({ key, created: false });
+    expect((await service.call('GET', '/pool', { key: `Bearer ${key}` })).statusCode).toBe(200);
+    const external = readConfig({ DATABASE_URL: 'postgres://db/sparank' });
+    expect(await ensureBootstrapKey(external, service.database.keys)).toBeNull();
+  });
+});
+
+describe('files by URL', () => {
+  test.each([
+    ['8.8.8.8', true],
+    ['2606:4700::1111', true],
+    ['127.0.0.1', false],
+    ['10.1.2.3', false],
+    ['169.254.169.254', false],
+    ['100.64.0.1', false],
+    ['0.0.0.0', false],
+    ['::1', false],
+    ['fe80::1', false],
+    ['fd00:ec2::254', false],
+    ['::ffff:127.0.0.1', false],
+    ['2002:7f00:1::', false],
+  ])('%s is public: %s', (address, open) => {
+    expect(isPublicAddress(address)).toBe(open);
+  });
+
+  test.each([
+    'https://localhost/m.onnx',
+    'https://127.0.0.1/',
+    'https://[::1]/',
+    'https://0x7f000001/',
+    'http://example.com/',
+    'https://u:p@example.com/',
+  ])('%s is never dialled', async (url) => {
+    await expect(openUrl(new URL(url), { URL_ALLOWED_HOSTS: '' })).rejects.toMatchObject({ code: 'invalid_spec' });
+  });
+
+  test('a job that names one is 422 with the pointer', async () => {
+    const source = { url: 'https://127.0.0.1/m.onnx', sha256: 'a'.repeat(64) };
+    const payload = { model: source, calibration: source, target: { parameter_ratio: 2 } };
+    const problem = expectProblem(await service.call('POST', '/jobs', { payload }), 422, 'invalid_spec');
+    expect(problem.errors?.[0]).toMatchObject({
+      pointer: expect.stringMatching(/^\/(model|calibration)\/url$/) as string,
+    });
+  });
+});
