@@ -5,7 +5,7 @@ import type { DatabaseContext, Tx } from './context.js';
 import { type Job, Prisma } from './generated/client.js';
 import { newId } from './ids.js';
 import { jobRecord, priorityNumber } from './job-record.js';
-import { addEvent, addTasks, endIfCanceled, json, lockJob } from './job-state.js';
+import { addEvent, endIfCanceled, lockJob } from './job-state.js';
 import type { JobFilter, NewJob, QueuePlace } from './records.js';
 import type { JobRepository } from './repositories.js';
 import { withQuickTries } from './trouble.js';
@@ -13,62 +13,77 @@ import { SEEN_SECONDS } from './worker-repository.js';
 
 const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
 
+/** More submissions of a team than this are never under way at once (every one holds a database connection). */
+const IN_FLIGHT = 1000;
+
 export function jobRepository(context: DatabaseContext): JobRepository {
   const { prisma, settings, transaction } = context;
 
   const read = async (tx: Tx, jobId: string) => jobRecord(await tx.job.findUniqueOrThrow({ where: { id: jobId } }));
 
-  /** Jobs of a team that have not ended. The team's row is locked, so that two requests cannot both take the last place. */
-  async function refuseTooMany(tx: Tx, teamId: string): Promise<void> {
-    await tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
-    const open = await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } });
-    if (open >= settings.MAX_QUEUED_JOBS) {
-      throw new InputError(
-        'limit_exceeded',
-        `MAX_QUEUED_JOBS: the team has ${open} jobs queued or running, ${settings.MAX_QUEUED_JOBS} are allowed`,
-      );
-    }
+  /** Two requests of a team cannot both take the last place. */
+  const lockTeam = (tx: Tx, teamId: string) =>
+    tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
+
+  function refuseTooMany(open: number): void {
+    if (open < settings.MAX_QUEUED_JOBS) return;
+    throw new InputError(
+      'limit_exceeded',
+      `MAX_QUEUED_JOBS: the team has ${open} jobs queued or running, ${settings.MAX_QUEUED_JOBS} are allowed`,
+    );
   }
 
-  async function insert(tx: Tx, id: string, teamId: string, job: NewJob) {
-    const row = await tx.job.create({
-      data: {
-        id,
-        teamId,
-        spec: json(job.spec),
-        inputs: json(job.inputs),
-        labels: json(job.labels),
-        priority: priorityNumber(job.priority),
-        deadlineSeconds: job.deadlineSeconds,
-      },
-    });
-    if (job.idempotencyToken !== undefined) {
-      const held = await tx.idempotencyKey.updateMany({
-        where: { teamId, token: job.idempotencyToken },
-        data: { jobId: id },
-      });
-      if (held.count === 0) {
-        throw new InputError(
-          'idempotency_in_flight',
-          'this request took so long that another one with its idempotency key took over',
-        );
-      }
-    }
-    await addTasks(tx, row, [FIRST_TASK]);
-    await addEvent(tx, row, 'job.created', { priority: job.priority });
-    return jobRecord(row);
+  /** Everything in one statement: submitting is what clients do most, and every round trip counts. */
+  async function insert(
+    tx: Tx,
+    id: string,
+    teamId: string,
+    job: NewJob,
+    limit: number,
+  ): Promise<{ open: number; made: boolean }> {
+    const [outcome] = await tx.$queryRaw<{ open: number; made: boolean }[]>`
+      with open as (
+        select count(*)::int as n from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')
+      ), job as (
+        insert into jobs (id, team_id, spec, inputs, labels, priority, deadline_seconds)
+        select ${id}, ${teamId}, ${JSON.stringify(job.spec)}::jsonb, ${JSON.stringify(job.inputs)}::jsonb,
+          ${JSON.stringify(job.labels)}::jsonb, ${priorityNumber(job.priority)}, ${job.deadlineSeconds}::float8
+        from open where n < ${limit} returning id, team_id
+      ), task as (
+        insert into tasks (id, team_id, job_id, kind) select ${newId('tsk')}, team_id, id, ${FIRST_TASK.kind} from job
+      ), event as (
+        insert into events (team_id, job_id, type, data)
+        select team_id, id, 'job.created', ${JSON.stringify({ priority: job.priority })}::jsonb from job
+      )
+      select n as open, exists (select from job) as made from open`;
+    return outcome ?? { open: 0, made: false };
+  }
+
+  async function holdIdempotency(tx: Tx, id: string, teamId: string, token: string): Promise<void> {
+    const held = await tx.idempotencyKey.updateMany({ where: { teamId, token }, data: { jobId: id } });
+    if (held.count > 0) return;
+    throw new InputError(
+      'idempotency_in_flight',
+      'this request took so long that another one with its idempotency key took over',
+    );
   }
 
   return {
     create(teamId, job) {
       const id = newId('job');
-      return withQuickTries(() =>
+      return withQuickTries((attempt) =>
         transaction(async (tx) => {
-          // Only after a try whose commit was not answered.
-          const before = await tx.job.findUnique({ where: { id } });
+          // The commit of the try before may have gone through although its answer was lost.
+          const before = attempt === 1 ? null : await tx.job.findUnique({ where: { id } });
           if (before !== null) return jobRecord(before);
-          await refuseTooMany(tx, teamId);
-          return insert(tx, id, teamId, job);
+          // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
+          if (!(await insert(tx, id, teamId, job, settings.MAX_QUEUED_JOBS - IN_FLIGHT)).made) {
+            await lockTeam(tx, teamId);
+            const { open, made } = await insert(tx, id, teamId, job, settings.MAX_QUEUED_JOBS);
+            if (!made) refuseTooMany(open);
+          }
+          if (job.idempotencyToken !== undefined) await holdIdempotency(tx, id, teamId, job.idempotencyToken);
+          return read(tx, id);
         }),
       );
     },
@@ -112,7 +127,8 @@ export function jobRepository(context: DatabaseContext): JobRepository {
             `only a failed or canceled job can be tried again, this one is ${job.status}`,
           );
         }
-        await refuseTooMany(tx, teamId);
+        await lockTeam(tx, teamId);
+        refuseTooMany(await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } }));
         await tx.$executeRaw`
           update tasks set state = 'waiting', attempt = attempt + 1, failures = 0, fraction = 0, error = null, finished_at = null,
             worker_id = null, claim_token = null, lease_until = null, not_before = clock_timestamp()

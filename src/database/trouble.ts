@@ -27,10 +27,10 @@ export function isPassingTrouble(error: unknown, depth = 0): boolean {
 }
 
 /** Runs `work` a few times while PostgreSQL is in passing trouble. `work` must be harmless to repeat after an unknown commit. */
-export async function withQuickTries<T>(work: () => Promise<T>): Promise<T> {
+export async function withQuickTries<T>(work: (attempt: number) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work();
+      return await work(attempt);
     } catch (cause) {
       if (cause instanceof SparankError || !isPassingTrouble(cause)) throw cause;
       if (attempt === QUICK_TRIES) {

@@ -206,6 +206,18 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
       expect(events?.data.filter((event) => event.type === 'layer.finished')).toHaveLength(LAYERS);
     });
 
+    it('a job goes on after all connections to the database were cut, again and again', async () => {
+      const { database, queue } = await begin();
+      const { id } = await createJob(database);
+      let cuts = 0;
+      await work(database, queue, 'wrk_a', async () => {
+        if (cuts++ < 3) await postgres.cutConnections(database.url);
+      });
+      maintain(database, queue);
+      await until('the job has succeeded', async () => (await status(database, id)) === 'succeeded', 28);
+      expect(cuts).toBeGreaterThan(3);
+    });
+
     it('a message delivered twice, or of an older attempt, is claimed once', async () => {
       const { database, queue } = await begin();
       await createJob(database);
