@@ -11,10 +11,10 @@ import {
   Runner,
   samplePatches,
   saveModel,
+  stillNeeded,
   type Factors,
   type Replacement,
 } from '../models/index.js';
-import { stillNeeded } from '../models/onnx/extract.js';
 import { ActivationStore } from './activation-store.js';
 import { finishedOf, finishedOne, keyOf } from './finished.js';
 import { files, readFactors, readResponse } from './layer-file.js';

@@ -1,7 +1,6 @@
 import type { Dataset } from '../datasets/index.js';
 import type { LayerRow } from '../jobs/results.js';
-import { listLayers, prepare, Runner, type OnnxModel, type Tensor } from '../models/index.js';
-import { extract } from '../models/onnx/extract.js';
+import { extract, listLayers, prepare, Runner, type OnnxModel, type Tensor } from '../models/index.js';
 import { measurePaired, quantile } from './latency.js';
 import { floats } from './network-pass.js';
 

@@ -1,5 +1,4 @@
-import { extract } from '../models/onnx/extract.js';
-import { Runner, type FloatTensor, type OnnxModel, type Tensor } from '../models/index.js';
+import { extract, Runner, type FloatTensor, type OnnxModel, type Tensor } from '../models/index.js';
 import type { ActivationStore } from './activation-store.js';
 import type { Network } from './network.js';
 

@@ -2,8 +2,7 @@ import type { Candidate } from '../compression/index.js';
 import { leadingRightSubspace } from '../compression/rank-step.js';
 import { seededRandom } from '../compression/random.js';
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
-import { Runner, type FloatTensor, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
-import { extract } from '../models/onnx/extract.js';
+import { extract, Runner, type FloatTensor, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
 import { OutputError } from './output-error.js';
 
 /** What rank-limited responses of one layer do to the layer itself and to the network's output. */
