@@ -80,7 +80,8 @@ export const SpecSchema = object(
     benchmark: Type.Object(BenchmarkSchema.properties, { additionalProperties: false, default: {} }),
     priority: Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')], { default: 'normal' }),
     labels: Type.Record(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,64}$' }), Type.String({ maxLength: 256 }), {
-      additionalProperties: false,
+      // Not `false`: filling in defaults stumbles over that in a record.
+      additionalProperties: Type.Never(),
       maxProperties: 32,
       default: {},
     }),
