@@ -4,8 +4,8 @@ import type { JobView } from '../api/jobs/schema.js';
 import type { LayerRow } from '../jobs/results.js';
 import { ServiceError, type ServiceClient } from './client.js';
 
-/** How long a call to the service may take to come back with news. */
-const WAIT_SECONDS = 10;
+/** How long the service holds a call back for news; progress within a phase comes only after it. */
+const WAIT_SECONDS = 1;
 /** Between two looks while layers are shown. */
 const LOOK_MS = 300;
 /** A service that is away for longer is an error. */

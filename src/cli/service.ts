@@ -38,7 +38,7 @@ export async function startService(
     closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));
     if (!parts.api) return { url: null, key: null, close };
     const key = await ensureBootstrapKey(config, backends.database.keys);
-    const submissions = createSubmissionCheck(config);
+    const submissions = await createSubmissionCheck(config);
     closers.push(() => submissions.close());
     const api = await startApi({ ...backends, config, logger, checkSubmission: submissions.check });
     closers.push(() => api.close());

@@ -5,7 +5,14 @@ import type { CheckSubmission } from '../api/index.js';
 import type { Config } from '../config.js';
 import { InputError } from '../errors.js';
 import type { Assignment, InspectResult, JobInput } from '../jobs/tasks.js';
-import { builtModule, ComputeError, ComputeProcess, stepLimits } from '../worker/index.js';
+import {
+  builtModule,
+  ComputeError,
+  ComputeProcess,
+  openScratch,
+  removeStaleScratch,
+  stepLimits,
+} from '../worker/index.js';
 
 /** A file that cannot be looked at in this time is refused. */
 const CHECK_SECONDS = 120;
@@ -15,11 +22,15 @@ const IDLE_SECONDS = 60;
 /**
  * Checks submitted files in processes of their own: a file that crashes or hangs the runtime costs an answer, not the API.
  */
-export function createSubmissionCheck(config: Config): { check: CheckSubmission; close(): Promise<void> } {
+export async function createSubmissionCheck(
+  config: Config,
+): Promise<{ check: CheckSubmission; close(): Promise<void> }> {
   const module = builtModule(import.meta.url, '../worker/child/check.js');
   const idle: ComputeProcess[] = [];
   const all = new Set<ComputeProcess>();
-  const directory = join(config.DATA_DIR, 'scratch', `check-${String(process.pid)}`);
+  const root = join(config.DATA_DIR, 'scratch');
+  await removeStaleScratch(root);
+  const directory = await openScratch(root);
 
   const check: CheckSubmission = async (files, spec) => {
     const child = idle.pop() ?? new ComputeProcess(module);

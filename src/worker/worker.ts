@@ -90,7 +90,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     },
   );
   ready.then(
-    () => logger.info({ device }, 'the worker is ready'),
+    () => logger.info({ device, pid: process.pid }, 'the worker is ready'),
     (error: unknown) => stopping.signal.aborted || logger.error({ err: error }, 'the worker cannot start'),
   );
 

@@ -1,0 +1,134 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeExample } from '../service/example.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+interface Ended {
+  code: number;
+  out: string;
+  err: string;
+}
+
+let directory: string;
+let model: string;
+let calibration: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'sparank-cli-'));
+  ({ model, calibration } = await writeExample(directory));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+function sparank(args: string[], settings: Record<string, string> = {}): Promise<Ended> {
+  const env = { PATH: process.env['PATH'], DATA_DIR: join(directory, 'data'), TMPDIR: directory, ...settings };
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [MAIN, ...args], { env }, (_, out, err) =>
+      resolve({ code: child.exitCode ?? -1, out, err }),
+    );
+  });
+}
+
+const compress = (...rest: string[]) =>
+  sparank([
+    'compress',
+    model,
+    ...['--calibration', calibration, '--iterations', '2', '--samples', '500', '--inputs', 'symmetric'],
+    ...['--batch-sizes', '1', '--output', join(directory, 'out'), ...rest],
+  ]);
+
+describe('the command line', () => {
+  it('ends with 0 and prints the version and the help', async () => {
+    expect((await sparank(['--version'])).out).toMatch(/^\d+\.\d+\.\d+/);
+    const help = await sparank(['--help']);
+    expect(help.code).toBe(0);
+    for (const command of ['start', 'worker', 'compress', 'submit', 'watch', 'jobs', 'get', 'doctor', 'demo']) {
+      expect(help.out).toContain(`  ${command}`);
+    }
+  });
+
+  it.each([
+    ['an unknown command', ['squeeze'], /unknown command/],
+    ['a missing option', ['compress', 'm.onnx'], /--calibration/],
+    [
+      'a target that is no number',
+      ['compress', 'm.onnx', '--calibration', 'c.npz', '--target', 'mac_ratio=x'],
+      /number/,
+    ],
+    ['an unknown target', ['compress', 'm.onnx', '--calibration', 'c.npz', '--target', 'size=3'], /target/],
+  ])('ends with 2 for %s', async (_, args, message) => {
+    const { code, err } = await sparank(args);
+    expect(err).toMatch(message);
+    expect(code).toBe(2);
+  });
+
+  it('ends with 2 for a bad setting, and names it', async () => {
+    const { code, err } = await sparank(['doctor'], { PORT: 'eighty' });
+    expect(err).toContain('PORT');
+    expect(code).toBe(2);
+  });
+
+  it('ends with 1 for files that cannot be used, and says why as JSON when asked', async () => {
+    const missing = await sparank(['compress', 'none.onnx', '--calibration', calibration, '--target', 'mac_ratio=2']);
+    expect(missing).toMatchObject({ code: 1, err: expect.stringContaining('none.onnx') as string });
+    const broken = join(directory, 'broken.onnx');
+    await writeFile(broken, 'this is no model');
+    const args = ['compress', broken, '--calibration', calibration, '--target', 'mac_ratio=2', '--json'];
+    const { code, out } = await sparank(args);
+    expect(JSON.parse(out)).toMatchObject({ error: { code: 'invalid_model' } });
+    expect(code).toBe(1);
+  });
+
+  it('compresses a model without a service and leaves only the artifacts', async () => {
+    const { code, out, err } = await compress('--target', 'parameter_ratio=2');
+    expect(err).toContain('evaluate done');
+    expect(code).toBe(0);
+    expect(out).toMatch(/conv2.*compressed/);
+    expect(out).toMatch(/passed +target.parameter_ratio/);
+    expect((await readdir(join(directory, 'out'))).sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
+    expect((await readdir(directory)).filter((name) => name.startsWith('sparank-'))).toEqual([]);
+  }, 60_000);
+
+  it('ends with 3 when the result does not meet a constraint', async () => {
+    const { code, out } = await compress('--target', 'parameter_ratio=2', '--constraint', 'min_speedup=50', '--json');
+    const { verdict } = JSON.parse(out) as {
+      verdict: { passed: boolean; checks: { name: string; passed: boolean }[] };
+    };
+    expect(verdict.passed).toBe(false);
+    expect(verdict.checks.find(({ passed }) => !passed)?.name).toContain('min_speedup');
+    expect(code).toBe(3);
+  }, 60_000);
+
+  it('says that no service answers', async () => {
+    const settings = { SPARANK_URL: 'http://127.0.0.1:9', SPARANK_API_KEY: 'spk_none' };
+    const { code, err } = await sparank(['jobs'], settings);
+    expect(err).toContain('cannot be reached');
+    expect(code).toBe(1);
+  });
+
+  it('says which key is missing', async () => {
+    const { code, err } = await sparank(['jobs']);
+    expect(err).toContain('SPARANK_API_KEY');
+    expect(code).toBe(1);
+  });
+});
+
+describe('sparank doctor', () => {
+  it('finds everything in the embedded mode', async () => {
+    const { code, out } = await sparank(['doctor', '--json']);
+    const { ok, findings } = JSON.parse(out) as { ok: boolean; findings: { name: string; ok: boolean }[] };
+    expect(findings.map(({ name }) => name)).toEqual(['node', 'machine', 'engine', 'database', 'queue', 'storage']);
+    expect({ ok, code }).toEqual({ ok: true, code: 0 });
+  }, 60_000);
+
+  it('ends with 1 and says what does not answer, without its password', async () => {
+    const url = 'postgres://me:very-secret@127.0.0.1:9/none';
+    const { code, out, err } = await sparank(['doctor'], { DATABASE_URL: url });
+    expect(out).toMatch(/BAD/);
+    expect(out + err).not.toContain('very-secret');
+    expect(code).toBe(1);
+  }, 60_000);
+});

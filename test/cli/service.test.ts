@@ -1,0 +1,102 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { processesOf } from '../service/processes.js';
+import { writeExample } from '../service/example.js';
+import { until } from '../support/until.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+describe('the commands against a started service', () => {
+  let directory: string;
+  let dataDir: string;
+  let environment: NodeJS.ProcessEnv;
+  let service: ChildProcess;
+  let printed = '';
+  let files: { model: string; calibration: string };
+
+  const sparank = (...args: string[]) =>
+    new Promise<{ code: number; out: string; err: string }>((resolve) => {
+      const child = execFile(process.execPath, [MAIN, ...args], { env: environment }, (_, out, err) =>
+        resolve({ code: child.exitCode ?? -1, out, err }),
+      );
+    });
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sparank-cli-service-'));
+    dataDir = join(directory, 'data');
+    files = await writeExample(directory);
+    environment = { PATH: process.env['PATH'], DATA_DIR: dataDir, LOG_LEVEL: 'warn', SHUTDOWN_SECONDS: '1' };
+    service = spawn(process.execPath, [MAIN, 'start'], {
+      env: { ...environment, PORT: '0' },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    service.stdout?.setEncoding('utf8').on('data', (text: string) => (printed += text));
+    await until('the service is ready', () => printed.includes('API key'), 30);
+    environment = { ...environment, SPARANK_URL: /listens on (\S+)/.exec(printed)?.[1] };
+  });
+  afterAll(async () => {
+    service.kill('SIGKILL');
+    await until('nothing is left', () => processesOf(dataDir).length === 0, 20);
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const submit = (...rest: string[]) =>
+    sparank(
+      ...['submit', files.model, '--calibration', files.calibration, '--target', 'parameter_ratio=2'],
+      ...['--samples', '500', '--inputs', 'symmetric', '--batch-sizes', '1', ...rest],
+    );
+
+  it('prints the address, the documentation and, once, the key with its place', () => {
+    expect(printed).toMatch(/listens on http:\/\/127\.0\.0\.1:\d+/);
+    expect(printed).toContain('/docs');
+    expect(printed).toMatch(/spk_\S+ \(kept in .*api-key\)/);
+  });
+
+  it('submits, watches, lists and downloads', async () => {
+    const submitted = await submit('--iterations', '2', '--label', 'run=7');
+    expect(submitted.err).toBe('');
+    const id = submitted.out.trim();
+    const watched = await sparank('watch', id);
+    expect(watched.err).toMatch(/layer conv2: compressed/);
+    expect(watched.out).toMatch(/parameters .*2\.\d\dx/);
+    expect(watched.code).toBe(0);
+    expect((await sparank('jobs', '--label', 'run=7')).out).toContain(`${id}  succeeded`);
+    expect((await sparank('jobs', '--label', 'run=8', '--json')).out).toContain('"data": []');
+    const output = join(directory, 'downloaded');
+    expect((await sparank('get', id, '--output', output)).code).toBe(0);
+    expect((await readdir(output)).sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
+  }, 90_000);
+
+  it('ends with 3 after a job whose verdict fails', async () => {
+    const { code, out } = await submit('--iterations', '2', '--constraint', 'min_speedup=50', '--wait', '--json');
+    expect(JSON.parse(out)).toMatchObject({ status: 'succeeded', verdict: { passed: false } });
+    expect(code).toBe(3);
+  }, 90_000);
+
+  it('cancels a job; watching it ends with 1', async () => {
+    const id = (await submit('--iterations', '1000')).out.trim();
+    expect((await sparank('cancel', id)).out).toMatch(/cancel/);
+    const { code, out } = await sparank('watch', id);
+    expect(out).toContain('canceled');
+    expect(code).toBe(1);
+  }, 60_000);
+
+  it('shows what the service has against a job', async () => {
+    const { code, err } = await submit('--exclude', 'no_such_layer');
+    expect(err).toContain('no_such_layer');
+    expect(code).toBe(1);
+    expect((await sparank('watch', 'job_none')).code).toBe(1);
+  }, 60_000);
+
+  it('stops at SIGTERM with everything it started', async () => {
+    service.kill('SIGTERM');
+    const [code] = (await once(service, 'exit')) as [number];
+    expect(code).toBe(0);
+    await until('nothing is left', () => processesOf(dataDir).length === 0, 20);
+  }, 60_000);
+});

@@ -1,0 +1,154 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { freePort, serverUrl } from '../../src/database/embedded/server.js';
+import { ServiceClient } from '../../src/cli/client.js';
+import { until } from '../support/until.js';
+import { processesOf } from './processes.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const KEY = 'spk_a-key-for-the-tests-of-the-service';
+
+export interface TaskRow {
+  id: string;
+  kind: string;
+  layer: number;
+  state: string;
+  attempt: number;
+  failures: number;
+  worker_id: string | null;
+}
+
+/** The service as it runs in production: an API process and workers of their own, on the embedded PostgreSQL. */
+export class Stack {
+  readonly dataDir: string;
+  readonly client: ServiceClient;
+  readonly #environment: NodeJS.ProcessEnv;
+  readonly #processes: ChildProcess[] = [];
+  log = '';
+  api: ChildProcess | null = null;
+
+  private constructor(dataDir: string, port: number, settings: Record<string, string>) {
+    this.dataDir = dataDir;
+    this.client = new ServiceClient(`http://127.0.0.1:${port}`, KEY);
+    this.#environment = {
+      PATH: process.env['PATH'],
+      DATA_DIR: dataDir,
+      PORT: String(port),
+      BOOTSTRAP_API_KEY: KEY,
+      WORKERS: '0',
+      THREADS: '1',
+      LEASE_SECONDS: '2',
+      SHUTDOWN_SECONDS: '1',
+      ...settings,
+    };
+  }
+
+  static async start(settings: Record<string, string> = {}): Promise<Stack> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'sparank-service-'));
+    const stack = new Stack(dataDir, await freePort(), settings);
+    await stack.startApi();
+    stack.startWorker();
+    stack.startWorker();
+    await until('two workers are registered', async () => (await stack.query('select id from workers')).length === 2);
+    return stack;
+  }
+
+  async startApi(): Promise<void> {
+    this.api = this.#spawn('start');
+    await until(
+      'the API answers',
+      async () =>
+        this.client.jobs({ limit: '1' }).then(
+          () => true,
+          () => false,
+        ),
+      30,
+    );
+  }
+
+  startWorker(): ChildProcess {
+    return this.#spawn('worker');
+  }
+
+  #spawn(command: string): ChildProcess {
+    const child = spawn(process.execPath, [MAIN, command], {
+      env: this.#environment,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.log += text));
+    this.#processes.push(child);
+    return child;
+  }
+
+  /** The compute processes of the workers. */
+  children() {
+    return processesOf(this.dataDir).filter(({ command }) => command.includes(join('worker', 'child', 'main.js')));
+  }
+
+  async postmaster(): Promise<number> {
+    return Number((await readFile(join(this.dataDir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')[0]);
+  }
+
+  async query<T>(text: string, values: unknown[] = []): Promise<T[]> {
+    const file = await readFile(join(this.dataDir, 'postgres.json'), 'utf8');
+    const { port, password } = JSON.parse(file) as { port: number; password: string };
+    const client = new pg.Client({ connectionString: serverUrl(port, password, 'sparank') });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query(text, values)).rows as T[];
+    } finally {
+      await client.end();
+    }
+  }
+
+  tasks(jobId: string): Promise<TaskRow[]> {
+    return this.query('select id, kind, layer, state, attempt, failures, worker_id from tasks where job_id = $1', [
+      jobId,
+    ]);
+  }
+
+  /** Waits for the middle of a layer while another one is done, and returns the tasks as they are then. */
+  async midLayer(jobId: string): Promise<{ running: TaskRow; done: TaskRow[] }> {
+    let found: { running: TaskRow; done: TaskRow[] } | null = null;
+    await until(
+      'a layer runs and another one is done',
+      async () => {
+        const layers = (await this.tasks(jobId)).filter(({ kind }) => kind === 'layer');
+        const running = layers.find(({ state }) => state === 'running');
+        const done = layers.filter(({ state }) => state === 'succeeded');
+        if (running && done.length > 0) found = { running, done };
+        return found !== null;
+      },
+      60,
+    );
+    if (!found) throw new Error('unreachable');
+    return found;
+  }
+
+  async scratchFiles(): Promise<string[]> {
+    const root = join(this.dataDir, 'scratch');
+    if (!existsSync(root)) return [];
+    const names = await readdir(root, { recursive: true });
+    return names.filter((name) => name.includes('tsk_') || name.includes('task'));
+  }
+
+  /** Stops everything; what is left behind is for the test to look at. */
+  async stop(): Promise<void> {
+    for (const child of this.#processes) child.kill('SIGTERM');
+    await until(
+      'every process has ended',
+      () => this.#processes.every((c) => c.exitCode !== null || c.signalCode !== null),
+      30,
+    );
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
