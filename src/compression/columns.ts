@@ -57,3 +57,10 @@ export function channelColumns(a: Matrix, channels: readonly number[], taps: num
   }
   return out;
 }
+
+/** a - b */
+export function difference(a: Matrix, b: Matrix): Matrix {
+  const out = matrix(a.rows, a.cols);
+  for (let i = 0; i < out.data.length; i++) out.data[i] = (a.data[i] as number) - (b.data[i] as number);
+  return out;
+}

@@ -23,6 +23,8 @@ export interface Features {
   whiten: Float64Array;
   /** [m, n] */
   pull: Float32Array;
+  /** [N, m]: added to every prediction as it is. */
+  skip?: Matrix | undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
-import { addToRows, columnMeans, columnRange } from './columns.js';
-import { scaleAndAdd } from './elementwise.js';
+import { addToRows, columnMeans, columnRange, difference } from './columns.js';
+import { addInto, scaleAndAdd } from './elementwise.js';
 import type { Features } from './features.js';
 import { rankStep, type RankFactors } from './rank-step.js';
 
@@ -27,14 +27,16 @@ export async function leastSquares(
   warm: Matrix | null,
   random: () => number,
 ): Promise<Fit> {
-  const { n, free } = features;
-  const k = await engine.multiply(target, features.held, { a: true });
-  scaleAndAdd(k, target.rows, features.pull);
+  const { n, free, skip } = features;
+  const wanted = skip === undefined ? target : difference(target, skip);
+  const k = await engine.multiply(wanted, features.held, { a: true });
+  scaleAndAdd(k, wanted.rows, features.pull);
   const freePart = columnRange(k, 0, free);
   const limited = n > free && rank > 0;
   const lowRank = limited ? await rankStep(engine, columnRange(k, free, n), rank, warm, random) : null;
-  const mean = columnMeans(target);
+  const mean = columnMeans(wanted);
   const prediction = addToRows(await predict(engine, features, freePart, lowRank), mean);
+  if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
   return { freePart, lowRank, mean, prediction };
 }
 

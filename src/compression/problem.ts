@@ -18,6 +18,8 @@ export interface LayerProblem {
    * is compressed already (asymmetric). Absent: the layer's own response to `inputs`.
    */
   target?: Float32Array;
+  /** [N, m]: what another branch adds to the response before the activation; `target` then is the original's sum. */
+  skip?: Float32Array;
 }
 
 export interface Shape {
@@ -48,9 +50,13 @@ export function checkProblem(problem: LayerProblem): Shape {
   if (problem.target !== undefined && problem.target.length !== samples * m) {
     throw new RangeError(`${problem.target.length} target values are not ${samples} x ${m}`);
   }
+  if (problem.skip !== undefined && problem.skip.length !== samples * m) {
+    throw new RangeError(`${problem.skip.length} values of the skip branch are not ${samples} x ${m}`);
+  }
   requireFinite(problem.weights, 'the weights');
   requireFinite(problem.bias, 'the bias');
   requireFinite(problem.inputs, 'the sampled inputs');
   if (problem.target !== undefined) requireFinite(problem.target, 'the target response');
+  if (problem.skip !== undefined) requireFinite(problem.skip, 'the skip branch');
   return { m, d, samples };
 }

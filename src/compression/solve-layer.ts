@@ -2,7 +2,8 @@ import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import type { Factors } from '../models/layer.js';
 import { applyActivation } from './activation-function.js';
 import { admm, type AdmmOptions, type Tolerances } from './admm.js';
-import { addToRows, beside, channelColumns } from './columns.js';
+import { addToRows, beside, channelColumns, difference } from './columns.js';
+import { addInto } from './elementwise.js';
 import { factoredResponse, rawCoefficients, requireFiniteFactors } from './factors.js';
 import { whitenedFeatures, type Features } from './features.js';
 import { leastSquares, type Fit } from './fit.js';
@@ -77,16 +78,14 @@ export async function solveLayer(
   const response = await engine.multiply(inputs, weights, { b: true });
   const target = targetOf(problem, shape, response);
   const space = await lowRankSpace(engine, options.space ?? 'response', rank, response, inputs, weights, random);
-  const channels = await selectChannels(engine, problem, { inputs, target, space, groups, rank, random });
+  const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
+  const own = skip === undefined ? target : difference(target, skip);
+  const channels = await selectChannels(engine, problem, { inputs, target: own, space, groups, rank, random });
   const sparse = channelColumns(inputs, channels, problem.taps);
   const prior = beside(matrix(shape.m, sparse.cols), space.prior);
-  const features = await whitenedFeatures(
-    engine,
-    beside(sparse, space.columns),
-    sparse.cols,
-    prior,
-    options.ridge ?? DEFAULT_RIDGE,
-  );
+  const ridge = options.ridge ?? DEFAULT_RIDGE;
+  const white = await whitenedFeatures(engine, beside(sparse, space.columns), sparse.cols, prior, ridge);
+  const features: Features = { ...white, skip };
   try {
     const { fit, diagnostics } = await fitLayer(engine, features, problem, target, rank, options, random);
     const raw = rawCoefficients(features, fit);
@@ -132,7 +131,9 @@ export async function refitLayer(
     columns = beside(columns, await engine.multiply(inputs, matrix(rank, shape.d, q), { b: true }));
     prior = beside(prior, matrix(shape.m, rank, p));
   }
-  const features = await whitenedFeatures(engine, columns, columns.cols, prior, options.ridge ?? DEFAULT_RIDGE);
+  const white = await whitenedFeatures(engine, columns, columns.cols, prior, options.ridge ?? DEFAULT_RIDGE);
+  const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
+  const features: Features = { ...white, skip };
   try {
     const random = seededRandom(options.seed);
     const { fit, diagnostics } = await fitLayer(engine, features, problem, target, 0, options, random);
@@ -160,7 +161,9 @@ export async function refitLayer(
 /** The response to approximate, before the activation. `response` lacks the bias. */
 function targetOf(problem: LayerProblem, shape: Shape, response: Matrix): Matrix {
   if (problem.target !== undefined) return matrix(shape.samples, shape.m, problem.target);
-  return addToRows(matrix(shape.samples, shape.m, Float32Array.from(response.data)), problem.bias);
+  const own = addToRows(matrix(shape.samples, shape.m, Float32Array.from(response.data)), problem.bias);
+  if (problem.skip !== undefined) addInto(own.data, problem.skip, own.data);
+  return own;
 }
 
 /** Columns [N, v] = inputs mapᵀ that the low-rank part acts on, and the coefficients of the original layer on them. */
@@ -255,6 +258,7 @@ async function measured(
 ): Promise<SolveDiagnostics> {
   const y = applyActivation(problem.activation, target.data);
   const response = await factoredResponse(engine, factors, inputs, problem.taps);
+  if (problem.skip !== undefined) addInto(response.data, problem.skip, response.data);
   const loss = activatedLoss(problem.activation, y, response.data);
   return { ...diagnostics, relativeError: relative(loss, squaredNorm(y)) };
 }

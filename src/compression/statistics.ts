@@ -1,6 +1,7 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { applyActivation } from './activation-function.js';
-import { addToRows, centered, channelColumns, columnMeans, columnRange } from './columns.js';
+import { addToRows, centered, channelColumns, columnMeans, columnRange, difference } from './columns.js';
+import { addInto } from './elementwise.js';
 import { whitenedFeatures } from './features.js';
 import { symmetricEigen } from './linalg/eigen.js';
 import { activatedLoss, relative } from './objective.js';
@@ -61,9 +62,11 @@ export async function layerStatistics(
   const centeredResponse = centered(response, mean);
   const offset = mean.map((value, i) => value + (problem.bias[i] as number));
   const rows = measuredRows(samples);
+  const skip = problem.skip === undefined ? undefined : pickRows(matrix(samples, m, problem.skip), rows);
   const truth = pickRows(addToRows(response, problem.bias), rows);
+  if (skip !== undefined) addInto(truth.data, skip.data, truth.data);
   const y = applyActivation(problem.activation, truth.data);
-  const measure: Measure = { problem, rows, offset, y, energy: squaredNorm(y) };
+  const measure: Measure = { problem, rows, offset, skip, y, energy: squaredNorm(y) };
   const random = seededRandom(options.seed);
 
   const lowRank = options.components.includes('low_rank');
@@ -87,7 +90,7 @@ export async function layerStatistics(
       for (const channel of kept) gains[channel] = -1;
       kept.push(...topGroups(gains, groups - kept.length));
       const explained = await explainedBy(engine, inputs, kept, problem.taps, centeredResponse);
-      const residual = subtract(centeredResponse, explained);
+      const residual = difference(centeredResponse, explained);
       const values = lowRank ? await spectrum(engine, residual, random) : full;
       const taps = problem.taps;
       const grid = lowRank ? rankGrid(m, d, groups * taps, values.values.length) : [];
@@ -108,6 +111,8 @@ interface Measure {
   problem: LayerProblem;
   rows: number[];
   offset: Float64Array;
+  /** What another branch adds at `rows`. */
+  skip: Matrix | undefined;
   y: Float32Array;
   energy: number;
 }
@@ -135,7 +140,7 @@ async function spectrum(engine: Engine, residual: Matrix, random: () => number):
 
 async function rankCurve(
   engine: Engine,
-  { problem, rows, offset, y, energy }: Measure,
+  { problem, rows, offset, skip, y, energy }: Measure,
   residual: Matrix,
   explained: Matrix,
   { directions }: Spectrum,
@@ -143,6 +148,7 @@ async function rankCurve(
 ): Promise<{ ranks: number[]; errors: number[] }> {
   const scores = await engine.multiply(pickRows(residual, rows), directions, { b: true });
   const prediction = addToRows(pickRows(explained, rows), offset);
+  if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
   const errors: number[] = [];
   let from = 0;
   for (const rank of ranks) {
@@ -204,15 +210,7 @@ async function withoutLeading(
   const used = Math.min(rank, directions.rows);
   const leading = matrix(used, directions.cols, directions.data.subarray(0, used * directions.cols));
   const scores = await engine.multiply(residual, leading, { b: true });
-  return subtract(residual, await engine.multiply(scores, leading));
-}
-
-function subtract(a: Matrix, b: Matrix): Matrix {
-  return matrix(
-    a.rows,
-    a.cols,
-    a.data.map((value, i) => value - (b.data[i] as number)),
-  );
+  return difference(residual, await engine.multiply(scores, leading));
 }
 
 function measuredRows(samples: number): number[] {

@@ -8,6 +8,6 @@ export type { OnnxModel } from './onnx/model.js';
 export { prepare } from './onnx/prepare.js';
 export { rewrite, type Replacement } from './onnx/rewrite.js';
 export { saveModel, saveSingle } from './onnx/save.js';
-export { outputSize, samplePatches, type ChosenPositions } from './patches.js';
+export { outputSize, sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
 export { Runner, type Port, type RunnerOptions } from './runner.js';
 export type { FloatTensor, Tensor, TensorData } from '../datasets/tensor.js';

@@ -29,6 +29,10 @@ export interface Layer {
   /** Places the patch is applied at, per sample (1 for fully connected on [batch, features]). */
   positions: number;
   activation: Activation;
+  /**
+   * Where the output is only used in a sum with another branch of the same shape: `activation` then is what follows the sum.
+   */
+  skip: { other: string; sum: string } | null;
   hasBias: boolean;
   /** Weights and bias. */
   parameters: number;

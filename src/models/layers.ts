@@ -26,7 +26,11 @@ export async function listLayers(
   options: { threads: number },
 ): Promise<ListedLayers> {
   const nodes = weightedNodes(model);
-  const names = new Set(nodes.flatMap(({ input, output, node }) => [input, output, ...node.output.slice(0, 1)]));
+  const index = new GraphIndex(model.graph);
+  const skips = new Map(nodes.map((node) => [node, skipAt(node.output, index)]));
+  const names = new Set(
+    nodes.flatMap((node) => [node.input, node.output, ...node.node.output.slice(0, 1), skips.get(node)?.other ?? '']),
+  );
   const constants = new Set(model.graph.initializer.map(({ name }) => name));
   const inputs = new Set(model.graph.input.map(({ name }) => name));
   const capture = [...names].filter((name) => name !== '' && !constants.has(name) && !inputs.has(name));
@@ -35,14 +39,20 @@ export async function listLayers(
     const values = await runner.run(samples);
     values.set(runner.input.name, samples);
     const shapes = new Map([...values].map(([name, { dims }]) => [name, dims]));
-    return assemble(model, nodes, shapes, samples.dims[0] ?? 1);
+    return assemble(model, index, nodes, skips, shapes, samples.dims[0] ?? 1);
   } finally {
     await runner.release();
   }
 }
 
-function assemble(model: OnnxModel, nodes: WeightedNode[], shapes: Map<string, number[]>, batch: number): ListedLayers {
-  const index = new GraphIndex(model.graph);
+function assemble(
+  model: OnnxModel,
+  index: GraphIndex,
+  nodes: WeightedNode[],
+  skips: ReadonlyMap<WeightedNode, Layer['skip']>,
+  shapes: Map<string, number[]>,
+  batch: number,
+): ListedLayers {
   const counted = new Set<string>();
   const layers = nodes.map((node): Layer => {
     const input = shapes.get(node.input) ?? [];
@@ -61,6 +71,8 @@ function assemble(model: OnnxModel, nodes: WeightedNode[], shapes: Map<string, n
     const macs = transposed
       ? (elementCount(input) / batch) * (m / node.group) * elementCount(node.kernel)
       : positions * m * d;
+    const found = skips.get(node) ?? null;
+    const skip = found !== null && String(shapes.get(found.other)) === String(output) ? found : null;
     const blocked =
       node.blocked ??
       (Number.isInteger(positions) && positions > 0 ? null : 'its rows are not a multiple of the batch');
@@ -78,7 +90,8 @@ function assemble(model: OnnxModel, nodes: WeightedNode[], shapes: Map<string, n
       input: node.input,
       output: node.output,
       positions: Math.floor(positions),
-      activation: activationAfter(node.output, index, model.directory),
+      activation: activationAfter(skip?.sum ?? node.output, index, model.directory),
+      skip,
       hasBias: node.bias !== null,
       parameters,
       macs: Math.round(macs),
@@ -90,6 +103,16 @@ function assemble(model: OnnxModel, nodes: WeightedNode[], shapes: Map<string, n
     parameters: layers.reduce((sum, layer) => sum + layer.parameters, 0),
     macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
   };
+}
+
+/** The sum that is the only reader of `tensor`, with another branch of the network. */
+function skipAt(tensor: string, index: GraphIndex): Layer['skip'] {
+  const add = index.soleConsumer(tensor);
+  if (add?.opType !== 'Add' || add.input.length !== 2) return null;
+  const other = add.input[0] === tensor ? add.input[1] : add.input[0];
+  const sum = add.output[0];
+  if (other === undefined || sum === undefined || other === tensor || index.initializer(other) !== null) return null;
+  return { other, sum };
 }
 
 /** Explicit padding of auto_pad for an input of this spatial size. */

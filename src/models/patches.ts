@@ -75,6 +75,33 @@ export function samplePatches(input: FloatTensor, layer: Geometry, chosen: Chose
   return result;
 }
 
+/**
+ * Values [N, m] of a feature map that has the shape of the layer's output, at chosen places.
+ * @param map [n, m, H, W], [n, m, L] or [..., m]
+ */
+export function sampleOutputs(
+  map: FloatTensor,
+  layer: Pick<Layer, 'm' | 'kernel' | 'positions'>,
+  chosen: ChosenPositions,
+): Float32Array {
+  const { m, positions } = layer;
+  const count = chosen.images.length;
+  const result = new Float32Array(count * m);
+  for (let r = 0; r < count; r++) {
+    const row = (chosen.images[r] ?? 0) * positions + (chosen.positions[r] ?? 0);
+    checkRow(row, map.data.length / m);
+    if (layer.kernel.length === 0) {
+      result.set(map.data.subarray(row * m, (row + 1) * m), r * m);
+      continue;
+    }
+    // A row counts places of the batch as the map's own images lay them out.
+    const places = map.dims.slice(2).reduce((a, b) => a * b, 1);
+    const image = Math.floor(row / places);
+    for (let c = 0; c < m; c++) result[r * m + c] = map.data[(image * m + c) * places + (row % places)] ?? 0;
+  }
+  return result;
+}
+
 function checkRow(row: number, rows: number): void {
   if (!(row >= 0 && row < rows)) throw new RangeError(`sample ${String(row)} of ${String(rows)}`);
 }

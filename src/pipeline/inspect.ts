@@ -3,14 +3,22 @@ import { join } from 'node:path';
 import { costCurve, layerStatistics, type Candidate } from '../compression/index.js';
 import { createEngine, matrix, type Engine } from '../engines/index.js';
 import type { Assignment, InspectResult } from '../jobs/tasks.js';
-import { denseWeights, Runner, samplePatches, type FloatTensor, type Layer, type Tensor } from '../models/index.js';
+import {
+  denseWeights,
+  Runner,
+  sampleOutputs,
+  samplePatches,
+  type FloatTensor,
+  type Layer,
+  type Tensor,
+} from '../models/index.js';
 import { checkInputs, summarize } from './check.js';
 import { ActivationStore } from './activation-store.js';
 import { createSamples, files, readProblem, writeResponse } from './layer-file.js';
 import { newRow } from './layer-rows.js';
 import { openNetwork, type Network } from './network.js';
 import { batches, floats, runPart } from './network-pass.js';
-import { planSamples, rowsOf, type SamplePlan } from './sample-plan.js';
+import { placesIn, planSamples, type SamplePlan } from './sample-plan.js';
 import {
   affordableImages,
   chooseProbes,
@@ -89,14 +97,16 @@ async function capture(
     }
     const kept = probedImages(network, layers);
     const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => name !== inputName(network));
-    const runner = await Runner.open(network.prepared, { threads: context.threads, capture: names });
+    const branches = captured.flatMap(({ layer }) => (layer.skip === null ? [] : [layer.skip.other]));
+    const seen = [...new Set([...names, ...branches])].filter((name) => name !== inputName(network));
+    const runner = await Runner.open(network.prepared, { threads: context.threads, capture: seen });
     try {
       for (const { begin, end } of batches(network.images, network.batch)) {
         context.signal.throwIfAborted();
         const images = await network.calibration.batch(begin, end);
         const values = await runner.run(images);
         values.set(runner.input.name, images);
-        for (const entry of captured) await writeRows(entry, values.get(entry.layer.input), begin, end);
+        for (const entry of captured) await writeRows(entry, values, begin, end);
         if (end <= kept) {
           for (const name of names) {
             const value = values.get(name);
@@ -123,19 +133,20 @@ const inputName = (network: Network): string => network.prepared.graph.input[0]?
 
 async function writeRows(
   { layer, plan, writer }: Captured,
-  input: Tensor | undefined,
+  values: Map<string, Tensor>,
   begin: number,
   end: number,
 ): Promise<void> {
-  if (input === undefined) throw new RangeError(`${layer.input} was not captured`);
-  const [from, to] = rowsOf(plan, begin, end);
-  if (from === to) return;
-  const chosen = {
-    images: plan.images.subarray(from, to).map((image) => image - begin),
-    positions: plan.positions.subarray(from, to),
+  const { from, chosen } = placesIn(plan, { begin, end });
+  if (chosen.images.length === 0) return;
+  const value = (name: string): FloatTensor => {
+    const tensor = values.get(name);
+    if (tensor === undefined) throw new RangeError(`${name} was not captured`);
+    return { dims: tensor.dims, data: floats(tensor) };
   };
-  const patches = samplePatches({ dims: input.dims, data: floats(input) }, layer, chosen);
-  await writer.write('inputs', patches, from * layer.d);
+  await writer.write('inputs', samplePatches(value(layer.input), layer, chosen), from * layer.d);
+  if (layer.skip !== null)
+    await writer.write('skip', sampleOutputs(value(layer.skip.other), layer, chosen), from * layer.m);
 }
 
 async function measureCurves(
@@ -158,14 +169,11 @@ async function measureCurves(
     if (store.has(layer.input)) before.add(layer.input);
     const { problem } = await readProblem(join(output, files.samples(index)));
     const samples = problem.inputs.length / layer.d;
-    const response = await engine.multiply(
-      matrix(samples, layer.d, problem.inputs),
-      matrix(layer.m, layer.d, problem.weights),
-      { b: true },
-    );
-    for (let i = 0; i < response.data.length; i++)
-      response.data[i] = (response.data[i] ?? 0) + (problem.bias[i % layer.m] ?? 0);
-    await writeResponse(join(output, files.response(index)), response.data, samples, layer.m);
+    const inputs = matrix(samples, layer.d, problem.inputs);
+    const response = await engine.multiply(inputs, matrix(layer.m, layer.d, problem.weights), { b: true });
+    const own = response.data.map((value, i) => value + (problem.bias[i % layer.m] ?? 0));
+    const wanted = problem.skip === undefined ? own : own.map((value, i) => value + (problem.skip?.[i] ?? 0));
+    await writeResponse(join(output, files.response(index)), wanted, samples, layer.m);
 
     const statistics = await layerStatistics(engine, problem, {
       components: spec.method.components,
@@ -175,7 +183,7 @@ async function measureCurves(
     const candidates = costCurve(layer, statistics, spec.method.components);
     const probes = chooseProbes(candidates, MAX_PROBED_RANK);
     const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
-    const basis = await responseBasis(engine, response, maxRank, spec.method.seed);
+    const basis = await responseBasis(engine, matrix(samples, layer.m, own), maxRank, spec.method.seed);
     const sensitivity =
       probes.length === 0
         ? []

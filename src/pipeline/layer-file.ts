@@ -6,7 +6,7 @@ import { openTensorFile, TensorFileWriter, writeTensors } from './tensor-file.js
 export const files = {
   /** inspect: layer, weights, samples */
   samples: (index: number) => `layer-${String(index)}.samples`,
-  /** inspect: the original network's response at the samples */
+  /** inspect: the original network's response at the samples, what a skip branch adds included */
   response: (index: number) => `layer-${String(index)}.response`,
   /** inspect: layers, candidates and sensitivities, JSON */
   curves: 'curves.json',
@@ -23,7 +23,12 @@ export async function createSamples(
   weights: { weights: Float32Array; bias: Float32Array },
   samples: number,
 ): Promise<TensorFileWriter> {
-  const shapes = { weights: [layer.m, layer.d], bias: [layer.m], inputs: [samples, layer.d] };
+  const shapes: Record<string, number[]> = {
+    weights: [layer.m, layer.d],
+    bias: [layer.m],
+    inputs: [samples, layer.d],
+    ...(layer.skip === null ? {} : { skip: [samples, layer.m] }),
+  };
   const writer = await TensorFileWriter.create(path, shapes, { layer });
   await writer.write('weights', weights.weights);
   await writer.write('bias', weights.bias);
@@ -40,15 +45,8 @@ export async function readProblem(path: string): Promise<{ layer: Layer; problem
       inputs: await file.read('inputs'),
       channels: layer.channels,
       taps: layer.d / layer.channels,
-      // JSON has no infinity: an open bound of a clip comes back as null.
-      activation:
-        layer.activation.kind === 'clip'
-          ? {
-              kind: 'clip',
-              min: (layer.activation.min as number | null) ?? Number.NEGATIVE_INFINITY,
-              max: (layer.activation.max as number | null) ?? Number.POSITIVE_INFINITY,
-            }
-          : layer.activation,
+      activation: layer.activation,
+      ...(layer.skip === null ? {} : { skip: await file.read('skip') }),
     };
     return { layer, problem };
   } finally {

@@ -42,6 +42,16 @@ export function planSamples(
   return plan;
 }
 
+/** The part of a plan that lies in images [begin, end): its first row, and the places relative to `begin`. */
+export function placesIn(
+  plan: SamplePlan,
+  { begin, end }: { begin: number; end: number },
+): { from: number; chosen: { images: Uint32Array; positions: Uint32Array } } {
+  const [from, to] = rowsOf(plan, begin, end);
+  const images = plan.images.subarray(from, to).map((image) => image - begin);
+  return { from, chosen: { images, positions: plan.positions.subarray(from, to) } };
+}
+
 /** Rows of the plan that belong to images [begin, end), as a range of row numbers. */
 export function rowsOf(plan: SamplePlan, begin: number, end: number): [number, number] {
   return [lowerBound(plan.images, begin), lowerBound(plan.images, end)];

@@ -26,6 +26,7 @@ const layer: Layer = {
   output: 'y',
   positions: 64,
   activation: { kind: 'relu' },
+  skip: null,
   hasBias: true,
   parameters: 64 * 288 + 64,
   macs: 64 * 288 * 64,

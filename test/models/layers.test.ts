@@ -74,9 +74,26 @@ describe('a listed layer', () => {
     ]);
   });
 
-  it('has the activation behind a residual addition counted as none', async () => {
+  it('knows the branch that is added to its output, and the activation behind the sum', async () => {
     const layers = await list(TOPOLOGIES['residual addition']);
-    expect(layers.map(({ activation }) => activation.kind)).toEqual(['relu', 'identity']);
+    expect(layers.map(({ activation }) => activation.kind)).toEqual(['relu', 'relu']);
+    expect(layers[0]?.skip).toBeNull();
+    expect(Object.keys(layers[1]?.skip ?? {})).toEqual(['other', 'sum']);
+  });
+
+  it('does not take an addition of another shape for a skip branch', async () => {
+    const layers = await list({
+      input: [4, 6, 6],
+      tensors: [tensorOf('w', [4, 4, 3, 3])],
+      nodes: [
+        node('Conv', ['x', 'w'], 'c', [makeInts('pads', [1, 1, 1, 1])]),
+        node('GlobalAveragePool', ['x'], 'g'),
+        node('Add', ['c', 'g'], 's'),
+        node('Relu', ['s'], 'y'),
+      ],
+    });
+    expect(layers[0]?.skip).toBeNull();
+    expect(layers[0]?.activation.kind).toBe('identity');
   });
 
   it('is named after its output when the node has no name', async () => {

@@ -1,0 +1,148 @@
+import { refitLayer, solveLayer, type LayerProblem, type SolvedLayer } from '../compression/index.js';
+import { createEngine, type Engine } from '../engines/index.js';
+import type { LayerRow } from '../jobs/results.js';
+import type { Method } from '../jobs/spec.js';
+import type { Assignment } from '../jobs/tasks.js';
+import {
+  denseWeights,
+  rewrite,
+  sampleOutputs,
+  samplePatches,
+  stillNeeded,
+  type Factors,
+  type FloatTensor,
+  type Layer,
+  type OnnxModel,
+  type Replacement,
+} from '../models/index.js';
+import { ActivationStore } from './activation-store.js';
+import { finishedOf, finishedOne, keyOf } from './finished.js';
+import { files, readResponse } from './layer-file.js';
+import type { Network } from './network.js';
+import { runPart } from './network-pass.js';
+import { placesIn, planSamples } from './sample-plan.js';
+import type { StepContext } from './step.js';
+
+/**
+ * One pass from the input to the output. Each layer sees what the layers before it, already compressed, make of the
+ * calibration data, and is fitted against the original network's response at the same places (Zhang et al. 2015,
+ * arXiv 1505.06798, section 3.3: asymmetric reconstruction). Where a skip branch is added, the branch is the compressed
+ * network's too, so that the layer makes up for the branch's error as well.
+ */
+export async function refitInOrder(
+  assignment: Assignment,
+  context: StepContext,
+  network: Network,
+  solved: ReadonlyMap<number, Factors>,
+  changed: LayerRow[],
+): Promise<Map<string, Replacement>> {
+  const { method } = assignment.spec;
+  const inspected = finishedOne(assignment, 'inspect');
+  const order = [...solved.keys()].sort((a, b) => a - b);
+  const replacements = new Map<string, Replacement>();
+  const store = new ActivationStore(context.directory);
+  const engine = await createEngine(context.engine, { threads: context.threads });
+  try {
+    for (const [step, index] of order.entries()) {
+      context.signal.throwIfAborted();
+      const factors = solved.get(index);
+      const layer = network.layers[index];
+      if (factors === undefined || layer === undefined) throw new RangeError(`layer ${String(index)} was not solved`);
+      const target = await readResponse(context.path(keyOf(inspected, files.response(index))));
+      const current = rewrite(network.prepared, replacements);
+      const problem = { ...(await problemIn(network, current, store, layer, index, method, context)), target };
+      const fitted = await fit(engine, problem, factors, method, context);
+      replacements.set(layer.name, fitted.factors);
+      const row = finishedOf(assignment, 'layer').find((task) => task.layer === index)?.result.layer;
+      if (row !== undefined) changed.push({ ...row, relative_error: fitted.diagnostics.relativeError });
+      await dropUnneeded(network, store, order.slice(step + 1));
+      context.progress(0.95 * ((step + 1) / order.length));
+    }
+    return replacements;
+  } finally {
+    await engine.dispose();
+    await store.close();
+  }
+}
+
+/** The layer as it stands in the network compressed so far. */
+async function problemIn(
+  network: Network,
+  current: OnnxModel,
+  store: ActivationStore,
+  layer: Layer,
+  index: number,
+  method: Method,
+  context: StepContext,
+): Promise<LayerProblem> {
+  const { images, prepared } = network;
+  const places = planSamples(layer, index, images, method.samples, context.limits.layerMemoryBytes, method.seed);
+  // An input depends on layers before it only, which are done. A branch may lead through layers still to be compressed.
+  const keepInput = !store.has(layer.input) && layer.input !== prepared.graph.input[0]?.name;
+  const visit = async (
+    name: string,
+    keep: boolean,
+    take: (value: FloatTensor, from: number, chosen: ReturnType<typeof placesIn>['chosen']) => void,
+  ) => {
+    await runPart(
+      network,
+      current,
+      store,
+      name,
+      images,
+      context.threads,
+      async (value, range) => {
+        const { from, chosen } = placesIn(places, range);
+        take(value, from, chosen);
+        if (keep) await store.append(name, value.data, value.dims);
+      },
+      context.signal,
+    );
+  };
+  const inputs = new Float32Array(places.images.length * layer.d);
+  await visit(layer.input, keepInput, (value, from, chosen) => {
+    inputs.set(samplePatches(value, layer, chosen), from * layer.d);
+  });
+  const problem: LayerProblem = {
+    ...denseWeights(prepared, layer),
+    inputs,
+    channels: layer.channels,
+    taps: layer.d / layer.channels,
+    activation: layer.activation,
+  };
+  if (layer.skip === null) return problem;
+  const skip = new Float32Array(places.images.length * layer.m);
+  await visit(layer.skip.other, false, (value, from, chosen) => {
+    skip.set(sampleOutputs(value, layer, chosen), from * layer.m);
+  });
+  return { ...problem, skip };
+}
+
+/** A map is kept while a later layer's input or branch is computed from it. */
+async function dropUnneeded(network: Network, store: ActivationStore, rest: readonly number[]): Promise<void> {
+  const wanted = rest.flatMap((index) => {
+    const layer = network.layers[index];
+    if (layer === undefined) return [];
+    return layer.skip === null ? [layer.input] : [layer.input, layer.skip.other];
+  });
+  const needed = stillNeeded(network.prepared, store.names(), wanted);
+  for (const name of store.names()) if (!needed.has(name)) await store.drop(name);
+}
+
+async function fit(
+  engine: Engine,
+  problem: LayerProblem,
+  factors: Factors,
+  method: Method,
+  context: StepContext,
+): Promise<SolvedLayer> {
+  const options = {
+    reconstruction: method.reconstruction,
+    maxIterations: method.max_iterations,
+    seed: method.seed,
+    signal: context.signal,
+  };
+  if (method.inputs === 'refit') return refitLayer(engine, problem, factors, options);
+  const size = { rank: factors.lowRank?.rank ?? 0, groups: factors.sparse?.channels.length ?? 0 };
+  return solveLayer(engine, problem, size, options);
+}
