@@ -173,7 +173,8 @@ def main() -> None:
     path = args.out / "model.onnx"
     export(network, path)
     print(f"parameters: {sum(p.numel() for p in network.parameters()):,}")
-    print(f"train, first 10,000 images, PyTorch: {accuracy_in_torch(network, train_images[:10000], train_labels[:10000]):.2f} %")
+    seen = accuracy_in_torch(network, train_images[:10000], train_labels[:10000])
+    print(f"train, first 10,000 images, PyTorch: {seen:.2f} %")
     print(f"test, 10,000 images, PyTorch:        {accuracy_in_torch(network, test_images, test_labels):.2f} %")
     print(f"test, 10,000 images, ONNX Runtime:   {accuracy_in_onnxruntime(path, test_images, test_labels):.2f} %")
     subset = accuracy_in_onnxruntime(path, test_images[evaluation], test_labels[evaluation])

@@ -22,8 +22,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
 from onnx import ModelProto, NodeProto
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+OrtError = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf)
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 # Operators through which the number of elements of a constant weight is still known; Gather: a codebook and its indices.
@@ -217,6 +220,8 @@ def verify(args: argparse.Namespace, folder: Path) -> Problems:
 
     problems.expect(original.inputs == compressed.inputs, f"same inputs: {original.inputs} {compressed.inputs}")
     problems.expect(original.outputs == compressed.outputs, f"same outputs: {original.outputs} {compressed.outputs}")
+    if problems:
+        return problems  # The two cannot be run on the same data.
     sample_axes = tuple(original.inputs[0][2][1:]) if args.sample is None else tuple(args.sample)
     if "?" in sample_axes:
         raise SystemExit(f"the input has free axes besides the batch: {sample_axes}; give --sample C H W")
@@ -242,7 +247,10 @@ def main() -> None:
     parser.add_argument("--sample", type=int, nargs="+", help="shape of one sample, when the model leaves it free")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        problems = verify(args, Path(folder))
+        try:
+            problems = verify(args, Path(folder))
+        except (onnx.checker.ValidationError, DecodeError, *OrtError, KeyError, TypeError, ValueError, OSError) as error:
+            sys.exit(f"cannot be verified: {type(error).__name__}: {error}")
     if problems:
         print(f"\n{len(problems)} disagreement(s):", *problems, sep="\n  ", file=sys.stderr)
         sys.exit(1)
