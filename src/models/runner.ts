@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+// First: it must be evaluated before the runtime.
+import './no-telemetry.js';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { InfrastructureError, InputError } from '../errors.js';
 import { encodeModel } from './onnx/codec.js';
