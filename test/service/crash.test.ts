@@ -9,6 +9,9 @@ import { writeExample } from './example.js';
 import { processesOf } from './processes.js';
 import { Stack, type TaskRow } from './stack.js';
 
+/** A layer that the target makes worth compressing. */
+const HELD = 2;
+
 let files: string;
 let model: string;
 let calibration: string;
@@ -18,13 +21,19 @@ beforeAll(async () => {
 });
 afterAll(() => rm(files, { recursive: true, force: true }));
 
+/** Submits a job; the layer `HELD` does not end before `release`. */
+async function submitHeld(stack: Stack): Promise<string> {
+  await stack.hold(HELD);
+  return submit(stack);
+}
+
 async function submit(stack: Stack): Promise<string> {
   const upload = async (path: string) => ({ upload: await stack.client.upload(path) });
   const job = await stack.client.submit({
     model: await upload(model),
     calibration: await upload(calibration),
     target: { parameter_ratio: 2 },
-    method: { samples: 8000, max_iterations: 200, inputs: 'symmetric' },
+    method: { samples: 2000, max_iterations: 20, inputs: 'symmetric' },
     benchmark: { batch_sizes: [1] },
   });
   return job.id;
@@ -32,6 +41,7 @@ async function submit(stack: Stack): Promise<string> {
 
 /** The job ended once, with every part of it done, and what was done before `done` was not done again. */
 async function expectOneGoodEnd(stack: Stack, id: string, done: TaskRow[]): Promise<TaskRow[]> {
+  await stack.release();
   const job = await follow(stack.client, id, silent);
   expect(job.error).toBeNull();
   expect(job.status).toBe('succeeded');
@@ -60,14 +70,16 @@ describe('the service with two workers on the embedded database', () => {
   });
 
   it('solves the layers of one job on both workers, each once', async () => {
-    const tasks = await expectOneGoodEnd(stack, await submit(stack), []);
+    const id = await submitHeld(stack);
+    await stack.midLayer(id);
+    const tasks = await expectOneGoodEnd(stack, id, []);
     const layers = tasks.filter(({ kind }) => kind === 'layer');
     expect(new Set(layers.map(({ worker_id }) => worker_id)).size).toBe(2);
     expect(layers.every((task) => task.attempt === 1)).toBe(true);
   }, 90_000);
 
   it('goes on after a worker was killed in the middle of a layer', async () => {
-    const id = await submit(stack);
+    const id = await submitHeld(stack);
     const { running, done } = await stack.midLayer(id);
     // The worker of the layer is the parent of the process that works on it: its log names both.
     const pid = workerPid(stack, running.worker_id);
@@ -80,7 +92,7 @@ describe('the service with two workers on the embedded database', () => {
   }, 90_000);
 
   it('goes on after a compute process was killed in the middle of a layer', async () => {
-    const id = await submit(stack);
+    const id = await submitHeld(stack);
     const { running, done } = await stack.midLayer(id);
     const pid = workerPid(stack, running.worker_id);
     const child = stack.children().find(({ parent }) => parent === pid);
@@ -92,7 +104,7 @@ describe('the service with two workers on the embedded database', () => {
   }, 90_000);
 
   it('goes on after the API was killed, and the API finds everything again', async () => {
-    const id = await submit(stack);
+    const id = await submitHeld(stack);
     const { done } = await stack.midLayer(id);
     stack.api?.kill('SIGKILL');
     await stack.startApi();
@@ -100,14 +112,14 @@ describe('the service with two workers on the embedded database', () => {
   }, 90_000);
 
   it('goes on after the embedded PostgreSQL was killed', async () => {
-    const id = await submit(stack);
+    const id = await submitHeld(stack);
     const { done } = await stack.midLayer(id);
     process.kill(await stack.postmaster(), 'SIGKILL');
     await expectOneGoodEnd(stack, id, done);
   }, 90_000);
 
   it('frees the device within two seconds of a cancel, and takes the next job', async () => {
-    const id = await submit(stack);
+    const id = await submitHeld(stack);
     const { running } = await stack.midLayer(id);
     const pid = workerPid(stack, running.worker_id);
     const child = stack.children().find(({ parent }) => parent === pid)?.pid;
@@ -139,16 +151,17 @@ describe.runIf(hasRedis())('the service on Redis', () => {
   });
 
   it('loses nothing when all of Redis is flushed in the middle of a layer', async () => {
-    const id = await submit(stack);
+    const id = await submitHeld(stack);
     const { done } = await stack.midLayer(id);
     await redis.flushAll();
     await expectOneGoodEnd(stack, id, done);
   }, 90_000);
 
   it('goes on when Redis is gone for a while', async () => {
-    const id = await submit(stack);
+    const id = await submitHeld(stack);
     const { done } = await stack.midLayer(id);
     await redis.kill();
+    await stack.release();
     await redis.restart();
     await expectOneGoodEnd(stack, id, done);
   }, 90_000);

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { freePort, serverUrl } from '../../src/database/embedded/server.js';
@@ -44,6 +45,7 @@ export class Stack {
       THREADS: '1',
       LEASE_SECONDS: '2',
       SHUTDOWN_SECONDS: '1',
+      SPARANK_TEST_HOLD: join(dataDir, 'hold'),
       ...settings,
     };
   }
@@ -113,22 +115,25 @@ export class Stack {
     ]);
   }
 
-  /** Waits for the middle of a layer while another one is done, and returns the tasks as they are then. */
+  /** From now on the layer `index` does not end, until `release`. */
+  hold(index: number): Promise<void> {
+    return writeFile(join(this.dataDir, 'hold'), String(index));
+  }
+
+  release(): Promise<void> {
+    return rm(join(this.dataDir, 'hold'), { force: true });
+  }
+
+  /** Waits until the layer that is held is the only one left, and returns the tasks as they are then. */
   async midLayer(jobId: string): Promise<{ running: TaskRow; done: TaskRow[] }> {
-    let found: { running: TaskRow; done: TaskRow[] } | null = null;
-    await until(
-      'a layer runs and another one is done',
-      async () => {
-        const layers = (await this.tasks(jobId)).filter(({ kind }) => kind === 'layer');
-        const running = layers.find(({ state }) => state === 'running');
-        const done = layers.filter(({ state }) => state === 'succeeded');
-        if (running && done.length > 0) found = { running, done };
-        return found !== null;
-      },
-      60,
-    );
-    if (!found) throw new Error('unreachable');
-    return found;
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(50)) {
+      const tasks = await this.tasks(jobId);
+      const running = tasks.find(({ kind, state }) => kind === 'layer' && state === 'running');
+      const done = tasks.filter(({ state }) => state === 'succeeded');
+      const layersDone = done.filter(({ kind }) => kind === 'layer').length;
+      if (running && layersDone > 0 && done.length === tasks.length - 1) return { running, done };
+    }
+    throw new Error('no layer was held');
   }
 
   async scratchFiles(): Promise<string[]> {
