@@ -97,9 +97,7 @@ export class Stack {
   }
 
   async query<T>(text: string, values: unknown[] = []): Promise<T[]> {
-    const file = await readFile(join(this.dataDir, 'postgres.json'), 'utf8');
-    const { port, password } = JSON.parse(file) as { port: number; password: string };
-    const client = new pg.Client({ connectionString: serverUrl(port, password, 'sparank') });
+    const client = new pg.Client({ connectionString: await this.#databaseUrl() });
     client.on('error', () => undefined);
     await client.connect();
     try {
@@ -107,6 +105,14 @@ export class Stack {
     } finally {
       await client.end();
     }
+  }
+
+  async #databaseUrl(): Promise<string> {
+    const given = this.#environment['DATABASE_URL'];
+    if (given !== undefined) return given;
+    const file = await readFile(join(this.dataDir, 'postgres.json'), 'utf8');
+    const { port, password } = JSON.parse(file) as { port: number; password: string };
+    return serverUrl(port, password, 'sparank');
   }
 
   tasks(jobId: string): Promise<TaskRow[]> {
