@@ -16,6 +16,8 @@ const DENSE_SIZE = 128;
 const OVERSAMPLING = 16;
 const COLD_STEPS = 30;
 const WARM_STEPS = 2;
+const FIRST_SHIFT = 1e-6;
+const LAST_SHIFT = 1e-3;
 
 /**
  * Best rank-k approximation of K [m, n]: its leading left singular vectors. In whitened coordinates this is the
@@ -98,17 +100,35 @@ export function squaredNorm(a: Float32Array): number {
 export async function orthonormal(engine: Engine, a: Matrix): Promise<Matrix> {
   let q = a;
   for (let pass = 0; pass < 2; pass++) {
-    const gram = await engine.gram(q);
     const n = q.cols;
-    let trace = 0;
-    for (let i = 0; i < n; i++) trace += gram[i * n + i] as number;
-    // Directions below single precision have no meaning; the shift keeps the factorisation defined there.
-    const shift = trace > 0 ? 1e-6 * (trace / n) : 1;
-    for (let i = 0; i < n; i++) gram[i * n + i] = (gram[i * n + i] as number) + shift;
-    const inverse = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of a subspace'), n);
+    const gram = await engine.gram(q);
+    const inverse = lowerSolveIdentity(shiftedCholesky(gram, n), n);
     q = await engine.multiply(q, matrix(n, n, Float32Array.from(inverse)), { b: true });
   }
   return q;
+}
+
+/**
+ * The factor of a Gram matrix that may be singular. Directions below single precision have no meaning; a shift keeps the
+ * factorisation defined there. It is relative to each column, whose norms may differ by any amount, and grows
+ * until it exceeds the rounding of the products, which itself grows with the number of rows.
+ */
+function shiftedCholesky(gram: Float64Array, n: number): Float64Array {
+  let largest = 0;
+  for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i] as number);
+  const floor = largest > 0 ? 1e-12 * largest : 1;
+  for (let shift = FIRST_SHIFT; ; shift *= 10) {
+    const shifted = Float64Array.from(gram);
+    for (let i = 0; i < n; i++) {
+      const diagonal = shifted[i * n + i] as number;
+      shifted[i * n + i] = diagonal + shift * Math.max(diagonal, floor);
+    }
+    try {
+      return cholesky(shifted, n, 'Gram matrix of a subspace');
+    } catch (error) {
+      if (shift >= LAST_SHIFT) throw error;
+    }
+  }
 }
 
 /**

@@ -100,3 +100,20 @@ describe('with an engine', () => {
     await engine.dispose();
   });
 });
+
+it('makes an orthonormal basis of columns of any scale, most of them dependent up to rounding', async () => {
+  const engine = await createEngine('onnxruntime', { threads: 1 });
+  try {
+    const [rows, cols, rank] = [600, 400, 60];
+    const left = matrix(rows, rank, normals(rows * rank, random));
+    const right = matrix(rank, cols, normals(rank * cols, random));
+    const a = await engine.multiply(left, right);
+    // Columns of very different length; the first is much longer than the average.
+    for (let i = 0; i < a.data.length; i++) a.data[i] = (a.data[i] ?? 0) * 10 ** (4 * (1 - (i % cols) / 40));
+    const q = await orthonormal(engine, a);
+    const back = await engine.multiply(q, await engine.multiply(q, left, { a: true }));
+    expect(gap(back.data, left.data)).toBeLessThan(2e-3);
+  } finally {
+    await engine.dispose();
+  }
+});
