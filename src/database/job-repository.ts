@@ -1,11 +1,12 @@
 import { InputError } from '../errors.js';
 import { estimatePosition } from '../jobs/fair-share.js';
-import { FIRST_TASK } from '../jobs/next-tasks.js';
+import { jobPrefix } from '../jobs/files.js';
+import { FIRST_TASK, phaseOf } from '../jobs/next-tasks.js';
 import type { DatabaseContext, Tx } from './context.js';
 import { type Job, Prisma } from './generated/client.js';
 import { newId } from './ids.js';
 import { jobRecord, priorityNumber } from './job-record.js';
-import { addEvent, endIfCanceled, lockJob } from './job-state.js';
+import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
 import type { JobFilter, NewJob, QueuePlace } from './records.js';
 import type { JobRepository } from './repositories.js';
 import { withQuickTries } from './trouble.js';
@@ -66,6 +67,15 @@ export function jobRepository(context: DatabaseContext): JobRepository {
       'idempotency_in_flight',
       'this request took so long that another one with its idempotency key took over',
     );
+  }
+
+  /** New tasks, so that nothing of the old ones, whose files may be going just now, is taken for theirs. */
+  async function startAnew(tx: Tx, job: Job): Promise<void> {
+    await tx.task.deleteMany({ where: { jobId: job.id } });
+    await tx.layer.deleteMany({ where: { jobId: job.id } });
+    await addTasks(tx, job, [FIRST_TASK]);
+    const phase = phaseOf(FIRST_TASK.kind);
+    await tx.job.update({ where: { id: job.id }, data: { phase, fraction: 0, layersDone: 0, layersTotal: 0 } });
   }
 
   return {
@@ -129,6 +139,9 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         }
         await lockTeam(tx, teamId);
         refuseTooMany(await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } }));
+        const [work] = await tx.$queryRaw<{ gone: boolean }[]>`
+          select ${workIsGone(settings)} as gone from jobs where id = ${jobId}`;
+        if (work?.gone !== false) await startAnew(tx, job);
         await tx.$executeRaw`
           update tasks set state = 'waiting', attempt = attempt + 1, failures = 0, fraction = 0, error = null, finished_at = null,
             worker_id = null, claim_token = null, lease_until = null, not_before = clock_timestamp()
@@ -153,7 +166,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         }
         await tx.job.delete({ where: { id: jobId } });
         await tx.$executeRaw`select pg_notify('sparank', ${jobId})`;
-        return { prefixes: [`jobs/${jobId}/`] };
+        return { prefixes: [jobPrefix(jobId)] };
       }),
 
     place: (teamId, jobId) => place(prisma, teamId, jobId),

@@ -1,7 +1,7 @@
 import { type SerializedError } from '../errors.js';
 import type { LayerRow } from '../jobs/results.js';
 import type { NewTask } from '../jobs/next-tasks.js';
-import type { Tx } from './context.js';
+import type { DatabaseSettings, Tx } from './context.js';
 import { type Job, Prisma, type Task } from './generated/client.js';
 import { newId } from './ids.js';
 import type { EventType } from './records.js';
@@ -108,6 +108,16 @@ export async function endIfCanceled(tx: Tx, job: Job): Promise<boolean> {
   await endJob(tx, job, { status: 'canceled' });
   return true;
 }
+
+/**
+ * Whether the files that the steps of a job (`jobs`) handed to each other may be deleted. A job that failed or was
+ * canceled keeps them for a retry, except when its input is at fault: then another run cannot use them.
+ */
+export const workIsGone = ({
+  ARTIFACT_TTL_DAYS,
+}: Pick<DatabaseSettings, 'ARTIFACT_TTL_DAYS'>): Prisma.Sql => Prisma.sql`(
+  jobs.status = 'succeeded' or (jobs.status = 'failed' and jobs.error->>'origin' = 'input')
+  or (jobs.status in ('failed', 'canceled') and jobs.finished_at < clock_timestamp() - make_interval(days => ${ARTIFACT_TTL_DAYS})))`;
 
 /** Puts a task back: the next attempt waits until `delaySeconds` from now. */
 export async function putBack(

@@ -59,7 +59,7 @@ export interface JobRepository {
   list(teamId: string, filter: JobFilter): Promise<Page<JobRecord>>;
   /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. */
   requestCancel(teamId: string, jobId: string): Promise<CancelOutcome | null>;
-  /** Failed or canceled: queued again, finished tasks kept. @throws InputError conflict in any other state */
+  /** Failed or canceled: queued again, finished tasks kept while their files are. @throws InputError conflict in any other state */
   retry(teamId: string, jobId: string): Promise<JobRecord | null>;
   /** Finished only. Returns the storage prefixes to delete. @throws InputError conflict while it is not finished */
   remove(teamId: string, jobId: string): Promise<{ prefixes: string[] } | null>;
@@ -155,6 +155,11 @@ export interface PoolRepository {
   overview(): Promise<PoolOverview>;
   /** Deletes rows whose time is over and returns their storage keys, for the caller to delete. */
   expire(limit: number): Promise<string[]>;
+  /**
+   * The storage keys (and prefixes, with a `/` at their end) that someone may still read or is writing, for each of these
+   * jobs; a job that does not exist (any more) is not in the map.
+   */
+  filesInUse(jobIds: string[]): Promise<Map<string, string[]>>;
 }
 
 /**

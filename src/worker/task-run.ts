@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.js';
 import type { Database } from '../database/repositories.js';
 import { InfrastructureError, serializeError, SparankError } from '../errors.js';
+import { outputPrefix, workPrefix } from '../jobs/files.js';
 import type { Assignment } from '../jobs/tasks.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskMessage } from '../queue/queue.js';
@@ -13,7 +14,7 @@ import type { StepRequest } from './child/protocol.js';
 import { ComputeError, type ComputeProcess } from './compute-process.js';
 import type { FileCache } from './file-cache.js';
 import { Heartbeat } from './heartbeat.js';
-import { outputPrefix, uploadOutput } from './upload.js';
+import { uploadOutput } from './upload.js';
 
 /** Why a running task was taken from its worker. */
 export type Interruption = 'lost' | 'cancel' | 'shutdown';
@@ -81,11 +82,11 @@ async function runClaimed(
   deps.shutdown.addEventListener('abort', onShutdown);
   const directory = join(deps.scratch, `${taskId}.${attempt}`);
   const prefix = outputPrefix(assignment);
-  const removeUploads = async () => {
-    await deps.storage
-      .deletePrefix(prefix)
-      .catch((error: unknown) => log.warn({ err: error, prefix }, 'files were left'));
-  };
+  // What cannot be deleted now is left to the janitor.
+  const remove = (unused: string) =>
+    deps.storage
+      .deletePrefix(unused)
+      .catch((error: unknown) => log.warn({ err: error, prefix: unused }, 'files were left'));
   log.info('started');
   try {
     if (deps.shutdown.aborted) onShutdown();
@@ -100,13 +101,14 @@ async function runClaimed(
       () => pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }),
       patiently(deps.shutdown, mayPass),
     );
-    if (!kept) await removeUploads();
+    if (!kept) await remove(prefix);
+    else if (kind === 'evaluate') await remove(workPrefix(jobId));
     log.info({ seconds: usage.seconds, peak_bytes: usage.peakRssBytes, kept }, kept ? 'done' : 'refused: too late');
   } catch (error) {
     heartbeat.deafen();
     const interruption = interrupt.signal.aborted ? (interrupt.signal.reason as Interruption) : null;
     // Whatever was uploaded belongs to this attempt only; an interrupted commit is the one case that is not known.
-    if (interruption !== null || !deps.shutdown.aborted) await removeUploads();
+    if (interruption !== null || !deps.shutdown.aborted) await remove(prefix);
     await recordEnd(deps, assignment, error, interruption, log, patiently);
   } finally {
     deps.shutdown.removeEventListener('abort', onShutdown);

@@ -257,13 +257,13 @@ describe('cancel', () => {
 
 describe('retry', () => {
   it('goes on with what was not finished, at new attempts, and keeps finished layers', async () => {
-    const database = await postgres.open();
+    const database = await postgres.open({ TASK_ATTEMPTS: 1 });
     const { id } = await createJob(database);
     await finishNext(database, 2);
     await finishNext(database, 2);
     await finishNext(database, 2);
     const second = await claimed(database);
-    await database.pool.fail(second.taskId, second.attempt, badModel);
+    await database.pool.fail(second.taskId, second.attempt, crash);
     const before = await job(database, id);
 
     const again = await database.jobs.retry(DEFAULT_TEAM, id);

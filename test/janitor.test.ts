@@ -1,0 +1,174 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { DEFAULT_TEAM } from '../src/database/records.js';
+import type { Database } from '../src/database/repositories.js';
+import { InfrastructureError, InputError, serializeError, type SerializedError } from '../src/errors.js';
+import { sweepJobs } from '../src/janitor.js';
+import { jobPrefix, outputPrefix, workPrefix } from '../src/jobs/files.js';
+import type { Assignment } from '../src/jobs/tasks.js';
+import { LocalStorage } from '../src/storage/local-storage.js';
+import { claimNext, createJob, stepResult } from './support/jobs.js';
+import { quietLog } from './support/log.js';
+import { startPostgres, type TestPostgres } from './support/postgres.js';
+import { keysOf } from './support/storage.js';
+import { runSql } from './support/teams.js';
+import { until } from './support/until.js';
+import { createWorkableJob, openRig } from './worker/rig.js';
+
+const KILLED_WORKER = fileURLToPath(new URL('./worker/killed-worker.ts', import.meta.url));
+const LAYERS = 2;
+const badModel = serializeError(new InputError('invalid_model', 'NaN in the weights'));
+const crash = serializeError(new InfrastructureError('compute_failed', 'the compute process ended'));
+
+let postgres: TestPostgres;
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(() => postgres.stop());
+
+describe('the sweep of files that jobs left behind', () => {
+  let directory: string;
+  let root: string;
+  let database: Database;
+  let storage: LocalStorage;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sparank-janitor-'));
+    root = join(directory, 'storage');
+    database = await postgres.open({ LEASE_SECONDS: 1, TASK_ATTEMPTS: 1, ARTIFACT_TTL_DAYS: 90 });
+    storage = await LocalStorage.open(root);
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  const sweep = () => sweepJobs({ database, storage, logger: quietLog });
+  const put = (key: string) => storage.put(key, Readable.from([Buffer.from('file')]));
+  const claimed = async (): Promise<Assignment> => {
+    const assignment = await claimNext(database);
+    if (assignment === null) throw new Error('nothing to claim');
+    return assignment;
+  };
+  /** A task's life on a worker, files included, that nobody cleans up after. */
+  const finish = async (): Promise<string> => {
+    const task = await claimed();
+    const key = `${outputPrefix(task)}result.bin`;
+    const files = [{ name: 'result.bin', key, ...(await put(key)) }];
+    await database.pool.succeed(task.taskId, task.attempt, { result: stepResult(task, LAYERS), files });
+    return key;
+  };
+  /** A job whose second layer ended with `error`; the keys of what was committed, and of what the layer wrote. */
+  const failedJob = async (error: SerializedError) => {
+    const { id } = await createJob(database);
+    const committed = [await finish(), await finish(), await finish()];
+    const layer = await claimed();
+    const lost = `${outputPrefix(layer)}result.bin`;
+    await put(lost);
+    await database.pool.fail(layer.taskId, layer.attempt, error);
+    return { id, committed: committed.sort(), lost, layer };
+  };
+
+  it('takes the work of a job that has succeeded, and leaves its artifacts', async () => {
+    const { id } = await createJob(database);
+    const keys = [];
+    for (let step = 0; step < 5 + LAYERS - 1; step++) keys.push(await finish());
+    expect(await keysOf(storage)).toHaveLength(keys.length);
+    expect(await sweep()).toBe(keys.length - 1);
+    expect(await keysOf(storage)).toEqual([`${jobPrefix(id)}artifacts/1/result.bin`]);
+    expect(await sweep()).toBe(0);
+  });
+
+  it('takes nothing that a running job has finished or is writing, only attempts that are over', async () => {
+    await createJob(database);
+    const inspected = await finish();
+    const plan = await claimed();
+    const [over, writing] = [`${outputPrefix(plan)}a`, `${outputPrefix({ ...plan, attempt: plan.attempt + 1 })}a`];
+    await database.pool.handBack(plan.taskId, plan.attempt);
+    expect(await claimed()).toMatchObject({ taskId: plan.taskId, attempt: plan.attempt + 1 });
+    for (const key of [over, writing]) await put(key);
+    expect(await sweep()).toBe(1);
+    expect(await keysOf(storage)).toEqual([inspected, writing].sort());
+  });
+
+  it('leaves a failed job what its retry goes on with', async () => {
+    const { id, committed, lost, layer } = await failedJob(crash);
+    expect(await sweep()).toBe(1);
+    expect(await storage.head(lost)).toBeNull();
+    expect(await keysOf(storage)).toEqual(committed);
+    await database.jobs.retry(DEFAULT_TEAM, id);
+    const resumed = await claimed();
+    expect(resumed).toMatchObject({ taskId: layer.taskId, attempt: layer.attempt + 1 });
+    const needed = resumed.finished.flatMap(({ files }) => files.map(({ key }) => key));
+    expect(needed.sort()).toEqual(committed);
+  });
+
+  it('takes the work of a job that failed for its input; a retry starts from the beginning', async () => {
+    const { id } = await failedJob(badModel);
+    expect(await sweep()).toBe(4);
+    expect(await keysOf(storage)).toEqual([]);
+    expect(await database.jobs.retry(DEFAULT_TEAM, id)).toMatchObject({ status: 'queued', phase: 'inspect' });
+    expect(await claimed()).toMatchObject({ jobId: id, kind: 'inspect', attempt: 1, finished: [] });
+  });
+
+  it('takes the work of a failed job after the time of artifacts; a retry starts from the beginning', async () => {
+    const { id } = await failedJob(crash);
+    const age = (days: number) =>
+      runSql(database.url, `update jobs set finished_at = clock_timestamp() - make_interval(days => $1)`, [days]);
+    await age(89);
+    expect(await sweep()).toBe(1);
+    await age(91);
+    expect(await sweep()).toBe(3);
+    await database.jobs.retry(DEFAULT_TEAM, id);
+    expect(await claimed()).toMatchObject({ jobId: id, kind: 'inspect', finished: [] });
+  });
+
+  it('takes files of a job that is gone after some hours', async () => {
+    const key = `${workPrefix('job_gone')}tsk_x.1/a`;
+    await put(key);
+    expect(await sweep()).toBe(0);
+    const old = new Date(Date.now() - 7 * 3600_000);
+    await utimes(join(root, key), old, old);
+    expect(await sweep()).toBe(1);
+    expect(await keysOf(storage)).toEqual([]);
+  });
+
+  it('takes artifacts that have no row any more', async () => {
+    const { id } = await createJob(database);
+    for (let step = 0; step < 5 + LAYERS - 1; step++) await finish();
+    await sweep();
+    await runSql(database.url, 'delete from artifacts where job_id = $1', [id]);
+    expect(await sweep()).toBe(1);
+  });
+
+  it('takes what a worker had uploaded when it was killed, once its lease is over, and the job still ends', async () => {
+    await database.close();
+    database = await postgres.open({ LEASE_SECONDS: 1 });
+    const id = await createWorkableJob(database);
+    const child = fork(KILLED_WORKER, [database.url, join(directory, 'killed'), root], {
+      execArgv: ['--import', 'tsx'],
+    });
+    await once(child, 'message');
+    const [uploaded] = await keysOf(storage);
+    expect(uploaded).toMatch(/\/tsk_\w+\.1\/result\.bin$/);
+    // As long as it lives, or may live, its files stay.
+    expect(await sweep()).toBe(0);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await until(
+      'the lease is over',
+      async () => (await database.pool.reconcile(() => Promise.resolve(true))).expiredLeases === 1,
+    );
+    expect(await sweep()).toBe(1);
+    expect(await keysOf(storage)).toEqual([]);
+
+    await runSql(database.url, 'update tasks set not_before = clock_timestamp()');
+    const rig = openRig(database, storage, directory);
+    for (let step = 0; step < 5; step++) await rig.runNext();
+    await rig.close();
+    expect(await database.jobs.get(DEFAULT_TEAM, id)).toMatchObject({ status: 'succeeded' });
+    expect(await keysOf(storage)).toEqual([`${jobPrefix(id)}artifacts/1/result.bin`]);
+  }, 60_000);
+});

@@ -1,0 +1,112 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { DEFAULT_TEAM } from '../../src/database/records.js';
+import type { Database } from '../../src/database/repositories.js';
+import { InfrastructureError } from '../../src/errors.js';
+import { outputPrefix, workPrefix } from '../../src/jobs/files.js';
+import { LocalStorage } from '../../src/storage/local-storage.js';
+import type { Storage } from '../../src/storage/storage.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { changedStorage, keysOf } from '../support/storage.js';
+import { createWorkableJob, openRig, type Rig } from './rig.js';
+
+let postgres: TestPostgres;
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(() => postgres.stop());
+
+describe('a task on a worker', () => {
+  let directory: string;
+  let database: Database;
+  let storage: Storage;
+  let rig: Rig;
+  let jobId: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sparank-task-'));
+    database = await postgres.open();
+    storage = await LocalStorage.open(join(directory, 'storage'));
+    rig = openRig(database, storage, directory);
+    jobId = await createWorkableJob(database);
+  });
+  afterEach(async () => {
+    await rig.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const job = () => database.jobs.get(DEFAULT_TEAM, jobId);
+  const events = async () =>
+    (await database.events.list(DEFAULT_TEAM, jobId, { limit: 100 }))?.data.map(({ type }) => type) ?? [];
+  const runTo = async (count: number) => {
+    for (let done = 0; done < count; done++) await rig.runNext();
+  };
+
+  it('keeps the files of a job while steps need them, and only the artifacts after its evaluation', async () => {
+    await runTo(4);
+    expect(await keysOf(storage, workPrefix(jobId))).toHaveLength(4);
+    await rig.runNext();
+    expect(await job()).toMatchObject({ status: 'succeeded' });
+    expect(await keysOf(storage)).toEqual([`jobs/${jobId}/artifacts/1/result.bin`]);
+    expect(await readdir(join(directory, 'scratch'))).toEqual([]);
+  });
+
+  it('succeeds although its work files could not be deleted', async () => {
+    await runTo(4);
+    const failing = changedStorage(storage, {
+      deletePrefix: () => Promise.reject(new InfrastructureError('storage_unavailable', 'the storage is away')),
+    });
+    await rig.runNext({ storage: failing });
+    expect(await job()).toMatchObject({ status: 'succeeded' });
+    expect(await keysOf(storage, workPrefix(jobId))).toHaveLength(4);
+  });
+
+  it('waits for a storage that goes away while its result is uploaded, without computing again', async () => {
+    let puts = 0;
+    const outage = changedStorage(storage, {
+      async put(key, body, options) {
+        if (++puts > 2) return storage.put(key, body, options);
+        body.destroy();
+        throw new InfrastructureError('storage_unavailable', 'the storage is away');
+      },
+    });
+    const task = await rig.runNext({ storage: outage });
+    expect(puts).toBe(3);
+    expect(task.attempt).toBe(1);
+    expect(await events()).not.toContain('task.retrying');
+    expect(await job()).toMatchObject({ status: 'running', phase: 'plan' });
+  });
+
+  it('is tried again by another attempt when its result cannot be stored, and leaves no part of it', async () => {
+    const broken = changedStorage(storage, {
+      async put(key, body, options) {
+        await storage.put(key, body, options);
+        throw new Error('a bug below');
+      },
+    });
+    await rig.runNext({ storage: broken });
+    expect(await events()).toContain('task.retrying');
+    expect(await keysOf(storage)).toEqual([]);
+  });
+
+  it('deletes what it uploaded when another attempt is in charge by then, and nothing of the other one', async () => {
+    let other = '';
+    const late = changedStorage(storage, {
+      async put(key, body, options) {
+        const stored = await storage.put(key, body, options);
+        if (other !== '') return stored;
+        const [taskId = '', attempt] = key.slice(workPrefix(jobId).length).split('/', 1)[0]?.split('.') ?? [];
+        other = outputPrefix({ jobId, taskId, kind: 'inspect', attempt: Number(attempt) + 1 });
+        await database.pool.handBack(taskId, Number(attempt));
+        await rig.runNext();
+        return stored;
+      },
+    });
+    const second = openRig(database, late, join(directory, 'second'));
+    await second.runNext();
+    await second.close();
+    expect(await keysOf(storage)).toEqual([`${other}result.bin`]);
+    expect(await job()).toMatchObject({ status: 'running', phase: 'plan' });
+  });
+});
