@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import helmet from '@fastify/helmet';
 import { fastifySSE } from '@fastify/sse';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { InputError } from '../errors.js';
+import { openScratch } from '../scratch.js';
+import { VERSION } from '../version.js';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { healthRoutes } from './health/index.js';
 import { jobRoutes } from './jobs/index.js';
@@ -12,10 +13,8 @@ import { registerMetrics } from './plugins/metrics.js';
 import { registerOpenApi } from './plugins/openapi.js';
 import { poolRoutes } from './pool/index.js';
 import { sendProblem } from './problem.js';
-import { openScratch } from './scratch.js';
 import { uploadRoutes } from './uploads/index.js';
 import { serializerCompiler, validatorCompiler } from './validation.js';
-import { VERSION } from './version.js';
 
 /** A socket on which nothing moves; above the longest `Prefer: wait` and the heartbeat of event streams. */
 const IDLE_MS = 120_000;
@@ -59,7 +58,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   app.addHook('onRequest', async (request, reply) => void reply.header('X-Request-Id', request.id));
   // Waits and event streams end here; otherwise closing would wait for them.
   app.addHook('preClose', async () => closing.abort());
-  app.addHook('onClose', async () => rm(scratch, { recursive: true, force: true }));
+  app.addHook('onClose', () => scratch.remove());
 
   registerAuth(app, deps.database.keys);
   await app.register(helmet, { crossOriginResourcePolicy: { policy: 'same-site' } });
@@ -67,7 +66,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   await registerOpenApi(app, VERSION);
   registerMetrics(app, deps);
 
-  const options = { deps: { ...deps, closing: closing.signal, scratch } satisfies RouteDeps };
+  const options = { deps: { ...deps, closing: closing.signal, scratch: scratch.path } satisfies RouteDeps };
   await app.register(healthRoutes, options);
   await app.register(uploadRoutes, options);
   await app.register(jobRoutes, options);

@@ -5,14 +5,8 @@ import type { CheckSubmission } from '../api/index.js';
 import type { Config } from '../config.js';
 import { InputError } from '../errors.js';
 import type { Assignment, InspectResult, JobInput } from '../jobs/tasks.js';
-import {
-  builtModule,
-  ComputeError,
-  ComputeProcess,
-  openScratch,
-  removeStaleScratch,
-  stepLimits,
-} from '../worker/index.js';
+import { openScratch } from '../scratch.js';
+import { builtModule, ComputeError, ComputeProcess, stepLimits } from '../worker/index.js';
 
 /** A file that cannot be looked at in this time is refused. */
 const CHECK_SECONDS = 120;
@@ -28,14 +22,12 @@ export async function createSubmissionCheck(
   const module = builtModule(import.meta.url, '../worker/child/check.js');
   const idle: ComputeProcess[] = [];
   const all = new Set<ComputeProcess>();
-  const root = join(config.DATA_DIR, 'scratch');
-  await removeStaleScratch(root);
-  const directory = await openScratch(root);
+  const own = await openScratch(config.DATA_DIR);
 
   const check: CheckSubmission = async (files, spec) => {
     const child = idle.pop() ?? new ComputeProcess(module);
     all.add(child);
-    const scratch = join(directory, randomUUID());
+    const scratch = join(own.path, randomUUID());
     await mkdir(scratch, { recursive: true });
     try {
       const assignment: Assignment = {
@@ -89,7 +81,7 @@ export async function createSubmissionCheck(
     check,
     async close() {
       await Promise.all([...all].map((child) => child.stop()));
-      await rm(directory, { recursive: true, force: true });
+      await own.remove();
     },
   };
 }

@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Backends } from '../backends.js';
 import type { Config } from '../config.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskConsumer } from '../queue/queue.js';
+import { openScratch } from '../scratch.js';
 import { mayPass, untilItWorks } from './backoff.js';
 import { ComputeProcess } from './compute-process.js';
 import { describeDevice } from './device.js';
 import { FileCache } from './file-cache.js';
 import { stepLimits } from './limits.js';
-import { openScratch, removeStaleScratch } from './scratch.js';
 import { runTask } from './task-run.js';
 
 /** Time between two signs of life in the table of workers. */
@@ -41,10 +40,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const id = `wrk_${randomBytes(9).toString('base64url').replace(/[-_]/g, 'x')}`;
   const logger = deps.logger.child({ worker: id });
   const device = describeDevice(config, deps.workersInProcess ?? 1);
-  const scratchRoot = join(config.DATA_DIR, 'scratch');
-  const stale = await removeStaleScratch(scratchRoot);
-  if (stale.length > 0) logger.info({ stale }, 'removed scratch files of processes that are gone');
-  const scratch = await openScratch(scratchRoot);
+  const scratch = await openScratch(config.DATA_DIR);
+  if (scratch.stale.length > 0)
+    logger.info({ stale: scratch.stale }, 'removed scratch files of processes that are gone');
   const compute = new ComputeProcess(deps.module);
   const stopping = new AbortController();
   const shutdown = new AbortController();
@@ -67,7 +65,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     limits: stepLimits(config),
     threads: device.threads,
     workerId: id,
-    scratch,
+    scratch: scratch.path,
     logger,
     shutdown: shutdown.signal,
   };
@@ -111,7 +109,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       await compute.stop();
       clearInterval(registering);
       await database.workers.remove(id).catch((error: unknown) => logger.debug({ err: error }, 'could not sign off'));
-      await rm(scratch, { recursive: true, force: true });
+      await scratch.remove();
       logger.info('the worker has stopped');
     },
   };

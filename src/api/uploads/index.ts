@@ -61,7 +61,8 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
         filename: request.query.filename ?? 'upload.bin',
         verify: (sha256) => {
           if (announced === null || announced === sha256) return;
-          throw new InputError('digest_mismatch', `Repr-Digest announces sha-256 ${announced}, the body has ${sha256}`);
+          const detail = `Repr-Digest announces sha-256 ${announced}, the body has ${sha256}`;
+          throw new InputError('digest_mismatch', detail, { faults: [{ pointer: '#header/repr-digest', detail }] });
         },
       });
       return reply.code(201).header('Location', `/uploads/${upload.id}`).send(presentUpload(upload));

@@ -26,16 +26,24 @@ function isAlive(pid: number, started: string): boolean {
 
 const host = () => hostname().replace(/[^A-Za-z0-9-]/g, '-');
 
-/** This process's directory for files that must not outlive it. */
-export async function openScratch(root: string): Promise<string> {
-  const name = `${host()}.${process.pid}.${startTime(process.pid)}.${randomBytes(4).toString('hex')}`;
-  const directory = join(root, name);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  return directory;
+/** A directory for files that must not outlive this process. */
+export interface Scratch {
+  path: string;
+  /** Directories of killed processes of this machine that were found, and removed, when it was opened. */
+  stale: string[];
+  remove(): Promise<void>;
 }
 
-/** Removes what processes of this machine left behind when they were killed. Returns the names removed. */
-export async function removeStaleScratch(root: string): Promise<string[]> {
+export async function openScratch(dataDirectory: string): Promise<Scratch> {
+  const root = join(dataDirectory, 'scratch');
+  const stale = await removeStale(root);
+  const name = `${host()}.${process.pid}.${startTime(process.pid)}.${randomBytes(4).toString('hex')}`;
+  const path = join(root, name);
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  return { path, stale, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+async function removeStale(root: string): Promise<string[]> {
   const names = await readdir(root).catch(() => []);
   const removed: string[] = [];
   for (const name of names) {
