@@ -9,10 +9,11 @@ import { whitenedFeatures, type Features } from './features.js';
 import { leastSquares, type Fit } from './fit.js';
 import { activatedLoss, relative } from './objective.js';
 import { polish } from './polish.js';
+import { lowRankSpace } from './low-rank-space.js';
 import { checkProblem, type LayerProblem, type Shape } from './problem.js';
 import { zStep } from './prox/z-step.js';
 import { seededRandom } from './random.js';
-import { identityMatrix, leadingRightSubspace, squaredNorm } from './rank-step.js';
+import { squaredNorm } from './rank-step.js';
 import { selectChannels } from './select-channels.js';
 
 export interface SolveOptions {
@@ -58,8 +59,6 @@ export const DEFAULT_TOLERANCES: Tolerances = { absolute: 1e-4, relative: 1e-3 }
 export const DEFAULT_RIDGE = 1e-2;
 /** Share of the iterations for the ADMM; the polish takes what is left. */
 const ADMM_SHARE = 0.5;
-/** More variables than this are reduced to their leading principal subspace: a Cholesky of 1,024 takes 0.2 s. */
-const MAX_VARIABLES = 1024;
 
 /** Fits `rank` and `groups` kept input channels to one layer. */
 export async function solveLayer(
@@ -164,43 +163,6 @@ function targetOf(problem: LayerProblem, shape: Shape, response: Matrix): Matrix
   const own = addToRows(matrix(shape.samples, shape.m, Float32Array.from(response.data)), problem.bias);
   if (problem.skip !== undefined) addInto(own.data, problem.skip, own.data);
   return own;
-}
-
-/** Columns [N, v] = inputs mapᵀ that the low-rank part acts on, and the coefficients of the original layer on them. */
-export interface LowRankSpace {
-  columns: Matrix;
-  /** [v, d] */
-  map: Matrix;
-  /** [m, v] */
-  prior: Matrix;
-}
-
-async function lowRankSpace(
-  engine: Engine,
-  kind: 'response' | 'inputs',
-  rank: number,
-  response: Matrix,
-  inputs: Matrix,
-  weights: Matrix,
-  random: () => number,
-): Promise<LowRankSpace> {
-  if (rank === 0)
-    return { columns: matrix(inputs.rows, 0), map: matrix(0, inputs.cols), prior: matrix(weights.rows, 0) };
-  const limit = Math.max(1, Math.min(MAX_VARIABLES, inputs.rows - 1));
-  if (kind === 'response') {
-    if (response.cols <= limit) return { columns: response, map: weights, prior: identityMatrix(weights.rows) };
-    const basis = await leadingRightSubspace(engine, response, limit, random);
-    const columns = await engine.multiply(response, basis);
-    return { columns, map: await engine.multiply(basis, weights, { a: true }), prior: basis };
-  }
-  if (inputs.cols <= limit) return { columns: inputs, map: identityMatrix(inputs.cols), prior: weights };
-  const basis = await leadingRightSubspace(engine, inputs, limit, random);
-  const identity = identityMatrix(basis.cols);
-  return {
-    columns: await engine.multiply(inputs, basis),
-    map: await engine.multiply(identity, basis, { b: true }),
-    prior: await engine.multiply(weights, basis),
-  };
 }
 
 async function fitLayer(

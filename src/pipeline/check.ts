@@ -67,7 +67,7 @@ async function checkEvaluation(context: StepContext, network: Network, key: stri
   const data = await openCalibration(context, key, 'evaluation');
   const runner = await Runner.open(network.original, { threads: context.threads });
   try {
-    runner.checkSamples([data.count, ...data.shape], data.type);
+    runner.checkSamples([data.count, ...data.shape], data.type, 'evaluation');
     await data.verify(context.signal);
     if (data.labels === null) return;
     const [first] = (await runner.run(await data.batch(0, 1))).values();

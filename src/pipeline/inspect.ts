@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { costCurve, layerStatistics, type Candidate } from '../compression/index.js';
+import { costCurve, layerStatistics } from '../compression/index.js';
 import { createEngine, matrix, type Engine } from '../engines/index.js';
 import type { Assignment, InspectResult } from '../jobs/tasks.js';
 import {
@@ -14,29 +14,15 @@ import {
 } from '../models/index.js';
 import { checkInputs, summarize } from './check.js';
 import { ActivationStore } from './activation-store.js';
+import type { Curves } from './curves.js';
 import { createSamples, files, readProblem, writeResponse } from './layer-file.js';
 import { newRow } from './layer-rows.js';
 import { openNetwork, type Network } from './network.js';
 import { batches, floats, runPart } from './network-pass.js';
 import { placesIn, planSamples, type SamplePlan } from './sample-plan.js';
-import {
-  affordableImages,
-  chooseProbes,
-  MAX_PROBED_RANK,
-  measureSensitivity,
-  responseBasis,
-  type SensitivityPoint,
-} from './sensitivity.js';
+import { affordableImages, chooseProbes, MAX_PROBED_RANK, measureSensitivity, responseBasis } from './sensitivity.js';
 import type { StepContext } from './step.js';
 import type { TensorFileWriter } from './tensor-file.js';
-
-/** What `inspect` tells `plan` about every layer that can be compressed. */
-export interface Curves {
-  layers: { index: number; layer: Layer; candidates: Candidate[]; sensitivity: SensitivityPoint[] }[];
-  /** Weights and biases of the whole network, and its multiply-accumulates per sample. */
-  parameters: number;
-  macs: number;
-}
 
 interface Captured {
   index: number;

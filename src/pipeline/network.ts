@@ -53,7 +53,7 @@ export async function openNetwork(context: StepContext, modelKey: string, calibr
       throw new InputError(
         'invalid_dataset',
         `the model takes batches of exactly ${String(fixed)} samples, and the calibration data has ${String(calibration.count)}`,
-        { faults: [{ pointer: '#dataset/x', detail: 'too few samples for one batch' }] },
+        { faults: [{ pointer: '#calibration/x', detail: 'too few samples for one batch' }] },
       );
     }
     // Two samples tell the batch axis from the others.
@@ -79,7 +79,7 @@ export async function checkInput(
 ): Promise<number | null> {
   const runner = await Runner.open(model, { threads: context.threads });
   try {
-    runner.checkSamples([data.count, ...data.shape], data.type);
+    runner.checkSamples([data.count, ...data.shape], data.type, 'calibration');
     return runner.fixedBatch;
   } finally {
     await runner.release();

@@ -5,7 +5,7 @@ import type { Spec, Target } from '../jobs/spec.js';
 import type { Assignment, LayerAllocation, PlanResult } from '../jobs/tasks.js';
 import { factoredCost, type Layer } from '../models/index.js';
 import { finishedOne, keyOf } from './finished.js';
-import type { Curves } from './inspect.js';
+import type { Curves } from './curves.js';
 import { files } from './layer-file.js';
 import { withChoice } from './layer-rows.js';
 import { outputErrorOf } from './sensitivity.js';
@@ -15,7 +15,7 @@ import type { StepContext } from './step.js';
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
   const inspected = finishedOne(assignment, 'inspect');
   const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
-  const { cost, budget } = budgetOf(assignment.spec.target, curves);
+  const { cost, budget, asked } = budgetOf(assignment.spec.target, curves);
   const fixed = fixedCost(curves, cost);
   const tables = curves.layers.map(({ candidates, sensitivity }) => ({
     candidates: candidates.map((candidate): Candidate => ({
@@ -24,7 +24,7 @@ export async function plan(assignment: Assignment, context: StepContext): Promis
     })),
     weight: 1,
   }));
-  const choice = allocateWithin(tables, { cost, budget: budget - fixed }, curves, fixed);
+  const choice = allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const allocations: LayerAllocation[] = [];
   for (const [i, { index, layer }] of curves.layers.entries()) {
@@ -42,14 +42,17 @@ export async function plan(assignment: Assignment, context: StepContext): Promis
   return { allocations, layers: [...rows.values()] };
 }
 
-/** What all layers together may cost. */
+/** What all layers together may cost, and the ratio that was asked for. */
 export function budgetOf(
   target: Target,
   { parameters, macs }: Pick<Curves, 'parameters' | 'macs'>,
-): { cost: 'parameters' | 'macs'; budget: number } {
-  if ('parameter_ratio' in target)
-    return { cost: 'parameters', budget: Math.floor(parameters / target.parameter_ratio) };
-  if ('mac_ratio' in target) return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio) };
+): { cost: 'parameters' | 'macs'; budget: number; asked: number } {
+  if ('parameter_ratio' in target) {
+    const asked = target.parameter_ratio;
+    return { cost: 'parameters', budget: Math.floor(parameters / asked), asked };
+  }
+  if ('mac_ratio' in target)
+    return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio), asked: target.mac_ratio };
   const name = Object.keys(target)[0] ?? '';
   throw new InputError(
     'invalid_spec',
@@ -69,13 +72,13 @@ export function checkTarget(
   layers: readonly Layer[],
   network: Pick<Curves, 'parameters' | 'macs'>,
 ): void {
-  const { cost, budget } = budgetOf(spec.target, network);
+  const { cost, budget, asked } = budgetOf(spec.target, network);
   const least = layers.reduce(
     (sum, layer) =>
       sum + (layer.blocked === null ? Math.min(layer[cost], factoredCost(layer, 1, 0)[cost]) : layer[cost]),
     0,
   );
-  if (least > budget) throw unreachable(cost, network[cost], budget, least);
+  if (least > budget) throw unreachable(cost, network[cost], asked, least);
 }
 
 /** Cost of what cannot be compressed. */
@@ -86,20 +89,20 @@ function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {
 /** As `allocate`; an unreachable target is reported for the whole network, with the part that cannot be compressed. */
 function allocateWithin(
   tables: { candidates: Candidate[]; weight: number }[],
-  target: { cost: 'parameters' | 'macs'; budget: number },
+  target: { cost: 'parameters' | 'macs'; budget: number; asked: number },
   curves: Curves,
   fixed: number,
 ): number[] {
-  const { cost, budget } = target;
+  const { cost, budget, asked } = target;
   const least = tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
-  if (least > budget) throw unreachable(cost, curves[cost], budget + fixed, least + fixed);
+  if (least > budget) throw unreachable(cost, curves[cost], asked, least + fixed);
   return allocate(tables, target);
 }
 
-function unreachable(cost: 'parameters' | 'macs', before: number, budget: number, least: number): InputError {
+function unreachable(cost: 'parameters' | 'macs', before: number, asked: number, least: number): InputError {
   const ratio = (before / least).toFixed(2);
   const name = cost === 'parameters' ? 'parameter_ratio' : 'mac_ratio';
-  const detail = `${name} ${(before / budget).toFixed(2)} cannot be reached: with every layer at its smallest it is ${ratio}`;
+  const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}`;
   return new InputError('unreachable_target', detail, {
     faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
   });

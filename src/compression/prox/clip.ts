@@ -1,4 +1,4 @@
-import type { ZStep } from './z-step.js';
+import type { ZStep } from './step.js';
 
 /**
  * r(z) = slope * clamp(z, low, high) + offset, slope > 0. Below `low` and above `high` r is constant, so that the

@@ -1,4 +1,4 @@
-import type { ZStep } from './z-step.js';
+import type { ZStep } from './step.js';
 
 /** r(z) = z for z > 0, alpha z else: on each half-line the minimiser of a parabola, clamped to it; then the better one. */
 export function leakyReluStep(alpha: number): ZStep {

@@ -4,15 +4,7 @@ import { identityStep } from './identity.js';
 import { leakyReluStep } from './leaky-relu.js';
 import { reluStep } from './relu.js';
 import { searchStep } from './search.js';
-
-/**
- * The Z-step of the ADMM, elementwise:
- *
- *     z = argmin (y - r(z))² / 2 + rho (z - v)² / 2
- *
- * `y` is the wanted value after the activation r, `v` the centre, `out` receives z and may be `v`.
- */
-export type ZStep = (y: Float32Array, v: Float32Array, rho: number, out: Float32Array) => void;
+import type { ZStep } from './step.js';
 
 /** The step for an activation, and in words how it is solved. */
 export function zStep(activation: Activation): { step: ZStep; note: string } {
