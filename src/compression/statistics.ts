@@ -47,6 +47,8 @@ const MEASURED_ROWS = 1024;
 const HELD_OUT_STRIDE = 5;
 /** Directions of the response that are looked at; m is larger in wide fully connected layers only. */
 const MAX_DIRECTIONS = 512;
+/** Beside kept channels a high rank would not pay; the eigen-solve of 512 directions takes most of a curve's time. */
+const MAX_DIRECTIONS_BESIDE = 160;
 const MAX_RANKS = 64;
 const RIDGE = 1e-4;
 
@@ -76,7 +78,7 @@ export async function layerStatistics(
   const random = seededRandom(options.seed);
 
   const lowRank = options.components.includes('low_rank');
-  const full = await spectrum(engine, own.train, random);
+  const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random);
   const curves: RankCurve[] = [];
   if (lowRank) {
     const grid = rankGrid(m, d, 0, full.values.length);
@@ -94,7 +96,7 @@ export async function layerStatistics(
       kept.push(...topGroups(gains, groups - kept.length));
       const explained = await explainedBy(engine, { train, test }, kept, problem.taps, own.train);
       const left = difference(own.train, explained.train);
-      const values = lowRank ? await spectrum(engine, left, random) : full;
+      const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random) : full;
       const grid = lowRank ? rankGrid(m, d, groups * problem.taps, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
       curves.push({ groups, ...(await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid])) });
@@ -126,11 +128,9 @@ interface Spectrum {
   directions: Matrix;
 }
 
-async function spectrum(engine: Engine, residual: Matrix, random: () => number): Promise<Spectrum> {
-  const wide = residual.cols > MAX_DIRECTIONS;
-  const basis = wide
-    ? await leadingRightSubspace(engine, residual, Math.min(MAX_DIRECTIONS, residual.rows - 1), random)
-    : null;
+async function spectrum(engine: Engine, residual: Matrix, limit: number, random: () => number): Promise<Spectrum> {
+  const wide = residual.cols > limit;
+  const basis = wide ? await leadingRightSubspace(engine, residual, Math.min(limit, residual.rows - 1), random) : null;
   const columns = basis === null ? residual : await engine.multiply(residual, basis);
   const n = columns.cols;
   const { values, vectors } = symmetricEigen(await engine.gram(columns), n);
