@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckSubmission } from '../../src/api/deps.js';
@@ -215,6 +219,35 @@ describe('POST /jobs with a form', () => {
     const { model: source } = response.json<{ spec: { model: { upload: string } } }>().spec;
     const stored = await service.call('GET', `/uploads/${source.upload}`);
     expect(stored.json()).toMatchObject({ sha256: sha256(model.content), filename: 'net.onnx' });
+  });
+
+  test.each([
+    ['/target', [{ ...spec, content: '{}' }]],
+    ['/method/seed', [model, { ...spec, content: JSON.stringify({ target, method: { seed: -1 } }) }]],
+    ['/model', [{ ...spec, content: JSON.stringify({ target, model: { upload: 'upl_x' } }) }]],
+  ])('tells a fault of the specification at %s before the files have been sent', async (pointer, parts) => {
+    if (!service.app.server.listening) await service.app.listen({ host: '127.0.0.1', port: 0 });
+    const { payload, headers } = form([...parts, { name: 'model', content: 'the first bytes', filename: 'a.onnx' }]);
+    const sent = request({
+      port: (service.app.server.address() as AddressInfo).port,
+      host: '127.0.0.1',
+      path: '/jobs',
+      method: 'POST',
+      // Much more is announced than is ever sent: an answer cannot have waited for it.
+      headers: { ...headers, authorization: service.keys.all, 'content-length': 90_000 },
+    });
+    // The service may hang up while this still sends.
+    sent.on('error', () => undefined);
+    // Without the closing boundary, which the service would have to wait for.
+    sent.write(payload.subarray(0, payload.length - 40));
+    try {
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      const problem = (await json(response)) as { errors: { pointer: string }[] };
+      expect(response.statusCode).toBe(422);
+      expect(problem.errors).toMatchObject([{ pointer }]);
+    } finally {
+      sent.destroy();
+    }
   });
 
   test('keeps nothing when the files are refused', async () => {

@@ -15,7 +15,7 @@ import { JobSchema } from '../schema.js';
 import { fileChecker } from './check.js';
 import { readMultipart, type Submission } from './multipart.js';
 import { hashBody, once, readIdempotencyKey, type Answer } from './once.js';
-import { keepSources, nameParts, openSources } from './sources.js';
+import { checkIncomplete, keepSources, nameParts, openSources } from './sources.js';
 
 /** When the first look at a new job is worth it. */
 const FIRST_LOOK_SECONDS = 1;
@@ -72,7 +72,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       const directory = await mkdtemp(join(deps.scratch, 'submit-'));
       try {
         const submission: Submission = request.isMultipart()
-          ? await readMultipart(deps, teamId, request, directory)
+          ? await readMultipart(deps, teamId, request, directory, checkIncomplete)
           : { given: request.body, files: {} };
         const given = nameParts(submission);
         const spec = resolveSpec(given);

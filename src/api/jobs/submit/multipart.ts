@@ -7,6 +7,7 @@ import { InputError, SparankError } from '../../../errors.js';
 import { Measure } from '../../../storage/measured-body.js';
 import type { RouteDeps } from '../../deps.js';
 import { tooLarge } from '../../uploads/keep.js';
+import { refuseSecondSource } from './sources.js';
 import { PARTS, receivedFile, type Part, type SourceFile } from './source-file.js';
 
 export interface Submission {
@@ -57,12 +58,16 @@ async function readSpecFile(part: MultipartFile, maxBytes: number): Promise<unkn
   return parseSpec(Buffer.concat(chunks).toString('utf8'));
 }
 
-/** Reads the parts in whatever order they come; files stream to `directory` and are hashed on the way. */
+/**
+ * Reads the parts in whatever order they come; files stream to `directory` and are hashed on the way. `checkSpec` sees the
+ * specification with the files that came before it: what is wrong with it is told before the rest is sent.
+ */
 export async function readMultipart(
   deps: RouteDeps,
   teamId: string,
   request: FastifyRequest,
   directory: string,
+  checkSpec: (soFar: Submission) => void,
 ): Promise<Submission> {
   const submission: Submission = { given: undefined, files: {} };
   const seen = new Set<string>();
@@ -76,11 +81,15 @@ export async function readMultipart(
       else if (part.valueTruncated) {
         throw new InputError('payload_too_large', `the spec may have MAX_BODY_BYTES = ${MAX_BODY_BYTES} bytes`);
       } else submission.given = typeof part.value === 'string' ? parseSpec(part.value) : part.value;
+      checkSpec(submission);
     } else if (!isPart(name)) {
       throw fault(`#part/${name}`, `is not a known part; known are spec, ${PARTS.join(', ')}`);
     } else if (part.type !== 'file') {
       throw fault(`#part/${name}`, 'must be a file: give it a filename');
-    } else submission.files[name] = await receive(deps, teamId, part, name, directory);
+    } else {
+      refuseSecondSource(submission.given, name);
+      submission.files[name] = await receive(deps, teamId, part, name, directory);
+    }
   }
   if (submission.given === undefined) throw fault('#part/spec', 'is required');
   return submission;

@@ -1,5 +1,6 @@
 import { InputError } from '../../../errors.js';
 import type { JobInputs } from '../../../database/records.js';
+import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import type { Source, Spec } from '../../../jobs/spec.js';
 import type { RouteDeps } from '../../deps.js';
 import type { Submission } from './multipart.js';
@@ -15,6 +16,13 @@ export interface JobFiles {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** @throws InputError when the specification names a source for `part` as well */
+export function refuseSecondSource(given: unknown, part: Part): void {
+  if (!isObject(given) || given[part] === undefined || given[part] === null) return;
+  const detail = 'is also a part of the form; give one of the two';
+  throw new InputError('invalid_spec', `/${part} ${detail}`, { faults: [{ pointer: `/${part}`, detail }] });
+}
+
 /** A file that came along stands in the specification as the upload it will be, by its hash. */
 export function nameParts({ given, files }: Submission): unknown {
   if (!isObject(given)) return given;
@@ -22,13 +30,20 @@ export function nameParts({ given, files }: Submission): unknown {
   for (const part of PARTS) {
     const file = files[part];
     if (file === undefined) continue;
-    if (spec[part] !== undefined && spec[part] !== null) {
-      const detail = 'is also a part of the form; give one of the two';
-      throw new InputError('invalid_spec', `/${part} ${detail}`, { faults: [{ pointer: `/${part}`, detail }] });
-    }
+    refuseSecondSource(given, part);
     spec[part] = { upload: `sha256:${file.sha256}` };
   }
   return spec;
+}
+
+/** Stands for a file that may still come. */
+const AWAITED: Source = { upload: `sha256:${'0'.repeat(64)}` };
+
+/** @throws InputError what no later part can mend */
+export function checkIncomplete(submission: Submission): void {
+  const given = nameParts(submission);
+  if (!isObject(given)) resolveSpec(given);
+  else resolveSpec({ ...given, model: given['model'] ?? AWAITED, calibration: given['calibration'] ?? AWAITED });
 }
 
 async function openSource(deps: RouteDeps, teamId: string, part: Part, source: Source, directory: string) {
