@@ -34,8 +34,11 @@ const CODE_OF_STATUS: Record<number, ErrorCode> = {
 
 const RETRY_AFTER_SECONDS = 5;
 
-function expectedError(error: unknown): SparankError {
+function expectedError(error: unknown, { raw }: FastifyRequest): SparankError {
   if (error instanceof SparankError) return error;
+  // A client that went away in the middle of its body is no failure of the service.
+  if (raw.destroyed && !raw.complete)
+    return new InputError('invalid_request', 'the body was cut short', { cause: error });
   const { statusCode, message } = error as Partial<FastifyError>;
   const code = statusCode === undefined ? undefined : CODE_OF_STATUS[statusCode];
   if (code === undefined) return new InfrastructureError('internal', 'internal');
@@ -44,7 +47,7 @@ function expectedError(error: unknown): SparankError {
 
 /** A server-side failure tells the client nothing but its code; the log has the rest under the request id. */
 export function toProblem(error: unknown, request: FastifyRequest): Static<typeof ProblemSchema> {
-  const known = expectedError(error);
+  const known = expectedError(error, request);
   const hidden = known.status >= 500;
   const detail = hidden ? `${known.title}. Give the request id when you report this.` : known.message;
   return {

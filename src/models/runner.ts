@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 // First: it must be evaluated before the runtime.
 import './no-telemetry.js';
@@ -63,16 +64,13 @@ export class Runner {
     const [input] = this.inputs;
     if (input === undefined || this.inputs.length !== 1) {
       const names = this.inputs.map(({ name }) => name).join(', ');
-      throw new InputError(
-        'invalid_model',
-        `only models with one input are supported; this one has ${String(this.inputs.length)} (${names})`,
-      );
+      throw badModel(`only models with one input are supported; this one has ${String(this.inputs.length)} (${names})`);
     }
     return input;
   }
 
   /** Checks that samples of this shape and type can be fed to the model. */
-  checkSamples(shape: readonly number[], type: string, what = 'x'): void {
+  checkSamples(shape: readonly number[], type: string, what = 'dataset'): void {
     const { input } = this;
     const wanted = input.shape.map((d, i) => (i === 0 ? 'batch' : String(d))).join(', ');
     const fits =
@@ -81,10 +79,10 @@ export class Runner {
     const detail = fits
       ? canCast(type, input.type)
         ? null
-        : `${what} is ${type}, but the model's input ${input.name} is ${input.type}`
-      : `${what} has the shape [${shape.join(', ')}], but the model's input ${input.name} is [${wanted}]`;
+        : `${what}: x is ${type}, but the model's input ${input.name} is ${input.type}`
+      : `${what}: x has the shape [${shape.join(', ')}], but the model's input ${input.name} is [${wanted}]`;
     if (detail !== null)
-      throw new InputError('invalid_dataset', detail, { faults: [{ pointer: `#dataset/${what}`, detail }] });
+      throw new InputError('invalid_dataset', detail, { faults: [{ pointer: `#${what}/x`, detail }] });
   }
 
   /**
@@ -181,13 +179,20 @@ function runtimeError(error: unknown, what: string): Error {
     .replace(/\/onnxruntime_src\/\S+ /g, '')
     .replace(/Load model from \S+ failed:/, '')
     .slice(0, 500);
+  const wanted = Number(/requested buffer of size (\d+)/.exec(text)?.[1] ?? 0);
+  if (wanted > totalmem())
+    return badModel(`${what}: one of its tensors takes ${String(wanted)} bytes of memory`, error);
   if (/bad_alloc|alloc|out of memory|No space left/i.test(text))
     return new InfrastructureError('compute_failed', `${what}: ${text}`);
-  return new InputError('invalid_model', `${what}: ${text}`, { cause: error });
+  return badModel(`${what}: ${text}`, error);
+}
+
+function badModel(detail: string, cause?: unknown): InputError {
+  return new InputError('invalid_model', detail, { faults: [{ pointer: '#model', detail }], cause });
 }
 
 function port(metadata: InferenceSession.ValueMetadata): Port {
-  if (!metadata.isTensor) throw new InputError('invalid_model', `${metadata.name} is not a tensor`);
+  if (!metadata.isTensor) throw badModel(`${metadata.name} is not a tensor`);
   return { name: metadata.name, type: metadata.type, shape: [...metadata.shape] };
 }
 

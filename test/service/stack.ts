@@ -12,7 +12,7 @@ import { until } from '../support/until.js';
 import { processesOf } from './processes.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const KEY = 'spk_a-key-for-the-tests-of-the-service';
+export const KEY = 'spk_a-key-for-the-tests-of-the-service';
 
 export interface TaskRow {
   id: string;
@@ -90,6 +90,11 @@ export class Stack {
   /** The compute processes of the workers. */
   children() {
     return processesOf(this.dataDir).filter(({ command }) => command.includes(join('worker', 'child', 'main.js')));
+  }
+
+  /** Whether each process that was started still runs. */
+  running(): boolean[] {
+    return this.#processes.map(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
   }
 
   async postmaster(): Promise<number> {

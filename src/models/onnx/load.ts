@@ -44,7 +44,7 @@ const fail = (detail: string, fault: Fault = { pointer: '#model', detail }): Inp
 export async function loadModel(path: string, options: LoadOptions): Promise<OnnxModel> {
   const { size } = await stat(path);
   if (size === 0) throw fail('the model file is empty');
-  if (await isZip(path)) return loadArchive(path, options);
+  if (await isZip(path)) return loadArchive(path, options).catch(blameModel);
   const proto = await readProto(path, options.limits);
   for (const { tensor, owner } of allTensors(proto.graph)) {
     const external = externalReference(tensor);
@@ -55,6 +55,20 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Onn
     );
   }
   return check(proto, { format: 'onnx', directory: null, filename: basename(path) }, options);
+}
+
+/** The client knows the archive as its model. */
+function blameModel(error: unknown): never {
+  if (!(error instanceof InputError)) throw error;
+  const faults = error.faults.map(({ pointer, detail }) => ({
+    pointer: pointer.replace(/^#archive/, '#model'),
+    detail,
+  }));
+  throw new InputError(error.code, error.message, {
+    faults,
+    cause: error,
+    ...(error.layer === undefined ? {} : { layer: error.layer }),
+  });
 }
 
 async function loadArchive(path: string, options: LoadOptions): Promise<OnnxModel> {
