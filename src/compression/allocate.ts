@@ -8,7 +8,7 @@ export interface AllocationLayer {
 }
 
 export interface AllocationTarget {
-  cost: 'parameters' | 'macs';
+  cost: 'parameters' | 'macs' | 'latency';
   /** Sum over the given layers. */
   budget: number;
 }
@@ -61,7 +61,7 @@ export function allocate(layers: readonly AllocationLayer[], target: AllocationT
 
 /** Ascending cost, strictly descending error. */
 function paretoFront({ candidates, weight }: AllocationLayer, cost: AllocationTarget['cost']): Option[] {
-  const options = candidates.map((c, index) => ({ index, cost: c[cost], error: weight * c.error }));
+  const options = candidates.map((c, index) => ({ index, cost: c[cost] ?? Infinity, error: weight * c.error }));
   options.sort((a, b) => a.cost - b.cost || a.error - b.error || a.index - b.index);
   const front: Option[] = [];
   for (const option of options) {
@@ -139,7 +139,10 @@ function lastAtMost(front: readonly Option[], end: number, cost: number): number
 }
 
 function unreachable(layers: readonly AllocationLayer[], target: AllocationTarget, smallest: number): InputError {
-  const dense = layers.reduce((sum, { candidates }) => sum + Math.max(...candidates.map((c) => c[target.cost])), 0);
+  const dense = layers.reduce(
+    (sum, { candidates }) => sum + Math.max(...candidates.map((c) => c[target.cost] ?? Infinity)),
+    0,
+  );
   return new InputError(
     'unreachable_target',
     `the smallest choice for all layers needs ${smallest} ${target.cost}, the target allows ${Math.floor(target.budget)}: ` +

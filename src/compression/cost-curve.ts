@@ -7,6 +7,8 @@ export interface Candidate {
   groups: number;
   parameters: number;
   macs: number;
+  /** Milliseconds on some runtime, where it was measured. */
+  latency?: number;
   /** || Y - r(fit) ||² / || Y ||², estimated by the linear fit. */
   error: number;
 }

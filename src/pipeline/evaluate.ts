@@ -5,6 +5,7 @@ import type { Dataset } from '../datasets/index.js';
 import type { LayerRow, Metrics } from '../jobs/results.js';
 import type { Assignment, EvaluateResult } from '../jobs/tasks.js';
 import { listLayers, loadModel, prepare, Runner, type OnnxModel } from '../models/index.js';
+import { repeatRows } from './batch.js';
 import { compareModels } from './compare.js';
 import { finishedOf, finishedOne, keyOf } from './finished.js';
 import { measurePaired, quantile, speedup } from './latency.js';
@@ -117,7 +118,7 @@ async function latencies(
   try {
     const results: Metrics['latency'] = [];
     for (const batch of before.fixedBatch === null ? batchSizes : [before.fixedBatch]) {
-      const images = await repeated(data, batch);
+      const images = await repeatRows(data, batch);
       const pairs = await measurePaired(
         () => before.run(images),
         () => after.run(images),
@@ -145,17 +146,6 @@ async function latencies(
     await before.release();
     await after.release();
   }
-}
-
-/** The first `batch` samples; a small set is gone through again. */
-async function repeated(data: Dataset, batch: number) {
-  if (batch <= data.count) return data.batch(0, batch);
-  const all = await data.batch(0, data.count);
-  const row = all.data.length / data.count;
-  const Data = all.data.constructor as new (length: number) => typeof all.data;
-  const copy = new Data(batch * row);
-  for (let i = 0; i < copy.length; i++) copy[i] = all.data[i % all.data.length] ?? 0;
-  return { dims: [batch, ...all.dims.slice(1)], data: copy };
 }
 
 /** The newest row of every layer. */

@@ -33,8 +33,11 @@ export const filesNeeded: FilesNeeded = (assignment) => {
   switch (kind) {
     case 'inspect':
       return [inputs.model, inputs.calibration, ...evaluation];
-    case 'plan':
-      return [fileOf(finishedOne(assignment, 'inspect'), files.curves)];
+    case 'plan': {
+      const curves = fileOf(finishedOne(assignment, 'inspect'), files.curves);
+      // A speedup is planned on the network itself.
+      return 'speedup' in assignment.spec.target ? [curves, inputs.model, inputs.calibration] : [curves];
+    }
     case 'layer':
       return [fileOf(finishedOne(assignment, 'inspect'), files.samples(assignment.layer ?? -1))];
     case 'assemble': {

@@ -16,6 +16,7 @@ export interface Network extends ListedLayers {
   images: number;
   /** Images per run that keep a batch of captured tensors small, the fixed batch size if there is one. */
   batch: number;
+  fixedBatch: number | null;
   close(): Promise<void>;
 }
 
@@ -64,7 +65,16 @@ export async function openNetwork(context: StepContext, modelKey: string, calibr
       1,
     );
     const batch = fixed ?? Math.min(MAX_BATCH, images, Math.max(1, Math.floor(BATCH_BYTES / perImage)));
-    return { ...listed, original, prepared, calibration, images, batch, close: () => calibration.close() };
+    return {
+      ...listed,
+      original,
+      prepared,
+      calibration,
+      images,
+      batch,
+      fixedBatch: fixed,
+      close: () => calibration.close(),
+    };
   } catch (error) {
     await calibration.close();
     throw error;

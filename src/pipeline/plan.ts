@@ -8,6 +8,7 @@ import { finishedOne, keyOf } from './finished.js';
 import type { Curves } from './curves.js';
 import { files } from './layer-file.js';
 import { withChoice } from './layer-rows.js';
+import { planSpeedup } from './plan-speedup.js';
 import { outputErrorOf } from './sensitivity.js';
 import type { StepContext } from './step.js';
 
@@ -15,8 +16,6 @@ import type { StepContext } from './step.js';
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
   const inspected = finishedOne(assignment, 'inspect');
   const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
-  const { cost, budget, asked } = budgetOf(assignment.spec.target, curves);
-  const fixed = fixedCost(curves, cost);
   const tables = curves.layers.map(({ candidates, sensitivity }) => ({
     candidates: candidates.map((candidate): Candidate => ({
       ...candidate,
@@ -24,7 +23,7 @@ export async function plan(assignment: Assignment, context: StepContext): Promis
     })),
     weight: 1,
   }));
-  const choice = allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
+  const choice = await choose(assignment, context, curves, tables);
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const allocations: LayerAllocation[] = [];
   for (const [i, { index, layer }] of curves.layers.entries()) {
@@ -42,6 +41,19 @@ export async function plan(assignment: Assignment, context: StepContext): Promis
   return { allocations, layers: [...rows.values()] };
 }
 
+async function choose(
+  assignment: Assignment,
+  context: StepContext,
+  curves: Curves,
+  tables: { candidates: Candidate[]; weight: number }[],
+): Promise<number[]> {
+  const { target } = assignment.spec;
+  if ('speedup' in target) return planSpeedup(assignment, context, curves, tables, target.speedup);
+  const { cost, budget, asked } = budgetOf(target, curves);
+  const fixed = fixedCost(curves, cost);
+  return allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
+}
+
 /** What all layers together may cost, and the ratio that was asked for. */
 export function budgetOf(
   target: Target,
@@ -56,7 +68,7 @@ export function budgetOf(
   const name = Object.keys(target)[0] ?? '';
   throw new InputError(
     'invalid_spec',
-    `the target ${name} is not available yet: ask for parameter_ratio or mac_ratio`,
+    `the target ${name} is not available yet: ask for parameter_ratio, mac_ratio or speedup`,
     {
       faults: [{ pointer: `/target/${name}`, detail: 'not available' }],
     },
@@ -72,6 +84,8 @@ export function checkTarget(
   layers: readonly Layer[],
   network: Pick<Curves, 'parameters' | 'macs'>,
 ): void {
+  // A speedup is known when the candidates have been timed.
+  if ('speedup' in spec.target) return;
   const { cost, budget, asked } = budgetOf(spec.target, network);
   const least = layers.reduce(
     (sum, layer) =>

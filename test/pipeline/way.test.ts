@@ -79,6 +79,18 @@ describe('the whole way of a job', () => {
     expect(result.verdict.checks[0]).toMatchObject({ name: 'target.mac_ratio', passed: true });
   });
 
+  it('plans a speedup by times measured on the runtime, or says what can be reached', async () => {
+    // Whether this network can be 1.05 times as fast depends on the machine: both ends are right, nothing else is.
+    const benchmark = { batch_sizes: [32] };
+    const wish = { target: { speedup: 1.05 }, benchmark };
+    const result = await compressLocally(localOptions(files, scratch(), wish)).catch((e: unknown) => e);
+    if (result instanceof InputError) expect(result.message).toMatch(/the most that was measured is \d/);
+    else expect(result).toMatchObject({ verdict: { checks: [{ name: 'target.speedup' }] } });
+    const error = await refusal({}, { target: { speedup: 100 }, benchmark });
+    expect(error.code).toBe('unreachable_target');
+    expect(error.faults[0]?.pointer).toBe('/target/speedup');
+  });
+
   it('keeps excluded layers dense and says so', async () => {
     const method = { layers: { include: [], exclude: ['conv1'] } };
     const result = await compressLocally(localOptions(files, scratch(), { method, target: { parameter_ratio: 1.5 } }));

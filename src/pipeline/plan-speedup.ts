@@ -1,0 +1,146 @@
+import { allocate, type Candidate } from '../compression/index.js';
+import { InputError } from '../errors.js';
+import type { Assignment } from '../jobs/tasks.js';
+import { rewrite, Runner, type OnnxModel, type Tensor } from '../models/index.js';
+import { repeatRows } from './batch.js';
+import { candidateLatencies, dummyFactors } from './candidate-latency.js';
+import type { Curves } from './curves.js';
+import { measurePaired, quantile, speedup } from './latency.js';
+import { openNetwork, type Network } from './network.js';
+import type { StepContext } from './step.js';
+
+/** Whole networks that are tried before the plan settles. */
+const ROUNDS = 5;
+/** The plan aims this much above what was asked: the verdict is measured once more, later. */
+const MARGIN = 1.03;
+const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
+
+type Table = { candidates: Candidate[]; weight: number };
+
+/**
+ * Distributes a speedup over the layers by what their candidates take on this machine's runtime, not by MACs. The sum of
+ * layer times is only a model of the network's time: each plan is built and timed whole, and the budget corrected.
+ * Times count at the first batch size of the benchmark.
+ *
+ * @returns the index of the chosen candidate for every layer of `curves`
+ */
+export async function planSpeedup(
+  assignment: Assignment,
+  context: StepContext,
+  curves: Curves,
+  tables: readonly Table[],
+  asked: number,
+): Promise<number[]> {
+  const { inputs, spec } = assignment;
+  const network = await openNetwork(context, inputs.model.key, inputs.calibration.key);
+  try {
+    const threads = spec.benchmark.threads ?? context.threads;
+    const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
+    const images = await repeatRows(network.calibration, batch);
+    const timed = await timedTables(network, curves, tables, images, threads, context);
+    const original = await Runner.open(network.original, { threads });
+    try {
+      const first = await measurePaired(
+        () => original.run(images),
+        () => original.run(images),
+        { ...WHOLE, signal: context.signal },
+      );
+      const whole = quantile([...first.before, ...first.after], 0.5);
+      const dense = timed.reduce((sum, { candidates }) => sum + (candidates[0]?.latency ?? 0), 0);
+      const least = timed.reduce(
+        (sum, { candidates }) => sum + Math.min(...candidates.map((c) => c.latency ?? Infinity)),
+        0,
+      );
+      // What the layers do not explain cannot be made faster.
+      let budget = whole / (asked * MARGIN) - Math.max(0, whole - dense);
+      let best: { choice: number[]; ratio: number } | null = null;
+      for (let round = 0; round < ROUNDS; round++) {
+        const choice = allocate(timed, { cost: 'latency', budget: Math.max(budget, least) });
+        const ratio = await measured(network.prepared, curves, timed, choice, original, images, threads, context);
+        context.progress(0.5 + (0.5 * (round + 1)) / ROUNDS);
+        const reached = ratio >= asked;
+        // The slowest plan that reaches the target loses least; failing that, the fastest.
+        if (best === null || (reached ? best.ratio < asked || ratio < best.ratio : ratio > best.ratio))
+          best = { choice, ratio };
+        const excess = whole / ratio - whole / (asked * MARGIN);
+        if ((reached && ratio < asked * MARGIN * MARGIN) || (!reached && budget <= least)) break;
+        budget -= excess;
+      }
+      if (best === null || best.ratio < asked) throw outOfReach(asked, best?.ratio ?? 1, batch);
+      return best.choice;
+    } finally {
+      await original.release();
+    }
+  } finally {
+    await network.close();
+  }
+}
+
+async function timedTables(
+  network: Network,
+  curves: Curves,
+  tables: readonly Table[],
+  images: Tensor,
+  threads: number,
+  context: StepContext,
+): Promise<Table[]> {
+  const input = network.prepared.graph.input[0]?.name ?? '';
+  const names = [...new Set(curves.layers.map(({ layer }) => layer.input))].filter((name) => name !== input);
+  const runner = await Runner.open(network.prepared, { threads, capture: names });
+  const values = await runner.run(images);
+  values.set(input, images);
+  await runner.release();
+  const result: Table[] = [];
+  for (const [i, { layer }] of curves.layers.entries()) {
+    const table = tables[i];
+    const value = values.get(layer.input);
+    if (table === undefined || value === undefined) throw new RangeError(`no input for ${layer.name}`);
+    const options = { threads, signal: context.signal };
+    const latencies = await candidateLatencies(network.prepared, layer, table.candidates, value, options);
+    result.push({
+      weight: table.weight,
+      candidates: table.candidates.map((candidate, k) => ({ ...candidate, latency: latencies[k] ?? Infinity })),
+    });
+    context.progress((0.5 * (i + 1)) / curves.layers.length);
+  }
+  return result;
+}
+
+/** The speedup of a network with factors of the chosen sizes. */
+async function measured(
+  model: OnnxModel,
+  curves: Curves,
+  tables: readonly Table[],
+  choice: readonly number[],
+  original: Runner,
+  images: Tensor,
+  threads: number,
+  context: StepContext,
+): Promise<number> {
+  const replacements = new Map(
+    curves.layers.flatMap(({ layer }, i) => {
+      const { rank = 0, groups = 0 } = tables[i]?.candidates[choice[i] ?? 0] ?? {};
+      return rank === 0 && groups === 0 ? [] : [[layer.name, dummyFactors(layer, rank, groups)] as const];
+    }),
+  );
+  const candidate = await Runner.open(rewrite(model, replacements), { threads });
+  try {
+    const run = { ...WHOLE, signal: context.signal };
+    return speedup(
+      await measurePaired(
+        () => original.run(images),
+        () => candidate.run(images),
+        run,
+      ),
+    ).ratio;
+  } finally {
+    await candidate.release();
+  }
+}
+
+function outOfReach(asked: number, most: number, batch: number): InputError {
+  const detail = `a speedup of ${asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
+  return new InputError('unreachable_target', detail, {
+    faults: [{ pointer: '/target/speedup', detail: `at most ${most.toFixed(2)}` }],
+  });
+}
