@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import cliProgress from 'cli-progress';
 import type { JobView } from '../api/jobs/schema.js';
 import type { LayerRow } from '../jobs/results.js';
 import { ServiceError, type ServiceClient } from './client.js';
@@ -28,6 +27,9 @@ export async function follow(
 ): Promise<JobView> {
   let etag: string | undefined;
   let lastAnswer = Date.now();
+  // At once, and not when the call under way is answered: the terminal has to be whole again before the process may end.
+  const restore = () => display.stop();
+  signal?.addEventListener('abort', restore);
   try {
     for (;;) {
       signal?.throwIfAborted();
@@ -46,35 +48,21 @@ export async function follow(
       await sleep(LOOK_MS, undefined, signal ? { signal } : {});
     }
   } finally {
+    signal?.removeEventListener('abort', restore);
     display.stop();
   }
 }
 
-/** A bar for the job and one per layer that is being worked on. */
-export function bars(): Display {
-  const multi = new cliProgress.MultiBar(
-    { format: ' {bar} {percentage}% {name} {note}', hideCursor: true, clearOnComplete: false, barsize: 24 },
-    cliProgress.Presets.shades_classic,
-  );
-  const job = multi.create(100, 0, { name: 'job', note: '' });
-  const layers = new Map<number, cliProgress.SingleBar>();
-  return {
-    show(view, rows) {
-      const eta = view.progress.eta_seconds;
-      const note = `${view.status} ${view.phase}${eta === null ? '' : `, about ${Math.ceil(eta)} s left`}`;
-      job.update(Math.round(view.progress.fraction * 100), { name: 'job', note });
-      for (const row of rows) {
-        if (row.decision === 'dense' && row.seconds === null) continue;
-        const bar = layers.get(row.index) ?? multi.create(1, 0, { name: row.name, note: '' });
-        layers.set(row.index, bar);
-        bar.update(row.status === 'done' ? 1 : row.status === 'running' ? 0.5 : 0, {
-          name: row.name,
-          note: row.relative_error === null ? row.status : `error ${row.relative_error.toFixed(4)}`,
-        });
-      }
-    },
-    stop: () => multi.stop(),
-  };
+/** Layers that were solved since the last call. */
+export function newlyDone(rows: LayerRow[], done: Set<number>): LayerRow[] {
+  const fresh = rows.filter(({ status, seconds, index }) => status === 'done' && seconds !== null && !done.has(index));
+  for (const { index } of fresh) done.add(index);
+  return fresh;
+}
+
+export function layerLine({ name, decision, relative_error, seconds }: LayerRow, width = 0): string {
+  const error = relative_error === null ? '' : `, error ${relative_error.toFixed(4)}`;
+  return `${name.padEnd(width)}  ${decision ?? 'done'}${error} (${(seconds ?? 0).toFixed(1)} s)`;
 }
 
 /** A line for every step and every layer done: for logs. */
@@ -86,12 +74,7 @@ export function lines(print: (line: string) => void): Display {
       const now = `${view.status} ${view.phase}`;
       if (now !== state) print(`${view.id} ${now}`);
       state = now;
-      for (const row of rows) {
-        if (row.status !== 'done' || row.seconds === null || done.has(row.index)) continue;
-        done.add(row.index);
-        const error = row.relative_error === null ? '' : `, error ${row.relative_error.toFixed(4)}`;
-        print(`${view.id} layer ${row.name}: ${row.decision ?? 'done'}${error} (${row.seconds.toFixed(1)} s)`);
-      }
+      for (const row of newlyDone(rows, done)) print(`${view.id} layer ${layerLine(row)}`);
     },
     stop: () => undefined,
   };

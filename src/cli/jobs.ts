@@ -1,10 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.js';
+import type { ServiceClient } from './client.js';
 import { connect, type ConnectionOptions } from './connection.js';
+import { EXIT } from './exit-codes.js';
 import { follow } from './follow.js';
-import { concludeJob, displayFor, print, printJson } from './output.js';
+import { concludeJob, displayFor, note, print, printJson } from './output.js';
 import { specFrom, type SpecOptions } from './spec-options.js';
+import { untilSignal } from './until-signal.js';
 
 interface Common extends ConnectionOptions {
   json: boolean;
@@ -28,14 +31,25 @@ export async function submit(model: string, options: SubmitOptions): Promise<voi
     ...(options.priority === undefined ? {} : { priority: options.priority }),
   });
   const job = await client.submit(spec, options.idempotencyKey);
-  if (options.wait) concludeJob(await follow(client, job.id, displayFor(options.json)), options.json);
+  if (options.wait) await followToEnd(client, job.id, options);
   else if (options.json) printJson(job);
   else print(job.id);
 }
 
 export async function watch(id: string, options: Common): Promise<void> {
-  const client = await connect(options);
-  concludeJob(await follow(client, id, displayFor(options.json)), options.json);
+  await followToEnd(await connect(options), id, options);
+}
+
+async function followToEnd(client: ServiceClient, id: string, { json }: Common): Promise<void> {
+  const interrupted = new AbortController();
+  void untilSignal().then(() => interrupted.abort());
+  try {
+    concludeJob(await follow(client, id, displayFor(json), interrupted.signal), json);
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    note(`interrupted; the job goes on: sparank watch ${id}`);
+    process.exitCode = EXIT.interrupted;
+  }
 }
 
 export async function listJobs(options: Common & { status?: string; limit: string; label: string[] }): Promise<void> {

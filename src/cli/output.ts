@@ -1,6 +1,7 @@
 import type { JobView } from '../api/jobs/schema.js';
 import { EXIT } from './exit-codes.js';
-import { bars, lines, silent, type Display } from './follow.js';
+import { bars } from './bars.js';
+import { lines, silent, type Display } from './follow.js';
 import { totals } from './report.js';
 
 export const print = (text: string) => void process.stdout.write(`${text}\n`);

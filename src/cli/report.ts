@@ -6,10 +6,11 @@ const percent = (value: number) => `${(value * 100).toFixed(2)} %`;
 
 function table(header: string[], rows: string[][]): string {
   const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  // Names to the left, numbers to the right.
+  // Words to the left, numbers to the right.
+  const isText = (i: number) => i < 2 || i === header.length - 1;
   const line = (row: string[]) =>
     row
-      .map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .map((cell, i) => (isText(i) ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
       .join('  ')
       .trimEnd();
   return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
@@ -26,9 +27,19 @@ export function layerTable(layers: LayerRow[]): string {
     count.format(row.parameters.before),
     count.format(row.parameters.after),
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
-    row.decision === 'dense' ? `dense: ${row.reason ?? ''}` : (row.decision ?? row.status),
+    row.decision ?? row.status,
   ]);
-  return table(['layer', 'op', 'shape', 'rank', 'channels', 'parameters', 'after', 'error', 'decision'], rows);
+  const header = ['layer', 'op', 'shape', 'rank', 'channels', 'parameters', 'after', 'error', 'decision'];
+  return [table(header, rows), ...denseReasons(layers)].join('\n');
+}
+
+/** Below the table, since reasons are long and the same for many layers. */
+function denseReasons(layers: LayerRow[]): string[] {
+  const names = new Map<string, string[]>();
+  for (const { decision, reason, name } of layers) {
+    if (decision === 'dense' && reason !== null) names.set(reason, [...(names.get(reason) ?? []), name]);
+  }
+  return [...names].map(([reason, of]) => `dense (${reason}): ${of.join(', ')}`);
 }
 
 /** The totals of a job, for people. */

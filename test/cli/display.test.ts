@@ -1,0 +1,87 @@
+import { PassThrough } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import type { JobView } from '../../src/api/jobs/schema.js';
+import { bars } from '../../src/cli/bars.js';
+import type { ServiceClient } from '../../src/cli/client.js';
+import { follow } from '../../src/cli/follow.js';
+import { layerTable } from '../../src/cli/report.js';
+import { layerRow } from '../support/jobs.js';
+import { until } from '../support/until.js';
+
+const SHOW_CURSOR = '\u001b[?25h';
+const HIDE_CURSOR = '\u001b[?25l';
+
+function terminal() {
+  const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 80, rows: 10 });
+  let shown = '';
+  stream.setEncoding('utf8').on('data', (text: string) => (shown += text));
+  return { stream, shown: () => shown };
+}
+
+const job = (change: Partial<JobView>) =>
+  ({
+    status: 'running',
+    phase: 'layers',
+    progress: { fraction: 0.5, layers_done: 1, layers_total: 60, eta_seconds: 200 },
+    ...change,
+  }) as JobView;
+
+describe('the progress on a terminal', () => {
+  const solved = (index: number) =>
+    layerRow(index, { status: 'done', decision: 'compressed', relative_error: 0.0123, seconds: 1.5 });
+
+  it('is one bar with the layers in work, and a line for each that is done, however many there are', async () => {
+    const { stream, shown } = terminal();
+    const display = bars(stream);
+    const running = [1, 2, 3, 4, 5].map((index) => layerRow(index, { status: 'running' }));
+    const waiting = Array.from({ length: 54 }, (_, i) => layerRow(6 + i));
+    display.show(job({}), [solved(0), ...running, ...waiting]);
+    await until('it is drawn', () => shown().includes('1 of 60 done'), 5);
+    expect(shown()).toContain('conv0   compressed, error 0.0123 (1.5 s)');
+    expect(shown()).toContain(' 50 %  layers, 1 of 60 done, about 4 min left');
+    expect(shown()).toContain('solving conv1, conv2, conv3 and 2 more');
+    // Two lines are drawn again and again: the terminal has room for them.
+    expect(shown()).not.toContain('conv6');
+    display.stop();
+  });
+
+  it('shows the last layer and the end although they come at the same time, and gives the cursor back, once', () => {
+    const { stream, shown } = terminal();
+    const display = bars(stream);
+    const progress = { ...job({}).progress, fraction: 1 };
+    display.show(job({ status: 'succeeded', progress }), [solved(0)]);
+    display.stop();
+    display.stop();
+    const text = shown();
+    expect(text).toContain('conv0  compressed');
+    expect(text.slice(text.lastIndexOf('conv0'))).toContain('100 %  succeeded');
+    expect(text.split(HIDE_CURSOR)).toHaveLength(2);
+    expect(text.split(SHOW_CURSOR)).toHaveLength(2);
+  });
+
+  it('gives the cursor back at an interrupt, before the service has answered', async () => {
+    const { stream, shown } = terminal();
+    const interrupt = new AbortController();
+    let answer: () => void = () => undefined;
+    const client = { job: () => new Promise<null>((resolve) => (answer = () => resolve(null))) };
+    const followed = follow(client as unknown as ServiceClient, 'job_x', bars(stream), interrupt.signal);
+    interrupt.abort();
+    expect(shown()).toContain(SHOW_CURSOR);
+    answer();
+    await expect(followed).rejects.toThrow('abort');
+  });
+});
+
+describe('the table of layers', () => {
+  it('has the same width in every line, and tells once why layers stay dense', () => {
+    const reason = 'the target is met at less loss in other layers';
+    const dense = (index: number) => layerRow(index, { status: 'done', decision: 'dense', reason });
+    const done = layerRow(1, { status: 'done', decision: 'compressed', rank: 12, groups: 8, relative_error: 0.02 });
+    const lines = layerTable([dense(0), { ...done, name: '/features/features.3/Conv' }, dense(2)]).split('\n');
+    expect(lines).toHaveLength(6);
+    const column = lines[0]?.indexOf('decision') ?? -1;
+    expect(lines.slice(2, 5).map((line) => line.slice(column))).toEqual(['dense', 'compressed', 'dense']);
+    expect(Math.max(...lines.slice(0, 5).map(({ length }) => length))).toBeLessThan(100);
+    expect(lines[5]).toBe(`dense (${reason}): conv0, conv2`);
+  });
+});
