@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { readConfig } from '../config.js';
 import { InputError } from '../errors.js';
 import { resolveSpec } from '../jobs/resolve-spec.js';
-import { compressLocally } from '../pipeline/local.js';
 import { stepLimits } from '../worker/limits.js';
 import { EXIT } from './exit-codes.js';
 import { note, print, printJson } from './output.js';
@@ -32,6 +31,8 @@ export async function compress(model: string, options: CompressOptions): Promise
   }
   const stop = new AbortController();
   void untilSignal().then(() => stop.abort(new InputError('canceled', 'interrupted')));
+  // Loaded here: the other commands need no runtime.
+  const { compressLocally } = await import('../pipeline/local.js');
   const result = await compressLocally({
     model,
     calibration: options.calibration,

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { ensureBootstrapKey, startApi, type BootstrapKey } from '../api/index.js';
 import { openBackends, startMaintenance } from '../backends.js';
 import type { Config } from '../config.js';
-import { filesNeeded } from '../pipeline/index.js';
+import { filesNeeded } from '../pipeline/files-needed.js';
 import { startWorker } from '../worker/index.js';
 import { createSubmissionCheck } from './submission-check.js';
 

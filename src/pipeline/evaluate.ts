@@ -9,7 +9,7 @@ import { repeatRows } from './batch.js';
 import { compareModels } from './compare.js';
 import { finishedOf, finishedOne, keyOf } from './finished.js';
 import { measurePaired, quantile, speedup } from './latency.js';
-import { files } from './layer-file.js';
+import { files } from './step-files.js';
 import { layerLatencies } from './layer-latency.js';
 import { openCalibration } from './network.js';
 import { writeManifest, writeReport } from './report.js';

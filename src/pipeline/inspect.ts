@@ -15,7 +15,8 @@ import {
 import { checkInputs, summarize } from './check.js';
 import { ActivationStore } from './activation-store.js';
 import type { Curves } from './curves.js';
-import { createSamples, files, readProblem, writeResponse } from './layer-file.js';
+import { createSamples, readProblem, writeResponse } from './layer-file.js';
+import { files } from './step-files.js';
 import { newRow } from './layer-rows.js';
 import { openNetwork, type Network } from './network.js';
 import { batches, floats, runPart } from './network-pass.js';

@@ -2,20 +2,6 @@ import type { LayerProblem } from '../compression/index.js';
 import type { Factors, Layer } from '../models/index.js';
 import { openTensorFile, TensorFileWriter, writeTensors } from './tensor-file.js';
 
-/** Names of the files that steps hand to each other. */
-export const files = {
-  /** inspect: layer, weights, samples */
-  samples: (index: number) => `layer-${String(index)}.samples`,
-  /** inspect: the original network's response at the samples, what a skip branch adds included */
-  response: (index: number) => `layer-${String(index)}.response`,
-  /** inspect: layers, candidates and sensitivities, JSON */
-  curves: 'curves.json',
-  /** layer */
-  factors: 'factors',
-  /** assemble */
-  model: 'compressed-model',
-} as const;
-
 /** Opens the file for the inputs of one layer; rows arrive batch by batch. */
 export async function createSamples(
   path: string,

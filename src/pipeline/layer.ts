@@ -5,7 +5,8 @@ import { createEngine } from '../engines/index.js';
 import { InputError } from '../errors.js';
 import type { Assignment, LayerResult } from '../jobs/tasks.js';
 import { finishedOne, keyOf } from './finished.js';
-import { files, readProblem, writeFactors } from './layer-file.js';
+import { readProblem, writeFactors } from './layer-file.js';
+import { files } from './step-files.js';
 import type { StepContext } from './step.js';
 
 /** The ADMM solve of one layer on the inputs of the original network. */

@@ -6,7 +6,7 @@ import type { Assignment, LayerAllocation, PlanResult } from '../jobs/tasks.js';
 import { factoredCost, type Layer } from '../models/index.js';
 import { finishedOne, keyOf } from './finished.js';
 import type { Curves } from './curves.js';
-import { files } from './layer-file.js';
+import { files } from './step-files.js';
 import { withChoice } from './layer-rows.js';
 import { planSpeedup } from './plan-speedup.js';
 import { outputErrorOf } from './sensitivity.js';

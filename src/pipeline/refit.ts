@@ -17,7 +17,8 @@ import {
 } from '../models/index.js';
 import { ActivationStore } from './activation-store.js';
 import { finishedOf, finishedOne, keyOf } from './finished.js';
-import { files, readResponse } from './layer-file.js';
+import { readResponse } from './layer-file.js';
+import { files } from './step-files.js';
 import type { Network } from './network.js';
 import { runPart } from './network-pass.js';
 import { placesIn, planSamples } from './sample-plan.js';

@@ -1,0 +1,13 @@
+/** Names of the files that steps hand to each other. */
+export const files = {
+  /** inspect: layer, weights, samples */
+  samples: (index: number) => `layer-${String(index)}.samples`,
+  /** inspect: the original network's response at the samples, what a skip branch adds included */
+  response: (index: number) => `layer-${String(index)}.response`,
+  /** inspect: layers, candidates and sensitivities, JSON */
+  curves: 'curves.json',
+  /** layer */
+  factors: 'factors',
+  /** assemble */
+  model: 'compressed-model',
+} as const;
