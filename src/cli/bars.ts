@@ -1,7 +1,7 @@
 import cliProgress from 'cli-progress';
 import type { JobView } from '../api/jobs/schema.js';
 import type { LayerRow } from '../jobs/results.js';
-import { hasEnded, layerLine, newlyDone, type Display } from './follow.js';
+import { hasEnded, newlyDone, outcomeOf, type Display } from './follow.js';
 
 /** Clears what a line of the bars below leaves behind a shorter one. */
 const CLEAR_TO_END = '\u001b[K';
@@ -54,7 +54,8 @@ export function bars(stream: NodeJS.WritableStream = process.stderr): Display {
     show(view, rows) {
       if (stopped) return;
       const width = Math.max(0, ...rows.map(({ name }) => name.length));
-      for (const row of newlyDone(rows, done)) multi.log(` ${layerLine(row, width)}${CLEAR_TO_END}\n`);
+      for (const row of newlyDone(rows, done))
+        multi.log(` ${row.name.padEnd(width)}  ${outcomeOf(row)}${CLEAR_TO_END}\n`);
       job.update(Math.round(view.progress.fraction * 100), { note: jobNote(view) });
       running.update(0, { note: runningNote(view, rows) });
     },

@@ -60,9 +60,9 @@ export function newlyDone(rows: LayerRow[], done: Set<number>): LayerRow[] {
   return fresh;
 }
 
-export function layerLine({ name, decision, relative_error, seconds }: LayerRow, width = 0): string {
+export function outcomeOf({ decision, relative_error, seconds }: LayerRow): string {
   const error = relative_error === null ? '' : `, error ${relative_error.toFixed(4)}`;
-  return `${name.padEnd(width)}  ${decision ?? 'done'}${error} (${(seconds ?? 0).toFixed(1)} s)`;
+  return `${decision ?? 'done'}${error} (${(seconds ?? 0).toFixed(1)} s)`;
 }
 
 /** A line for every step and every layer done: for logs. */
@@ -74,7 +74,7 @@ export function lines(print: (line: string) => void): Display {
       const now = `${view.status} ${view.phase}`;
       if (now !== state) print(`${view.id} ${now}`);
       state = now;
-      for (const row of newlyDone(rows, done)) print(`${view.id} layer ${layerLine(row)}`);
+      for (const row of newlyDone(rows, done)) print(`${view.id} layer ${row.name}: ${outcomeOf(row)}`);
     },
     stop: () => undefined,
   };
