@@ -150,7 +150,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
           update layers set row = row || '{"status": "waiting", "reason": null, "worker_id": null, "attempt": null}'::jsonb
           where job_id = ${jobId} and index in (select layer from tasks where job_id = ${jobId} and state = 'waiting')`;
         await tx.$executeRaw`
-          update jobs set status = 'queued', error = null, started_at = null, finished_at = null,
+          update jobs set status = 'queued', error = null, started_at = null, finished_at = null, running_seconds = 0,
             clock_running = false, clock_at = clock_timestamp()
           where id = ${jobId}`;
         await addEvent(tx, job, 'job.retried');

@@ -1,7 +1,7 @@
 import type { Phase } from './tasks.js';
 
 /** Share of a job's running time per phase, from the timings of the sample networks; only the shown progress depends on it. */
-const SHARE: Record<Phase, number> = { inspect: 0.05, plan: 0.05, layers: 0.6, assemble: 0.15, evaluate: 0.15 };
+const SHARE: Record<Phase, number> = { inspect: 0.3, plan: 0.01, layers: 0.37, assemble: 0.15, evaluate: 0.17 };
 
 /** Below this the estimate of the rest is noise. */
 const MIN_FRACTION_FOR_ETA = 0.03;

@@ -25,9 +25,13 @@ export const LayerRowSchema = Type.Object(
     groups_total: nullable(Type.Integer()),
     parameters: BeforeAfter,
     macs: BeforeAfter,
-    relative_error: nullable(Type.Number({ description: 'after the activation' })),
+    relative_error: nullable(
+      Type.Number({ description: 'squared, of the response after the activation, on the calibration samples' }),
+    ),
     relative_error_linear: nullable(
-      Type.Number({ description: 'of the linear fit the solve started from, after the activation' }),
+      Type.Number({
+        description: 'the same for the linear fit the solve started from, on the inputs of the original network',
+      }),
     ),
     iterations: nullable(Type.Integer()),
     primal_residual: nullable(Type.Number()),

@@ -7,6 +7,7 @@ import { Runner, type Layer } from '../models/index.js';
 import { applySelection, newRow } from './layer-rows.js';
 import { openCalibration, openNetwork, type Network } from './network.js';
 import { checkTarget } from './plan.js';
+import { needsLabels } from './plan-accuracy.js';
 import type { StepContext } from './step.js';
 
 /**
@@ -34,7 +35,8 @@ export async function checkInputs(
   if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
   checkTarget(spec, layers, network);
   await network.calibration.verify(context.signal);
-  await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
+  const labelled = await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
+  if ('max_accuracy_drop' in spec.target && !labelled) throw needsLabels();
   return layers;
 }
 
@@ -62,16 +64,18 @@ function nothingToCompress(layers: readonly Layer[]): InputError {
   });
 }
 
-async function checkEvaluation(context: StepContext, network: Network, key: string | null): Promise<void> {
-  if (key === null) return;
+/** Returns whether there are labels. */
+async function checkEvaluation(context: StepContext, network: Network, key: string | null): Promise<boolean> {
+  if (key === null) return false;
   const data = await openCalibration(context, key, 'evaluation');
   const runner = await Runner.open(network.original, { threads: context.threads });
   try {
     runner.checkSamples([data.count, ...data.shape], data.type, 'evaluation');
     await data.verify(context.signal);
-    if (data.labels === null) return;
+    if (data.labels === null) return false;
     const [first] = (await runner.run(await data.batch(0, 1))).values();
     checkLabels(data.labels, first?.dims.at(-1) ?? 0);
+    return true;
   } finally {
     await runner.release();
     await data.close();

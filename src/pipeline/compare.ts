@@ -61,6 +61,24 @@ export async function compareModels(
   }
 }
 
+/** Share of samples whose class the model finds, or null for data without labels. */
+export async function accuracyOf(model: OnnxModel, data: Dataset, context: StepContext): Promise<number | null> {
+  if (data.labels === null) return null;
+  const runner = await Runner.open(model, { threads: context.threads });
+  try {
+    const first = runner.outputs[0]?.name ?? '';
+    let correct = 0;
+    for (const { begin, end } of batches(data.count, runner.fixedBatch ?? BATCH)) {
+      context.signal.throwIfAborted();
+      const outputs = await runner.run(await data.batch(begin, end));
+      correct += hits(outputs.get(first), data.labels.subarray(begin, end));
+    }
+    return correct / data.count;
+  } finally {
+    await runner.release();
+  }
+}
+
 function hits(output: Tensor | undefined, labels: Int32Array): number {
   if (output === undefined) return 0;
   const predicted = argmaxRows(floats(output), output.dims.at(-1) ?? 1);

@@ -11,9 +11,13 @@ export const filesNeeded: FilesNeeded = (assignment) => {
     case 'inspect':
       return [inputs.model, inputs.calibration, ...evaluation];
     case 'plan': {
-      const curves = fileOf(finishedOne(assignment, 'inspect'), files.curves);
-      // A speedup is planned on the network itself.
-      return 'speedup' in assignment.spec.target ? [curves, inputs.model, inputs.calibration] : [curves];
+      const inspected = finishedOne(assignment, 'inspect');
+      const curves = fileOf(inspected, files.curves);
+      const { target } = assignment.spec;
+      // These two are planned on the network itself.
+      if ('speedup' in target) return [curves, inputs.model, inputs.calibration];
+      if ('max_accuracy_drop' in target) return [...inspected.files, inputs.model, inputs.calibration, ...evaluation];
+      return [curves];
     }
     case 'layer':
       return [fileOf(finishedOne(assignment, 'inspect'), files.samples(assignment.layer ?? -1))];

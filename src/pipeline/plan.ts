@@ -8,6 +8,7 @@ import { finishedOne, keyOf } from './finished.js';
 import type { Curves } from './curves.js';
 import { files } from './step-files.js';
 import { withChoice } from './layer-rows.js';
+import { planAccuracy } from './plan-accuracy.js';
 import { planSpeedup } from './plan-speedup.js';
 import { outputErrorOf } from './sensitivity.js';
 import type { StepContext } from './step.js';
@@ -49,30 +50,24 @@ async function choose(
 ): Promise<number[]> {
   const { target } = assignment.spec;
   if ('speedup' in target) return planSpeedup(assignment, context, curves, tables, target.speedup);
+  if ('max_accuracy_drop' in target) return planAccuracy(assignment, context, curves, tables, target.max_accuracy_drop);
   const { cost, budget, asked } = budgetOf(target, curves);
   const fixed = fixedCost(curves, cost);
   return allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
 }
 
+type RatioTarget = Extract<Target, { parameter_ratio: number } | { mac_ratio: number }>;
+
 /** What all layers together may cost, and the ratio that was asked for. */
-export function budgetOf(
-  target: Target,
+function budgetOf(
+  target: RatioTarget,
   { parameters, macs }: Pick<Curves, 'parameters' | 'macs'>,
 ): { cost: 'parameters' | 'macs'; budget: number; asked: number } {
   if ('parameter_ratio' in target) {
     const asked = target.parameter_ratio;
     return { cost: 'parameters', budget: Math.floor(parameters / asked), asked };
   }
-  if ('mac_ratio' in target)
-    return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio), asked: target.mac_ratio };
-  const name = Object.keys(target)[0] ?? '';
-  throw new InputError(
-    'invalid_spec',
-    `the target ${name} is not available yet: ask for parameter_ratio, mac_ratio or speedup`,
-    {
-      faults: [{ pointer: `/target/${name}`, detail: 'not available' }],
-    },
-  );
+  return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio), asked: target.mac_ratio };
 }
 
 /**
@@ -84,8 +79,8 @@ export function checkTarget(
   layers: readonly Layer[],
   network: Pick<Curves, 'parameters' | 'macs'>,
 ): void {
-  // A speedup is known when the candidates have been timed.
-  if ('speedup' in spec.target) return;
+  // These two are known only when candidates have been timed or evaluated.
+  if ('speedup' in spec.target || 'max_accuracy_drop' in spec.target) return;
   const { cost, budget, asked } = budgetOf(spec.target, network);
   const least = layers.reduce(
     (sum, layer) =>

@@ -195,6 +195,19 @@ describe('the reconciler', () => {
     });
     expect(await database.pool.heartbeat(taskId, attempt, { fraction: 0.5 })).toBe('cancel');
   });
+
+  it('gives a job that is retried after its deadline the whole time again', async () => {
+    const database = await postgres.open();
+    const { id } = await createJob(database, { deadlineSeconds: 0.3 });
+    await claimed(database);
+    await until('the deadline', async () => (await database.pool.reconcile(IN_QUEUE)).deadlines === 1);
+    await database.jobs.retry(DEFAULT_TEAM, id);
+    expect((await database.pool.reconcile(IN_QUEUE)).deadlines).toBe(0);
+    expect((await job(database, id)).status).toBe('queued');
+    await claimed(database);
+    expect((await database.pool.reconcile(IN_QUEUE)).deadlines).toBe(0);
+    await until('the deadline', async () => (await database.pool.reconcile(IN_QUEUE)).deadlines === 1);
+  });
 });
 
 describe('cancel', () => {

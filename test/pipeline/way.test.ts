@@ -91,6 +91,17 @@ describe('the whole way of a job', () => {
     expect(error.faults[0]?.pointer).toBe('/target/speedup');
   });
 
+  it('finds a small network within an accuracy drop, and needs labels for it', async () => {
+    const wish = { target: { max_accuracy_drop: 0 }, method: { samples: 500 } };
+    const result = await compressLocally(localOptions(files, scratch(), wish));
+    expect(result.verdict.checks[0]).toMatchObject({ name: 'target.max_accuracy_drop', passed: true });
+    // The planted layers have rank 4 of 27 and 32: nothing is lost far below the dense size.
+    expect(result.metrics.parameters.ratio).toBeGreaterThan(2);
+    const error = await refusal({ evaluation: files.calibration }, wish);
+    expect(error.code).toBe('invalid_spec');
+    expect(error.faults[0]?.pointer).toBe('/evaluation');
+  });
+
   it('keeps excluded layers dense and says so', async () => {
     const method = { layers: { include: [], exclude: ['conv1'] } };
     const result = await compressLocally(localOptions(files, scratch(), { method, target: { parameter_ratio: 1.5 } }));
