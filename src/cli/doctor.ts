@@ -27,7 +27,9 @@ async function examine(name: string, look: () => Promise<string>): Promise<Findi
   }
 }
 
-const withoutPassword = (url: string) => url.replace(/\/\/[^@/]*@/, '//');
+/** The id goes too; a password may hold an `@` or a `/` that should have been encoded, or stand in the query. */
+export const withoutPassword = (url: string) =>
+  url.replace(/^(\w+:\/\/)(?!\/)[^?]*@/, '$1').replace(/([?&]password=)[^&]*/gi, '$1***');
 
 async function examineBackends(config: Config): Promise<Finding[]> {
   const logger = createLogger({ LOG_LEVEL: 'fatal' }, {}, destination({ fd: 2, sync: true }));
@@ -52,7 +54,9 @@ async function examineBackends(config: Config): Promise<Finding[]> {
       }),
       await examine('storage', async () => {
         await storage.check();
-        return config.STORAGE_URL ?? `local disk in ${config.DATA_DIR}`;
+        return config.STORAGE_URL === undefined
+          ? `local disk in ${config.DATA_DIR}`
+          : withoutPassword(config.STORAGE_URL);
       }),
     ];
   } finally {
