@@ -12,10 +12,10 @@ import type { StepContext } from './step.js';
 
 /** Puts the solved layers into the network; by default each is refitted on the inputs that the compressed network gives it. */
 export async function assemble(assignment: Assignment, context: StepContext): Promise<AssembleResult> {
-  const { spec, inputs } = assignment;
+  const { spec } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
-  const network = await openNetwork(context, inputs.model.key, inputs.calibration.key);
+  const network = await openNetwork(context, assignment);
   try {
     const solved = new Map<number, Factors>();
     for (const task of finishedOf(assignment, 'layer')) {

@@ -10,13 +10,16 @@ import { checkTarget } from './plan.js';
 import { needsLabels } from './plan-accuracy.js';
 import type { StepContext } from './step.js';
 
+/** Fewer samples than this cannot be told apart by any fit. */
+const MIN_SAMPLES = 2;
+
 /**
  * Everything that can be said of a job before any computation: the files are what they claim, fit each other and the
  * specification, and something can be compressed. Returns what `inspect` would, without measuring.
  */
 export async function check(assignment: Assignment, context: StepContext): Promise<InspectResult> {
   await mkdir(join(context.directory, 'output'), { recursive: true });
-  const network = await openNetwork(context, assignment.inputs.model.key, assignment.inputs.calibration.key);
+  const network = await openNetwork(context, assignment);
   try {
     const layers = await checkInputs(assignment, context, network);
     return { model: await summarize(assignment, context, network), layers: layers.map(newRow) };
@@ -34,6 +37,14 @@ export async function checkInputs(
   const layers = applySelection(network.layers, spec.method.layers);
   if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
   checkTarget(spec, layers, network);
+  const starved = layers.find((layer) => layer.blocked === null && network.images * layer.positions < MIN_SAMPLES);
+  if (starved !== undefined) {
+    const detail = `${starved.name} needs at least ${String(MIN_SAMPLES)} calibration samples`;
+    throw new InputError('invalid_dataset', detail, {
+      faults: [{ pointer: '#calibration/x', detail }],
+      layer: starved.name,
+    });
+  }
   await network.calibration.verify(context.signal);
   const labelled = await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
   if ('max_accuracy_drop' in spec.target && !labelled) throw needsLabels();

@@ -92,7 +92,7 @@ async function costs(
   context: StepContext,
 ): Promise<{ parameters: number; macs: number }> {
   const batch = await probe(model, data, context);
-  return listLayers(prepare(model), await data.batch(0, batch), { threads: context.threads });
+  return listLayers(prepare(model), await repeatRows(data, batch), { threads: context.threads });
 }
 
 /** Two samples where the model takes any number. */

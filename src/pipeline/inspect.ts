@@ -37,10 +37,9 @@ interface Captured {
  * measures each layer's error against its cost and against the network's output.
  */
 export async function inspect(assignment: Assignment, context: StepContext): Promise<InspectResult> {
-  const { inputs } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
-  const network = await openNetwork(context, inputs.model.key, inputs.calibration.key);
+  const network = await openNetwork(context, assignment);
   try {
     const layers = await checkInputs(assignment, context, network);
     const engine = await createEngine(context.engine, { threads: context.threads });

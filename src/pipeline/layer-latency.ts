@@ -1,6 +1,7 @@
 import type { Dataset } from '../datasets/index.js';
 import type { LayerRow } from '../jobs/results.js';
 import { extract, listLayers, prepare, Runner, type OnnxModel, type Tensor } from '../models/index.js';
+import { repeatRows } from './batch.js';
 import { measurePaired, quantile } from './latency.js';
 import { floats } from './network-pass.js';
 
@@ -19,7 +20,7 @@ export async function layerLatencies(
   const runner = await Runner.open(original, { threads });
   const batch = runner.fixedBatch ?? 1;
   await runner.release();
-  const images = await data.batch(0, batch);
+  const images = await repeatRows(data, batch);
   const { layers } = await listLayers(prepared, images, { threads });
   const result: LayerRow[] = [];
   for (const row of rows) {
@@ -48,7 +49,8 @@ export async function layerLatencies(
   return result;
 }
 
-async function inputOf(model: OnnxModel, name: string, images: Tensor, threads: number): Promise<Tensor> {
+/** What a layer of the network gets to see for `images`. */
+export async function inputOf(model: OnnxModel, name: string, images: Tensor, threads: number): Promise<Tensor> {
   if (model.graph.input[0]?.name === name) return images;
   const runner = await Runner.open(extract(model, [], [name]).model, { threads });
   try {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openDataset, type Dataset } from '../datasets/index.js';
 import { InputError } from '../errors.js';
 import { listLayers, loadModel, prepare, Runner, type ListedLayers, type OnnxModel } from '../models/index.js';
+import type { Assignment } from '../jobs/tasks.js';
 import type { StepContext } from './step.js';
 
 /** The client's model and calibration data, checked against each other, ready for work. */
@@ -12,7 +13,7 @@ export interface Network extends ListedLayers {
   /** Normalizations folded; layers and tensors are named after this one. */
   prepared: OnnxModel;
   calibration: Dataset;
-  /** Calibration images that are used; less than all only when the model has a fixed batch size. */
+  /** Calibration images that are used: bounded by the samples that are wanted, by disk, and by a fixed batch size. */
   images: number;
   /** Images per run that keep a batch of captured tensors small, the fixed batch size if there is one. */
   batch: number;
@@ -23,6 +24,8 @@ export interface Network extends ListedLayers {
 /** Bound for the feature maps of one batch. */
 const BATCH_BYTES = 128 << 20;
 const MAX_BATCH = 64;
+/** Bound for one feature map of all images, which the sequential refit keeps on disk. */
+const STORED_BYTES = 8 * 2 ** 30;
 
 export async function loadPrepared(
   context: StepContext,
@@ -44,13 +47,16 @@ export async function openCalibration(context: StepContext, key: string, what: s
 }
 
 /** @throws {InputError} when the model or the data cannot be used, or do not fit each other */
-export async function openNetwork(context: StepContext, modelKey: string, calibrationKey: string): Promise<Network> {
-  const { original, prepared } = await loadPrepared(context, modelKey);
-  const calibration = await openCalibration(context, calibrationKey, 'calibration');
+export async function openNetwork(
+  context: StepContext,
+  { inputs, spec }: Pick<Assignment, 'inputs' | 'spec'>,
+): Promise<Network> {
+  const { original, prepared } = await loadPrepared(context, inputs.model.key);
+  const calibration = await openCalibration(context, inputs.calibration.key, 'calibration');
   try {
     const fixed = await checkInput(context, original, calibration);
-    const images = fixed === null ? calibration.count : calibration.count - (calibration.count % fixed);
-    if (images === 0) {
+    const whole = (count: number) => (fixed === null ? count : count - (count % fixed));
+    if (whole(calibration.count) === 0) {
       throw new InputError(
         'invalid_dataset',
         `the model takes batches of exactly ${String(fixed)} samples, and the calibration data has ${String(calibration.count)}`,
@@ -58,12 +64,17 @@ export async function openNetwork(context: StepContext, modelKey: string, calibr
       );
     }
     // Two samples tell the batch axis from the others.
-    const probe = await calibration.batch(0, fixed ?? Math.min(2, images));
+    const probe = await calibration.batch(0, fixed ?? Math.min(2, calibration.count));
     const listed = await listLayers(prepared, probe, { threads: context.threads });
-    const perImage = listed.layers.reduce(
-      (sum, layer) => sum + 4 * Math.max(layer.channels * layer.positions, layer.m * layer.positions),
-      1,
-    );
+    const maps = listed.layers.map(({ channels, m, positions, strides }) => ({
+      input: 4 * channels * positions * strides.reduce((a, b) => a * b, 1),
+      output: 4 * m * positions,
+    }));
+    const perImage = maps.reduce((sum, { input, output }) => sum + Math.max(input, output), 1);
+    const largest = Math.max(1, ...maps.map(({ input }) => input));
+    // Every image gives at least one patch, so more images than samples would not be looked at.
+    const affordable = Math.max(fixed ?? 1, Math.floor(STORED_BYTES / largest));
+    const images = whole(Math.min(calibration.count, Math.max(fixed ?? 1, spec.method.samples), affordable));
     const batch = fixed ?? Math.min(MAX_BATCH, images, Math.max(1, Math.floor(BATCH_BYTES / perImage)));
     return {
       ...listed,

@@ -33,7 +33,7 @@ export async function planAccuracy(
 ): Promise<number[]> {
   const { inputs } = assignment;
   if (inputs.evaluation === null) throw needsLabels();
-  const network = await openNetwork(context, inputs.model.key, inputs.calibration.key);
+  const network = await openNetwork(context, assignment);
   const evaluation = await openCalibration(context, inputs.evaluation.key, 'evaluation');
   const engine = await createEngine(context.engine, { threads: context.threads });
   try {

@@ -5,6 +5,7 @@ import { rewrite, Runner, type OnnxModel, type Tensor } from '../models/index.js
 import { repeatRows } from './batch.js';
 import { candidateLatencies, dummyFactors } from './candidate-latency.js';
 import type { Curves } from './curves.js';
+import { inputOf } from './layer-latency.js';
 import { measurePaired, quantile, speedup } from './latency.js';
 import { openNetwork, type Network } from './network.js';
 import type { StepContext } from './step.js';
@@ -31,8 +32,8 @@ export async function planSpeedup(
   tables: readonly Table[],
   asked: number,
 ): Promise<number[]> {
-  const { inputs, spec } = assignment;
-  const network = await openNetwork(context, inputs.model.key, inputs.calibration.key);
+  const { spec } = assignment;
+  const network = await openNetwork(context, assignment);
   try {
     const threads = spec.benchmark.threads ?? context.threads;
     const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
@@ -84,17 +85,12 @@ async function timedTables(
   threads: number,
   context: StepContext,
 ): Promise<Table[]> {
-  const input = network.prepared.graph.input[0]?.name ?? '';
-  const names = [...new Set(curves.layers.map(({ layer }) => layer.input))].filter((name) => name !== input);
-  const runner = await Runner.open(network.prepared, { threads, capture: names });
-  const values = await runner.run(images);
-  values.set(input, images);
-  await runner.release();
   const result: Table[] = [];
   for (const [i, { layer }] of curves.layers.entries()) {
     const table = tables[i];
-    const value = values.get(layer.input);
-    if (table === undefined || value === undefined) throw new RangeError(`no input for ${layer.name}`);
+    if (table === undefined) throw new RangeError(`no candidates for ${layer.name}`);
+    // One layer at a time: all inputs of a large batch may not fit the memory.
+    const value = await inputOf(network.prepared, layer.input, images, threads);
     const options = { threads, signal: context.signal };
     const latencies = await candidateLatencies(network.prepared, layer, table.candidates, value, options);
     result.push({

@@ -127,14 +127,17 @@ export async function measureSensitivity(
   read: (name: string, batch: number) => Promise<Tensor>,
   signal: AbortSignal,
 ): Promise<SensitivityPoint[]> {
-  const part = extract(network.prepared, [layer.output, ...before], network.outputs);
-  const direct = network.outputs.length === 1 && network.outputs[0] === layer.output;
-  const runner = direct ? null : await Runner.open(part.model, { threads: network.threads });
+  const given = new Set([layer.output, ...before]);
+  // Outputs among `before` do not depend on the layer; the layer's own output needs no part of the network.
+  const computed = network.outputs.filter((name) => !given.has(name));
+  const part = extract(network.prepared, given, computed);
+  const runner = computed.length === 0 ? null : await Runner.open(part.model, { threads: network.threads });
   const evaluate = async (response: FloatTensor, batch: number): Promise<Map<string, Tensor>> => {
-    if (runner === null) return new Map([[layer.output, response]]);
+    const own = network.outputs.includes(layer.output) ? [[layer.output, response] as const] : [];
+    if (runner === null) return new Map(own);
     const feeds = new Map<string, Tensor>([[layer.output, response]]);
     for (const name of part.inputs) if (name !== layer.output) feeds.set(name, await read(name, batch));
-    return runner.feed(feeds);
+    return new Map([...(await runner.feed(feeds)), ...own]);
   };
   try {
     const projectors: Matrix[] = [];

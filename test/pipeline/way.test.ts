@@ -122,6 +122,17 @@ describe('the whole way of a job', () => {
     expect(await readdir(temporary)).toEqual([]);
   });
 
+  it('takes a network with several outputs, one of them in the middle of a layer', async () => {
+    const heads = plantedNetwork();
+    const output = heads.graph?.output[0];
+    if (!heads.graph || output === undefined) throw new Error('the planted network has no output');
+    heads.graph.output = [output, ...['f', 'c1'].map((name) => ({ name, type: { tensorType: { elemType: 1 } } }))];
+    const model = writeProto(heads, scratch());
+    const result = await compressLocally(localOptions({ ...files, model }, scratch()));
+    expect(result.metrics.fidelity.relative_error).toBeLessThan(0.05);
+    expect(result.metrics.accuracy?.drop).toBe(0);
+  });
+
   it('does not depend on how many calibration images fit a fixed batch', async () => {
     const fixed = plantedNetwork();
     const dim = fixed.graph?.input[0]?.type?.tensorType?.shape?.dim[0];
@@ -129,8 +140,13 @@ describe('the whole way of a job', () => {
     delete dim.dimParam;
     dim.dimValue = 10;
     const model = writeProto(fixed, scratch());
-    const result = await compressLocally(localOptions({ ...files, model }, scratch()));
+    // Fewer evaluation samples than one batch: the rest of the batch is filled up.
+    const evaluation = join(scratch(), 'few.npz');
+    const y = { dims: [3], data: BigInt64Array.from([0n, 1n, 2n]) };
+    await writeNpz(evaluation, { x: { dims: [3, 3, SIDE, SIDE], data: noise(3 * 3 * SIDE * SIDE) }, y });
+    const result = await compressLocally(localOptions({ ...files, model, evaluation }, scratch()));
     expect(result.metrics.parameters.ratio).toBeGreaterThanOrEqual(3);
+    expect(result.metrics.accuracy?.samples).toBe(3);
     expect(result.metrics.latency.map(({ batch }) => batch)).toEqual([10]);
     const runner = await Runner.open(model, { threads: 1 });
     expect(runner.fixedBatch).toBe(10);
@@ -172,6 +188,14 @@ describe('bad input ends with a clear error', () => {
   it('calibration data of another shape', async () => {
     const calibration = join(scratch(), 'c.npz');
     await writeNpz(calibration, { x: { dims: [4, 1, SIDE, SIDE], data: new Float32Array(4 * SIDE * SIDE) } });
+    const error = await refusal({ calibration });
+    expect(error.code).toBe('invalid_dataset');
+    expect(error.faults[0]?.pointer).toBe('#calibration/x');
+  });
+
+  it('a single calibration sample for a fully connected layer', async () => {
+    const calibration = join(scratch(), 'c.npz');
+    await writeNpz(calibration, { x: { dims: [1, 3, SIDE, SIDE], data: noise(3 * SIDE * SIDE) } });
     const error = await refusal({ calibration });
     expect(error.code).toBe('invalid_dataset');
     expect(error.faults[0]?.pointer).toBe('#calibration/x');
