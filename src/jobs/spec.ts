@@ -10,7 +10,7 @@ const oneKey = <K extends string, S extends TSchema>(key: K, schema: S) => objec
 export const SourceSchema = Type.Union([
   object({ upload: Type.String({ minLength: 1, maxLength: 100, description: 'id of an upload' }) }),
   object({
-    url: Type.String({ maxLength: 2048, pattern: '^https://', description: 'https only' }),
+    url: Type.String({ maxLength: 2048, pattern: '^https?://', description: 'https; http only for URL_ALLOWED_HOSTS' }),
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   }),
 ]);

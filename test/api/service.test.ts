@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureBootstrapKey, keyFile } from '../../src/api/bootstrap-key.js';
 import { hashKey } from '../../src/api/plugins/auth.js';
-import { isPublicAddress, openUrl } from '../../src/api/uploads/open-url.js';
 import { readConfig } from '../../src/config.js';
 import { InfrastructureError } from '../../src/errors.js';
 import type { Storage } from '../../src/storage/storage.js';
@@ -148,44 +147,5 @@ describe('the bootstrap key', () => {
     expect((await service.call('GET', '/pool', { key: `Bearer ${key}` })).statusCode).toBe(200);
     const external = readConfig({ DATABASE_URL: 'postgres://db/sparank' });
     expect(await ensureBootstrapKey(external, service.database.keys)).toBeNull();
-  });
-});
-
-describe('files by URL', () => {
-  test.each([
-    ['8.8.8.8', true],
-    ['2606:4700::1111', true],
-    ['127.0.0.1', false],
-    ['10.1.2.3', false],
-    ['169.254.169.254', false],
-    ['100.64.0.1', false],
-    ['0.0.0.0', false],
-    ['::1', false],
-    ['fe80::1', false],
-    ['fd00:ec2::254', false],
-    ['::ffff:127.0.0.1', false],
-    ['2002:7f00:1::', false],
-  ])('%s is public: %s', (address, open) => {
-    expect(isPublicAddress(address)).toBe(open);
-  });
-
-  test.each([
-    'https://localhost/m.onnx',
-    'https://127.0.0.1/',
-    'https://[::1]/',
-    'https://0x7f000001/',
-    'http://example.com/',
-    'https://u:p@example.com/',
-  ])('%s is never dialled', async (url) => {
-    await expect(openUrl(new URL(url), { URL_ALLOWED_HOSTS: '' })).rejects.toMatchObject({ code: 'invalid_spec' });
-  });
-
-  test('a job that names one is 422 with the pointer', async () => {
-    const source = { url: 'https://127.0.0.1/m.onnx', sha256: 'a'.repeat(64) };
-    const payload = { model: source, calibration: source, target: { parameter_ratio: 2 } };
-    const problem = expectProblem(await service.call('POST', '/jobs', { payload }), 422, 'invalid_spec');
-    expect(problem.errors?.[0]).toMatchObject({
-      pointer: expect.stringMatching(/^\/(model|calibration)\/url$/) as string,
-    });
   });
 });

@@ -108,7 +108,8 @@ describe('POST /jobs with JSON', () => {
     ['/priority', { priority: 'urgent' }, '"low", "normal", "high"'],
     ['/labels/bad key', { labels: { 'bad key': 'x' } }, 'must match'],
     ['/model', { model: { path: '/etc/passwd' } }, '{"upload"} or {"url", "sha256"}'],
-    ['/model/url', { model: { url: 'http://example.com/m.onnx', sha256: 'a'.repeat(64) } }, 'pattern'],
+    ['/model/url', { model: { url: 'http://example.com/m.onnx', sha256: 'a'.repeat(64) } }, 'is not https'],
+    ['/model/url', { model: { url: 'ftp://example.com/m.onnx', sha256: 'a'.repeat(64) } }, 'pattern'],
     ['/evaluation/upload', { evaluation: { upload: 'upl_none' } }, 'there is no upload upl_none'],
   ])('a fault at %s (%j) is 422 and says: %s', async (pointer, change, sentence) => {
     const problem = expectProblem(await post({ ...(await body()), ...change }), 422, 'invalid_spec');

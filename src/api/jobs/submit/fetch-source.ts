@@ -2,10 +2,9 @@ import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { InputError, SparankError } from '../../../errors.js';
+import { downloadSource } from '../../../http-source.js';
 import type { Source } from '../../../jobs/spec.js';
-import { Measure } from '../../../storage/measured-body.js';
 import type { RouteDeps } from '../../deps.js';
-import { openUrl } from '../../uploads/open-url.js';
 import { receivedFile, storedFile, type Part, type SourceFile } from './source-file.js';
 
 type UrlSource = Extract<Source, { url: string }>;
@@ -23,21 +22,27 @@ export async function fetchSource(
   const refuse = (field: string, detail: string, cause?: unknown) =>
     new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/${field}`, detail }], cause });
   const path = join(directory, `${part}.fetched`);
-  const measure = new Measure(deps.config.MAX_UPLOAD_BYTES);
+  const { URL_ALLOWED_HOSTS: allowedHosts, MAX_UPLOAD_BYTES: maxBytes } = deps.config;
   try {
-    const body = await openUrl(new URL(url), deps.config);
-    await pipeline(body, measure, createWriteStream(path));
+    const body = await downloadSource(url, sha256, { allowedHosts, maxBytes });
+    await pipeline(body, createWriteStream(path));
   } catch (error) {
-    if (error instanceof SparankError && error.code === 'payload_too_large') {
-      throw refuse('url', `the file is larger than MAX_UPLOAD_BYTES = ${deps.config.MAX_UPLOAD_BYTES} bytes`);
+    if (!(error instanceof SparankError)) throw refuse('url', 'the file could not be fetched', error);
+    if (error.code === 'payload_too_large') {
+      throw refuse('url', `the file is larger than MAX_UPLOAD_BYTES = ${maxBytes} bytes`);
     }
-    throw refuse('url', error instanceof InputError ? error.message : 'the file could not be fetched', error);
+    throw refuse(error.code === 'digest_mismatch' ? 'sha256' : 'url', error.message, error);
   }
-  const got = measure.result();
-  if (got.sha256 !== sha256) throw refuse('sha256', `the content at the URL has sha256 ${got.sha256}`);
-  const filename =
-    decodeURIComponent(new URL(url).pathname.split('/').at(-1) ?? '')
-      .replaceAll(/[^\w.-]/g, '_')
-      .slice(-200) || part;
-  return receivedFile(deps, teamId, { path, filename, sha256 });
+  return receivedFile(deps, teamId, { path, filename: fileName(new URL(url)) || part, sha256 });
+}
+
+function fileName({ pathname }: URL): string {
+  const last = pathname.split('/').at(-1) ?? '';
+  let name = last;
+  try {
+    name = decodeURIComponent(last);
+  } catch {
+    // Not every path is UTF-8 in percent signs; such a name stays as it came.
+  }
+  return name.replaceAll(/[^\w.-]/g, '_').slice(-200);
 }
