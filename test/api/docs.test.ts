@@ -6,6 +6,8 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CheckSubmission } from '../../src/api/deps.js';
+import { InputError } from '../../src/errors.js';
 import { claimNext, stepFile, stepResult } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { reluModel } from './support/model.js';
@@ -22,6 +24,14 @@ function hasCurl(): boolean {
     return false;
   }
 }
+
+/** As the real check does, refuses a calibration that is no archive of samples: a hash put in the wrong place shows. */
+const check: CheckSubmission = async (files, spec) => {
+  if ((await readFile(files.calibration, 'utf8')) !== 'samples') {
+    throw new InputError('invalid_dataset', 'the calibration does not hold the samples');
+  }
+  return countNodes(files, spec);
+};
 
 describe.runIf(hasCurl())('docs/api.md', () => {
   let postgres: TestPostgres;
@@ -45,7 +55,7 @@ describe.runIf(hasCurl())('docs/api.md', () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-    service = await startService(postgres, { checkSubmission: countNodes });
+    service = await startService(postgres, { checkSubmission: check });
     directory = await mkdtemp(join(tmpdir(), 'sparank-docs-'));
     await writeFile(join(directory, 'model.onnx'), reluModel());
     await writeFile(join(directory, 'calibration.npz'), 'samples');
