@@ -88,6 +88,7 @@ async function runClaimed(
       .deletePrefix(unused)
       .catch((error: unknown) => log.warn({ err: error, prefix: unused }, 'files were left'));
   log.info('started');
+  let committing = false;
   try {
     if (deps.shutdown.aborted) onShutdown();
     const request = await fetchInputs(deps, assignment, directory, patiently(interrupt.signal, isOutage));
@@ -97,6 +98,7 @@ async function runClaimed(
       patiently(interrupt.signal, isOutage),
     );
     heartbeat.deafen();
+    committing = true;
     const kept = await untilItWorks(
       () => pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }),
       patiently(deps.shutdown, mayPass),
@@ -107,8 +109,9 @@ async function runClaimed(
   } catch (error) {
     heartbeat.deafen();
     const interruption = interrupt.signal.aborted ? (interrupt.signal.reason as Interruption) : null;
-    // Whatever was uploaded belongs to this attempt only; an interrupted commit is the one case that is not known.
-    if (interruption !== null || !deps.shutdown.aborted) await remove(prefix);
+    // Whatever was uploaded belongs to this attempt only. A commit without an answer may have been made, so its files stay:
+    // they are in use, or the janitor takes them.
+    if (!committing) await remove(prefix);
     await recordEnd(deps, assignment, error, interruption, log, patiently);
   } finally {
     deps.shutdown.removeEventListener('abort', onShutdown);

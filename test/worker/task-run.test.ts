@@ -90,6 +90,39 @@ describe('a task on a worker', () => {
     expect(await keysOf(storage)).toEqual([]);
   });
 
+  it('keeps the files of a commit whose answer is lost while the worker stops', async () => {
+    const shutdown = new AbortController();
+    const { pool, notifications } = database;
+    const cutOff: Database['pool']['succeed'] = async (...outcome) => {
+      await pool.succeed(...outcome);
+      shutdown.abort();
+      throw new Error('the connection was closed');
+    };
+    const task = await rig.runNext({
+      database: { pool: { ...pool, succeed: cutOff }, notifications },
+      shutdown: shutdown.signal,
+    });
+    expect(await keysOf(storage)).toEqual([`${outputPrefix({ ...task, jobId, kind: 'inspect' })}result.bin`]);
+    expect(await job()).toMatchObject({ status: 'running', phase: 'plan' });
+    await runTo(4);
+    expect(await job()).toMatchObject({ status: 'succeeded' });
+  });
+
+  it('that stops before its commit leaves no files', async () => {
+    const shutdown = new AbortController();
+    const stopping = changedStorage(storage, {
+      async put(key, body, options) {
+        await storage.put(key, body, options);
+        shutdown.abort();
+        throw new InfrastructureError('storage_unavailable', 'the storage is away');
+      },
+    });
+    await rig.runNext({ storage: stopping, shutdown: shutdown.signal });
+    expect(await keysOf(storage)).toEqual([]);
+    await rig.runNext();
+    expect(await job()).toMatchObject({ status: 'running', phase: 'plan' });
+  });
+
   it('deletes what it uploaded when another attempt is in charge by then, and nothing of the other one', async () => {
     let other = '';
     const late = changedStorage(storage, {
