@@ -1,8 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+
+const HOUR_MS = 3600_000;
+/** A living process touches its directory this often: another machine cannot see whether the process is there. */
+const TOUCH_MS = HOUR_MS;
+/** A directory of another machine that was not touched for so long is nobody's: containers get a new name each time. */
+const FORSAKEN_MS = 24 * HOUR_MS;
 
 /** Kernel start time of a process: tells a living process from a new one with the same id. '0' where unknown. */
 function startTime(pid: number): string {
@@ -29,7 +35,7 @@ const host = () => hostname().replace(/[^A-Za-z0-9-]/g, '-');
 /** A directory for files that must not outlive this process. */
 export interface Scratch {
   path: string;
-  /** Directories of killed processes of this machine that were found, and removed, when it was opened. */
+  /** Directories of killed processes that were found, and removed, when it was opened. */
   stale: string[];
   remove(): Promise<void>;
 }
@@ -40,17 +46,41 @@ export async function openScratch(dataDirectory: string): Promise<Scratch> {
   const name = `${host()}.${process.pid}.${startTime(process.pid)}.${randomBytes(4).toString('hex')}`;
   const path = join(root, name);
   await mkdir(path, { recursive: true, mode: 0o700 });
-  return { path, stale, remove: () => rm(path, { recursive: true, force: true }) };
+  const touching = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => undefined);
+  }, TOUCH_MS).unref();
+  return {
+    path,
+    stale,
+    remove() {
+      clearInterval(touching);
+      return rm(path, { recursive: true, force: true });
+    },
+  };
 }
 
 async function removeStale(root: string): Promise<string[]> {
   const names = await readdir(root).catch(() => []);
   const removed: string[] = [];
   for (const name of names) {
+    const path = join(root, name);
     const [machine, pid, started] = name.split('.');
-    if (machine !== host() || !pid || !started || isAlive(Number(pid), started)) continue;
-    await rm(join(root, name), { recursive: true, force: true });
-    removed.push(name);
+    if (!pid || !started) continue;
+    const inUse = machine === host() ? isAlive(Number(pid), started) : !(await isForsaken(path));
+    if (inUse) continue;
+    // What cannot be removed (another user's, say) is no reason not to start.
+    const gone = await rm(path, { recursive: true, force: true }).then(
+      () => true,
+      () => false,
+    );
+    if (gone) removed.push(name);
   }
   return removed;
+}
+
+async function isForsaken(path: string): Promise<boolean> {
+  // Gone by now: another process is at the same work.
+  const found = await lstat(path).catch(() => null);
+  return found !== null && Date.now() - found.mtimeMs > FORSAKEN_MS;
 }

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openScratch } from '../src/scratch.js';
 
 const MODULE = new URL('../src/scratch.ts', import.meta.url).href;
@@ -43,11 +43,32 @@ describe('scratch directories', () => {
     expect(await readdir(root)).toEqual([]);
   });
 
-  it('of another machine are left alone', async () => {
-    const name = 'some-other-host.1.0.abcd';
-    await mkdir(join(root, name), { recursive: true });
-    expect((await openScratch(data)).stale).toEqual([]);
-    expect(await readdir(root)).toContain(name);
+  it('of another machine are removed when they were not touched for a day', async () => {
+    const hour = 3600_000;
+    const ages = { 'other-host.1.5.young': 23 * hour, 'other-host.1.5.old': 25 * hour, unknown: 99 * hour };
+    for (const [name, age] of Object.entries(ages)) {
+      await mkdir(join(root, name, 'files'), { recursive: true });
+      const then = new Date(Date.now() - age);
+      await utimes(join(root, name), then, then);
+    }
+    const own = await openScratch(data);
+    expect(own.stale).toEqual(['other-host.1.5.old']);
+    expect((await readdir(root)).sort()).toEqual([basename(own.path), 'other-host.1.5.young', 'unknown'].sort());
+  });
+
+  it('are touched while their process lives', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const own = await openScratch(data);
+      const old = new Date(Date.now() - 20 * 3600_000);
+      await utimes(own.path, old, old);
+      vi.advanceTimersByTime(3600_000);
+      await vi.waitFor(async () => expect((await stat(own.path)).mtimeMs).toBeGreaterThan(Date.now() - 60_000));
+      await own.remove();
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('of a process whose id was given to a new one are removed', async () => {
