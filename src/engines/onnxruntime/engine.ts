@@ -34,6 +34,7 @@ export async function createOnnxRuntimeEngine(threads: number): Promise<Engine> 
         // A product's result is handed to the caller: an arena would only keep a second copy of the largest one.
         enableCpuMemArena: false,
         logSeverityLevel: 3,
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
       });
       sessions.set(key, found);
     }
