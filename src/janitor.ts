@@ -1,15 +1,17 @@
 import type { Database } from './database/repositories.js';
-import { jobOfKey, JOBS_PREFIX } from './jobs/files.js';
+import { jobOfKey, JOBS_PREFIX, UPLOADS_PREFIX } from './jobs/files.js';
 import type { Log } from './log.js';
 import { type Loop, startLoop } from './queue/loop.js';
 import type { Storage, StoredObject } from './storage/storage.js';
 
 const EXPIRE_MS = 10 * 60_000;
-/** Lists every file of every job, so not often: what it finds is left by killed processes only. */
+/** Lists every file, so not often: what it finds is left by killed processes only. */
 const SWEEP_MS = 60 * 60_000;
 const BATCH = 500;
 /** Files of a job that PostgreSQL does not know wait, for the sake of whoever is restoring a backup. */
 const STRAY_HOURS = 6;
+/** More than the longest request: S3 dates a file from the start of its upload. */
+const STRAY_UPLOAD_HOURS = 24;
 
 export interface JanitorDeps {
   database: Pick<Database, 'pool'>;
@@ -17,11 +19,14 @@ export interface JanitorDeps {
   logger: Log;
 }
 
-/** Deletes uploads and artifacts whose time is over: first the rows, so that nobody is given a file that is about to go. */
-export async function expireFiles({ database, storage, logger }: JanitorDeps): Promise<void> {
+/**
+ * Deletes uploads and artifacts whose time is over: first the rows, so that nobody is given a file that is about to go.
+ * What a crash or a failing storage leaves of them is for the sweep.
+ */
+export async function expireFiles(deps: JanitorDeps): Promise<void> {
+  const { database, logger } = deps;
   for (let keys = await database.pool.expire(BATCH); keys.length > 0; keys = await database.pool.expire(BATCH)) {
-    for (const key of keys) await storage.delete(key);
-    logger.info({ files: keys.length }, 'expired files deleted');
+    logger.info({ files: await deleteAll(deps, keys) }, 'expired files deleted');
   }
 }
 
@@ -29,36 +34,73 @@ export async function expireFiles({ database, storage, logger }: JanitorDeps): P
  * Deletes the files of jobs that no one will read again: of attempts that were not committed, of finished work, of jobs
  * that are gone. A file is listed before PostgreSQL is asked, so one that is about to be committed is still in use then.
  */
-export async function sweepJobs({ database, storage, logger }: JanitorDeps): Promise<number> {
+export function sweepJobs(deps: JanitorDeps): Promise<number> {
+  return sweep(deps, JOBS_PREFIX, async (batch) => {
+    const inUse = await deps.database.pool.filesInUse([...new Set(batch.map(({ key }) => jobOfKey(key)))]);
+    return batch.filter((file) => {
+      const kept = inUse.get(jobOfKey(file.key));
+      if (kept === undefined) return isOlder(file, STRAY_HOURS);
+      return !kept.some((one) => (one.endsWith('/') ? file.key.startsWith(one) : file.key === one));
+    });
+  });
+}
+
+/** Deletes uploads without a row: a process died between the file and its row, or between the row and the file. */
+export function sweepUploads(deps: JanitorDeps): Promise<number> {
+  return sweep(deps, UPLOADS_PREFIX, async (batch) => {
+    const old = batch.filter((file) => isOlder(file, STRAY_UPLOAD_HOURS));
+    const known = await deps.database.pool.uploadsInUse(old.map(({ key }) => key));
+    return old.filter(({ key }) => !known.has(key));
+  });
+}
+
+const isOlder = ({ modifiedAt }: StoredObject, hours: number) => Date.now() - modifiedAt.getTime() > hours * 3600_000;
+
+async function sweep(
+  deps: JanitorDeps,
+  prefix: string,
+  choose: (batch: StoredObject[]) => Promise<StoredObject[]>,
+): Promise<number> {
   let deleted = 0;
-  const sweep = async (batch: StoredObject[]) => {
-    const inUse = await database.pool.filesInUse([...new Set(batch.map(({ key }) => jobOfKey(key)))]);
-    for (const { key, modifiedAt } of batch) {
-      const kept = inUse.get(jobOfKey(key));
-      const keep = kept
-        ? kept.some((one) => (one.endsWith('/') ? key.startsWith(one) : key === one))
-        : Date.now() - modifiedAt.getTime() < STRAY_HOURS * 3600_000;
-      if (keep) continue;
-      await storage.delete(key);
-      deleted++;
-    }
+  const sweepBatch = async (batch: StoredObject[]) => {
+    if (batch.length === 0) return;
+    const left = await choose(batch);
+    deleted += await deleteAll(
+      deps,
+      left.map(({ key }) => key),
+    );
   };
   let batch: StoredObject[] = [];
-  for await (const file of storage.list(JOBS_PREFIX)) {
+  for await (const file of deps.storage.list(prefix)) {
     batch.push(file);
     if (batch.length < BATCH) continue;
-    await sweep(batch);
+    await sweepBatch(batch);
     batch = [];
   }
-  if (batch.length > 0) await sweep(batch);
-  if (deleted > 0) logger.info({ files: deleted }, 'files that were left behind deleted');
+  await sweepBatch(batch);
+  if (deleted > 0) deps.logger.info({ files: deleted }, 'files that were left behind deleted');
   return deleted;
+}
+
+/** Goes on past what cannot be deleted: the next sweep finds it again. Returns how many are gone. */
+async function deleteAll({ storage, logger }: JanitorDeps, keys: string[]): Promise<number> {
+  let failed = 0;
+  for (const key of keys) {
+    try {
+      await storage.delete(key);
+    } catch (error) {
+      failed++;
+      logger.warn({ err: error, key }, 'a file could not be deleted');
+    }
+  }
+  return keys.length - failed;
 }
 
 export function startJanitor(deps: JanitorDeps): Pick<Loop, 'close'> {
   const loops = [
     startLoop('janitor: expiry', () => expireFiles(deps), EXPIRE_MS, deps.logger),
-    startLoop('janitor: sweep', () => sweepJobs(deps), SWEEP_MS, deps.logger),
+    startLoop('janitor: sweep of jobs', () => sweepJobs(deps), SWEEP_MS, deps.logger),
+    startLoop('janitor: sweep of uploads', () => sweepUploads(deps), SWEEP_MS, deps.logger),
   ];
   return {
     async close() {

@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { DEFAULT_TEAM } from '../src/database/records.js';
 import type { Database } from '../src/database/repositories.js';
 import { InfrastructureError, InputError, serializeError, type SerializedError } from '../src/errors.js';
-import { sweepJobs } from '../src/janitor.js';
+import { expireFiles, sweepJobs, sweepUploads } from '../src/janitor.js';
 import { jobPrefix, outputPrefix, workPrefix } from '../src/jobs/files.js';
 import type { Assignment } from '../src/jobs/tasks.js';
 import { LocalStorage } from '../src/storage/local-storage.js';
@@ -171,4 +171,48 @@ describe('the sweep of files that jobs left behind', () => {
     expect(await database.jobs.get(DEFAULT_TEAM, id)).toMatchObject({ status: 'succeeded' });
     expect(await keysOf(storage)).toEqual([`${jobPrefix(id)}artifacts/1/result.bin`]);
   }, 60_000);
+
+  const addUpload = async (key: string) => {
+    const { bytes, sha256 } = await storage.put(key, Readable.from([Buffer.from(key)]));
+    await database.uploads.create(DEFAULT_TEAM, { sha256, key, bytes, filename: 'm.onnx' });
+  };
+  const age = async (key: string, hours: number) => {
+    const old = new Date(Date.now() - hours * 3600_000);
+    await utimes(join(root, key), old, old);
+  };
+
+  it('takes uploads without a row after a day, and leaves those with one', async () => {
+    const [known, stray, fresh] = ['uploads/team_default/a', 'uploads/team_default/b', 'uploads/team_default/c'];
+    await addUpload(known);
+    await put(stray);
+    await put(fresh);
+    for (const key of [known, stray]) await age(key, 25);
+    await age(fresh, 23);
+    expect(await sweepUploads({ database, storage, logger: quietLog })).toBe(1);
+    expect(await keysOf(storage)).toEqual([known, fresh]);
+  });
+
+  it('goes on past a file that cannot be deleted, when it expires and when it is swept, and takes it later', async () => {
+    const keys = ['a', 'b', 'c'].map((name) => `uploads/team_default/${name}`);
+    for (const key of keys) await addUpload(key);
+    await runSql(database.url, "update uploads set expires_at = now() - interval '1 second'");
+    let broken = true;
+    const failing = {
+      list: (prefix: string) => storage.list(prefix),
+      delete: async (key: string) => {
+        if (broken && key.endsWith('/b')) throw new InfrastructureError('storage_unavailable', 'no answer');
+        await storage.delete(key);
+      },
+    };
+    const deps = { database, storage: failing, logger: quietLog };
+    await expireFiles(deps);
+    expect(await keysOf(storage)).toEqual([keys[1]]);
+    await put('uploads/team_default/d');
+    for (const key of await keysOf(storage)) await age(key, 25);
+    expect(await sweepUploads(deps)).toBe(1);
+    expect(await keysOf(storage)).toEqual([keys[1]]);
+    broken = false;
+    expect(await sweepUploads(deps)).toBe(1);
+    expect(await keysOf(storage)).toEqual([]);
+  });
 });

@@ -160,6 +160,8 @@ export interface PoolRepository {
    * jobs; a job that does not exist (any more) is not in the map.
    */
   filesInUse(jobIds: string[]): Promise<Map<string, string[]>>;
+  /** Which of these storage keys are those of uploads. */
+  uploadsInUse(keys: string[]): Promise<Set<string>>;
 }
 
 /**

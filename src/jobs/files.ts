@@ -3,6 +3,9 @@ import type { Assignment } from './tasks.js';
 /** Where storage keeps the files of jobs. */
 export const JOBS_PREFIX = 'jobs/';
 
+/** Where storage keeps what clients send. */
+export const UPLOADS_PREFIX = 'uploads/';
+
 /** Everything of one job. */
 export const jobPrefix = (jobId: string) => `${JOBS_PREFIX}${jobId}/`;
 

@@ -1,9 +1,11 @@
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import { createJob, finishNext, claimNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { addTeam, runSql } from '../support/teams.js';
+import { until } from '../support/until.js';
 
 let postgres: TestPostgres;
 beforeAll(async () => {
@@ -241,6 +243,25 @@ describe('uploads', () => {
     await database.jobs.requestCancel(DEFAULT_TEAM, job.id);
     expect(await database.pool.expire(10)).toEqual([job.inputs.model.key]);
     expect(await database.pool.expire(10)).toEqual([]);
+  });
+
+  it('that are renewed while they are about to expire stay', async () => {
+    const database = await postgres.open();
+    await database.uploads.create(DEFAULT_TEAM, upload('uploads/renewed'));
+    await runSql(database.url, "update uploads set expires_at = now() - interval '1 second'");
+    const other = new pg.Client({ connectionString: database.url });
+    await other.connect();
+    await other.query('begin');
+    await other.query("update uploads set expires_at = now() + interval '1 day'");
+    const expired = database.pool.expire(10);
+    await until('the expiry waits for the renewal', async () => {
+      const { rowCount } = await other.query("select from pg_locks where locktype = 'transactionid' and not granted");
+      return rowCount === 1;
+    });
+    await other.query('commit');
+    expect(await expired).toEqual([]);
+    expect(await database.uploads.findByHash(DEFAULT_TEAM, upload('').sha256)).not.toBeNull();
+    await other.end();
   });
 });
 

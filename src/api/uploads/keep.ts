@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { InputError, SparankError } from '../../errors.js';
 import type { UploadRecord } from '../../database/records.js';
+import { UPLOADS_PREFIX } from '../../jobs/files.js';
 import type { RouteDeps } from '../deps.js';
 
 export interface Incoming {
@@ -19,7 +20,7 @@ export function tooLarge(config: RouteDeps['config']): InputError {
 /** Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a failure leaves nothing. */
 export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Incoming): Promise<UploadRecord> {
   const { storage, database, config } = deps;
-  const key = `uploads/${teamId}/${randomUUID()}`;
+  const key = `${UPLOADS_PREFIX}${teamId}/${randomUUID()}`;
   const stored = await storage
     .put(key, incoming.body, {
       maxBytes: config.MAX_UPLOAD_BYTES,

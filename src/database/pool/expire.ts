@@ -12,9 +12,10 @@ export function expire({ prisma, transaction }: DatabaseContext): PoolRepository
     await prisma.$executeRaw`
       delete from workers where last_seen_at < clock_timestamp() - make_interval(hours => ${SILENT_WORKER_HOURS})`;
     return transaction(async (tx) => {
-      // An upload stays while a job that has not ended may still read it.
+      // An upload stays while a job that has not ended may still read it, or when it is renewed at this very moment: the
+      // outer condition is the one that is looked at again after waiting for that.
       const uploads = await tx.$queryRaw<{ key: string }[]>`
-        delete from uploads where id in (
+        delete from uploads where expires_at < clock_timestamp() and id in (
           select u.id from uploads u where u.expires_at < clock_timestamp() and not exists (
             select from jobs j where j.team_id = u.team_id and j.status in ('queued', 'running', 'canceling')
               and u.storage_key in (j.inputs->'model'->>'key', j.inputs->'calibration'->>'key', j.inputs->'evaluation'->>'key')

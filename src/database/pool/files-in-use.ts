@@ -27,3 +27,10 @@ export function filesInUse({ prisma, settings }: DatabaseContext): PoolRepositor
     );
   };
 }
+
+export function uploadsInUse({ prisma }: DatabaseContext): PoolRepository['uploadsInUse'] {
+  return async (keys) => {
+    const rows = await prisma.upload.findMany({ where: { storageKey: { in: keys } }, select: { storageKey: true } });
+    return new Set(rows.map(({ storageKey }) => storageKey));
+  };
+}

@@ -2,7 +2,7 @@ import type { DatabaseContext } from '../context.js';
 import type { PoolRepository } from '../repositories.js';
 import { claim } from './claim.js';
 import { expire } from './expire.js';
-import { filesInUse } from './files-in-use.js';
+import { filesInUse, uploadsInUse } from './files-in-use.js';
 import { fail, handBack } from './fail.js';
 import { heartbeat } from './heartbeat.js';
 import { overview } from './overview.js';
@@ -22,4 +22,5 @@ export const poolRepository = (context: DatabaseContext): PoolRepository => ({
   overview: overview(context),
   expire: expire(context),
   filesInUse: filesInUse(context),
+  uploadsInUse: uploadsInUse(context),
 });
