@@ -1,14 +1,17 @@
+import { rmSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../config.js';
 import { InputError } from '../errors.js';
 import { resolveSpec } from '../jobs/resolve-spec.js';
+import type { LocalOptions } from '../pipeline/local.js';
 import { stepLimits } from '../worker/limits.js';
 import { EXIT } from './exit-codes.js';
 import { note, print, printJson } from './output.js';
 import { layerTable, totals } from './report.js';
 import { specFrom, type SpecOptions } from './spec-options.js';
+import { openTemporary } from './temporary.js';
 import { untilSignal } from './until-signal.js';
 
 export interface CompressOptions extends SpecOptions {
@@ -29,8 +32,13 @@ export async function compress(model: string, options: CompressOptions): Promise
       throw new InputError('invalid_request', `${path} cannot be read`);
     });
   }
-  const stop = new AbortController();
-  void untilSignal().then(() => stop.abort(new InputError('canceled', 'interrupted')));
+  const temporary = await openTemporary();
+  // However the process ends, short of being killed: a step that is under way would not look at a signal at once.
+  process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
+  void untilSignal().then(() => {
+    note('interrupted');
+    process.exit(EXIT.interrupted);
+  });
   // Loaded here: the other commands need no runtime.
   const { compressLocally } = await import('../pipeline/local.js');
   const result = await compressLocally({
@@ -39,14 +47,12 @@ export async function compress(model: string, options: CompressOptions): Promise
     evaluation: options.evaluation ?? null,
     spec,
     output: options.output,
+    temporary,
     engine: config.ENGINE,
     threads: config.THREADS === 0 ? availableParallelism() : config.THREADS,
     limits: stepLimits(config),
-    signal: stop.signal,
-    onProgress: (kind, layer, fraction) => {
-      if (options.json || fraction !== 1) return;
-      note(layer === null ? `${kind} done` : `layer ${layer.name} done`);
-    },
+    signal: new AbortController().signal,
+    ...(options.json ? {} : { onProgress: endsOnly(note) }),
   });
   if (options.json) printJson({ ...result, output: options.output });
   else {
@@ -56,4 +62,15 @@ export async function compress(model: string, options: CompressOptions): Promise
     print(`written to  ${result.artifacts.map((name) => join(options.output, name)).join(', ')}`);
   }
   if (!result.verdict.passed) process.exitCode = EXIT.verdict;
+}
+
+/** A line for every step and layer that ends. A step may tell its end itself before it is told for it. */
+export function endsOnly(print: (line: string) => void): NonNullable<LocalOptions['onProgress']> {
+  const ended = new Set<string>();
+  return (kind, layer, fraction) => {
+    const step = `${kind} ${String(layer?.index)}`;
+    if (fraction !== 1 || ended.has(step)) return;
+    ended.add(step);
+    print(layer === null ? `${kind} done` : `layer ${layer.name} done`);
+  };
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { JobView } from '../../src/api/jobs/schema.js';
 import { bars } from '../../src/cli/bars.js';
 import type { ServiceClient } from '../../src/cli/client.js';
+import { endsOnly } from '../../src/cli/compress.js';
 import { follow } from '../../src/cli/follow.js';
 import { layerTable } from '../../src/cli/report.js';
 import { layerRow } from '../support/jobs.js';
@@ -83,5 +84,16 @@ describe('the table of layers', () => {
     expect(lines.slice(2, 5).map((line) => line.slice(column))).toEqual(['dense', 'compressed', 'dense']);
     expect(Math.max(...lines.slice(0, 5).map(({ length }) => length))).toBeLessThan(100);
     expect(lines[5]).toBe(`dense (${reason}): conv0, conv2`);
+  });
+});
+
+describe('the lines of a local compression', () => {
+  it('tell each end once, layers of the same name apart', () => {
+    const lines: string[] = [];
+    const progress = endsOnly((line) => void lines.push(line));
+    for (const fraction of [0, 0.5, 1, 1]) progress('inspect', null, fraction);
+    for (const index of [0, 1])
+      for (const fraction of [0, 1, 1]) progress('layer', layerRow(index, { name: 'conv' }), fraction);
+    expect(lines).toEqual(['inspect done', 'layer conv done', 'layer conv done']);
   });
 });

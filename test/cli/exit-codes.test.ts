@@ -1,7 +1,8 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeExample } from '../service/example.js';
@@ -23,8 +24,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
+const environment = () => ({ PATH: process.env['PATH'], DATA_DIR: join(directory, 'data'), TMPDIR: directory });
+
 function sparank(args: string[], settings: Record<string, string> = {}): Promise<Ended> {
-  const env = { PATH: process.env['PATH'], DATA_DIR: join(directory, 'data'), TMPDIR: directory, ...settings };
+  const env = { ...environment(), ...settings };
   return new Promise((resolve) => {
     const child = execFile(process.execPath, [MAIN, ...args], { env }, (_, out, err) =>
       resolve({ code: child.exitCode ?? -1, out, err }),
@@ -32,13 +35,33 @@ function sparank(args: string[], settings: Record<string, string> = {}): Promise
   });
 }
 
-const compress = (...rest: string[]) =>
-  sparank([
-    'compress',
-    model,
-    ...['--calibration', calibration, '--iterations', '2', '--samples', '500', '--inputs', 'symmetric'],
-    ...['--batch-sizes', '1', '--output', join(directory, 'out'), ...rest],
-  ]);
+const compressArgs = (...rest: string[]) => [
+  'compress',
+  model,
+  ...['--calibration', calibration, '--iterations', '2', '--samples', '500', '--inputs', 'symmetric'],
+  ...['--batch-sizes', '1', '--output', join(directory, 'out'), ...rest],
+];
+const compress = (...rest: string[]) => sparank(compressArgs(...rest));
+
+const temporary = () => join(directory, `sparank-${process.getuid?.() ?? ''}`);
+/** What runs of `compress` keep while they last. */
+const leftovers = () => readdir(join(temporary(), 'scratch'));
+
+/** Sends a signal to `compress` in the middle of a layer; tells its exit code or what killed it. */
+async function compressUntil(signal: NodeJS.Signals): Promise<unknown> {
+  const args = [MAIN, ...compressArgs('--target', 'parameter_ratio=2', '--iterations', '500')];
+  const child = spawn(process.execPath, args, { env: environment(), stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = once(child, 'close');
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    if (!err.includes('plan done') && (err + text).includes('plan done')) child.kill(signal);
+    err += text;
+  });
+  const [code, killedBy] = (await ended) as [number | null, string | null];
+  expect(err).toContain('plan done');
+  expect(err).not.toContain('evaluate done');
+  return code ?? killedBy;
+}
 
 describe('the command line', () => {
   it('ends with 0 and prints the version and the help', async () => {
@@ -84,13 +107,36 @@ describe('the command line', () => {
 
   it('compresses a model without a service and leaves only the artifacts', async () => {
     const { code, out, err } = await compress('--target', 'parameter_ratio=2');
-    expect(err).toContain('evaluate done');
+    const steps = err.split('\n').filter((line) => line.endsWith(' done'));
+    expect(steps).toContain('evaluate done');
+    expect(steps).toEqual([...new Set(steps)]);
     expect(code).toBe(0);
     expect(out).toMatch(/conv2.*compressed/);
     expect(out).toMatch(/passed +target.parameter_ratio/);
     expect((await readdir(join(directory, 'out'))).sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
-    expect((await readdir(directory)).filter((name) => name.startsWith('sparank-'))).toEqual([]);
+    expect(await leftovers()).toEqual([]);
   }, 60_000);
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('leaves no temporary files when it is stopped by %s', async (signal) => {
+    expect(await compressUntil(signal)).toBe(130);
+    expect(await leftovers()).toEqual([]);
+  });
+
+  it('removes the temporary files of a killed compression at the next one', async () => {
+    expect(await compressUntil('SIGKILL')).toBe('SIGKILL');
+    expect(await leftovers()).toHaveLength(1);
+    expect(await compress('--target', 'parameter_ratio=2')).toMatchObject({ code: 0 });
+    expect(await leftovers()).toEqual([]);
+  }, 60_000);
+
+  it('uses no temporary directory of someone else', async () => {
+    const elsewhere = join(directory, 'elsewhere');
+    await mkdir(elsewhere);
+    await symlink(directory, join(elsewhere, basename(temporary())));
+    const { code, err } = await sparank(compressArgs('--target', 'parameter_ratio=2'), { TMPDIR: elsewhere });
+    expect(err).toContain('TMPDIR');
+    expect(code).toBe(1);
+  });
 
   it('ends with 3 when the result does not meet a constraint', async () => {
     const { code, out } = await compress('--target', 'parameter_ratio=2', '--constraint', 'min_speedup=50', '--json');

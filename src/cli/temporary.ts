@@ -1,0 +1,21 @@
+import { lstat, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InputError } from '../errors.js';
+import { openScratch } from '../scratch.js';
+
+/** A directory for the temporary files of this process; what killed processes of the same user left there goes. */
+export async function openTemporary(): Promise<string> {
+  const uid = process.getuid?.();
+  const own = join(tmpdir(), uid === undefined ? 'sparank' : `sparank-${uid}`);
+  await mkdir(own, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw new InputError('invalid_request', `no temporary files can be written to ${own}; TMPDIR says where to`, {
+      cause: error,
+    });
+  });
+  const found = await lstat(own);
+  // The name can be foreseen, and anyone may write to the system's temporary directory.
+  if (!found.isDirectory() || (uid !== undefined && found.uid !== uid))
+    throw new InputError('invalid_request', `${own} belongs to someone else; TMPDIR says where temporary files go`);
+  return (await openScratch(own)).path;
+}
