@@ -13,7 +13,7 @@ import { expireFiles, sweepJobs, sweepUploads } from '../src/janitor.js';
 import { jobPrefix, outputPrefix, workPrefix } from '../src/jobs/files.js';
 import type { Assignment } from '../src/jobs/tasks.js';
 import { LocalStorage } from '../src/storage/local-storage.js';
-import { claimNext, createJob, stepResult } from './support/jobs.js';
+import { claimNext, createJob, createJobWithUploads, stepResult } from './support/jobs.js';
 import { quietLog } from './support/log.js';
 import { startPostgres, type TestPostgres } from './support/postgres.js';
 import { keysOf } from './support/storage.js';
@@ -62,7 +62,7 @@ describe('the sweep of files that jobs left behind', () => {
   };
   /** A job whose second layer ended with `error`; the keys of what was committed, and of what the layer wrote. */
   const failedJob = async (error: SerializedError) => {
-    const { id } = await createJob(database);
+    const { id } = await createJobWithUploads(database);
     const committed = [await finish(), await finish(), await finish()];
     const layer = await claimed();
     const lost = `${outputPrefix(layer)}result.bin`;

@@ -12,6 +12,7 @@ import type { JobRepository } from './repositories.js';
 import { withQuickTries } from './trouble.js';
 import { SEEN_SECONDS } from './worker-repository.js';
 
+const PARTS = ['model', 'calibration', 'evaluation'] as const;
 const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
 
 /** More submissions of a team than this are never under way at once (every one holds a database connection). */
@@ -66,6 +67,22 @@ export function jobRepository(context: DatabaseContext): JobRepository {
     throw new InputError(
       'idempotency_in_flight',
       'this request took so long that another one with its idempotency key took over',
+    );
+  }
+
+  /** The renewal waits for an expiry under way and makes one that comes later pass by, until the job counts as open. */
+  async function holdInputs(tx: Tx, job: Job): Promise<void> {
+    const { inputs } = jobRecord(job);
+    const needed = PARTS.flatMap((part) => (inputs[part] === null ? [] : [{ part, key: inputs[part].key }]));
+    const held = await tx.$queryRaw<{ key: string }[]>`
+      update uploads set expires_at = greatest(expires_at, clock_timestamp() + make_interval(hours => 1))
+      where team_id = ${job.teamId} and storage_key = any(${needed.map(({ key }) => key)}) returning storage_key as key`;
+    const gone = needed.filter(({ key }) => !held.some((upload) => upload.key === key)).map(({ part }) => part);
+    if (gone.length === 0) return;
+    throw new InputError(
+      'conflict',
+      `the job cannot be tried again: its ${gone.join(' and ')} ${gone.length > 1 ? 'are' : 'is'} not stored any more ` +
+        `(UPLOAD_TTL_DAYS = ${settings.UPLOAD_TTL_DAYS}); send what is missing again and submit a new job`,
     );
   }
 
@@ -139,6 +156,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         }
         await lockTeam(tx, teamId);
         refuseTooMany(await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } }));
+        await holdInputs(tx, job);
         const [work] = await tx.$queryRaw<{ gone: boolean }[]>`
           select ${workIsGone(settings)} as gone from jobs where id = ${jobId}`;
         if (work?.gone !== false) await startAnew(tx, job);

@@ -59,7 +59,10 @@ export interface JobRepository {
   list(teamId: string, filter: JobFilter): Promise<Page<JobRecord>>;
   /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. */
   requestCancel(teamId: string, jobId: string): Promise<CancelOutcome | null>;
-  /** Failed or canceled: queued again, finished tasks kept while their files are. @throws InputError conflict in any other state */
+  /**
+   * Failed or canceled: queued again, finished tasks kept while their files are.
+   * @throws InputError conflict in any other state, and when an upload that it reads is gone
+   */
   retry(teamId: string, jobId: string): Promise<JobRecord | null>;
   /** Finished only. Returns the storage prefixes to delete. @throws InputError conflict while it is not finished */
   remove(teamId: string, jobId: string): Promise<{ prefixes: string[] } | null>;

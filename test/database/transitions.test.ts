@@ -3,8 +3,9 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import { InfrastructureError, InputError, serializeError } from '../../src/errors.js';
 import type { Assignment } from '../../src/jobs/tasks.js';
-import { claimNext, createJob, finishNext, stepResult } from '../support/jobs.js';
+import { claimNext, createJob, createJobWithUploads, finishNext, stepResult } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
 
 let postgres: TestPostgres;
@@ -198,7 +199,7 @@ describe('the reconciler', () => {
 
   it('gives a job that is retried after its deadline the whole time again', async () => {
     const database = await postgres.open();
-    const { id } = await createJob(database, { deadlineSeconds: 0.3 });
+    const { id } = await createJobWithUploads(database, { deadlineSeconds: 0.3 });
     await claimed(database);
     await until('the deadline', async () => (await database.pool.reconcile(IN_QUEUE)).deadlines === 1);
     await database.jobs.retry(DEFAULT_TEAM, id);
@@ -271,7 +272,7 @@ describe('cancel', () => {
 describe('retry', () => {
   it('goes on with what was not finished, at new attempts, and keeps finished layers', async () => {
     const database = await postgres.open({ TASK_ATTEMPTS: 1 });
-    const { id } = await createJob(database);
+    const { id } = await createJobWithUploads(database);
     await finishNext(database, 2);
     await finishNext(database, 2);
     await finishNext(database, 2);
@@ -299,7 +300,7 @@ describe('retry', () => {
 
   it('is refused while the job is not failed or canceled', async () => {
     const database = await postgres.open();
-    const { id } = await createJob(database);
+    const { id } = await createJobWithUploads(database);
     await expect(database.jobs.retry(DEFAULT_TEAM, id)).rejects.toMatchObject({ code: 'conflict' });
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     expect(await database.jobs.retry(DEFAULT_TEAM, id)).toMatchObject({ status: 'queued' });
@@ -307,13 +308,41 @@ describe('retry', () => {
 
   it('a late result of the canceled attempt is refused after the retry', async () => {
     const database = await postgres.open();
-    const { id } = await createJob(database);
+    const { id } = await createJobWithUploads(database);
     const late = await claimed(database);
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     await database.pool.fail(late.taskId, late.attempt, crash);
     await database.jobs.retry(DEFAULT_TEAM, id);
     expect(await succeed(database, late)).toBe(false);
     expect((await claimed(database)).attempt).toBe(late.attempt + 1);
+  });
+
+  it('is refused when an upload that it reads is gone, even one that would not be read again', async () => {
+    const database = await postgres.open();
+    const { id, inputs } = await createJobWithUploads(database);
+    await database.jobs.requestCancel(DEFAULT_TEAM, id);
+    await runSql(database.url, "update uploads set expires_at = now() - interval '1 second' where storage_key = $1", [
+      inputs.calibration.key,
+    ]);
+    expect(await database.pool.expire(10)).toEqual([inputs.calibration.key]);
+    await expect(database.jobs.retry(DEFAULT_TEAM, id)).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('its calibration is not stored any more (UPLOAD_TTL_DAYS = 30)') as string,
+    });
+    expect(await job(database, id)).toMatchObject({ status: 'canceled' });
+    // The same content under the same key serves.
+    await database.uploads.create(DEFAULT_TEAM, inputs.calibration);
+    expect(await database.jobs.retry(DEFAULT_TEAM, id)).toMatchObject({ status: 'queued' });
+  });
+
+  it('keeps uploads whose time is over but which are still there', async () => {
+    const database = await postgres.open();
+    const { id, inputs } = await createJobWithUploads(database);
+    await database.jobs.requestCancel(DEFAULT_TEAM, id);
+    await runSql(database.url, "update uploads set expires_at = now() - interval '1 second'");
+    await database.jobs.retry(DEFAULT_TEAM, id);
+    expect(await database.pool.expire(10)).toEqual([]);
+    expect(await database.uploads.findByHash(DEFAULT_TEAM, inputs.model.sha256)).not.toBeNull();
   });
 });
 

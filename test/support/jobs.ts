@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Value } from 'typebox/value';
 import type { NewJob } from '../../src/database/records.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
@@ -11,7 +12,7 @@ import type { Assignment, JobInput, StepFile, StepResult } from '../../src/jobs/
 const input = (name: string): JobInput => ({
   key: `uploads/team_default/${name}`,
   bytes: 10,
-  sha256: 'a'.repeat(64),
+  sha256: createHash('sha256').update(name).digest('hex'),
   filename: name,
 });
 
@@ -134,3 +135,10 @@ export async function finishNext(database: Database, layers: number): Promise<As
 
 export const createJob = (database: Database, change: Partial<NewJob> = {}, team = DEFAULT_TEAM) =>
   database.jobs.create(team, newJob(change));
+
+/** A job with the uploads that it reads: only such a one can be tried again. */
+export async function createJobWithUploads(database: Database, change: Partial<NewJob> = {}) {
+  const { inputs } = newJob(change);
+  for (const file of Object.values(inputs)) if (file !== null) await database.uploads.create(DEFAULT_TEAM, file);
+  return createJob(database, change);
+}
