@@ -3,6 +3,7 @@ import helmet from '@fastify/helmet';
 import { fastifySSE } from '@fastify/sse';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { InputError } from '../errors.js';
+import { ANSWER_SECONDS } from '../jobs/check-time.js';
 import { openScratch } from '../scratch.js';
 import { VERSION } from '../version.js';
 import type { ApiDeps, RouteDeps } from './deps.js';
@@ -16,8 +17,8 @@ import { sendProblem } from './problem.js';
 import { uploadRoutes } from './uploads/index.js';
 import { serializerCompiler, validatorCompiler } from './validation.js';
 
-/** A socket on which nothing moves; above the longest `Prefer: wait` and the heartbeat of event streams. */
-const IDLE_MS = 120_000;
+/** A socket on which nothing moves; nothing does while a submission is checked, or `Prefer: wait` waits. */
+const IDLE_MS = ANSWER_SECONDS * 1000;
 /** Receiving one request, the largest upload over a slow line included. */
 const REQUEST_MS = 6 * 3600_000;
 const HEARTBEAT_MS = 15_000;

@@ -4,12 +4,11 @@ import { basename, join } from 'node:path';
 import type { CheckSubmission } from '../api/index.js';
 import type { Config } from '../config.js';
 import { InputError } from '../errors.js';
+import { CHECK_SECONDS } from '../jobs/check-time.js';
 import type { Assignment, InspectResult, JobInput } from '../jobs/tasks.js';
 import { openScratch } from '../scratch.js';
 import { builtModule, ComputeError, ComputeProcess, stepLimits } from '../worker/index.js';
 
-/** A file that cannot be looked at in this time is refused. */
-const CHECK_SECONDS = 120;
 /** An idle process is given back after this time. */
 const IDLE_SECONDS = 60;
 

@@ -3,7 +3,7 @@ import { newId } from './ids.js';
 import type { IdempotencyRepository } from './repositories.js';
 import { withQuickTries } from './trouble.js';
 
-/** A request that gave no answer for this long is taken to be dead. */
+/** A request that gave no sign of life for this long is taken to be dead. */
 const IN_FLIGHT_SECONDS = 120;
 const KEPT_HOURS = 24;
 
@@ -43,6 +43,12 @@ export const idempotencyRepository = ({ prisma }: DatabaseContext): IdempotencyR
       if (row.token !== token) return { state: 'in_flight' };
       return row.jobId === null ? { state: 'started', token } : { state: 'created', jobId: row.jobId, token };
     });
+  },
+
+  async hold(teamId, key, token) {
+    await prisma.$executeRaw`
+      update idempotency_keys set in_flight_until = clock_timestamp() + make_interval(secs => ${IN_FLIGHT_SECONDS})
+      where team_id = ${teamId} and key = ${key} and token = ${token} and status_code is null`;
   },
 
   async finish(teamId, key, token, { statusCode, response }) {

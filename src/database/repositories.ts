@@ -87,6 +87,8 @@ export interface ArtifactRepository {
 
 export interface IdempotencyRepository {
   begin(teamId: string, key: string, bodyHash: string): Promise<IdempotencyStart>;
+  /** The request still runs: nobody takes over for another two minutes. */
+  hold(teamId: string, key: string, token: string): Promise<void>;
   /** False when the token is no longer in charge (it was in flight for too long and another request took over). */
   finish(
     teamId: string,

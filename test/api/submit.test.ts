@@ -3,9 +3,10 @@ import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CheckSubmission } from '../../src/api/deps.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { runSql } from '../support/teams.js';
 import { form, type FormPart } from './support/form.js';
 import { reluModel } from './support/model.js';
 import { countNodes, expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
@@ -323,6 +324,24 @@ describe('Idempotency-Key', () => {
     await sleep(200);
     expectProblem(await post(given, { 'idempotency-key': 'k3' }), 409, 'idempotency_in_flight');
     expect((await first).statusCode).toBe(202);
+  });
+
+  test('stays in flight however long its request takes', async () => {
+    const given = await body(reluModel('slower'));
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      delay = 1500;
+      const first = post(given, { 'idempotency-key': 'k6' });
+      await sleep(300);
+      await runSql(service.database.url, "update idempotency_keys set in_flight_until = now() - interval '1 second'");
+      vi.advanceTimersByTime(30_000);
+      await sleep(300);
+      expectProblem(await post(given, { 'idempotency-key': 'k6' }), 409, 'idempotency_in_flight');
+      expect((await first).statusCode).toBe(202);
+      expect((await post(given, { 'idempotency-key': 'k6' })).headers['idempotent-replayed']).toBe('true');
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('of a refused request may be used again', async () => {

@@ -1,3 +1,5 @@
+import { InfrastructureError } from '../../../errors.js';
+import { CHECK_WAIT_SECONDS } from '../../../jobs/check-time.js';
 import type { Spec } from '../../../jobs/spec.js';
 import type { CheckSubmission, SubmittedFiles } from '../../deps.js';
 import type { JobFiles } from './sources.js';
@@ -6,6 +8,8 @@ import type { JobFiles } from './sources.js';
 const KEPT = 256;
 /** Checks at a time: each may hold a whole model in memory. */
 const AT_ONCE = 2;
+/** Checks that wait for a place; their files fill the scratch directory. */
+const WAITING = 32;
 
 export type CheckFiles = (files: JobFiles, spec: Spec, directory: string) => Promise<{ estimate: unknown }>;
 
@@ -31,9 +35,29 @@ export function fileChecker(check: CheckSubmission): CheckFiles {
   const waiting: (() => void)[] = [];
   let running = 0;
 
+  /** Resolves when there is a place; the one who had it hands it over. */
+  async function place(): Promise<void> {
+    if (running < AT_ONCE) {
+      running++;
+      return;
+    }
+    const busy = new InfrastructureError('unavailable', `${waiting.length} checks of submitted files wait already`);
+    if (waiting.length >= WAITING) throw busy;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        waiting.splice(waiting.indexOf(go), 1);
+        reject(busy);
+      }, CHECK_WAIT_SECONDS * 1000);
+      const go = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      waiting.push(go);
+    });
+  }
+
   async function run(files: JobFiles, spec: Spec, directory: string): Promise<{ estimate: unknown }> {
-    if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running++;
+    await place();
     try {
       return await check(await localFiles(files, directory), spec);
     } finally {

@@ -8,6 +8,8 @@ import type { JobView } from '../schema.js';
 
 const ACCEPTED = 202;
 const MAX_KEY_LENGTH = 255;
+/** Far below the time after which a silent request is taken to be dead. */
+const HOLD_MS = 30_000;
 
 export interface Answer {
   view: JobView;
@@ -74,11 +76,14 @@ export async function once(
       return job;
     }
     const token = 'token' in start ? start.token : '';
+    const hold = setInterval(() => void idempotency.hold(teamId, key, token).catch(() => undefined), HOLD_MS);
     try {
       return await make(token);
     } catch (error) {
       await idempotency.abandon(teamId, key, token).catch(() => undefined);
       throw error;
+    } finally {
+      clearInterval(hold);
     }
   }
 }
