@@ -151,6 +151,14 @@ describe('a source by URL', () => {
     setTimeout(() => stop.abort(new Error('canceled')), 20);
     await expect(done).rejects.toThrow('canceled');
   });
+
+  test('stops when told to, in the middle of the content too', async () => {
+    const { port } = await serve((_request, response) => void response.write('half'));
+    const stop = new AbortController();
+    const body = await downloadSource(`http://localhost:${port}/`, sha256, { ...options, signal: stop.signal });
+    setTimeout(() => stop.abort(), 20);
+    await expect(buffer(body)).rejects.toThrow();
+  });
 });
 
 describe('a URL is refused before it is dialled', () => {

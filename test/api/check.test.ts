@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { fileChecker } from '../../src/api/jobs/submit/check.js';
 import type { JobFiles } from '../../src/api/jobs/submit/sources.js';
 import type { SourceFile } from '../../src/api/jobs/submit/source-file.js';
-import { CHECK_SECONDS, CHECK_WAIT_SECONDS } from '../../src/jobs/check-time.js';
+import { CHECK_SECONDS, CHECK_WAIT_SECONDS, FETCH_SECONDS } from '../../src/jobs/check-time.js';
 import { testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
@@ -89,6 +89,8 @@ test('a check that waits too long is refused, and its place in the line is free'
   await expect(fourth).resolves.toEqual({ estimate: { nodes: 1 } });
 });
 
-test('a connection outlives the wait and the check', () => {
-  expect(service.app.server.timeout).toBeGreaterThan(1.5 * (CHECK_WAIT_SECONDS + CHECK_SECONDS) * 1000);
+test('a connection outlives the fetching, the wait and the check', () => {
+  expect(service.app.server.timeout).toBeGreaterThan(
+    1.25 * (CHECK_WAIT_SECONDS + CHECK_SECONDS + FETCH_SECONDS) * 1000,
+  );
 });

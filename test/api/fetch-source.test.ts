@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
 
@@ -57,6 +57,12 @@ test.each([
   const problem = expectProblem(await submit(`${origin}${path}`, hash), 422, 'invalid_spec');
   expect(problem.errors).toMatchObject([{ pointer: `/model/${field}` }]);
   expect(problem.errors?.[0]?.detail).toContain(sentence);
+});
+
+test('a host that sends too slowly is given up', async () => {
+  vi.spyOn(AbortSignal, 'timeout').mockImplementationOnce(() => AbortSignal.abort());
+  const problem = expectProblem(await submit(`${origin}/slow`, sha256('/slow')), 422, 'invalid_spec');
+  expect(problem.errors).toMatchObject([{ pointer: '/model/url', detail: expect.stringContaining('900 s') as string }]);
 });
 
 test.each([

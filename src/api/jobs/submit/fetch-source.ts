@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { InputError, SparankError } from '../../../errors.js';
 import { downloadSource } from '../../../http-source.js';
+import { FETCH_SECONDS } from '../../../jobs/check-time.js';
 import type { Source } from '../../../jobs/spec.js';
 import type { RouteDeps } from '../../deps.js';
 import { receivedFile, storedFile, type Part, type SourceFile } from './source-file.js';
@@ -23,10 +24,12 @@ export async function fetchSource(
     new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/${field}`, detail }], cause });
   const path = join(directory, `${part}.fetched`);
   const { URL_ALLOWED_HOSTS: allowedHosts, MAX_UPLOAD_BYTES: maxBytes } = deps.config;
+  const signal = AbortSignal.timeout(FETCH_SECONDS * 1000);
   try {
-    const body = await downloadSource(url, sha256, { allowedHosts, maxBytes });
+    const body = await downloadSource(url, sha256, { allowedHosts, maxBytes, signal });
     await pipeline(body, createWriteStream(path));
   } catch (error) {
+    if (signal.aborted) throw refuse('url', `the file did not come within ${FETCH_SECONDS} s; upload it`, error);
     if (!(error instanceof SparankError)) throw refuse('url', 'the file could not be fetched', error);
     if (error.code === 'payload_too_large') {
       throw refuse('url', `the file is larger than MAX_UPLOAD_BYTES = ${maxBytes} bytes`);
