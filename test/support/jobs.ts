@@ -5,7 +5,7 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database, ReleasableTask } from '../../src/database/repositories.js';
 import { type Spec, SpecSchema } from '../../src/jobs/spec.js';
 import type { LayerRow, Metrics } from '../../src/jobs/results.js';
-import type { Assignment, JobInput, StepFile, StepResult } from '../../src/jobs/tasks.js';
+import type { Assignment, JobInput, StepFile, StepResult, LayerResult } from '../../src/jobs/tasks.js';
 
 /** Jobs and step results for tests of the rooms that move them around: well-formed, with made-up numbers. */
 
@@ -79,7 +79,14 @@ export const testMetrics = (): Metrics => ({
 const model = { format: 'onnx' as const, parameters: 100, macs: 100, bytes: 400, inputs: [], outputs: [] };
 
 /** What a step with `layers` layers might return. */
-export function stepResult(assignment: Pick<Assignment, 'kind' | 'layer'>, layers: number): StepResult {
+export function stepResult(
+  assignment: Pick<Assignment, 'kind' | 'layer'> & Partial<Pick<Assignment, 'finished'>>,
+  layers: number,
+): StepResult {
+  // The later steps hand on the rows that they were given, as the real ones do.
+  const solved = (assignment.finished ?? []).flatMap((task) =>
+    task.kind === 'layer' ? [(task.result as LayerResult).layer] : [],
+  );
   const rows = Array.from({ length: layers }, (_, index) => layerRow(index));
   switch (assignment.kind) {
     case 'inspect':
@@ -96,9 +103,9 @@ export function stepResult(assignment: Pick<Assignment, 'kind' | 'layer'>, layer
         }),
       };
     case 'assemble':
-      return { layers: [] };
+      return { layers: solved };
     case 'evaluate':
-      return { metrics: testMetrics(), verdict: { passed: true, checks: [] }, layers: [] };
+      return { metrics: testMetrics(), verdict: { passed: true, checks: [] }, layers: solved };
   }
 }
 

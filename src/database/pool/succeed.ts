@@ -39,16 +39,25 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
         if (job.status === 'canceling') await endIfCanceled(tx, job);
         return false;
       }
-      await storeOutcome(tx, task, outcome);
+      const complete = await withWorker(tx, task, outcome);
+      await storeOutcome(tx, task, complete);
       await settleClock(tx, job.id);
-      await applyResult(tx, job, task, outcome);
-      await goOn(tx, job, task, outcome);
+      await applyResult(tx, job, task, complete);
+      await goOn(tx, job, task, complete);
       return true;
     });
 
   /** The answer to a first call may have been lost: the same attempt has succeeded, so the files are in use. */
   async function isRepetition(tx: Tx, taskId: string, attempt: number): Promise<boolean> {
     return (await tx.task.count({ where: { id: taskId, attempt, state: 'succeeded' } })) === 1;
+  }
+
+  /** Who solved a layer, and when: in the result itself, since later steps hand the row on. */
+  async function withWorker(tx: Tx, task: Task, outcome: Outcome): Promise<Outcome> {
+    if (task.kind !== 'layer') return outcome;
+    const { layer } = outcome.result as StepResults['layer'];
+    const seconds = layer.seconds ?? (await secondsOf(tx, task));
+    return { ...outcome, result: { layer: { ...layer, worker_id: task.workerId, attempt: task.attempt, seconds } } };
   }
 
   async function storeOutcome(tx: Tx, task: Task, { result, files, peakBytes }: Outcome): Promise<void> {
@@ -62,13 +71,7 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
   async function applyResult(tx: Tx, job: Job, task: Task, { result, files }: Outcome): Promise<void> {
     const kind = task.kind as TaskKind;
     if (kind === 'layer') {
-      const { layer } = result as StepResults['layer'];
-      const row = {
-        ...layer,
-        worker_id: task.workerId,
-        attempt: task.attempt,
-        seconds: layer.seconds ?? (await secondsOf(tx, task)),
-      };
+      const { layer: row } = result as StepResults['layer'];
       await putRows(tx, job, [row]);
       await tx.job.update({ where: { id: job.id }, data: { layersDone: { increment: 1 } } });
       const { name, decision, relative_error, seconds } = row;
