@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
@@ -107,7 +106,13 @@ export class Archive {
     });
     try {
       const source = await this.zip.openReadStreamPromise(entry);
-      await pipeline(source, count, createWriteStream(path, { mode: 0o600, flags: 'wx' }), { signal });
+      // Opened here: a stream that fails while it still opens its file would make the file after we removed it.
+      const file = await open(path, 'wx', 0o600);
+      try {
+        await pipeline(source, count, file.createWriteStream(), { signal });
+      } finally {
+        await file.close();
+      }
     } catch (error) {
       await rm(path, { force: true });
       if (error instanceof InputError || signal?.aborted === true || isSystemError(error)) throw error;
