@@ -69,7 +69,8 @@ async function answered<T>(work: Promise<T>): Promise<T> {
 
 export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
   const { queue } = backend;
-  const consumers = new Set<TaskConsumer>();
+  // Kept from their start on: a message may arrive, and the queue be closed, before a consumer is known to be ready.
+  const consumers = new Set<Promise<TaskConsumer>>();
   queue.on('error', (error) => logger.debug({ err: error }, 'queue connection trouble'));
 
   return {
@@ -89,12 +90,15 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
       await answered(queue.getJobCounts('wait'));
     },
     async consume(handle, { concurrency }) {
-      const consumer = await startConsumer(backend, handle, concurrency, logger);
-      consumers.add(consumer);
-      return consumer;
+      const starting = startConsumer(backend, handle, concurrency, logger);
+      consumers.add(starting);
+      return starting;
     },
     async close() {
-      await Promise.all([...consumers].map((consumer) => consumer.close(0)));
+      // One that did not start has closed itself.
+      await Promise.all(
+        [...consumers].map((starting) => starting.then((consumer) => consumer.close(0)).catch(() => undefined)),
+      );
       await queue.close().catch((error: unknown) => logger.debug({ err: error }, 'queue did not close cleanly'));
       await backend.close();
     },
