@@ -105,10 +105,11 @@ export class Archive {
       },
     });
     try {
-      const source = await this.zip.openReadStreamPromise(entry);
-      // Opened here: a stream that fails while it still opens its file would make the file after we removed it.
+      // Opened first: a stream that failed while it still opened its file would make the file after we removed it, and a
+      // source that failed while we wait for the file would have nobody to tell.
       const file = await open(path, 'wx', 0o600);
       try {
+        const source = await this.zip.openReadStreamPromise(entry);
         await pipeline(source, count, file.createWriteStream(), { signal });
       } finally {
         await file.close();
