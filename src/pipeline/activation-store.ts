@@ -1,7 +1,7 @@
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InfrastructureError } from '../errors.js';
 import type { FloatTensor } from '../models/index.js';
+import { bytesOf, readWhole, writeWhole } from './whole-io.js';
 
 interface Stored {
   file: FileHandle;
@@ -38,11 +38,8 @@ export class ActivationStore {
       this.tensors.set(name, stored);
     }
     const start = stored.offsets[stored.shapes.length] ?? 0;
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await stored.file.write(bytes, done, bytes.length - done, start + done);
-      done += bytesWritten;
-    }
+    const bytes = bytesOf(data);
+    await writeWhole(stored.file, bytes, start);
     stored.shapes.push([...shape]);
     stored.offsets.push(start + bytes.length);
   }
@@ -55,13 +52,7 @@ export class ActivationStore {
       throw new RangeError(`no batch ${String(batch)} of ${name} was stored`);
     }
     const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-    const bytes = new Uint8Array(data.buffer);
-    for (let done = 0; done < bytes.length;) {
-      const { bytesRead } = await stored.file.read(bytes, done, bytes.length - done, start + done);
-      if (bytesRead === 0)
-        throw new InfrastructureError('compute_failed', `a stored activation of ${name} is truncated`);
-      done += bytesRead;
-    }
+    await readWhole(stored.file, bytesOf(data), start, `a stored activation of ${name}`);
     return { dims: shape, data };
   }
 

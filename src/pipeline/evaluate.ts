@@ -27,9 +27,9 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
   const { spec, inputs } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
-  const original = await load(context, inputs.model.key, 'original');
+  const original = await load(context, context.path(inputs.model.key), 'original');
   const compressedPath = context.path(keyOf(finishedOne(assignment, 'assemble'), files.model));
-  const compressed = await loadAt(context, compressedPath, 'compressed');
+  const compressed = await load(context, compressedPath, 'compressed');
   const name = original.format === 'onnx' ? 'model.onnx' : 'model.zip';
   await copyFile(compressedPath, join(output, name));
 
@@ -44,11 +44,15 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
     context.progress(0.4);
     const latency = await latencies(original, compressed, data, spec.benchmark.batch_sizes, threads, context);
     const rows = ledger(assignment);
-    const timed = await layerLatencies(original, compressed, data, rows, threads, context.signal);
+    // Parameters and MACs are counted on the files themselves, not taken from the plan.
+    const prepared = prepare(original);
+    const fixedBatch = await fixedBatchOf(original, threads);
+    const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
+    const before = await listLayers(prepared, probe, { threads: context.threads });
+    const after = await listLayers(prepare(compressed), probe, { threads: context.threads });
+    const images = await repeatRows(data, fixedBatch ?? 1);
+    const timed = await layerLatencies(prepared, compressed, before.layers, images, rows, threads, context.signal);
     context.progress(0.95);
-
-    const before = await costs(original, data, context);
-    const after = await costs(compressed, data, context);
     const measured: Omit<Metrics, 'seconds'> = {
       parameters: beforeAfter(before.parameters, after.parameters),
       macs: beforeAfter(before.macs, after.macs),
@@ -75,34 +79,17 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
 
 const beforeAfter = (before: number, after: number) => ({ before, after, ratio: after === 0 ? 1 : before / after });
 
-async function load(context: StepContext, key: string, name: string): Promise<OnnxModel> {
-  return loadAt(context, context.path(key), name);
-}
-
-async function loadAt(context: StepContext, path: string, name: string): Promise<OnnxModel> {
+async function load(context: StepContext, path: string, name: string): Promise<OnnxModel> {
   const directory = join(context.directory, name);
   await mkdir(directory, { recursive: true });
   return loadModel(path, { directory, limits: context.limits, signal: context.signal });
 }
 
-/** Parameters and MACs are counted on the files themselves, not taken from the plan. */
-async function costs(
-  model: OnnxModel,
-  data: Dataset,
-  context: StepContext,
-): Promise<{ parameters: number; macs: number }> {
-  const batch = await probe(model, data, context);
-  return listLayers(prepare(model), await repeatRows(data, batch), { threads: context.threads });
-}
-
-/** Two samples where the model takes any number. */
-async function probe(model: OnnxModel, data: Dataset, context: StepContext): Promise<number> {
-  const runner = await Runner.open(model, { threads: context.threads });
-  try {
-    return runner.fixedBatch ?? Math.min(2, data.count);
-  } finally {
-    await runner.release();
-  }
+/** The batch size that a model is fixed to, if it is. */
+async function fixedBatchOf(model: OnnxModel, threads: number): Promise<number | null> {
+  const runner = await Runner.open(model, { threads });
+  await runner.release();
+  return runner.fixedBatch;
 }
 
 async function latencies(

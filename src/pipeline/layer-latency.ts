@@ -1,27 +1,20 @@
-import type { Dataset } from '../datasets/index.js';
 import type { LayerRow } from '../jobs/results.js';
-import { extract, listLayers, prepare, Runner, type OnnxModel, type Tensor } from '../models/index.js';
-import { repeatRows } from './batch.js';
+import { extract, Runner, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
 import { measurePaired, quantile } from './latency.js';
 import { floats } from './network-pass.js';
 
 const RUNS = { warmup: 2, minRuns: 7, maxRuns: 50, budgetSeconds: 0.4 };
 
-/** Rows with the time of every compressed layer by itself, dense and as it is now, in turn, at the smallest batch. */
+/** Rows with the time of every compressed layer by itself, dense and as it is now, in turn, for one batch of images. */
 export async function layerLatencies(
-  original: OnnxModel,
+  prepared: OnnxModel,
   compressed: OnnxModel,
-  data: Dataset,
+  layers: readonly Layer[],
+  images: Tensor,
   rows: readonly LayerRow[],
   threads: number,
   signal: AbortSignal,
 ): Promise<LayerRow[]> {
-  const prepared = prepare(original);
-  const runner = await Runner.open(original, { threads });
-  const batch = runner.fixedBatch ?? 1;
-  await runner.release();
-  const images = await repeatRows(data, batch);
-  const { layers } = await listLayers(prepared, images, { threads });
   const result: LayerRow[] = [];
   for (const row of rows) {
     const layer = layers[row.index];

@@ -1,3 +1,4 @@
+import { centered, columnMeans, columnRange } from '../compression/columns.js';
 import type { Candidate } from '../compression/index.js';
 import { leadingRightSubspace } from '../compression/rank-step.js';
 import { seededRandom } from '../compression/random.js';
@@ -49,21 +50,10 @@ export async function responseBasis(
   size: number,
   seed: number,
 ): Promise<ResponseBasis> {
-  const { rows, cols } = response;
-  const mean = new Float64Array(cols);
-  for (let i = 0; i < response.data.length; i++)
-    mean[i % cols] = (mean[i % cols] ?? 0) + (response.data[i] ?? 0) / rows;
-  const centred = matrix(rows, cols);
-  for (let i = 0; i < centred.data.length; i++) centred.data[i] = (response.data[i] ?? 0) - (mean[i % cols] ?? 0);
-  const basis = await leadingRightSubspace(engine, centred, Math.min(cols, rows, size), seededRandom(seed));
+  const mean = columnMeans(response);
+  const width = Math.min(response.cols, response.rows, size);
+  const basis = await leadingRightSubspace(engine, centered(response, mean), width, seededRandom(seed));
   return { mean, basis };
-}
-
-/** First `rank` columns. */
-function leading(a: Matrix, rank: number): Matrix {
-  const result = matrix(a.rows, rank);
-  for (let r = 0; r < a.rows; r++) result.data.set(a.data.subarray(r * a.cols, r * a.cols + rank), r * rank);
-  return result;
 }
 
 /** Low-rank candidates whose own errors lie nearest to the wanted shares; the network is asked about these. */
@@ -142,7 +132,7 @@ export async function measureSensitivity(
   try {
     const projectors: Matrix[] = [];
     for (const { rank } of probes) {
-      const v = leading(basis, rank);
+      const v = columnRange(basis, 0, rank);
       projectors.push(await engine.multiply(v, v, { b: true }));
     }
     const errors = probes.map(() => new OutputError());

@@ -1,5 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { InfrastructureError } from '../errors.js';
+import { bytesOf, readWhole, writeWhole } from './whole-io.js';
 
 /**
  * Named float32 tensors in one file, in the safetensors layout: u64 header length, JSON header, raw little-endian data.
@@ -12,8 +13,8 @@ interface Entry {
   data_offsets: [number, number];
 }
 
+const WHAT = 'a work file';
 const elements = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
-const bytesOf = (data: Float32Array) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 /** Writes tensors of shapes that are known beforehand; their rows may arrive in any order and piece by piece. */
 export class TensorFileWriter {
@@ -56,10 +57,7 @@ export class TensorFileWriter {
     const position = begin + 4 * offset;
     if (position + data.byteLength > end) throw new RangeError(`write past the end of ${name}`);
     const bytes = bytesOf(data);
-    for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, this.start + position + done);
-      done += bytesWritten;
-    }
+    await writeWhole(this.file, bytes, this.start + position);
   }
 
   async close(): Promise<void> {
@@ -74,22 +72,13 @@ export interface TensorFile {
   close(): Promise<void>;
 }
 
-async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < into.length;) {
-    // One read call is limited to 2 GiB by the platform.
-    const { bytesRead } = await file.read(into, done, Math.min(into.length - done, 1 << 30), position + done);
-    if (bytesRead === 0) throw new InfrastructureError('compute_failed', 'a work file is truncated');
-    done += bytesRead;
-  }
-}
-
 export async function openTensorFile(path: string): Promise<TensorFile> {
   const file = await open(path, 'r');
   try {
     const length = Buffer.alloc(8);
-    await readFully(file, length, 0);
+    await readWhole(file, length, 0, WHAT);
     const header = Buffer.alloc(Number(length.readBigUInt64LE()));
-    await readFully(file, header, 8);
+    await readWhole(file, header, 8, WHAT);
     const { __metadata__: metadata, ...entries } = JSON.parse(header.toString()) as {
       __metadata__: { json: string };
     } & Record<string, Entry>;
@@ -101,7 +90,7 @@ export async function openTensorFile(path: string): Promise<TensorFile> {
         const entry = entries[name];
         if (entry === undefined) throw new InfrastructureError('compute_failed', `a work file has no tensor ${name}`);
         const data = new Float32Array(elements(entry.shape));
-        await readFully(file, bytesOf(data), start + entry.data_offsets[0]);
+        await readWhole(file, bytesOf(data), start + entry.data_offsets[0], WHAT);
         return data;
       },
       close: () => file.close(),
