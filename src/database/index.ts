@@ -1,5 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import type { Log } from '../log.js';
+import { PostgresClient } from '../postgres-client.js';
 import type { DatabaseContext, DatabaseSettings } from './context.js';
 import { PrismaClient } from './generated/client.js';
 import { idempotencyRepository } from './idempotency-repository.js';
@@ -40,6 +41,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
       keepAlive: true,
       connectionTimeoutMillis: 5_000,
       application_name: 'sparank',
+      Client: PostgresClient,
     },
     // A connection that breaks while idle: the next query gets another one.
     {

@@ -1,4 +1,5 @@
 import { createPostgresBackend, withBackend } from 'bullmq';
+import { PostgresClient } from '../postgres-client.js';
 import type { TaskMessage } from './queue.js';
 import { type Backend, QUEUE_NAME, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 
@@ -6,7 +7,14 @@ const { Queue, Worker } = withBackend(createPostgresBackend);
 
 /** BullMQ on PostgreSQL, in a schema of its own (`bullmq`) that it migrates itself. */
 export function postgresBackend(url: string): Backend {
-  const connection = { connectionString: url, migrate: true, max: 3, keepAlive: true, connectionTimeoutMillis: 5000 };
+  const connection = {
+    connectionString: url,
+    migrate: true,
+    max: 3,
+    keepAlive: true,
+    connectionTimeoutMillis: 5000,
+    Client: PostgresClient,
+  };
   return {
     queue: new Queue<TaskMessage, void>(QUEUE_NAME, { ...QUEUE_OPTIONS, connection }),
     createWorker: (process, concurrency) =>

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config.js';
 import { freePort } from '../../src/database/embedded/server.js';
@@ -6,6 +7,7 @@ import { openDatabase } from '../../src/database/index.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import { guarded, isPassingTrouble, withQuickTries } from '../../src/database/trouble.js';
 import { InputError } from '../../src/errors.js';
+import { PostgresClient } from '../../src/postgres-client.js';
 import { createJob, createJobWithUploads, finishNext } from '../support/jobs.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -43,6 +45,19 @@ describe('a lost connection', () => {
     const ids = (await Promise.all(jobs)).map((job) => job.id);
     const stored = (await database.jobs.list(DEFAULT_TEAM, { limit: 50 })).data.map((job) => job.id);
     expect(stored.sort()).toEqual(ids.sort());
+  });
+
+  it('in the hands of somebody who does not listen is no uncaught exception', async () => {
+    const url = await postgres.createDatabase();
+    const pool = new pg.Pool({ connectionString: url, Client: PostgresClient });
+    pool.on('error', () => undefined);
+    const client = await pool.connect();
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    await postgres.cutConnections(url);
+    await ended;
+    await expect(client.query('select 1')).rejects.toThrow();
+    client.release(true);
+    await pool.end();
   });
 
   it('to a database that is away is an error of ours that says so, and not for long', async () => {
