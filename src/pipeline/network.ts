@@ -2,7 +2,15 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDataset, type Dataset } from '../datasets/index.js';
 import { InputError } from '../errors.js';
-import { listLayers, loadModel, prepare, Runner, type ListedLayers, type OnnxModel } from '../models/index.js';
+import {
+  listLayers,
+  loadModel,
+  prepare,
+  Runner,
+  spillWeights,
+  type ListedLayers,
+  type OnnxModel,
+} from '../models/index.js';
 import type { Assignment } from '../jobs/tasks.js';
 import type { StepContext } from './step.js';
 
@@ -34,7 +42,7 @@ export async function loadPrepared(
   const directory = join(context.directory, 'model');
   await mkdir(directory, { recursive: true });
   const original = await loadModel(context.path(key), { directory, limits: context.limits, signal: context.signal });
-  return { original, prepared: prepare(original) };
+  return { original, prepared: await spillWeights(prepare(original), directory) };
 }
 
 export async function openCalibration(context: StepContext, key: string, what: string): Promise<Dataset> {

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { InputError, type Fault } from '../../errors.js';
 import { Archive, isZip } from '../../datasets/archive.js';
 import { decodeModel } from './codec.js';
+import { detached, spillWeights } from './external-data.js';
 import { allTensors } from './graph-index.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from './messages.js';
 import type { OnnxModel } from './model.js';
@@ -54,7 +55,14 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Onn
       { pointer: `#model/${owner.replace(' ', '/')}`, detail: 'external data is missing' },
     );
   }
-  return check(proto, { format: 'onnx', directory: null, filename: basename(path) }, options);
+  const model = check(proto, { format: 'onnx', directory: null, filename: basename(path) }, options);
+  return onDisk(model, options.directory);
+}
+
+/** Large weights stay out of memory; what came in one piece with them goes too. */
+async function onDisk(model: OnnxModel, directory: string): Promise<OnnxModel> {
+  const spilled = await spillWeights(model, directory);
+  return spilled === model ? model : detached(spilled);
 }
 
 /** The client knows the archive as its model. */
@@ -97,7 +105,8 @@ async function loadArchive(path: string, options: LoadOptions): Promise<OnnxMode
       await archive.extractAll([folder + location], directory, signal);
     }
     await checkRanges(proto.graph, directory);
-    return check(proto, { format: 'onnx_zip', directory: locations.size === 0 ? null : directory, filename }, options);
+    const own = locations.size === 0 ? null : directory;
+    return await onDisk(check(proto, { format: 'onnx_zip', directory: own, filename }, options), directory);
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;

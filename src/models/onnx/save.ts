@@ -1,10 +1,11 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
 import { InputError } from '../../errors.js';
 import { encodeModel } from './codec.js';
+import { ExternalDataFile } from './external-data.js';
 import { EXTERNAL, withFields, type TensorProto } from './messages.js';
 import type { OnnxModel } from './model.js';
 import { byteSize, tensorBytes } from './tensors.js';
@@ -13,8 +14,6 @@ import { byteSize, tensorBytes } from './tensors.js';
 const EXTERNAL_MIN_BYTES = 1024;
 /** Below the protobuf limit of 2 GiB, with room for the graph. */
 const SINGLE_FILE_MAX_BYTES = 2 ** 31 - 2 ** 24;
-/** Offsets of external data are aligned to a page so that runtimes may map the file. */
-const ALIGNMENT = 4096;
 
 /** A fixed time, so that the same model gives the same bytes. */
 const EPOCH = new Date(Date.UTC(1980, 0, 1));
@@ -68,28 +67,14 @@ async function saveZip(model: OnnxModel, path: string): Promise<void> {
 
 /** Writes the large tensors to one file, one at a time; returns the initializers that refer to it. */
 async function writeExternal(model: OnnxModel, path: string, location: string): Promise<TensorProto[]> {
-  const file = await open(path, 'w', 0o600);
+  const file = await ExternalDataFile.create(path, location);
   try {
     const result: TensorProto[] = [];
-    let offset = 0;
     for (const tensor of model.graph.initializer) {
-      const length = byteSize(tensor);
-      if (length < EXTERNAL_MIN_BYTES) {
-        result.push(inline(tensor, model.directory));
-        continue;
-      }
-      offset = Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
-      const bytes = tensorBytes(tensor, model.directory);
-      for (let done = 0; done < length;) {
-        done += (await file.write(bytes, done, Math.min(length - done, 1 << 30), offset + done)).bytesWritten;
-      }
-      const { name, dims, dataType } = tensor;
-      const externalData = Object.entries({ location, offset, length }).map(([key, value]) => ({
-        key,
-        value: String(value),
-      }));
-      result.push({ name, dims, dataType, dataLocation: EXTERNAL, externalData });
-      offset += length;
+      const small = byteSize(tensor) < EXTERNAL_MIN_BYTES;
+      result.push(
+        small ? inline(tensor, model.directory) : await file.add(tensor, tensorBytes(tensor, model.directory)),
+      );
     }
     return result;
   } finally {
