@@ -83,7 +83,8 @@ const ConfigSchema = Type.Object({
   ARTIFACT_TTL_DAYS: Type.Number({ default: 90, minimum: 0.001, description: 'artifacts are kept this long' }),
   URL_ALLOWED_HOSTS: Type.String({
     default: '',
-    description: 'comma-separated `host` or `host:port` that model URLs may use although private or plain http',
+    description:
+      'comma-separated `host` or `host:port` that model and webhook URLs may use although private or plain http',
   }),
   SHUTDOWN_SECONDS: Type.Number({ default: 20, minimum: 0, description: 'grace for a clean stop' }),
 });

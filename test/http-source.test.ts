@@ -4,7 +4,8 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
-import { checkSourceUrl, downloadSource } from '../src/http-source.js';
+import { downloadSource } from '../src/http-source.js';
+import { checkOutboundUrl } from '../src/outbound.js';
 import { isPublicAddress } from '../src/public-address.js';
 
 const content = Buffer.from('a model');
@@ -177,13 +178,13 @@ describe('a URL is refused before it is dialled', () => {
     ['https://[::ffff:10.0.0.1]/', 'is not a public address'],
     ['https://[64:ff9b::7f00:1]/', 'is not a public address'],
   ])('%s %s', (url, fault) => {
-    expect(() => checkSourceUrl(url, '')).toThrow(fault);
-    expect(() => checkSourceUrl(url, '')).toThrow(expect.not.objectContaining({ message: /secret/ }));
+    expect(() => checkOutboundUrl(url, '')).toThrow(fault);
+    expect(() => checkOutboundUrl(url, '')).toThrow(expect.not.objectContaining({ message: /secret/ }));
   });
 
   test('and taken when it is public', () => {
     for (const url of ['https://example.com/m', 'https://8.8.8.8/m', 'https://[2606:4700::1]/m']) {
-      expect(checkSourceUrl(url, '').href).toBe(url);
+      expect(checkOutboundUrl(url, '').href).toBe(url);
     }
   });
 });

@@ -15,6 +15,7 @@ import { registerOpenApi } from './plugins/openapi.js';
 import { poolRoutes } from './pool/index.js';
 import { sendProblem } from './problem.js';
 import { uploadRoutes } from './uploads/index.js';
+import { webhookRoutes } from './webhooks/index.js';
 import { serializerCompiler, validatorCompiler } from './validation.js';
 
 /** A socket on which nothing moves; nothing does while a submission is checked, or `Prefer: wait` waits. */
@@ -72,5 +73,6 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(uploadRoutes, options);
   await app.register(jobRoutes, options);
   await app.register(poolRoutes, options);
+  await app.register(webhookRoutes, options);
   return app;
 }

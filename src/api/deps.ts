@@ -3,6 +3,7 @@ import type { Config } from '../config.js';
 import type { Database } from '../database/repositories.js';
 import type { Spec } from '../jobs/spec.js';
 import type { TaskQueue } from '../queue/queue.js';
+import type { Metrics } from '../metrics.js';
 import type { Storage } from '../storage/storage.js';
 
 /** Local paths of the files of a job. */
@@ -24,6 +25,7 @@ export interface ApiDeps {
   queue: Pick<TaskQueue, 'depth' | 'check'>;
   storage: Storage;
   logger: FastifyBaseLogger;
+  metrics: Metrics;
   /** Without it, what is wrong with the files shows when the job runs. */
   checkSubmission?: CheckSubmission;
 }

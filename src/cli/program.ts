@@ -42,6 +42,7 @@ export function buildProgram(): Command {
     .action(compress);
   remote(addSpecOptions(files(program.command('submit <model>').description('submit a job to a service'))))
     .option('--priority <priority>', 'low, normal or high')
+    .option('--webhook <url>', 'told when the job has ended')
     .option('--idempotency-key <key>', 'the same key makes the same job only once')
     .option('--wait', 'watch the job to its end', false)
     .action(submit);

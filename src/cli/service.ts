@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { ensureBootstrapKey, startApi, type BootstrapKey } from '../api/index.js';
 import { openBackends, startMaintenance } from '../backends.js';
 import type { Config } from '../config.js';
+import { createMetrics } from '../metrics.js';
 import { filesNeeded } from '../pipeline/files-needed.js';
 import { startWorker } from '../worker/index.js';
 import { createSubmissionCheck } from './submission-check.js';
@@ -19,6 +20,7 @@ export async function startService(
   logger: Logger,
   parts: { api: boolean; workers: number },
 ): Promise<RunningService> {
+  const metrics = createMetrics({ ofProcess: true });
   const closers: ((graceSeconds: number) => Promise<void>)[] = [];
   const close = async (graceSeconds: number) => {
     for (let shut = closers.pop(); shut; shut = closers.pop()) {
@@ -40,7 +42,7 @@ export async function startService(
     const key = await ensureBootstrapKey(config, backends.database.keys);
     const submissions = await createSubmissionCheck(config);
     closers.push(() => submissions.close());
-    const api = await startApi({ ...backends, config, logger, checkSubmission: submissions.check });
+    const api = await startApi({ ...backends, config, logger, metrics, checkSubmission: submissions.check });
     closers.push(() => api.close());
     return { url: api.url, key, close };
   } catch (error) {

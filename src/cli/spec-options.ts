@@ -12,6 +12,7 @@ export interface SpecOptions {
   exclude: string[];
   batchSizes?: number[];
   label: Record<string, string>;
+  webhook?: string;
 }
 
 function pair(text: string): [string, string] {
@@ -81,5 +82,6 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
     }),
     benchmark: given({ batch_sizes: options.batchSizes }),
     labels: options.label,
+    ...given({ webhook: options.webhook && { url: options.webhook } }),
   };
 }

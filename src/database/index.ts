@@ -13,6 +13,7 @@ import { poolRepository } from './pool/index.js';
 import type { Database } from './repositories.js';
 import { guarded, withQuickTries } from './trouble.js';
 import { uploadRepository } from './upload-repository.js';
+import { webhookRepository } from './webhook-repository.js';
 import { workerRepository } from './worker-repository.js';
 
 export * from './records.js';
@@ -65,6 +66,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
     layers: guarded(layerRepository(context)),
     events: guarded(eventRepository(context)),
     artifacts: guarded(artifactRepository(context)),
+    webhooks: guarded(webhookRepository(context)),
     workers: guarded(workerRepository(context)),
     pool: guarded(poolRepository(context)),
     notifications,

@@ -5,6 +5,7 @@ import type { DatabaseSettings, Tx } from './context.js';
 import { type Job, Prisma, type Task } from './generated/client.js';
 import { newId } from './ids.js';
 import type { EventType } from './records.js';
+import { addDelivery } from './webhook-outbox.js';
 
 /**
  * The pieces that the state changes of a job are made of. All of them run inside a transaction that holds the job's row lock,
@@ -98,6 +99,7 @@ export async function endJob(
       fraction = case when ${end.status} = 'succeeded' then 1 else fraction end,
       error = ${end.error === undefined ? null : JSON.stringify(end.error)}::jsonb
     where id = ${job.id}`;
+  await addDelivery(tx, job.id, `job.${end.status}`);
   await addEvent(tx, job, `job.${end.status}`, end.error === undefined ? {} : { error: publicError(end.error) });
 }
 

@@ -46,7 +46,13 @@ export function eventRepository(context: DatabaseContext): EventRepository {
   };
 }
 
-const artifactRecord = ({ storageKey, bytes, jobId: _, teamId: _team, ...artifact }: Artifact): ArtifactRecord => ({
+export const artifactRecord = ({
+  storageKey,
+  bytes,
+  jobId: _,
+  teamId: _team,
+  ...artifact
+}: Artifact): ArtifactRecord => ({
   ...artifact,
   key: storageKey,
   bytes: Number(bytes),

@@ -67,6 +67,10 @@ export const BenchmarkSchema = object({
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 256 }), Type.Null()], { default: null }),
 });
 
+export const WebhookSchema = object({
+  url: Type.String({ maxLength: 2048, pattern: '^https?://', description: 'https; http only for URL_ALLOWED_HOSTS' }),
+});
+
 export const PRIORITIES = ['low', 'normal', 'high'] as const;
 
 export const SpecSchema = object(
@@ -85,6 +89,9 @@ export const SpecSchema = object(
       maxProperties: 32,
       default: {},
     }),
+    webhook: Type.Optional(
+      Type.Union([WebhookSchema, Type.Null()], { description: 'told when the job has ended; see the webhooks' }),
+    ),
     deadline_seconds: Type.Union([Type.Integer({ minimum: 1, maximum: 2_592_000 }), Type.Null()], { default: null }),
   },
   { $id: 'Spec' },

@@ -39,6 +39,7 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
       tags: [
         { name: 'uploads', description: 'files that jobs use' },
         { name: 'jobs', description: 'compression jobs and what they make' },
+        { name: 'webhooks', description: 'messages about ended jobs, by the Standard Webhooks specification' },
         { name: 'pool', description: 'the shared workers' },
         { name: 'service', description: 'health and metrics' },
       ],

@@ -12,6 +12,7 @@ import { readConfig, type Config } from '../../../src/config.js';
 import { DEFAULT_TEAM, type Scope } from '../../../src/database/records.js';
 import type { Database } from '../../../src/database/repositories.js';
 import { InputError } from '../../../src/errors.js';
+import { createMetrics } from '../../../src/metrics.js';
 import { decodeModel } from '../../../src/models/onnx/codec.js';
 import { openQueue } from '../../../src/queue/index.js';
 import { LocalStorage } from '../../../src/storage/local-storage.js';
@@ -87,6 +88,7 @@ export async function startService(postgres: TestPostgres, options: TestServiceO
     queue,
     storage,
     logger,
+    metrics: createMetrics(),
     ...(checkSubmission === undefined ? {} : { checkSubmission }),
   });
   await app.ready();

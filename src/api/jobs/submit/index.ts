@@ -15,6 +15,7 @@ import { JobSchema } from '../schema.js';
 import { fileChecker } from './check.js';
 import { readMultipart, type Submission } from './multipart.js';
 import { hashBody, once, readIdempotencyKey, type Answer } from './once.js';
+import { checkWebhook } from './webhook.js';
 import { checkIncomplete, keepSources, nameParts, openSources } from './sources.js';
 
 /** When the first look at a new job is worth it. */
@@ -77,6 +78,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         const given = nameParts(submission);
         const spec = resolveSpec(given);
         const open = async () => {
+          await checkWebhook(deps, teamId, spec);
           const files = await openSources(deps, teamId, spec, submission.files, directory);
           const checked = await check?.(files, spec, directory);
           return { files, estimate: checked?.estimate ?? null };
