@@ -9,7 +9,8 @@ import type { LocalOptions } from '../pipeline/local.js';
 import { stepLimits } from '../worker/limits.js';
 import { EXIT } from './exit-codes.js';
 import { note, print, printJson } from './output.js';
-import { layerTable, totals } from './report.js';
+import { outcome, somePasses } from './points.js';
+import { layerTable } from './report.js';
 import { specFrom, type SpecOptions } from './spec-options.js';
 import { openTemporary } from './temporary.js';
 import { untilSignal } from './until-signal.js';
@@ -56,21 +57,25 @@ export async function compress(model: string, options: CompressOptions): Promise
   });
   if (options.json) printJson({ ...result, output: options.output });
   else {
-    print(layerTable(result.layers));
-    print('');
-    print(totals(result.metrics, result.verdict));
+    for (const { point, layers } of result.points) {
+      if (result.points.length > 1) print(`point ${String(point)}`);
+      print(layerTable(layers));
+      print('');
+    }
+    print(outcome(result.points));
     print(`written to  ${result.artifacts.map((name) => join(options.output, name)).join(', ')}`);
   }
-  if (!result.verdict.passed) process.exitCode = EXIT.verdict;
+  if (!somePasses(result.points)) process.exitCode = EXIT.verdict;
 }
 
 /** A line for every step and layer that ends. A step may tell its end itself before it is told for it. */
 export function endsOnly(print: (line: string) => void): NonNullable<LocalOptions['onProgress']> {
   const ended = new Set<string>();
-  return (kind, layer, fraction) => {
-    const step = `${kind} ${String(layer?.index)}`;
+  return (kind, layer, fraction, point) => {
+    const step = `${kind} ${String(layer?.index)} ${String(point)}`;
     if (fraction !== 1 || ended.has(step)) return;
     ended.add(step);
-    print(layer === null ? `${kind} done` : `layer ${layer.name} done`);
+    if (layer !== null) print(`layer ${layer.name} done`);
+    else print(point === null || point === 1 ? `${kind} done` : `${kind} of point ${String(point)} done`);
   };
 }

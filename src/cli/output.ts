@@ -2,7 +2,7 @@ import type { JobView } from '../api/jobs/schema.js';
 import { EXIT } from './exit-codes.js';
 import { bars } from './bars.js';
 import { lines, silent, type Display } from './follow.js';
-import { totals } from './report.js';
+import { outcome, somePasses } from './points.js';
 
 export const print = (text: string) => void process.stdout.write(`${text}\n`);
 export const printJson = (value: unknown) => print(JSON.stringify(value, null, 2));
@@ -18,10 +18,10 @@ export function concludeJob(job: JobView, json: boolean): void {
   if (json) printJson(job);
   else {
     print(`${job.id} ${job.status}`);
-    if (job.metrics) print(totals(job.metrics, job.verdict));
+    if (job.metrics) print(outcome(job.points));
     if (job.error)
       note(`sparank: ${job.error.layer === null ? '' : `${job.error.layer}: `}${job.error.detail} (${job.error.code})`);
   }
   if (job.status !== 'succeeded') process.exitCode = EXIT.error;
-  else if (job.verdict?.passed === false) process.exitCode = EXIT.verdict;
+  else if (!somePasses(job.points)) process.exitCode = EXIT.verdict;
 }

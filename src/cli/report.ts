@@ -1,10 +1,10 @@
 import type { LayerRow, Metrics, Verdict } from '../jobs/results.js';
 
-const count = new Intl.NumberFormat('en-US');
-const ratio = (value: number) => `${value.toFixed(2)}x`;
-const percent = (value: number) => `${(value * 100).toFixed(2)} %`;
+export const count = new Intl.NumberFormat('en-US');
+export const ratio = (value: number) => `${value.toFixed(2)}x`;
+export const percent = (value: number) => `${(value * 100).toFixed(2)} %`;
 
-function table(header: string[], rows: string[][]): string {
+export function table(header: string[], rows: string[][]): string {
   const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
   // Words to the left, numbers to the right.
   const isText = (i: number) => i < 2 || i === header.length - 1;

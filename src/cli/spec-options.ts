@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
 export interface SpecOptions {
-  target: Record<string, number>;
+  target: Record<string, number>[];
   constraint: Record<string, number>;
   samples?: number;
   iterations?: number;
@@ -31,6 +31,7 @@ const numberPair = (text: string, before: Record<string, number>) => {
   const [name, value] = pair(text);
   return { ...before, [name]: number(value) };
 };
+const numberPairs = (text: string, before: Record<string, number>[]) => [...before, numberPair(text, {})];
 const textPair = (text: string, before: Record<string, string>) => {
   const [name, value] = pair(text);
   return { ...before, [name]: value };
@@ -41,9 +42,12 @@ const collect = (text: string, before: string[]) => [...before, text];
 export function addSpecOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--target <name=value>', 'parameter_ratio, mac_ratio, speedup or max_accuracy_drop')
-        .argParser(numberPair)
-        .default({}, 'none')
+      new Option(
+        '--target <name=value>',
+        'parameter_ratio, mac_ratio, speedup or max_accuracy_drop (repeatable: a point of the trade-off curve for each)',
+      )
+        .argParser(numberPairs)
+        .default([], 'none')
         .makeOptionMandatory(),
     )
     .option(
@@ -70,7 +74,7 @@ const given = (values: Record<string, unknown>) =>
 export function specFrom(options: SpecOptions, sources: Record<string, unknown>): Record<string, unknown> {
   return {
     ...sources,
-    target: options.target,
+    ...(options.target.length > 1 ? { targets: options.target } : { target: options.target[0] }),
     constraints: options.constraint,
     method: given({
       samples: options.samples,

@@ -35,6 +35,7 @@ export async function createSubmissionCheck(
         teamId: 'check',
         kind: 'inspect',
         layer: null,
+        point: null,
         attempt: 1,
         spec,
         inputs: {

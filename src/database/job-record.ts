@@ -4,7 +4,7 @@ import type { Metrics, Verdict } from '../jobs/results.js';
 import { PRIORITIES, type Spec } from '../jobs/spec.js';
 import type { Phase } from '../jobs/tasks.js';
 import type { Job } from './generated/client.js';
-import type { JobInputs, JobRecord } from './records.js';
+import type { JobInputs, JobRecord, StoredPoint } from './records.js';
 
 export const priorityNumber = (priority: JobRecord['priority']): number => PRIORITIES.indexOf(priority);
 
@@ -44,6 +44,7 @@ export function jobRecord(job: Job): JobRecord {
     deadlineSeconds: job.deadlineSeconds,
     metrics: job.metrics as unknown as Metrics | null,
     verdict: job.verdict as unknown as Verdict | null,
+    points: job.points as unknown as StoredPoint[] | null,
     error: job.error as unknown as SerializedError | null,
   };
 }

@@ -92,7 +92,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
     await tx.layer.deleteMany({ where: { jobId: job.id } });
     await addTasks(tx, job, [FIRST_TASK]);
     const phase = phaseOf(FIRST_TASK.kind);
-    await tx.job.update({ where: { id: job.id }, data: { phase, fraction: 0, layersDone: 0, layersTotal: 0 } });
+    await tx.job.update({ where: { id: job.id }, data: { phase, fraction: 0, layersDone: 0, layersTotal: 0, points: Prisma.DbNull } });
   }
 
   return {
@@ -166,7 +166,8 @@ export function jobRepository(context: DatabaseContext): JobRepository {
           where job_id = ${jobId} and state in ('failed', 'canceled')`;
         await tx.$executeRaw`
           update layers set row = row || '{"status": "waiting", "reason": null, "worker_id": null, "attempt": null}'::jsonb
-          where job_id = ${jobId} and index in (select layer from tasks where job_id = ${jobId} and state = 'waiting')`;
+          where job_id = ${jobId} and row->>'decision' is distinct from 'dense'
+            and index in (select layer from tasks where job_id = ${jobId} and state = 'waiting')`;
         await tx.$executeRaw`
           update jobs set status = 'queued', error = null, started_at = null, finished_at = null, running_seconds = 0,
             clock_running = false, clock_at = clock_timestamp()

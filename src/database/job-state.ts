@@ -13,6 +13,7 @@ import { addDelivery } from './webhook-outbox.js';
  */
 
 export const NO_LAYER = -1;
+export const NO_POINT = 0;
 
 export const json = (value: unknown): Prisma.InputJsonValue => value as Prisma.InputJsonValue;
 
@@ -45,12 +46,13 @@ export async function addEvent(tx: Tx, job: Job, type: EventType, data: Record<s
 /** Recording the same task again does nothing. */
 export async function addTasks(tx: Tx, job: Pick<Job, 'id' | 'teamId'>, tasks: NewTask[]): Promise<void> {
   await tx.task.createMany({
-    data: tasks.map(({ kind, layer }) => ({
+    data: tasks.map(({ kind, layer, point }) => ({
       id: newId('tsk'),
       teamId: job.teamId,
       jobId: job.id,
       kind,
       layer: layer ?? NO_LAYER,
+      point: point ?? NO_POINT,
     })),
     skipDuplicates: true,
   });
@@ -136,12 +138,13 @@ export async function putBack(
   await patchLayer(tx, task, { status: 'waiting', worker_id: null, attempt: null });
 }
 
-/** Changes some fields of a layer's row in the ledger; nothing for the steps that have no layer. */
+/** Changes some fields of a layer's row in the ledger of every point that compresses it; nothing for the steps that have no layer. */
 export async function patchLayer(tx: Tx, task: Task, patch: Partial<LayerRow>): Promise<void> {
   if (task.layer === NO_LAYER) return;
   await tx.$executeRaw`
     update layers set row = row || ${JSON.stringify(patch)}::jsonb
-    where job_id = ${task.jobId} and team_id = ${task.teamId} and index = ${task.layer}`;
+    where job_id = ${task.jobId} and team_id = ${task.teamId} and index = ${task.layer}
+      and row->>'decision' is distinct from 'dense'`;
 }
 
 export const publicError = ({ code, detail, origin, layer }: SerializedError) => ({ code, detail, origin, layer });

@@ -1,5 +1,5 @@
 import type { SerializedError } from '../errors.js';
-import type { Metrics, Verdict } from '../jobs/results.js';
+import type { Metrics, Point, Verdict } from '../jobs/results.js';
 import type { Priority, Spec } from '../jobs/spec.js';
 import type { WebhookType } from '../jobs/webhook.js';
 import type { JobInput, JobStatus, Phase, TaskKind } from '../jobs/tasks.js';
@@ -44,6 +44,9 @@ export interface JobInputs {
   evaluation: JobInput | null;
 }
 
+/** A point as the job keeps it. */
+export type StoredPoint = Omit<Point, 'error'> & { error: SerializedError | null };
+
 export interface JobRecord {
   id: string;
   teamId: string;
@@ -64,6 +67,8 @@ export interface JobRecord {
   deadlineSeconds: number | null;
   metrics: Metrics | null;
   verdict: Verdict | null;
+  /** One for every target; null before they are planned. */
+  points: StoredPoint[] | null;
   error: SerializedError | null;
 }
 

@@ -75,8 +75,8 @@ export interface JobRepository {
 }
 
 export interface LayerRepository {
-  /** In graph order; empty before the model was inspected; null for an unknown job. */
-  list(teamId: string, jobId: string): Promise<LayerRow[] | null>;
+  /** Of one point (the first), in graph order; empty before the model was inspected; null for an unknown job. */
+  list(teamId: string, jobId: string, point?: number): Promise<LayerRow[] | null>;
 }
 
 export interface EventRepository {

@@ -1,12 +1,16 @@
-import type { Phase, StepResults, TaskKind } from './tasks.js';
+import { layersToSolve, reachedPoints } from './points.js';
+import type { Phase, PlanResult, TaskKind } from './tasks.js';
 
-/** A task to record. `layer` is null for the steps that have none. */
+/** A task to record. `layer` and `point` are null for the steps that have none. */
 export interface NewTask {
   kind: TaskKind;
   layer: number | null;
+  point: number | null;
 }
 
-export const FIRST_TASK: NewTask = { kind: 'inspect', layer: null };
+const single = (kind: TaskKind): NewTask => ({ kind, layer: null, point: null });
+
+export const FIRST_TASK: NewTask = single('inspect');
 
 const PHASE_OF: Record<TaskKind, Phase> = {
   inspect: 'inspect',
@@ -18,27 +22,29 @@ const PHASE_OF: Record<TaskKind, Phase> = {
 
 export const phaseOf = (kind: TaskKind): Phase => PHASE_OF[kind];
 
-/** What has just been finished; `openLayers` counts the layer tasks of the job that have not succeeded. */
+/** What has just been finished; `open` counts the tasks of the same kind that have not succeeded. */
 export type Finished =
-  | { kind: 'inspect' | 'assemble' | 'evaluate' }
-  | { kind: 'plan'; result: StepResults['plan'] }
-  | { kind: 'layer'; openLayers: number };
+  | { kind: 'inspect' | 'evaluate' }
+  | { kind: 'plan' | 'layer'; plan: PlanResult; open: number }
+  | { kind: 'assemble'; open: number };
 
-/** The tasks that follow. An empty list after `evaluate` means that the job is done; after a layer, that others are still open. */
+/** The tasks that follow. An empty list after `evaluate` means that the job is done; after a layer or a point, that others are still open. */
 export function nextTasks(finished: Finished): NewTask[] {
-  const assemble: NewTask = { kind: 'assemble', layer: null };
   switch (finished.kind) {
     case 'inspect':
-      return [{ kind: 'plan', layer: null }];
+      return [single('plan')];
     case 'plan': {
-      const layers = finished.result.allocations.map(({ index }): NewTask => ({ kind: 'layer', layer: index }));
-      return layers.length === 0 ? [assemble] : layers;
+      const layers = layersToSolve(finished.plan).map((layer): NewTask => ({ kind: 'layer', layer, point: null }));
+      return layers.length === 0 ? assemblies(finished.plan) : layers;
     }
     case 'layer':
-      return finished.openLayers === 0 ? [assemble] : [];
+      return finished.open === 0 ? assemblies(finished.plan) : [];
     case 'assemble':
-      return [{ kind: 'evaluate', layer: null }];
+      return finished.open === 0 ? [single('evaluate')] : [];
     case 'evaluate':
       return [];
   }
 }
+
+const assemblies = (plan: PlanResult): NewTask[] =>
+  reachedPoints(plan).map(({ point }) => ({ kind: 'assemble', layer: null, point }));

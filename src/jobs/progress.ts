@@ -1,7 +1,11 @@
-import type { Phase } from './tasks.js';
+import { PHASES, type Phase } from './tasks.js';
 
-/** Share of a job's running time per phase, from the timings of the sample networks; only the shown progress depends on it. */
-const SHARE: Record<Phase, number> = { inspect: 0.3, plan: 0.01, layers: 0.37, assemble: 0.15, evaluate: 0.17 };
+/**
+ * Relative running time per phase, from the timings of the sample networks; only the shown progress depends on it. Further
+ * points of the trade-off curve share what comes before the solves, and the original's part of the evaluation.
+ */
+const FIRST_POINT: Record<Phase, number> = { inspect: 0.3, plan: 0.01, layers: 0.37, assemble: 0.15, evaluate: 0.17 };
+const FURTHER_POINT: Record<Phase, number> = { inspect: 0, plan: 0.01, layers: 0.3, assemble: 0.15, evaluate: 0.1 };
 
 /** Below this the estimate of the rest is noise. */
 const MIN_FRACTION_FOR_ETA = 0.03;
@@ -12,17 +16,17 @@ export interface PhaseProgress {
   done: number;
   /** Tasks of the phase. */
   total: number;
+  /** Targets of the job. */
+  points?: number;
 }
 
 /** 0..1 over the whole job. */
-export function jobFraction({ phase, done, total }: PhaseProgress): number {
-  let before = 0;
-  for (const [name, share] of Object.entries(SHARE)) {
-    if (name === phase) break;
-    before += share;
-  }
+export function jobFraction({ phase, done, total, points = 1 }: PhaseProgress): number {
+  const share = (name: Phase) => FIRST_POINT[name] + (points - 1) * FURTHER_POINT[name];
+  const sum = (names: readonly Phase[]) => names.reduce((whole, name) => whole + share(name), 0);
   const within = total === 0 ? 0 : Math.min(1, Math.max(0, done / total));
-  return Math.min(1, before + SHARE[phase] * within);
+  const before = sum(PHASES.slice(0, PHASES.indexOf(phase)));
+  return Math.min(1, (before + share(phase) * within) / sum(PHASES));
 }
 
 /** Seconds to the end, extrapolated from the seconds in which the job ran (never from those in which it waited). */

@@ -1,16 +1,40 @@
+import { isDeepStrictEqual } from 'node:util';
 import Value from 'typebox/value';
-import { InputError } from '../errors.js';
+import { InputError, type Fault } from '../errors.js';
 import { schemaFaults } from './schema-faults.js';
 import { SpecSchema, type Spec } from './spec.js';
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * With `targets`, `target` is the first of them: who reads only that finds what `metrics` is about. A resolved specification
+ * may come again as a new one.
+ */
+function withFirstTarget(given: unknown): { spec: unknown; faults: Fault[] } {
+  const spec: unknown = structuredClone(given);
+  if (!isObject(spec) || !Array.isArray(spec['targets']) || spec['targets'].length === 0) return { spec, faults: [] };
+  const first: unknown = spec['targets'][0];
+  if (spec['target'] === undefined) return { spec: { ...spec, target: first }, faults: [] };
+  if (isDeepStrictEqual(spec['target'], first)) return { spec, faults: [] };
+  return { spec, faults: [{ pointer: '/target', detail: 'must be left out, or be the first of `targets`' }] };
+}
+
+/** A fault of the first target is told once, where the client wrote it. */
+function withoutCopies(faults: Fault[], given: unknown): Fault[] {
+  if (!isObject(given) || given['targets'] === undefined || given['target'] !== undefined) return faults;
+  return faults.filter(({ pointer }) => pointer !== '/target' && !pointer.startsWith('/target/'));
+}
 
 /**
  * Fills in every default and checks the whole.
  * @throws InputError invalid_spec, with a pointer for every fault
  */
 export function resolveSpec(given: unknown): Spec {
-  const spec: unknown = Value.Default(SpecSchema, structuredClone(given));
-  if (Value.Check(SpecSchema, spec)) return spec;
-  const faults = schemaFaults(SpecSchema, spec);
+  const { spec: whole, faults: contradictions } = withFirstTarget(given);
+  const spec: unknown = Value.Default(SpecSchema, whole);
+  if (contradictions.length === 0 && Value.Check(SpecSchema, spec)) return spec;
+  const faults = [...contradictions, ...withoutCopies(schemaFaults(SpecSchema, spec), given)];
   const first = faults[0];
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
   const detail =

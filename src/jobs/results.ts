@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { TargetSchema } from './spec.js';
 
 /** What a job reports: the ledger of its layers, its metrics, its verdict. Schemas first; types follow. */
 
@@ -81,6 +82,27 @@ export const MetricsSchema = Type.Object({
   seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
 });
 
+export const TaskErrorSchema = Type.Object({
+  code: Type.String(),
+  detail: Type.String(),
+  origin: Type.Union([Type.Literal('input'), Type.Literal('infrastructure')]),
+  layer: nullable(Type.String()),
+});
+
+/** One point of the trade-off curve. */
+export const PointSchema = Type.Object(
+  {
+    point: Type.Integer({ description: 'the number of the target, from 1' }),
+    target: TargetSchema,
+    model: nullable(Type.String({ description: 'name of the artifact, once it is there' })),
+    metrics: nullable(MetricsSchema),
+    verdict: nullable(VerdictSchema),
+    error: nullable(TaskErrorSchema),
+  },
+  { $id: 'Point' },
+);
+
+export type Point = Static<typeof PointSchema>;
 export type LayerRow = Static<typeof LayerRowSchema>;
 export type Check = Static<typeof CheckSchema>;
 export type Verdict = Static<typeof VerdictSchema>;

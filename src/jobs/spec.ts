@@ -22,6 +22,9 @@ export const TargetSchema = Type.Union([
   oneKey('max_accuracy_drop', Type.Number({ minimum: 0, maximum: 1 })),
 ]);
 
+/** Points of the trade-off curve that one job may have. */
+export const MAX_TARGETS = 8;
+
 export const ConstraintsSchema = object({
   min_parameter_ratio: Type.Optional(Type.Number({ minimum: 1 })),
   min_mac_ratio: Type.Optional(Type.Number({ minimum: 1 })),
@@ -79,6 +82,15 @@ export const SpecSchema = object(
     calibration: SourceSchema,
     evaluation: Type.Optional(Type.Union([SourceSchema, Type.Null()])),
     target: TargetSchema,
+    targets: Type.Optional(
+      Type.Array(TargetSchema, {
+        minItems: 1,
+        maxItems: MAX_TARGETS,
+        uniqueItems: true,
+        description:
+          'instead of `target`: one point of the trade-off curve for each, all in one job; `target` is then the first of them',
+      }),
+    ),
     constraints: Type.Object(ConstraintsSchema.properties, { additionalProperties: false, default: {} }),
     method: Type.Object(MethodSchema.properties, { additionalProperties: false, default: {} }),
     benchmark: Type.Object(BenchmarkSchema.properties, { additionalProperties: false, default: {} }),
@@ -95,6 +107,12 @@ export const SpecSchema = object(
     deadline_seconds: Type.Union([Type.Integer({ minimum: 1, maximum: 2_592_000 }), Type.Null()], { default: null }),
   },
   { $id: 'Spec' },
+);
+
+/** As a client sends it: `target` or `targets`. */
+export const SpecRequestSchema = object(
+  { ...SpecSchema.properties, target: Type.Optional(TargetSchema) },
+  { $id: 'SpecRequest' },
 );
 
 /** The resolved specification: every default filled in. */

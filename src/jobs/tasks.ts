@@ -1,8 +1,8 @@
 import type { SerializedError } from '../errors.js';
 import type { LayerRow, Metrics, Verdict } from './results.js';
-import type { Spec } from './spec.js';
+import type { Spec, Target } from './spec.js';
 
-/** The steps of a job, in order. `layer` is the only one with more than one task. */
+/** The steps of a job, in order. There is a `layer` task for every layer to solve and an `assemble` task for every point. */
 export const TASK_KINDS = ['inspect', 'plan', 'layer', 'assemble', 'evaluate'] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
@@ -47,23 +47,42 @@ export interface LayerAllocation {
   rank: number;
   groups: number;
 }
-export interface PlanResult {
-  /** The layers to solve; one `layer` task each. Empty: the job goes straight to `assemble`. */
+/** What one target comes to. */
+export interface PlannedPoint {
+  /** Its number: targets are counted from 1. */
+  point: number;
+  target: Target;
+  /** The layers to compress. */
   allocations: LayerAllocation[];
-  /** Rows whose decision or planned cost changed. */
+  /** The ledger as planned. */
   layers: LayerRow[];
+  /** Set where the target cannot be reached: the other points go on without this one. */
+  error: SerializedError | null;
+}
+export interface PlanResult {
+  /** One for every target. A layer that any of them compresses is one `layer` task. */
+  points: PlannedPoint[];
 }
 export interface LayerResult {
-  layer: LayerRow;
+  /** One for every distinct choice of the layer, in the order of `choicesOf`. */
+  rows: LayerRow[];
 }
 export interface AssembleResult {
   /** Rows that assembling changed (a layer put back to dense, errors after the refit). */
   layers: LayerRow[];
 }
-export interface EvaluateResult {
+/** What was measured of the network of one point. */
+export interface MeasuredPoint {
+  point: number;
+  /** Name of the artifact. */
+  model: string;
   metrics: Metrics;
   verdict: Verdict;
   layers: LayerRow[];
+}
+export interface EvaluateResult {
+  /** Those that were reached: at least one. */
+  points: MeasuredPoint[];
 }
 export interface StepResults {
   inspect: InspectResult;
@@ -79,6 +98,8 @@ export interface FinishedTask<K extends TaskKind = TaskKind> {
   kind: K;
   /** Index of the layer for `layer` tasks, else null. */
   layer: number | null;
+  /** Number of the point for `assemble` tasks, else null. */
+  point: number | null;
   result: StepResults[K];
   files: StepFile[];
 }
@@ -98,6 +119,7 @@ export interface Assignment {
   teamId: string;
   kind: TaskKind;
   layer: number | null;
+  point: number | null;
   /** Fencing token: a result is taken only while the task is at this attempt. */
   attempt: number;
   spec: Spec;

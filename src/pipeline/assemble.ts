@@ -1,31 +1,29 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LayerRow } from '../jobs/results.js';
 import type { AssembleResult, Assignment } from '../jobs/tasks.js';
 import { rewrite, Runner, saveModel, type Factors, type Replacement } from '../models/index.js';
-import { finishedOf, keyOf } from './finished.js';
 import { readFactors } from './layer-file.js';
+import { solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import { openNetwork, type Network } from './network.js';
 import { refitInOrder } from './refit.js';
 import type { StepContext } from './step.js';
 
-/** Puts the solved layers into the network; by default each is refitted on the inputs that the compressed network gives it. */
+/** Puts the solved layers of one point into the network; by default each is refitted on the inputs that the compressed network gives it. */
 export async function assemble(assignment: Assignment, context: StepContext): Promise<AssembleResult> {
   const { spec } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
   const network = await openNetwork(context, assignment);
   try {
+    const layers = solvedLayers(assignment);
     const solved = new Map<number, Factors>();
-    for (const task of finishedOf(assignment, 'layer')) {
-      if (task.layer !== null) solved.set(task.layer, await readFactors(context.path(keyOf(task, files.factors))));
-    }
-    const changed: LayerRow[] = [];
+    for (const { index, factors } of layers) solved.set(index, await readFactors(context.path(factors.key)));
+    const errors = new Map<number, number>();
     const replacements =
       spec.method.inputs === 'symmetric'
         ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
-        : await refitInOrder(assignment, context, network, solved, changed);
+        : await refitInOrder(assignment, context, network, solved, errors);
     const compressed = rewrite(network.prepared, replacements);
     const runner = await Runner.open(compressed, { threads: context.threads });
     try {
@@ -35,7 +33,9 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
       await runner.release();
     }
     await saveModel(compressed, join(output, files.model));
-    return { layers: changed };
+    return {
+      layers: layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error })),
+    };
   } finally {
     await network.close();
   }

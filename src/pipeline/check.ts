@@ -2,11 +2,12 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkLabels } from '../datasets/index.js';
 import { InputError } from '../errors.js';
+import { targetsOf } from '../jobs/points.js';
 import type { Assignment, InspectResult, ModelSummary } from '../jobs/tasks.js';
 import { Runner, type Layer } from '../models/index.js';
 import { applySelection, newRow } from './layer-rows.js';
 import { openCalibration, openNetwork, type Network } from './network.js';
-import { checkTarget } from './plan.js';
+import { checkTargets } from './plan.js';
 import { needsLabels } from './plan-accuracy.js';
 import type { StepContext } from './step.js';
 
@@ -36,7 +37,7 @@ export async function checkInputs(
 ): Promise<Layer[]> {
   const layers = applySelection(network.layers, spec.method.layers);
   if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
-  checkTarget(spec, layers, network);
+  checkTargets(spec, layers, network);
   const starved = layers.find((layer) => layer.blocked === null && network.images * layer.positions < MIN_SAMPLES);
   if (starved !== undefined) {
     const detail = `${starved.name} needs at least ${String(MIN_SAMPLES)} calibration samples`;
@@ -47,7 +48,7 @@ export async function checkInputs(
   }
   await network.calibration.verify(context.signal);
   const labelled = await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
-  if ('max_accuracy_drop' in spec.target && !labelled) throw needsLabels();
+  if (targetsOf(spec).some((target) => 'max_accuracy_drop' in target) && !labelled) throw needsLabels();
   return layers;
 }
 

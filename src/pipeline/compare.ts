@@ -7,57 +7,59 @@ import type { StepContext } from './step.js';
 
 const BATCH = 32;
 
+type Comparison = Pick<Metrics, 'accuracy' | 'fidelity'>;
+
 /**
- * Accuracy of both models (where the data has labels; on the first output, its last axis the classes) and how far the outputs
- * of the compressed one lie from the original's.
+ * Accuracy of all models (where the data has labels; on the first output, its last axis the classes) and how far the outputs
+ * of each compressed one lie from the original's, which runs once for all of them.
+ *
+ * @param progress share of the data that is done
  */
 export async function compareModels(
   original: OnnxModel,
-  compressed: OnnxModel,
+  compressed: readonly OnnxModel[],
   data: Dataset,
-  context: StepContext,
-): Promise<Pick<Metrics, 'accuracy' | 'fidelity'>> {
-  const a = await Runner.open(original, { threads: context.threads });
-  const b = await Runner.open(compressed, { threads: context.threads });
+  context: Pick<StepContext, 'threads' | 'signal'>,
+  progress: (share: number) => void,
+): Promise<Comparison[]> {
+  const open = (model: OnnxModel) => Runner.open(model, { threads: context.threads });
+  const a = await open(original);
+  const others: { runner: Runner; error: OutputError; agreement: OutputError; correct: number }[] = [];
   try {
+    for (const model of compressed)
+      others.push({ runner: await open(model), error: new OutputError(), agreement: new OutputError(), correct: 0 });
     const first = a.outputs[0]?.name ?? '';
-    const error = new OutputError();
-    const agreement = new OutputError();
-    const correct = { before: 0, after: 0 };
+    let correct = 0;
     for (const { begin, end } of batches(data.count, a.fixedBatch ?? BATCH)) {
       context.signal.throwIfAborted();
       const images = await data.batch(begin, end);
+      const labels = data.labels?.subarray(begin, end) ?? null;
       const before = await a.run(images);
-      const after = await b.run(images);
-      for (const [name, value] of before) {
-        const other = after.get(name);
-        if (other === undefined) continue;
-        error.add(value, other);
-        if (name === first) agreement.add(value, other);
+      if (labels !== null) correct += hits(before.get(first), labels);
+      for (const other of others) {
+        const after = await other.runner.run(images);
+        for (const [name, value] of before) {
+          const changed = after.get(name);
+          if (changed === undefined) continue;
+          other.error.add(value, changed);
+          if (name === first) other.agreement.add(value, changed);
+        }
+        if (labels !== null) other.correct += hits(after.get(first), labels);
       }
-      if (data.labels !== null) {
-        const labels = data.labels.subarray(begin, end);
-        correct.before += hits(before.get(first), labels);
-        correct.after += hits(after.get(first), labels);
-      }
-      context.progress(0.4 * (end / data.count));
+      progress(end / data.count);
     }
-    const share = (count: number) => count / data.count;
-    return {
+    const samples = data.count;
+    const share = (count: number) => count / samples;
+    return others.map((other) => ({
       accuracy:
         data.labels === null
           ? null
-          : {
-              before: share(correct.before),
-              after: share(correct.after),
-              drop: share(correct.before - correct.after),
-              samples: data.count,
-            },
-      fidelity: { top1_agreement: agreement.agreement, relative_error: Math.sqrt(error.relative), samples: data.count },
-    };
+          : { before: share(correct), after: share(other.correct), drop: share(correct - other.correct), samples },
+      fidelity: { top1_agreement: other.agreement.agreement, relative_error: Math.sqrt(other.error.relative), samples },
+    }));
   } finally {
     await a.release();
-    await b.release();
+    for (const { runner } of others) await runner.release();
   }
 }
 

@@ -1,38 +1,52 @@
 import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { choicesOf, modelName } from '../jobs/points.js';
+import type { Metrics } from '../jobs/results.js';
+import type { Assignment, EvaluateResult, MeasuredPoint } from '../jobs/tasks.js';
+import { listLayers, loadModel, prepare, Runner, type ListedLayers, type OnnxModel } from '../models/index.js';
 import type { Dataset } from '../datasets/index.js';
-import type { LayerRow, Metrics } from '../jobs/results.js';
-import type { Assignment, EvaluateResult } from '../jobs/tasks.js';
-import { listLayers, loadModel, prepare, Runner, type OnnxModel } from '../models/index.js';
 import { repeatRows } from './batch.js';
 import { compareModels } from './compare.js';
+import { writeCurve } from './curve-plot.js';
 import { finishedOf, finishedOne, keyOf } from './finished.js';
-import { measurePaired, quantile, speedup } from './latency.js';
 import { files } from './step-files.js';
 import { layerLatencies } from './layer-latency.js';
+import { ledger } from './ledger.js';
 import { openCalibration } from './network.js';
+import { networkLatencies } from './network-latency.js';
 import { writeManifest, writeReport } from './report.js';
 import type { StepContext } from './step.js';
 import { judge } from './verdict.js';
 
-const WARMUP_RUNS = 3;
-const MIN_RUNS = 15;
-const MAX_RUNS = 200;
-/** Wall time per batch size, both models together. */
-const LATENCY_SECONDS = 6;
+/** Files of compressed networks that are measured together: they are all in memory, some times over. */
+const TOGETHER_BYTES = 512 << 20;
 
-/** Measures the compressed model against the original, on this worker, and writes what the client downloads. */
+interface Candidate {
+  point: number;
+  name: string;
+  path: string;
+  bytes: number;
+}
+
+interface Original {
+  model: OnnxModel;
+  prepared: OnnxModel;
+  bytes: number;
+  listed: ListedLayers;
+  /** For listing the layers, and for timing them. */
+  probe: Awaited<ReturnType<typeof repeatRows>>;
+  images: Awaited<ReturnType<typeof repeatRows>>;
+}
+
+/**
+ * Measures the compressed networks of all points against the original, on this worker, side by side: one curve with the numbers of
+ * one machine, and the original runs once for all. Writes what the client downloads.
+ */
 export async function evaluate(assignment: Assignment, context: StepContext): Promise<EvaluateResult> {
-  const { spec, inputs } = assignment;
+  const { inputs, spec } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
-  const original = await load(context, context.path(inputs.model.key), 'original');
-  const compressedPath = context.path(keyOf(finishedOne(assignment, 'assemble'), files.model));
-  const compressed = await load(context, compressedPath, 'compressed');
-  const name = original.format === 'onnx' ? 'model.onnx' : 'model.zip';
-  await copyFile(compressedPath, join(output, name));
-
   const data = await openCalibration(
     context,
     (inputs.evaluation ?? inputs.calibration).key,
@@ -40,41 +54,139 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
   );
   try {
     const threads = spec.benchmark.threads ?? context.threads;
-    const comparison = await compareModels(original, compressed, data, context);
-    context.progress(0.4);
-    const latency = await latencies(original, compressed, data, spec.benchmark.batch_sizes, threads, context);
-    const rows = ledger(assignment);
+    const original = await openOriginal(assignment, data, context);
+    const candidates = await candidatesOf(assignment, original.model.format, context);
+    const points: MeasuredPoint[] = [];
+    for (const group of groupsWithin(candidates, TOGETHER_BYTES)) {
+      const begin = points.length / candidates.length;
+      const progress = (share: number) => {
+        context.progress(0.95 * (begin + (share * group.length) / candidates.length));
+      };
+      points.push(...(await measureGroup(assignment, original, group, data, threads, { ...context, progress })));
+    }
+    for (const { path, name } of candidates) await copyFile(path, join(output, name));
+    await writeReport(join(output, 'report.json'), assignment, points);
+    const names = [...candidates.map(({ name }) => name), 'report.json'];
+    if (points.length > 1) {
+      await writeCurve(join(output, 'curve.svg'), points);
+      names.push('curve.svg');
+    }
+    await writeManifest(output, names, assignment);
+    return { points };
+  } finally {
+    await data.close();
+  }
+}
+
+async function openOriginal(
+  { inputs, spec }: Assignment,
+  data: Dataset,
+  context: StepContext,
+): Promise<Original> {
+  const path = context.path(inputs.model.key);
+  const model = await load(context, path, 'original');
+  const prepared = prepare(model);
+  const fixedBatch = await fixedBatchOf(model, spec.benchmark.threads ?? context.threads);
+  const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
+  return {
+    model,
+    prepared,
+    bytes: (await stat(path)).size,
+    listed: await listLayers(prepared, probe, { threads: context.threads }),
+    probe,
+    images: await repeatRows(data, fixedBatch ?? 1),
+  };
+}
+
+async function candidatesOf(
+  assignment: Assignment,
+  format: OnnxModel['format'],
+  context: StepContext,
+): Promise<Candidate[]> {
+  const assembled = finishedOf(assignment, 'assemble').sort((a, b) => (a.point ?? 0) - (b.point ?? 0));
+  return Promise.all(
+    assembled.map(async (task) => {
+      const point = task.point ?? 0;
+      const path = context.path(keyOf(task, files.model));
+      return { point, name: modelName(point, format), path, bytes: (await stat(path)).size };
+    }),
+  );
+}
+
+/** In order; a group holds at least one. */
+export function groupsWithin<T extends { bytes: number }>(items: readonly T[], limit: number): T[][] {
+  const groups: T[][] = [];
+  let total = Infinity;
+  for (const item of items) {
+    if (total + item.bytes > limit) {
+      groups.push([]);
+      total = 0;
+    }
+    groups.at(-1)?.push(item);
+    total += item.bytes;
+  }
+  return groups;
+}
+
+async function measureGroup(
+  assignment: Assignment,
+  original: Original,
+  group: readonly Candidate[],
+  data: Dataset,
+  threads: number,
+  context: StepContext,
+): Promise<MeasuredPoint[]> {
+  const { spec } = assignment;
+  const models: OnnxModel[] = [];
+  for (const { path, point } of group) models.push(await load(context, path, `compressed-${String(point)}`));
+  const comparisons = await compareModels(original.model, models, data, context, (share) => {
+    context.progress(0.4 * share);
+  });
+  const latencies = await networkLatencies(original.model, models, data, threads, spec, context.signal, (share) => {
+    context.progress(0.4 + 0.4 * share);
+  });
+  const networks = group.map(({ point }, i) => ({ model: models[i] ?? original.model, rows: ledger(assignment, point) }));
+  const plan = finishedOne(assignment, 'plan').result;
+  const place = new Map(group.map(({ point }, i) => [point, i]));
+  const sameForm = (index: number) =>
+    choicesOf(plan, index)
+      .map(({ points }) => points.flatMap((point) => place.get(point) ?? []))
+      .filter((members) => members.length > 0);
+  const { prepared, listed, images, probe } = original;
+  const rows = await layerLatencies(prepared, listed.layers, networks, sameForm, images, threads, context.signal);
+  context.progress(1);
+  const result: MeasuredPoint[] = [];
+  for (const [i, { point, name, bytes }] of group.entries()) {
+    const comparison = comparisons[i];
+    const latency = latencies[i];
+    const target = plan.points.find((p) => p.point === point)?.target;
+    const model = models[i];
+    if (comparison === undefined || latency === undefined || target === undefined || model === undefined)
+      throw new RangeError(`point ${String(point)} was not measured`);
     // Parameters and MACs are counted on the files themselves, not taken from the plan.
-    const prepared = prepare(original);
-    const fixedBatch = await fixedBatchOf(original, threads);
-    const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
-    const before = await listLayers(prepared, probe, { threads: context.threads });
-    const after = await listLayers(prepare(compressed), probe, { threads: context.threads });
-    const images = await repeatRows(data, fixedBatch ?? 1);
-    const timed = await layerLatencies(prepared, compressed, before.layers, images, rows, threads, context.signal);
-    context.progress(0.95);
+    const after = await listLayers(prepare(model), probe, { threads: context.threads });
     const measured: Omit<Metrics, 'seconds'> = {
-      parameters: beforeAfter(before.parameters, after.parameters),
-      macs: beforeAfter(before.macs, after.macs),
-      bytes: beforeAfter((await stat(context.path(inputs.model.key))).size, (await stat(compressedPath)).size),
+      parameters: beforeAfter(listed.parameters, after.parameters),
+      macs: beforeAfter(listed.macs, after.macs),
+      bytes: beforeAfter(original.bytes, bytes),
       latency,
       speedup: latency[0]?.speedup ?? 1,
-      accuracy: comparison.accuracy,
-      fidelity: comparison.fidelity,
+      ...comparison,
       device: {
         engine: 'onnxruntime',
         name: cpus()[0]?.model.trim() ?? 'cpu',
         threads: threads === 0 ? cpus().length : threads,
       },
     };
-    const verdict = judge(spec, measured);
-    const metrics: Metrics = { ...measured, seconds: assignment.seconds };
-    await writeReport(join(output, 'report.json'), { assignment, metrics, verdict, layers: timed });
-    await writeManifest(output, name, assignment);
-    return { metrics, verdict, layers: timed };
-  } finally {
-    await data.close();
+    result.push({
+      point,
+      model: name,
+      metrics: { ...measured, seconds: assignment.seconds },
+      verdict: judge({ target, constraints: spec.constraints }, measured),
+      layers: rows[i] ?? [],
+    });
   }
+  return result;
 }
 
 const beforeAfter = (before: number, after: number) => ({ before, after, ratio: after === 0 ? 1 : before / after });
@@ -90,57 +202,4 @@ async function fixedBatchOf(model: OnnxModel, threads: number): Promise<number |
   const runner = await Runner.open(model, { threads });
   await runner.release();
   return runner.fixedBatch;
-}
-
-async function latencies(
-  original: OnnxModel,
-  compressed: OnnxModel,
-  data: Dataset,
-  batchSizes: readonly number[],
-  threads: number,
-  context: StepContext,
-): Promise<Metrics['latency']> {
-  const before = await Runner.open(original, { threads });
-  const after = await Runner.open(compressed, { threads });
-  try {
-    const results: Metrics['latency'] = [];
-    for (const batch of before.fixedBatch === null ? batchSizes : [before.fixedBatch]) {
-      const images = await repeatRows(data, batch);
-      const pairs = await measurePaired(
-        () => before.run(images),
-        () => after.run(images),
-        {
-          warmup: WARMUP_RUNS,
-          minRuns: MIN_RUNS,
-          maxRuns: MAX_RUNS,
-          budgetSeconds: LATENCY_SECONDS,
-          signal: context.signal,
-        },
-      );
-      const { ratio, ci95 } = speedup(pairs);
-      results.push({
-        batch,
-        before_ms: { p50: quantile(pairs.before, 0.5), p95: quantile(pairs.before, 0.95) },
-        after_ms: { p50: quantile(pairs.after, 0.5), p95: quantile(pairs.after, 0.95) },
-        speedup: ratio,
-        speedup_ci95: ci95,
-        runs: pairs.before.length,
-      });
-      context.progress(0.4 + (0.4 * results.length) / batchSizes.length);
-    }
-    return results;
-  } finally {
-    await before.release();
-    await after.release();
-  }
-}
-
-/** The newest row of every layer. */
-export function ledger(assignment: Assignment): LayerRow[] {
-  const rows = new Map<number, LayerRow>();
-  for (const row of finishedOne(assignment, 'inspect').result.layers) rows.set(row.index, row);
-  for (const row of finishedOne(assignment, 'plan').result.layers) rows.set(row.index, row);
-  for (const { result } of finishedOf(assignment, 'layer')) rows.set(result.layer.index, result.layer);
-  for (const row of finishedOne(assignment, 'assemble').result.layers) rows.set(row.index, row);
-  return [...rows.values()].sort((a, b) => a.index - b.index);
 }

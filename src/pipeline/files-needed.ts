@@ -1,5 +1,7 @@
+import { targetsOf } from '../jobs/points.js';
 import type { JobInput } from '../jobs/tasks.js';
 import { fileOf, finishedOf, finishedOne } from './finished.js';
+import { solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import type { FilesNeeded } from './step.js';
 
@@ -13,27 +15,28 @@ export const filesNeeded: FilesNeeded = (assignment) => {
     case 'plan': {
       const inspected = finishedOne(assignment, 'inspect');
       const curves = fileOf(inspected, files.curves);
-      const { target } = assignment.spec;
+      const targets = targetsOf(assignment.spec);
       // These two are planned on the network itself.
-      if ('speedup' in target) return [curves, inputs.model, inputs.calibration];
-      if ('max_accuracy_drop' in target) return [...inspected.files, inputs.model, inputs.calibration, ...evaluation];
+      if (targets.some((target) => 'max_accuracy_drop' in target))
+        return [...inspected.files, inputs.model, inputs.calibration, ...evaluation];
+      if (targets.some((target) => 'speedup' in target)) return [curves, inputs.model, inputs.calibration];
       return [curves];
     }
     case 'layer':
       return [fileOf(finishedOne(assignment, 'inspect'), files.samples(assignment.layer ?? -1))];
     case 'assemble': {
-      const solved = finishedOf(assignment, 'layer');
+      const solved = solvedLayers(assignment);
       const inspected = finishedOne(assignment, 'inspect');
       return [
         inputs.model,
         inputs.calibration,
-        ...solved.map((task) => fileOf(task, files.factors)),
-        ...solved.map((task) => fileOf(inspected, files.response(task.layer ?? -1))),
+        ...solved.map(({ factors }) => factors),
+        ...solved.map(({ index }) => fileOf(inspected, files.response(index))),
       ];
     }
     case 'evaluate': {
       const data = inputs.evaluation ?? inputs.calibration;
-      return [inputs.model, data, fileOf(finishedOne(assignment, 'assemble'), files.model)];
+      return [inputs.model, data, ...finishedOf(assignment, 'assemble').map((task) => fileOf(task, files.model))];
     }
   }
 };

@@ -19,32 +19,33 @@ export interface MeasureOptions {
 export async function measurePaired(
   before: () => Promise<unknown>,
   after: () => Promise<unknown>,
-  { warmup, minRuns, maxRuns, budgetSeconds, signal }: MeasureOptions,
+  options: MeasureOptions,
 ): Promise<PairedLatency> {
-  const timed = async (run: () => Promise<unknown>) => {
-    const start = performance.now();
-    await run();
-    return performance.now() - start;
-  };
+  const [first = [], second = []] = await measureInTurn([before, after], options);
+  return { before: first, after: second };
+}
+
+/** Runs all alternatives in turn, every second round in the opposite order. Returns milliseconds, a list for each. */
+export async function measureInTurn(
+  runs: readonly (() => Promise<unknown>)[],
+  { warmup, minRuns, maxRuns, budgetSeconds, signal }: MeasureOptions,
+): Promise<number[][]> {
   for (let i = 0; i < warmup; i++) {
     signal?.throwIfAborted();
-    await before();
-    await after();
+    for (const run of runs) await run();
   }
-  const result: PairedLatency = { before: [], after: [] };
+  const timed = runs.map((run) => ({ run, times: [] as number[] }));
+  const backwards = [...timed].reverse();
   const deadline = performance.now() + 1000 * budgetSeconds;
   for (let i = 0; i < maxRuns && (i < minRuns || performance.now() < deadline); i++) {
     signal?.throwIfAborted();
-    if (i % 2 === 0) {
-      result.before.push(await timed(before));
-      result.after.push(await timed(after));
-    } else {
-      const second = await timed(after);
-      result.before.push(await timed(before));
-      result.after.push(second);
+    for (const { run, times } of i % 2 === 0 ? timed : backwards) {
+      const start = performance.now();
+      await run();
+      times.push(performance.now() - start);
     }
   }
-  return result;
+  return timed.map(({ times }) => times);
 }
 
 /** Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996). */

@@ -1,45 +1,60 @@
 import type { LayerRow } from '../jobs/results.js';
 import { extract, Runner, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
-import { measurePaired, quantile } from './latency.js';
+import { measureInTurn, quantile } from './latency.js';
 import { floats } from './network-pass.js';
 
+/** The budget is for two networks. */
 const RUNS = { warmup: 2, minRuns: 7, maxRuns: 50, budgetSeconds: 0.4 };
 
-/** Rows with the time of every compressed layer by itself, dense and as it is now, in turn, for one batch of images. */
+/** A compressed network and its ledger. */
+export interface TimedNetwork {
+  model: OnnxModel;
+  rows: readonly LayerRow[];
+}
+
+/**
+ * The ledgers with the time of every compressed layer by itself, dense and as it is now, in turn, for one batch of images. A form
+ * of a layer that several networks share is timed once.
+ *
+ * @param sameForm groups of the networks (by their place in `networks`) in which a layer has the same form
+ */
 export async function layerLatencies(
   prepared: OnnxModel,
-  compressed: OnnxModel,
   layers: readonly Layer[],
+  networks: readonly TimedNetwork[],
+  sameForm: (layer: number) => number[][],
   images: Tensor,
-  rows: readonly LayerRow[],
   threads: number,
   signal: AbortSignal,
-): Promise<LayerRow[]> {
-  const result: LayerRow[] = [];
-  for (const row of rows) {
-    const layer = layers[row.index];
-    if (row.decision !== 'compressed' || layer === undefined) {
-      result.push(row);
-      continue;
-    }
+): Promise<LayerRow[][]> {
+  const times = networks.map(() => new Map<number, NonNullable<LayerRow['latency_ms']>>());
+  for (const [index, layer] of layers.entries()) {
+    const forms = sameForm(index);
+    if (forms.length === 0) continue;
     signal.throwIfAborted();
     const input = await inputOf(prepared, layer.input, images, threads);
-    const dense = await Runner.open(extract(prepared, [layer.input], [layer.output]).model, { threads });
-    const factored = await Runner.open(extract(compressed, [layer.input], [layer.output]).model, { threads });
+    const open = (model: OnnxModel) => Runner.open(extract(model, [layer.input], [layer.output]).model, { threads });
+    const runners = [await open(prepared)];
     try {
+      for (const [first = 0] of forms) {
+        const network = networks[first];
+        if (network !== undefined) runners.push(await open(network.model));
+      }
       const feeds = new Map([[layer.input, input]]);
-      const pairs = await measurePaired(
-        () => dense.feed(feeds),
-        () => factored.feed(feeds),
-        { ...RUNS, signal },
+      const [dense = [], ...factored] = await measureInTurn(
+        runners.map((runner) => () => runner.feed(feeds)),
+        { ...RUNS, budgetSeconds: (RUNS.budgetSeconds / 2) * runners.length, signal },
       );
-      result.push({ ...row, latency_ms: { before: quantile(pairs.before, 0.5), after: quantile(pairs.after, 0.5) } });
+      const before = quantile(dense, 0.5);
+      for (const [i, members] of forms.entries())
+        for (const member of members) times[member]?.set(index, { before, after: quantile(factored[i] ?? [], 0.5) });
     } finally {
-      await dense.release();
-      await factored.release();
+      for (const runner of runners) await runner.release();
     }
   }
-  return result;
+  return networks.map(({ rows }, i) =>
+    rows.map((row) => ({ ...row, latency_ms: times[i]?.get(row.index) ?? row.latency_ms })),
+  );
 }
 
 /** What a layer of the network gets to see for `images`. */

@@ -3,40 +3,45 @@ import { join } from 'node:path';
 import { solveLayer } from '../compression/index.js';
 import { createEngine } from '../engines/index.js';
 import { InputError } from '../errors.js';
+import { choicesOf } from '../jobs/points.js';
+import type { LayerRow } from '../jobs/results.js';
 import type { Assignment, LayerResult } from '../jobs/tasks.js';
 import { finishedOne, keyOf } from './finished.js';
 import { readProblem, writeFactors } from './layer-file.js';
 import { files } from './step-files.js';
 import type { StepContext } from './step.js';
 
-/** The ADMM solve of one layer on the inputs of the original network. */
+/** The ADMM solves of one layer on the inputs of the original network: one for every distinct choice of rank and groups. */
 export async function layer(assignment: Assignment, context: StepContext): Promise<LayerResult> {
-  const started = performance.now();
+  let started = performance.now();
   const planned = finishedOne(assignment, 'plan').result;
-  const allocation = planned.allocations.find(({ index }) => index === assignment.layer);
-  const row = planned.layers.find(({ index }) => index === assignment.layer);
-  if (allocation === undefined || row === undefined)
-    throw new RangeError(`layer ${String(assignment.layer)} was not planned`);
-  const { problem } = await readProblem(
-    context.path(keyOf(finishedOne(assignment, 'inspect'), files.samples(allocation.index))),
-  );
+  const index = assignment.layer ?? -1;
+  const choices = choicesOf(planned, index);
+  if (choices.length === 0) throw new RangeError(`layer ${String(index)} was not planned`);
+  const samples = context.path(keyOf(finishedOne(assignment, 'inspect'), files.samples(index)));
+  const { layer, problem } = await readProblem(samples);
   const { method } = assignment.spec;
+  const output = join(context.directory, 'output');
+  await mkdir(output, { recursive: true });
   const engine = await createEngine(context.engine, { threads: context.threads });
   try {
-    const { factors, diagnostics } = await solveLayer(engine, problem, allocation, {
-      reconstruction: method.reconstruction,
-      maxIterations: method.max_iterations,
-      seed: method.seed,
-      signal: context.signal,
-      onIteration: (iteration) => {
-        context.progress(Math.min(0.95, iteration / Math.max(1, method.max_iterations)));
-      },
-    });
-    const output = join(context.directory, 'output');
-    await mkdir(output, { recursive: true });
-    await writeFactors(join(output, files.factors), factors);
-    return {
-      layer: {
+    const rows: LayerRow[] = [];
+    for (const [i, { allocation, points }] of choices.entries()) {
+      const { factors, diagnostics } = await solveLayer(engine, problem, allocation, {
+        reconstruction: method.reconstruction,
+        maxIterations: method.max_iterations,
+        seed: method.seed,
+        signal: context.signal,
+        onIteration: (iteration) => {
+          const within = Math.min(0.95, iteration / Math.max(1, method.max_iterations));
+          context.progress((i + within) / choices.length);
+        },
+      });
+      await writeFactors(join(output, files.factors(i)), factors);
+      const point = planned.points.find((p) => p.point === points[0]);
+      const row = point?.layers.find((r) => r.index === index);
+      if (row === undefined) throw new RangeError(`layer ${String(index)} has no row`);
+      rows.push({
         ...row,
         status: 'done',
         relative_error: diagnostics.relativeError,
@@ -46,12 +51,14 @@ export async function layer(assignment: Assignment, context: StepContext): Promi
         dual_residual: diagnostics.dualResidual,
         note: diagnostics.note,
         seconds: (performance.now() - started) / 1000,
-      },
-    };
+      });
+      started = performance.now();
+    }
+    return { rows };
   } catch (error) {
     // The layer's name belongs into every error of its solve.
     if (error instanceof InputError)
-      throw new InputError(error.code, error.message, { faults: error.faults, layer: row.name, cause: error });
+      throw new InputError(error.code, error.message, { faults: error.faults, layer: layer.name, cause: error });
     throw error;
   } finally {
     await engine.dispose();

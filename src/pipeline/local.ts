@@ -4,10 +4,16 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { LayerRow } from '../jobs/results.js';
+import { FIRST_TASK, nextTasks, type NewTask } from '../jobs/next-tasks.js';
+import { choicesOf } from '../jobs/points.js';
+import type { LayerRow, Point } from '../jobs/results.js';
 import type { Spec } from '../jobs/spec.js';
-import type { Assignment, EvaluateResult, FinishedTask, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
+import type { Assignment, FinishedTask, MeasuredPoint, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
+import { finishedOne } from './finished.js';
 import { runStep, type StepContext } from './index.js';
+
+/** As in a job, with the ledger. */
+export type LocalPoint = Point & { layers: LayerRow[] };
 
 export interface LocalOptions {
   model: string;
@@ -24,10 +30,12 @@ export interface LocalOptions {
   limits: StepContext['limits'];
   signal: AbortSignal;
   /** Called when a step starts (fraction 0), goes on, and ends (fraction 1). */
-  onProgress?: (kind: TaskKind, layer: LayerRow | null, fraction: number) => void;
+  onProgress?: (kind: TaskKind, layer: LayerRow | null, fraction: number, point: number | null) => void;
 }
 
-export interface LocalResult extends EvaluateResult {
+export interface LocalResult extends Pick<MeasuredPoint, 'metrics' | 'verdict' | 'layers'> {
+  /** One for every target; the first that was reached is also at the top. */
+  points: LocalPoint[];
   /** Names of the artifacts in `output`. */
   artifacts: string[];
   /** Wall seconds by step; layers added up. */
@@ -45,6 +53,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
       teamId: 'local',
       kind: 'inspect',
       layer: null,
+      point: null,
       attempt: 1,
       spec: options.spec,
       inputs: {
@@ -57,51 +66,77 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
       labels: options.spec.labels,
     };
     const started = performance.now();
-    const run = async (kind: TaskKind, layer: LayerRow | null): Promise<FinishedTask> => {
+    const run = async ({ kind, layer: index, point }: NewTask): Promise<FinishedTask> => {
+      const layer = rowOf(base, index);
       const begun = performance.now();
-      const scratch = join(directory, layer === null ? kind : `${kind}-${String(layer.index)}`);
+      const scratch = join(directory, [kind, index ?? point ?? ''].join('-'));
       await mkdir(join(scratch, 'output'), { recursive: true });
-      options.onProgress?.(kind, layer, 0);
+      options.onProgress?.(kind, layer, 0, point);
       const elapsed = (performance.now() - started) / 1000;
       const assignment = {
         ...base,
         kind,
-        layer: layer?.index ?? null,
+        layer: index,
+        point,
         seconds: { queued: 0, running: elapsed, device: elapsed },
       };
       const result = await runStep(assignment, {
         path: (key) => key,
         directory: scratch,
         signal: options.signal,
-        progress: (fraction) => options.onProgress?.(kind, layer, fraction),
+        progress: (fraction) => options.onProgress?.(kind, layer, fraction, point),
         limits: options.limits,
         engine: options.engine,
         threads: options.threads,
       });
       const task = {
         kind,
-        layer: layer?.index ?? null,
+        layer: index,
+        point,
         result,
         files: await outputFiles(join(scratch, 'output')),
       } as FinishedTask;
       base.finished = [...base.finished, task];
-      options.onProgress?.(kind, layer, 1);
+      options.onProgress?.(kind, layer, 1, point);
       seconds[kind] += (performance.now() - begun) / 1000;
       return task;
     };
-    await run('inspect', null);
-    const planned = (await run('plan', null)) as FinishedTask<'plan'>;
-    for (const { index } of planned.result.allocations) {
-      await run('layer', planned.result.layers.find((row) => row.index === index) ?? null);
+    const waiting = [FIRST_TASK];
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { kind } = await run(next);
+      const open = waiting.filter((task) => task.kind === kind).length;
+      waiting.push(...(kind === 'plan' || kind === 'layer' ? nextTasks({ kind, plan: planOf(base), open }) : nextTasks({ kind, open })));
     }
-    await run('assemble', null);
-    const evaluated = (await run('evaluate', null)) as FinishedTask<'evaluate'>;
+    const evaluated = finishedOne(base, 'evaluate');
     await mkdir(options.output, { recursive: true });
     for (const { name, key } of evaluated.files) await copyFile(key, join(options.output, name));
-    return { ...evaluated.result, artifacts: evaluated.files.map(({ name }) => name), seconds };
+    return { ...pointsOf(base), artifacts: evaluated.files.map(({ name }) => name), seconds };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+const planOf = (job: Assignment) => finishedOne(job, 'plan').result;
+
+/** The row of a layer that is solved, in the plan of the first point that compresses it. */
+function rowOf(job: Assignment, index: number | null): LayerRow | null {
+  if (index === null) return null;
+  const [choice] = choicesOf(planOf(job), index);
+  const point = planOf(job).points.find((p) => p.point === choice?.points[0]);
+  return point?.layers.find((row) => row.index === index) ?? null;
+}
+
+function pointsOf(job: Assignment): Pick<LocalResult, 'metrics' | 'verdict' | 'layers' | 'points'> {
+  const measured = finishedOne(job, 'evaluate').result.points;
+  const [first] = measured;
+  if (first === undefined) throw new RangeError('no point was measured');
+  const { metrics, verdict, layers } = first;
+  const points = planOf(job).points.map(({ point, target, error, layers: planned }): LocalPoint => {
+    const found = measured.find((m) => m.point === point);
+    const none = { model: null, metrics: null, verdict: null, layers: planned };
+    return { point, target, error, ...(found ?? none) };
+  });
+  return { metrics, verdict, layers, points };
 }
 
 async function input(path: string): Promise<JobInput> {

@@ -8,6 +8,7 @@ import type { Curves } from './curves.js';
 import { finishedOne, keyOf } from './finished.js';
 import { readProblem } from './layer-file.js';
 import { openCalibration, openNetwork, type Network } from './network.js';
+import type { PointsShare } from './plan-points.js';
 import { refitInOrder } from './refit.js';
 import { files } from './step-files.js';
 import type { StepContext } from './step.js';
@@ -30,6 +31,7 @@ export async function planAccuracy(
   curves: Curves,
   tables: readonly Table[],
   drop: number,
+  shared: PointsShare,
 ): Promise<number[]> {
   const { inputs } = assignment;
   if (inputs.evaluation === null) throw needsLabels();
@@ -37,7 +39,6 @@ export async function planAccuracy(
   const evaluation = await openCalibration(context, inputs.evaluation.key, 'evaluation');
   const engine = await createEngine(context.engine, { threads: context.threads });
   try {
-    const fits = new Map<string, Factors>();
     const before = await accuracyOf(network.original, evaluation, context);
     if (before === null) throw needsLabels();
     let best = tables.map(() => 0);
@@ -46,9 +47,14 @@ export async function planAccuracy(
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;
       const choice = allocate(tables, { cost: 'parameters', budget: Math.exp(middle) });
-      const after = await trial(assignment, context, network, curves, tables, choice, engine, fits, async (model) =>
-        accuracyOf(model, evaluation, context),
-      );
+      const key = choice.join(' ');
+      let after = shared.accuracies.get(key);
+      if (after === undefined) {
+        after = await trial(assignment, context, network, curves, tables, choice, engine, shared.fits, async (model) =>
+          accuracyOf(model, evaluation, context),
+        );
+        shared.accuracies.set(key, after);
+      }
       // 1e-9: counts of samples are compared as shares.
       if (after !== null && before - after <= drop + 1e-9) {
         best = choice;
@@ -107,6 +113,6 @@ async function trial(
     solved.set(index, factors);
   }
   const quick = { ...assignment, spec: { ...assignment.spec, method: linear } };
-  const replacements = await refitInOrder(quick, context, network, solved, []);
+  const replacements = await refitInOrder(quick, context, network, solved, new Map());
   return evaluate(rewrite(network.prepared, replacements));
 }

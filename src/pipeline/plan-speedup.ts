@@ -8,6 +8,7 @@ import type { Curves } from './curves.js';
 import { inputOf } from './layer-latency.js';
 import { measurePaired, quantile, speedup } from './latency.js';
 import { openNetwork, type Network } from './network.js';
+import type { PointsShare } from './plan-points.js';
 import type { StepContext } from './step.js';
 
 /** Whole networks that are tried before the plan settles. */
@@ -31,6 +32,7 @@ export async function planSpeedup(
   curves: Curves,
   tables: readonly Table[],
   asked: number,
+  shared: PointsShare,
 ): Promise<number[]> {
   const { spec } = assignment;
   const network = await openNetwork(context, assignment);
@@ -38,7 +40,7 @@ export async function planSpeedup(
     const threads = spec.benchmark.threads ?? context.threads;
     const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
     const images = await repeatRows(network.calibration, batch);
-    const timed = await timedTables(network, curves, tables, images, threads, context);
+    const timed = (shared.timed ??= await timedTables(network, curves, tables, images, threads, context));
     const original = await Runner.open(network.original, { threads });
     try {
       const first = await measurePaired(

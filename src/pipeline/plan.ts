@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { allocate, type Candidate } from '../compression/index.js';
 import { InputError } from '../errors.js';
+import type { LayerRow } from '../jobs/results.js';
+import { atTarget, targetsOf } from '../jobs/points.js';
 import type { Spec, Target } from '../jobs/spec.js';
 import type { Assignment, LayerAllocation, PlanResult } from '../jobs/tasks.js';
 import { factoredCost, type Layer } from '../models/index.js';
@@ -9,11 +11,12 @@ import type { Curves } from './curves.js';
 import { files } from './step-files.js';
 import { withChoice } from './layer-rows.js';
 import { planAccuracy } from './plan-accuracy.js';
+import { planPoints, type PointsShare } from './plan-points.js';
 import { planSpeedup } from './plan-speedup.js';
 import { outputErrorOf } from './sensitivity.js';
 import type { StepContext } from './step.js';
 
-/** Distributes the target over the layers: every layer gets its rank and its number of kept input channels. */
+/** Distributes every target over the layers: every layer gets its rank and its number of kept input channels. */
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
   const inspected = finishedOne(assignment, 'inspect');
   const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
@@ -24,7 +27,19 @@ export async function plan(assignment: Assignment, context: StepContext): Promis
     })),
     weight: 1,
   }));
-  const choice = await choose(assignment, context, curves, tables);
+  return planPoints(assignment, context, (single, inner, shared) => planPoint(single, inner, curves, tables, shared));
+}
+
+/** One target: `assignment.spec.target`. */
+async function planPoint(
+  assignment: Assignment,
+  context: StepContext,
+  curves: Curves,
+  tables: { candidates: Candidate[]; weight: number }[],
+  shared: PointsShare,
+): Promise<{ allocations: LayerAllocation[]; layers: LayerRow[] }> {
+  const inspected = finishedOne(assignment, 'inspect');
+  const choice = await choose(assignment, context, curves, tables, shared);
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const allocations: LayerAllocation[] = [];
   for (const [i, { index, layer }] of curves.layers.entries()) {
@@ -47,10 +62,12 @@ async function choose(
   context: StepContext,
   curves: Curves,
   tables: { candidates: Candidate[]; weight: number }[],
+  shared: PointsShare,
 ): Promise<number[]> {
   const { target } = assignment.spec;
-  if ('speedup' in target) return planSpeedup(assignment, context, curves, tables, target.speedup);
-  if ('max_accuracy_drop' in target) return planAccuracy(assignment, context, curves, tables, target.max_accuracy_drop);
+  if ('speedup' in target) return planSpeedup(assignment, context, curves, tables, target.speedup, shared);
+  if ('max_accuracy_drop' in target)
+    return planAccuracy(assignment, context, curves, tables, target.max_accuracy_drop, shared);
   const { cost, budget, asked } = budgetOf(target, curves);
   const fixed = fixedCost(curves, cost);
   return allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
@@ -74,14 +91,28 @@ function budgetOf(
  * A target that not even the smallest factors of every layer reach is refused before any work.
  * @throws {InputError}
  */
-export function checkTarget(
-  spec: Pick<Spec, 'target'>,
+export function checkTargets(
+  spec: Pick<Spec, 'target' | 'targets'>,
+  layers: readonly Layer[],
+  network: Pick<Curves, 'parameters' | 'macs'>,
+): void {
+  for (const [i, target] of targetsOf(spec).entries()) {
+    try {
+      checkTarget(target, layers, network);
+    } catch (error) {
+      throw atTarget(spec, i + 1, error);
+    }
+  }
+}
+
+function checkTarget(
+  target: Target,
   layers: readonly Layer[],
   network: Pick<Curves, 'parameters' | 'macs'>,
 ): void {
   // These two are known only when candidates have been timed or evaluated.
-  if ('speedup' in spec.target || 'max_accuracy_drop' in spec.target) return;
-  const { cost, budget, asked } = budgetOf(spec.target, network);
+  if ('speedup' in target || 'max_accuracy_drop' in target) return;
+  const { cost, budget, asked } = budgetOf(target, network);
   const least = layers.reduce(
     (sum, layer) =>
       sum + (layer.blocked === null ? Math.min(layer[cost], factoredCost(layer, 1, 0)[cost]) : layer[cost]),

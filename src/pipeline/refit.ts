@@ -1,6 +1,5 @@
 import { refitLayer, solveLayer, type LayerProblem, type SolvedLayer } from '../compression/index.js';
 import { createEngine, type Engine } from '../engines/index.js';
-import type { LayerRow } from '../jobs/results.js';
 import type { Method } from '../jobs/spec.js';
 import type { Assignment } from '../jobs/tasks.js';
 import {
@@ -16,7 +15,7 @@ import {
   type Replacement,
 } from '../models/index.js';
 import { ActivationStore } from './activation-store.js';
-import { finishedOf, finishedOne, keyOf } from './finished.js';
+import { finishedOne, keyOf } from './finished.js';
 import { readResponse } from './layer-file.js';
 import { files } from './step-files.js';
 import type { Network } from './network.js';
@@ -29,13 +28,15 @@ import type { StepContext } from './step.js';
  * calibration data, and is fitted against the original network's response at the same places (Zhang et al. 2015,
  * arXiv 1505.06798, section 3.3: asymmetric reconstruction). Where a skip branch is added, the branch is the compressed
  * network's too, so that the layer makes up for the branch's error as well.
+ *
+ * @param errors gets the relative error of every layer after its refit
  */
 export async function refitInOrder(
   assignment: Assignment,
   context: StepContext,
   network: Network,
   solved: ReadonlyMap<number, Factors>,
-  changed: LayerRow[],
+  errors: Map<number, number>,
 ): Promise<Map<string, Replacement>> {
   const { method } = assignment.spec;
   const inspected = finishedOne(assignment, 'inspect');
@@ -54,8 +55,7 @@ export async function refitInOrder(
       const problem = { ...(await problemIn(network, current, store, layer, index, method, context)), target };
       const fitted = await fit(engine, problem, factors, method, context);
       replacements.set(layer.name, fitted.factors);
-      const row = finishedOf(assignment, 'layer').find((task) => task.layer === index)?.result.layer;
-      if (row !== undefined) changed.push({ ...row, relative_error: fitted.diagnostics.relativeError });
+      errors.set(index, fitted.diagnostics.relativeError);
       await dropUnneeded(network, store, order.slice(step + 1));
       context.progress(0.95 * ((step + 1) / order.length));
     }

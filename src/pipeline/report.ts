@@ -3,22 +3,16 @@ import { createReadStream } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { LayerRow, Metrics, Verdict } from '../jobs/results.js';
-import type { Assignment } from '../jobs/tasks.js';
+import type { Assignment, MeasuredPoint } from '../jobs/tasks.js';
 import { VERSION } from '../version.js';
 import { finishedOne } from './finished.js';
 
-/** Everything that was measured, for people and for programs. */
-export async function writeReport(
-  path: string,
-  {
-    assignment,
-    metrics,
-    verdict,
-    layers,
-  }: { assignment: Assignment; metrics: Metrics; verdict: Verdict; layers: LayerRow[] },
-): Promise<void> {
+/** Everything that was measured, for people and for programs. The first point that was reached stands at the top as well. */
+export async function writeReport(path: string, assignment: Assignment, measured: MeasuredPoint[]): Promise<void> {
   const { model } = finishedOne(assignment, 'inspect').result;
+  const [first] = measured;
+  if (first === undefined) throw new RangeError('no point was measured');
+  const { metrics, verdict, layers } = first;
   const report = {
     job_id: assignment.jobId,
     version: VERSION,
@@ -28,14 +22,22 @@ export async function writeReport(
     metrics,
     verdict,
     layers,
+    points: finishedOne(assignment, 'plan').result.points.map(({ point, target, error }) => {
+      const found = measured.find((m) => m.point === point);
+      return found === undefined ? { point, target, error } : { target, error, ...found };
+    }),
   };
   await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 /** What went in and what came out, by content, so that a result can be checked and made again. */
-export async function writeManifest(output: string, model: string, { jobId, spec, inputs }: Assignment): Promise<void> {
+export async function writeManifest(
+  output: string,
+  names: readonly string[],
+  { jobId, spec, inputs }: Assignment,
+): Promise<void> {
   const described = await Promise.all(
-    [model, 'report.json'].map(async (name) => ({
+    names.map(async (name) => ({
       name,
       bytes: (await stat(join(output, name))).size,
       sha256: await sha256(join(output, name)),

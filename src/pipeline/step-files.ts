@@ -6,8 +6,8 @@ export const files = {
   response: (index: number) => `layer-${String(index)}.response`,
   /** inspect: layers, candidates and sensitivities, JSON */
   curves: 'curves.json',
-  /** layer */
-  factors: 'factors',
-  /** assemble */
+  /** layer: one for every distinct choice of the layer */
+  factors: (choice: number) => (choice === 0 ? 'factors' : `factors-${String(choice + 1)}`),
+  /** assemble: of one point */
   model: 'compressed-model',
 } as const;

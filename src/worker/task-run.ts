@@ -67,8 +67,8 @@ async function runClaimed(
   patiently: (signal: AbortSignal, retry: (error: unknown) => boolean) => Backoff,
 ): Promise<void> {
   const { pool, notifications } = deps.database;
-  const { taskId, attempt, jobId, kind, layer } = assignment;
-  const log = logger.child({ job: jobId, kind, ...(layer === null ? {} : { layer }) });
+  const { taskId, attempt, jobId, kind, layer, point } = assignment;
+  const log = logger.child({ job: jobId, kind, ...(layer === null ? {} : { layer }), ...(point === null ? {} : { point }) });
   const interrupt = new AbortController();
   let fraction = 0;
   const heartbeat = new Heartbeat({

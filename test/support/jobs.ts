@@ -3,9 +3,10 @@ import { Value } from 'typebox/value';
 import type { NewJob } from '../../src/database/records.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database, ReleasableTask } from '../../src/database/repositories.js';
-import { type Spec, SpecSchema } from '../../src/jobs/spec.js';
+import { choicesOf, modelName, targetsOf } from '../../src/jobs/points.js';
+import { type Spec, SpecSchema, type Target } from '../../src/jobs/spec.js';
 import type { LayerRow, Metrics } from '../../src/jobs/results.js';
-import type { Assignment, JobInput, StepFile, StepResult, LayerResult } from '../../src/jobs/tasks.js';
+import type { Assignment, AssembleResult, JobInput, LayerResult, PlanResult, StepFile, StepResult } from '../../src/jobs/tasks.js';
 
 /** Jobs and step results for tests of the rooms that move them around: well-formed, with made-up numbers. */
 
@@ -78,34 +79,55 @@ export const testMetrics = (): Metrics => ({
 
 const model = { format: 'onnx' as const, parameters: 100, macs: 100, bytes: 400, inputs: [], outputs: [] };
 
+const planIn = (finished: Assignment['finished']) =>
+  finished.find(({ kind }) => kind === 'plan')?.result as PlanResult | undefined;
+
+/** Every point compresses every layer; the rank of the first layer depends on the point. */
+export const testPlan = (targets: Target[], layers: number): PlanResult => ({
+  points: targets.map((target, i) => ({
+    point: i + 1,
+    target,
+    allocations: Array.from({ length: layers }, (_, index) => ({ index, rank: index === 0 ? 8 * (i + 1) : 8, groups: 8 })),
+    layers: [],
+    error: null,
+  })),
+});
+
 /** What a step with `layers` layers might return. */
 export function stepResult(
-  assignment: Pick<Assignment, 'kind' | 'layer'> & Partial<Pick<Assignment, 'finished'>>,
+  assignment: Pick<Assignment, 'kind' | 'layer'> & Partial<Pick<Assignment, 'finished' | 'point' | 'spec'>>,
   layers: number,
 ): StepResult {
   // The later steps hand on the rows that they were given, as the real ones do.
-  const solved = (assignment.finished ?? []).flatMap((task) =>
-    task.kind === 'layer' ? [(task.result as LayerResult).layer] : [],
-  );
+  const finished = assignment.finished ?? [];
+  const solved = finished.flatMap((task) => (task.kind === 'layer' ? (task.result as LayerResult).rows.slice(0, 1) : []));
   const rows = Array.from({ length: layers }, (_, index) => layerRow(index));
   switch (assignment.kind) {
     case 'inspect':
       return { model, layers: rows };
     case 'plan':
-      return { allocations: rows.map(({ index }) => ({ index, rank: 8, groups: 8 })), layers: [] };
+      return testPlan(targetsOf(assignment.spec ?? testSpec()), layers);
     case 'layer':
       return {
-        layer: layerRow(assignment.layer ?? 0, {
-          status: 'done',
-          decision: 'compressed',
-          rank: 8,
-          relative_error: 0.1,
-        }),
+        rows: choicesOf(planIn(finished) ?? testPlan([{ parameter_ratio: 4 }], layers), assignment.layer ?? 0).map(
+          ({ allocation: { rank, groups } }) =>
+            layerRow(assignment.layer ?? 0, { status: 'done', decision: 'compressed', rank, groups, relative_error: 0.1 }),
+        ),
       };
     case 'assemble':
       return { layers: solved };
     case 'evaluate':
-      return { metrics: testMetrics(), verdict: { passed: true, checks: [] }, layers: solved };
+      return {
+        points: finished
+          .filter((task) => task.kind === 'assemble')
+          .map(({ point, result }) => ({
+            point: point ?? 0,
+            model: modelName(point ?? 0, 'onnx'),
+            metrics: testMetrics(),
+            verdict: { passed: true, checks: [] },
+            layers: (result as AssembleResult).layers,
+          })),
+      };
   }
 }
 

@@ -17,6 +17,7 @@ export function assignment(behave: string, extra: Partial<Assignment> = {}): Ass
     teamId: 'team_default',
     kind: 'assemble',
     layer: null,
+    point: null,
     attempt: 1,
     spec: {
       model: { upload: 'upl_1' },

@@ -1,7 +1,8 @@
 import { Type, type Static } from 'typebox';
 import type { ArtifactRecord, JobRecord, QueuePlace } from '../../database/records.js';
 import { InfrastructureError, type SerializedError } from '../../errors.js';
-import { MetricsSchema, VerdictSchema } from '../../jobs/results.js';
+import { targetsOf } from '../../jobs/points.js';
+import { MetricsSchema, PointSchema, TaskErrorSchema, VerdictSchema } from '../../jobs/results.js';
 import { SpecSchema } from '../../jobs/spec.js';
 import { JOB_STATUSES, PHASES } from '../../jobs/tasks.js';
 import { Nullable, Time } from '../schemas.js';
@@ -47,15 +48,11 @@ export const JobSchema = Type.Object(
     finished_at: Nullable(Time),
     metrics: Nullable(MetricsSchema),
     verdict: Nullable(VerdictSchema),
+    points: Type.Array(PointSchema, {
+      description: 'one for every target; `metrics` and `verdict` are those of the first that was reached',
+    }),
     artifacts: Type.Array(ArtifactSchema),
-    error: Nullable(
-      Type.Object({
-        code: Type.String(),
-        detail: Type.String(),
-        origin: Type.Union([Type.Literal('input'), Type.Literal('infrastructure')]),
-        layer: Nullable(Type.String()),
-      }),
-    ),
+    error: Nullable(TaskErrorSchema),
     links: Type.Object({
       self: Type.String(),
       events: Type.String(),
@@ -91,6 +88,13 @@ function presentError(error: SerializedError): JobView['error'] {
   return { code, detail, origin, layer };
 }
 
+const notPlanned = { model: null, metrics: null, verdict: null, error: null };
+
+/** Before the plan is made there is nothing but the targets. */
+const presentPoints = ({ points, spec }: JobRecord): JobView['points'] =>
+  points?.map((point) => ({ ...point, error: point.error === null ? null : presentError(point.error) })) ??
+  targetsOf(spec).map((target, i) => ({ point: i + 1, target, ...notPlanned }));
+
 export function presentJob(job: JobRecord, place: QueuePlace | null, artifacts: ArtifactRecord[]): JobView {
   const self = `/jobs/${job.id}`;
   return {
@@ -113,6 +117,7 @@ export function presentJob(job: JobRecord, place: QueuePlace | null, artifacts: 
     finished_at: job.finishedAt?.toISOString() ?? null,
     metrics: job.metrics,
     verdict: job.verdict,
+    points: presentPoints(job),
     artifacts: artifacts.map((artifact) => presentArtifact(job.id, artifact)),
     error: job.error === null ? null : presentError(job.error),
     links: {

@@ -3,7 +3,7 @@ import type { Assignment, FinishedTask, StepFile, StepResult, TaskKind } from '.
 import type { DatabaseContext, Tx } from '../context.js';
 import type { Job, Task } from '../generated/client.js';
 import { clocks, jobRecord } from '../job-record.js';
-import { addEvent, lockJob, NO_LAYER, patchLayer, settleClock } from '../job-state.js';
+import { addEvent, lockJob, NO_LAYER, NO_POINT, patchLayer, settleClock } from '../job-state.js';
 import type { PoolRepository } from '../repositories.js';
 import { withQuickTries } from '../trouble.js';
 
@@ -45,7 +45,7 @@ async function assignment(tx: Tx, jobId: string, task: Task): Promise<Assignment
   const row = await tx.job.findUniqueOrThrow({ where: { id: jobId } });
   const finished = await tx.task.findMany({
     where: { jobId, state: 'succeeded' },
-    orderBy: [{ createdAt: 'asc' }, { layer: 'asc' }],
+    orderBy: [{ createdAt: 'asc' }, { layer: 'asc' }, { point: 'asc' }],
   });
   const job = jobRecord(row);
   return {
@@ -54,6 +54,7 @@ async function assignment(tx: Tx, jobId: string, task: Task): Promise<Assignment
     teamId: task.teamId,
     kind: task.kind as TaskKind,
     layer: layerOf(task),
+    point: pointOf(task),
     attempt: task.attempt,
     spec: job.spec,
     inputs: job.inputs,
@@ -65,9 +66,12 @@ async function assignment(tx: Tx, jobId: string, task: Task): Promise<Assignment
 
 const layerOf = (task: Task): number | null => (task.layer === NO_LAYER ? null : task.layer);
 
+const pointOf = (task: Task): number | null => (task.point === NO_POINT ? null : task.point);
+
 const finishedTask = (task: Task): FinishedTask => ({
   kind: task.kind as TaskKind,
   layer: layerOf(task),
+  point: pointOf(task),
   result: task.result as unknown as StepResult,
   files: task.files as unknown as StepFile[],
 });

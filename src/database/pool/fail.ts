@@ -10,6 +10,7 @@ import {
   lockJob,
   lockRunningTask,
   NO_LAYER,
+  NO_POINT,
   patchLayer,
   publicError,
   putBack,
@@ -50,6 +51,7 @@ export async function endAttempt(
     await addEvent(tx, job, 'task.retrying', {
       kind: task.kind,
       layer: task.layer === NO_LAYER ? null : task.layer,
+      point: task.point === NO_POINT ? null : task.point,
       attempt: task.attempt,
       delay_seconds: delaySeconds,
       error: publicError(error),

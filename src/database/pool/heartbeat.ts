@@ -30,9 +30,10 @@ export function heartbeat({ prisma, settings }: DatabaseContext): PoolRepository
   };
 
   async function showProgress(jobId: string, kind: TaskKind): Promise<void> {
-    const [sum] = await prisma.$queryRaw<{ done: number; total: number }[]>`
+    const [sum] = await prisma.$queryRaw<{ done: number; total: number; points: number }[]>`
       select sum(case state when 'succeeded' then 1 when 'running' then fraction else 0 end)::float8 as done,
-        count(*)::float8 as total
+        count(*)::float8 as total,
+        (select coalesce(jsonb_array_length(spec->'targets'), 1) from jobs where id = ${jobId}) as points
       from tasks where job_id = ${jobId} and kind = ${kind}`;
     if (sum === undefined) return;
     const fraction = jobFraction({ phase: phaseOf(kind), ...sum });

@@ -37,7 +37,7 @@ function waitingTasks(tx: Tx, room: number): Promise<WaitingTask[]> {
       from tasks t join jobs j on j.id = t.job_id
       where t.team_id = team.id and t.state = 'waiting' and t.not_before <= clock_timestamp()
         and j.status in ('queued', 'running')
-      order by j.priority desc, j.seq, t.layer limit ${room}
+      order by j.priority desc, j.seq, t.layer, t.point limit ${room}
     ) as next`;
 }
 

@@ -1,11 +1,12 @@
 import { artifactContentType } from '../../jobs/artifacts.js';
 import { type Finished, nextTasks, phaseOf } from '../../jobs/next-tasks.js';
+import { choicesOf, layersToSolve, targetsOf } from '../../jobs/points.js';
 import { jobFraction } from '../../jobs/progress.js';
 import type { LayerRow } from '../../jobs/results.js';
 import type { StepFile, StepResult, StepResults, TaskKind } from '../../jobs/tasks.js';
 import type { DatabaseContext, Tx } from '../context.js';
 import type { Job, Task } from '../generated/client.js';
-import { clocks } from '../job-record.js';
+import { clocks, jobRecord } from '../job-record.js';
 import {
   addEvent,
   addTasks,
@@ -17,6 +18,7 @@ import {
   lockRunningTask,
   settleClock,
 } from '../job-state.js';
+import type { StoredPoint } from '../records.js';
 import type { PoolRepository } from '../repositories.js';
 
 interface Outcome {
@@ -52,12 +54,18 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
     return (await tx.task.count({ where: { id: taskId, attempt, state: 'succeeded' } })) === 1;
   }
 
-  /** Who solved a layer, and when: in the result itself, since later steps hand the row on. */
+  /** Who solved a layer, and when: in the result itself, since later steps hand the rows on. */
   async function withWorker(tx: Tx, task: Task, outcome: Outcome): Promise<Outcome> {
     if (task.kind !== 'layer') return outcome;
-    const { layer } = outcome.result as StepResults['layer'];
-    const seconds = layer.seconds ?? (await secondsOf(tx, task));
-    return { ...outcome, result: { layer: { ...layer, worker_id: task.workerId, attempt: task.attempt, seconds } } };
+    const { rows } = outcome.result as StepResults['layer'];
+    const whole = rows.some(({ seconds }) => seconds === null) ? await secondsOf(tx, task) : 0;
+    const solved = rows.map((row) => ({
+      ...row,
+      worker_id: task.workerId,
+      attempt: task.attempt,
+      seconds: row.seconds ?? whole / rows.length,
+    }));
+    return { ...outcome, result: { rows: solved } };
   }
 
   async function storeOutcome(tx: Tx, task: Task, { result, files, peakBytes }: Outcome): Promise<void> {
@@ -69,41 +77,72 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
   }
 
   async function applyResult(tx: Tx, job: Job, task: Task, { result, files }: Outcome): Promise<void> {
-    const kind = task.kind as TaskKind;
-    if (kind === 'layer') {
-      const { layer: row } = result as StepResults['layer'];
-      await putRows(tx, job, [row]);
-      await tx.job.update({ where: { id: job.id }, data: { layersDone: { increment: 1 } } });
-      const { name, decision, relative_error, seconds } = row;
-      await addEvent(tx, job, 'layer.finished', {
-        layer: task.layer,
-        name,
-        decision,
-        relative_error,
-        seconds,
-        attempt: task.attempt,
-      });
-      return;
+    switch (task.kind as TaskKind) {
+      case 'inspect': {
+        const { layers } = result as StepResults['inspect'];
+        const targets = targetsOf(jobRecord(job).spec);
+        return putRows(tx, job, targets.map((_, i) => ({ point: i + 1, rows: layers })));
+      }
+      case 'plan': {
+        const plan = result as StepResults['plan'];
+        await putRows(tx, job, plan.points.map(({ point, layers }) => ({ point, rows: layers })));
+        const none = { model: null, metrics: null, verdict: null };
+        const points = plan.points.map(({ point, target, error }): StoredPoint => ({ point, target, ...none, error }));
+        const layersTotal = layersToSolve(plan).length;
+        await tx.job.update({ where: { id: job.id }, data: { layersTotal, layersDone: 0, points: json(points) } });
+        return;
+      }
+      case 'layer':
+        return storeLayer(tx, job, task, result as StepResults['layer']);
+      case 'assemble':
+        return putRows(tx, job, [{ point: task.point, rows: (result as StepResults['assemble']).layers }]);
+      case 'evaluate':
+        return storeReport(tx, job, result as StepResults['evaluate'], files);
     }
-    await putRows(tx, job, (result as Exclude<StepResult, StepResults['layer']>).layers);
-    if (kind === 'plan') {
-      const layersTotal = (result as StepResults['plan']).allocations.length;
-      await tx.job.update({ where: { id: job.id }, data: { layersTotal, layersDone: 0 } });
-    }
-    if (kind === 'evaluate') await storeReport(tx, job, result as StepResults['evaluate'], files);
+  }
+
+  async function storeLayer(tx: Tx, job: Job, task: Task, { rows }: StepResults['layer']): Promise<void> {
+    const choices = choicesOf(await planOf(tx, job), task.layer);
+    const perPoint = choices.flatMap(({ points }, i) => {
+      const row = rows[i];
+      return row === undefined ? [] : points.map((point) => ({ point, rows: [row] }));
+    });
+    await putRows(tx, job, perPoint);
+    await tx.job.update({ where: { id: job.id }, data: { layersDone: { increment: 1 } } });
+    const [first] = rows;
+    if (first === undefined) return;
+    const { name, decision, relative_error } = first;
+    await addEvent(tx, job, 'layer.finished', {
+      layer: task.layer,
+      name,
+      decision,
+      relative_error,
+      seconds: rows.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0),
+      attempt: task.attempt,
+      solves: rows.length,
+    });
   }
 
   async function storeReport(
     tx: Tx,
     job: Job,
-    { metrics, verdict }: StepResults['evaluate'],
+    { points: measured }: StepResults['evaluate'],
     files: StepFile[],
   ): Promise<void> {
-    const now = await tx.job.findUniqueOrThrow({ where: { id: job.id } });
+    const plan = await planOf(tx, job);
+    // The step could not know its own time: the last numbers are the ones kept here.
+    const seconds = clocks(await tx.job.findUniqueOrThrow({ where: { id: job.id } }));
+    await putRows(tx, job, measured.map(({ point, layers }) => ({ point, rows: layers })));
+    const points = plan.points.map(({ point, target, error }): StoredPoint => {
+      const found = measured.find((m) => m.point === point);
+      if (found === undefined) return { point, target, model: null, metrics: null, verdict: null, error };
+      const { model, metrics, verdict } = found;
+      return { point, target, model, metrics: { ...metrics, seconds }, verdict, error };
+    });
+    const first = points.find(({ metrics }) => metrics !== null);
     await tx.job.update({
       where: { id: job.id },
-      // The step could not know its own time: the last numbers are the ones kept here.
-      data: { metrics: json({ ...metrics, seconds: clocks(now) }), verdict: json(verdict) },
+      data: { points: json(points), metrics: json(first?.metrics ?? null), verdict: json(first?.verdict ?? null) },
     });
     const expiresAt = new Date(Date.now() + settings.ARTIFACT_TTL_DAYS * 86_400_000);
     await tx.artifact.createMany({
@@ -122,27 +161,31 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
 
   async function goOn(tx: Tx, job: Job, task: Task, { result }: Outcome): Promise<void> {
     const kind = task.kind as TaskKind;
-    const openLayers = await tx.task.count({ where: { jobId: job.id, kind: 'layer', state: { not: 'succeeded' } } });
-    const finished: Finished =
-      kind === 'plan'
-        ? { kind, result: result as StepResults['plan'] }
-        : kind === 'layer'
-          ? { kind, openLayers }
-          : { kind };
-    const next = nextTasks(finished);
+    const next = nextTasks(await finishedStep(tx, job, kind, result));
     await addTasks(tx, job, next);
     if (kind === 'evaluate') return endJob(tx, job, { status: 'succeeded' });
 
-    const phase = phaseOf(next[0]?.kind ?? kind);
-    const total = kind === 'layer' ? await tx.task.count({ where: { jobId: job.id, kind: 'layer' } }) : 1;
-    const fraction = jobFraction({
-      phase,
-      done: phase === 'layers' && kind === 'layer' ? total - openLayers : 0,
-      total,
-    });
+    const nextKind = next[0]?.kind ?? kind;
+    const phase = phaseOf(nextKind);
+    const of = { jobId: job.id, kind: nextKind };
+    const done = await tx.task.count({ where: { ...of, state: 'succeeded' } });
+    const total = await tx.task.count({ where: of });
+    const fraction = jobFraction({ phase, done, total, points: targetsOf(jobRecord(job).spec).length });
     await tx.job.update({ where: { id: job.id }, data: { phase, fraction: Math.max(fraction, job.fraction) } });
     if (phase !== job.phase) await addEvent(tx, job, 'job.phase', { phase });
   }
+
+  async function finishedStep(tx: Tx, job: Job, kind: TaskKind, result: StepResult): Promise<Finished> {
+    if (kind === 'inspect' || kind === 'evaluate') return { kind };
+    const open = await tx.task.count({ where: { jobId: job.id, kind, state: { not: 'succeeded' } } });
+    if (kind === 'assemble') return { kind, open };
+    return { kind, open, plan: kind === 'plan' ? (result as StepResults['plan']) : await planOf(tx, job) };
+  }
+}
+
+async function planOf(tx: Tx, job: Job): Promise<StepResults['plan']> {
+  const task = await tx.task.findFirstOrThrow({ where: { jobId: job.id, kind: 'plan', state: 'succeeded' } });
+  return task.result as unknown as StepResults['plan'];
 }
 
 async function secondsOf(tx: Tx, task: Task): Promise<number> {
@@ -150,10 +193,13 @@ async function secondsOf(tx: Tx, task: Task): Promise<number> {
   return startedAt === null || finishedAt === null ? 0 : (finishedAt.getTime() - startedAt.getTime()) / 1000;
 }
 
-async function putRows(tx: Tx, job: Job, rows: LayerRow[]): Promise<void> {
-  if (rows.length === 0) return;
+/** `rows` of some points; each point has a ledger of its own. */
+async function putRows(tx: Tx, job: Job, points: { point: number; rows: LayerRow[] }[]): Promise<void> {
+  const entries = points.flatMap(({ point, rows }) => rows.map((row) => ({ point, row })));
+  if (entries.length === 0) return;
   await tx.$executeRaw`
-    insert into layers (team_id, job_id, index, row)
-    select ${job.teamId}, ${job.id}, (row->>'index')::int, row from jsonb_array_elements(${JSON.stringify(rows)}::jsonb) as row
-    on conflict (job_id, index) do update set row = excluded.row`;
+    insert into layers (team_id, job_id, point, index, row)
+    select ${job.teamId}, ${job.id}, (entry->>'point')::int, (entry->'row'->>'index')::int, entry->'row'
+    from jsonb_array_elements(${JSON.stringify(entries)}::jsonb) as entry
+    on conflict (job_id, point, index) do update set row = excluded.row`;
 }

@@ -5,7 +5,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { JobRecord } from '../../../database/records.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
-import { SpecSchema } from '../../../jobs/spec.js';
+import { SpecRequestSchema, SpecSchema } from '../../../jobs/spec.js';
 import type { RouteOptions } from '../../deps.js';
 import { teamOf } from '../../plugins/auth.js';
 import { failures } from '../../schemas.js';
@@ -23,7 +23,7 @@ const FIRST_LOOK_SECONDS = 1;
 
 const FilePart = Type.String({ format: 'binary' });
 const FormSchema = Type.Object({
-  spec: SpecSchema,
+  spec: SpecRequestSchema,
   model: Type.Optional(FilePart),
   calibration: Type.Optional(FilePart),
   evaluation: Type.Optional(FilePart),
@@ -62,7 +62,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         querystring: Type.Object({ dry_run: Type.Boolean({ default: false }) }, { additionalProperties: false }),
         headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String()) }),
         body: {
-          content: { 'application/json': { schema: SpecSchema }, 'multipart/form-data': { schema: FormSchema } },
+          content: { 'application/json': { schema: SpecRequestSchema }, 'multipart/form-data': { schema: FormSchema } },
         },
         response: { 200: DryRunSchema, 202: JobSchema, ...failures },
       },
