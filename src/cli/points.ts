@@ -38,7 +38,14 @@ export function pointTable(points: readonly Point[]): string {
       ? [accuracy === null ? '-' : percent(accuracy.after), accuracy === null ? '-' : percent(accuracy.drop)]
       : [fidelity.top1_agreement === null ? '-' : percent(fidelity.top1_agreement)];
     const sizes = [parameters, macs, bytes].map((of) => ratio(of.ratio));
-    return [...start, ...sizes, ...latency.map(({ speedup }) => ratio(speedup)), ...quality, model ?? '-', verdictText(verdict)];
+    return [
+      ...start,
+      ...sizes,
+      ...latency.map(({ speedup }) => ratio(speedup)),
+      ...quality,
+      model ?? '-',
+      verdictText(verdict),
+    ];
   });
   const accuracy = measured[0]?.accuracy ?? null;
   const before = accuracy === null ? [] : ['', `accuracy before: ${percent(accuracy.before)}`];

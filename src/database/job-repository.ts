@@ -92,7 +92,10 @@ export function jobRepository(context: DatabaseContext): JobRepository {
     await tx.layer.deleteMany({ where: { jobId: job.id } });
     await addTasks(tx, job, [FIRST_TASK]);
     const phase = phaseOf(FIRST_TASK.kind);
-    await tx.job.update({ where: { id: job.id }, data: { phase, fraction: 0, layersDone: 0, layersTotal: 0, points: Prisma.DbNull } });
+    await tx.job.update({
+      where: { id: job.id },
+      data: { phase, fraction: 0, layersDone: 0, layersTotal: 0, points: Prisma.DbNull },
+    });
   }
 
   return {

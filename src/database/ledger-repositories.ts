@@ -17,7 +17,10 @@ export function layerRepository(context: DatabaseContext): LayerRepository {
   const isKnown = known(context);
   return {
     async list(teamId, jobId, point = 1) {
-      const layers = await context.prisma.layer.findMany({ where: { teamId, jobId, point }, orderBy: { index: 'asc' } });
+      const layers = await context.prisma.layer.findMany({
+        where: { teamId, jobId, point },
+        orderBy: { index: 'asc' },
+      });
       if (layers.length === 0 && !(await isKnown(teamId, jobId))) return null;
       return layers.map((layer) => layer.row as unknown as LayerRow);
     },

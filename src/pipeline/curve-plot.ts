@@ -23,8 +23,16 @@ export function curveSvg(points: readonly MeasuredPoint[]): string {
     .map((p) => ({ label: String(p.point), ratio: p.metrics.parameters.ratio, y: quality(p) }))
     .sort((a, b) => a.ratio - b.ratio);
   const all = [{ label: 'dense', ratio: 1, y: before }, ...dots];
-  const xs = scale(all.map(({ ratio }) => Math.log2(ratio)), MARGIN.left, WIDTH - MARGIN.right);
-  const ys = scale(all.map(({ y }) => y), HEIGHT - MARGIN.bottom, MARGIN.top);
+  const xs = scale(
+    all.map(({ ratio }) => Math.log2(ratio)),
+    MARGIN.left,
+    WIDTH - MARGIN.right,
+  );
+  const ys = scale(
+    all.map(({ y }) => y),
+    HEIGHT - MARGIN.bottom,
+    MARGIN.top,
+  );
   const at = ({ ratio, y }: { ratio: number; y: number }) => `${fixed(xs.at(Math.log2(ratio)))},${fixed(ys.at(y))}`;
   const bottom = HEIGHT - MARGIN.bottom;
   return [

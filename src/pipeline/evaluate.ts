@@ -78,11 +78,7 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
   }
 }
 
-async function openOriginal(
-  { inputs, spec }: Assignment,
-  data: Dataset,
-  context: StepContext,
-): Promise<Original> {
+async function openOriginal({ inputs, spec }: Assignment, data: Dataset, context: StepContext): Promise<Original> {
   const path = context.path(inputs.model.key);
   const model = await load(context, path, 'original');
   const prepared = prepare(model);
@@ -145,7 +141,10 @@ async function measureGroup(
   const latencies = await networkLatencies(original.model, models, data, threads, spec, context.signal, (share) => {
     context.progress(0.4 + 0.4 * share);
   });
-  const networks = group.map(({ point }, i) => ({ model: models[i] ?? original.model, rows: ledger(assignment, point) }));
+  const networks = group.map(({ point }, i) => ({
+    model: models[i] ?? original.model,
+    rows: ledger(assignment, point),
+  }));
   const plan = finishedOne(assignment, 'plan').result;
   const place = new Map(group.map(({ point }, i) => [point, i]));
   const sameForm = (index: number) =>

@@ -105,7 +105,11 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { kind } = await run(next);
       const open = waiting.filter((task) => task.kind === kind).length;
-      waiting.push(...(kind === 'plan' || kind === 'layer' ? nextTasks({ kind, plan: planOf(base), open }) : nextTasks({ kind, open })));
+      waiting.push(
+        ...(kind === 'plan' || kind === 'layer'
+          ? nextTasks({ kind, plan: planOf(base), open })
+          : nextTasks({ kind, open })),
+      );
     }
     const evaluated = finishedOne(base, 'evaluate');
     await mkdir(options.output, { recursive: true });

@@ -105,11 +105,7 @@ export function checkTargets(
   }
 }
 
-function checkTarget(
-  target: Target,
-  layers: readonly Layer[],
-  network: Pick<Curves, 'parameters' | 'macs'>,
-): void {
+function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Curves, 'parameters' | 'macs'>): void {
   // These two are known only when candidates have been timed or evaluated.
   if ('speedup' in target || 'max_accuracy_drop' in target) return;
   const { cost, budget, asked } = budgetOf(target, network);

@@ -28,7 +28,10 @@ export function solvedLayers(assignment: Pick<Assignment, 'finished' | 'point'>)
     const choice = choicesOf(plan, index).findIndex(({ points }) => points.includes(point));
     const row = task?.result.rows[choice];
     if (task === undefined || row === undefined)
-      throw new InfrastructureError('compute_failed', `layer ${String(index)} was not solved for point ${String(point)}`);
+      throw new InfrastructureError(
+        'compute_failed',
+        `layer ${String(index)} was not solved for point ${String(point)}`,
+      );
     return { index, row, factors: fileOf(task, files.factors(choice)) };
   });
 }

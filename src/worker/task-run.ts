@@ -68,7 +68,12 @@ async function runClaimed(
 ): Promise<void> {
   const { pool, notifications } = deps.database;
   const { taskId, attempt, jobId, kind, layer, point } = assignment;
-  const log = logger.child({ job: jobId, kind, ...(layer === null ? {} : { layer }), ...(point === null ? {} : { point }) });
+  const log = logger.child({
+    job: jobId,
+    kind,
+    ...(layer === null ? {} : { layer }),
+    ...(point === null ? {} : { point }),
+  });
   const interrupt = new AbortController();
   let fraction = 0;
   const heartbeat = new Heartbeat({

@@ -91,9 +91,16 @@ describe('the lines of a local compression', () => {
   it('tell each end once, layers of the same name apart', () => {
     const lines: string[] = [];
     const progress = endsOnly((line) => void lines.push(line));
-    for (const fraction of [0, 0.5, 1, 1]) progress('inspect', null, fraction);
+    for (const fraction of [0, 0.5, 1, 1]) progress('inspect', null, fraction, null);
     for (const index of [0, 1])
-      for (const fraction of [0, 1, 1]) progress('layer', layerRow(index, { name: 'conv' }), fraction);
-    expect(lines).toEqual(['inspect done', 'layer conv done', 'layer conv done']);
+      for (const fraction of [0, 1, 1]) progress('layer', layerRow(index, { name: 'conv' }), fraction, null);
+    for (const point of [1, 2]) for (const fraction of [0, 1, 1]) progress('assemble', null, fraction, point);
+    expect(lines).toEqual([
+      'inspect done',
+      'layer conv done',
+      'layer conv done',
+      'assemble done',
+      'assemble of point 2 done',
+    ]);
   });
 });

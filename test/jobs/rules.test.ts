@@ -9,9 +9,13 @@ import {
   type TeamUse,
   type WaitingTask,
 } from '../../src/jobs/fair-share.js';
+import { InputError } from '../../src/errors.js';
 import { nextTasks } from '../../src/jobs/next-tasks.js';
+import { atTarget, choicesOf, targetsOf } from '../../src/jobs/points.js';
 import { etaSeconds, jobFraction } from '../../src/jobs/progress.js';
-import { PHASES } from '../../src/jobs/tasks.js';
+import { resolveSpec } from '../../src/jobs/resolve-spec.js';
+import type { Target } from '../../src/jobs/spec.js';
+import { PHASES, type PlanResult, type TaskKind } from '../../src/jobs/tasks.js';
 
 const waiting = (teamId: string, n: number, change: Partial<WaitingTask> = {}): WaitingTask[] =>
   Array.from({ length: n }, (_, i) => ({
@@ -26,23 +30,121 @@ const waiting = (teamId: string, n: number, change: Partial<WaitingTask> = {}): 
 const use = (change: Partial<TeamUse> = {}): TeamUse => ({ weight: 1, inUse: 0, recentSeconds: 0, ...change });
 const byTeam = (tasks: WaitingTask[], team: string) => tasks.filter((task) => task.teamId === team).length;
 
+const planOf = (...choices: Record<number, number>[]): PlanResult => ({
+  points: choices.map((ranks, i) => ({
+    point: i + 1,
+    target: { parameter_ratio: i + 2 },
+    allocations: Object.entries(ranks).map(([index, rank]) => ({ index: Number(index), rank, groups: 0 })),
+    layers: [],
+    error: null,
+  })),
+});
+const unreachable = {
+  code: 'unreachable_target' as const,
+  detail: '',
+  origin: 'input' as const,
+  layer: null,
+  faults: [],
+};
+
 describe('the tasks that follow', () => {
-  it('go from step to step, one layer task for each allocation', () => {
-    expect(nextTasks({ kind: 'inspect' })).toEqual([{ kind: 'plan', layer: null }]);
-    const allocations = [3, 5].map((index) => ({ index, rank: 8, groups: 0 }));
-    expect(nextTasks({ kind: 'plan', result: { allocations, layers: [] } })).toEqual([
-      { kind: 'layer', layer: 3 },
-      { kind: 'layer', layer: 5 },
-    ]);
-    expect(nextTasks({ kind: 'assemble' })).toEqual([{ kind: 'evaluate', layer: null }]);
+  const task = (kind: TaskKind, layer: number | null = null, point: number | null = null) => ({ kind, layer, point });
+
+  it('go from step to step, one layer task for each layer to solve', () => {
+    const plan = planOf({ 3: 8, 5: 8 });
+    expect(nextTasks({ kind: 'inspect' })).toEqual([task('plan')]);
+    expect(nextTasks({ kind: 'plan', plan, open: 0 })).toEqual([task('layer', 3), task('layer', 5)]);
+    expect(nextTasks({ kind: 'assemble', open: 0 })).toEqual([task('evaluate')]);
     expect(nextTasks({ kind: 'evaluate' })).toEqual([]);
   });
 
   it('go straight to assemble when there is no layer to solve, else only after the last one', () => {
-    const assemble = [{ kind: 'assemble', layer: null }];
-    expect(nextTasks({ kind: 'plan', result: { allocations: [], layers: [] } })).toEqual(assemble);
-    expect(nextTasks({ kind: 'layer', openLayers: 1 })).toEqual([]);
-    expect(nextTasks({ kind: 'layer', openLayers: 0 })).toEqual(assemble);
+    const assemble = [task('assemble', null, 1)];
+    expect(nextTasks({ kind: 'plan', plan: planOf({}), open: 0 })).toEqual(assemble);
+    expect(nextTasks({ kind: 'layer', plan: planOf({ 3: 8 }), open: 1 })).toEqual([]);
+    expect(nextTasks({ kind: 'layer', plan: planOf({ 3: 8 }), open: 0 })).toEqual(assemble);
+  });
+
+  it('solve a layer in one task for all points, assemble every point that can be reached, and wait for all of them', () => {
+    const plan = planOf({ 1: 8, 2: 8 }, { 2: 16, 0: 4 }, {});
+    expect(nextTasks({ kind: 'plan', plan, open: 0 })).toEqual([0, 1, 2].map((layer) => task('layer', layer)));
+    const last = plan.points[2];
+    if (last !== undefined) last.error = unreachable;
+    expect(nextTasks({ kind: 'layer', plan, open: 0 })).toEqual([1, 2].map((point) => task('assemble', null, point)));
+    expect(nextTasks({ kind: 'assemble', open: 1 })).toEqual([]);
+  });
+});
+
+describe('the choices of a layer', () => {
+  it('are solved once for all points that made the same one', () => {
+    const plan = planOf({ 0: 8 }, { 0: 16 }, { 0: 8, 1: 4 }, { 0: 24 });
+    const last = plan.points[3];
+    if (last !== undefined) last.error = unreachable;
+    expect(choicesOf(plan, 0).map(({ allocation, points }) => [allocation.rank, points])).toEqual([
+      [8, [1, 3]],
+      [16, [2]],
+    ]);
+    expect(choicesOf(plan, 1).map(({ points }) => points)).toEqual([[3]]);
+    expect(choicesOf(plan, 7)).toEqual([]);
+  });
+
+  it('differ when anything of the allocation does', () => {
+    const plan = planOf({ 0: 8 }, { 0: 8 });
+    const allocation = plan.points[1]?.allocations[0];
+    if (allocation !== undefined) allocation.groups = 4;
+    expect(choicesOf(plan, 0)).toHaveLength(2);
+  });
+});
+
+describe('a specification with several targets', () => {
+  const source = { upload: 'upl_x' };
+  const given = (change: Record<string, unknown>) => ({ model: source, calibration: source, ...change });
+  const targets = [{ parameter_ratio: 4 }, { speedup: 2 }, { max_accuracy_drop: 0.01 }];
+  const faults = (change: Record<string, unknown>) => {
+    try {
+      resolveSpec(given(change));
+    } catch (error) {
+      if (error instanceof InputError) return error.faults.map(({ pointer }) => pointer);
+    }
+    return null;
+  };
+
+  it('has the first of them as its target, and may be sent again as it was resolved', () => {
+    const spec = resolveSpec(given({ targets }));
+    expect(spec).toMatchObject({ targets, target: { parameter_ratio: 4 } });
+    expect(resolveSpec(spec)).toEqual(spec);
+    expect(targetsOf(spec)).toEqual(targets);
+  });
+
+  it('is the same as ever with one target', () => {
+    const spec = resolveSpec(given({ target: { mac_ratio: 3 } }));
+    expect(spec).not.toHaveProperty('targets');
+    expect(targetsOf(spec)).toEqual([{ mac_ratio: 3 }]);
+  });
+
+  it.each([
+    ['neither', {}, ['/target']],
+    ['both, and different', { target: { speedup: 2 }, targets }, ['/target']],
+    ['none', { targets: [] }, ['/targets']],
+    ['too many', { targets: Array.from({ length: 9 }, (_, i) => ({ parameter_ratio: i + 2 })) }, ['/targets']],
+    ['the same twice', { targets: [{ speedup: 2 }, { speedup: 2 }] }, ['/targets']],
+    ['no list', { targets: { speedup: 2 } }, ['/targets']],
+    ['a bad first', { targets: [{ speedup: 'fast' }, { speedup: 2 }] }, ['/targets/0/speedup']],
+    ['an unknown one', { targets: [{ speedup: 2 }, { size: 2 }] }, ['/targets/1']],
+  ])('is refused with %s, at the right place', (_, change, pointers) => {
+    expect(faults(change)).toEqual(pointers);
+  });
+
+  it('gets the faults of a target where the target stands', () => {
+    const error = new InputError('unreachable_target', 'no', {
+      faults: [{ pointer: '/target/speedup', detail: 'at most 2' }],
+    });
+    const at = (spec: { targets?: Target[] }) => {
+      const moved = atTarget(spec, 2, error);
+      return moved instanceof InputError ? moved.faults : null;
+    };
+    expect(at({ targets })).toEqual([{ pointer: '/targets/1/speedup', detail: 'at most 2' }]);
+    expect(at({})).toEqual([{ pointer: '/target/speedup', detail: 'at most 2' }]);
   });
 });
 
@@ -130,8 +232,10 @@ describe('fair share', () => {
 });
 
 describe('progress', () => {
-  it('grows from phase to phase up to the whole', () => {
-    const points = PHASES.flatMap((phase) => [0, 0.5, 1].map((done) => jobFraction({ phase, done, total: 1 })));
+  it.each([1, 2, 8])('grows from phase to phase up to the whole, with %i points', (n) => {
+    const points = PHASES.flatMap((phase) =>
+      [0, 0.5, 1].map((done) => jobFraction({ phase, done, total: 1, points: n })),
+    );
     expect(points).toEqual([...points].sort((a, b) => a - b));
     expect(points[0]).toBe(0);
     expect(points.at(-1)).toBeCloseTo(1, 12);

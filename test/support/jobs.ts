@@ -6,7 +6,15 @@ import type { Database, ReleasableTask } from '../../src/database/repositories.j
 import { choicesOf, modelName, targetsOf } from '../../src/jobs/points.js';
 import { type Spec, SpecSchema, type Target } from '../../src/jobs/spec.js';
 import type { LayerRow, Metrics } from '../../src/jobs/results.js';
-import type { Assignment, AssembleResult, JobInput, LayerResult, PlanResult, StepFile, StepResult } from '../../src/jobs/tasks.js';
+import type {
+  Assignment,
+  AssembleResult,
+  JobInput,
+  LayerResult,
+  PlanResult,
+  StepFile,
+  StepResult,
+} from '../../src/jobs/tasks.js';
 
 /** Jobs and step results for tests of the rooms that move them around: well-formed, with made-up numbers. */
 
@@ -87,7 +95,11 @@ export const testPlan = (targets: Target[], layers: number): PlanResult => ({
   points: targets.map((target, i) => ({
     point: i + 1,
     target,
-    allocations: Array.from({ length: layers }, (_, index) => ({ index, rank: index === 0 ? 8 * (i + 1) : 8, groups: 8 })),
+    allocations: Array.from({ length: layers }, (_, index) => ({
+      index,
+      rank: index === 0 ? 8 * (i + 1) : 8,
+      groups: 8,
+    })),
     layers: [],
     error: null,
   })),
@@ -100,7 +112,9 @@ export function stepResult(
 ): StepResult {
   // The later steps hand on the rows that they were given, as the real ones do.
   const finished = assignment.finished ?? [];
-  const solved = finished.flatMap((task) => (task.kind === 'layer' ? (task.result as LayerResult).rows.slice(0, 1) : []));
+  const solved = finished.flatMap((task) =>
+    task.kind === 'layer' ? (task.result as LayerResult).rows.slice(0, 1) : [],
+  );
   const rows = Array.from({ length: layers }, (_, index) => layerRow(index));
   switch (assignment.kind) {
     case 'inspect':
@@ -111,7 +125,13 @@ export function stepResult(
       return {
         rows: choicesOf(planIn(finished) ?? testPlan([{ parameter_ratio: 4 }], layers), assignment.layer ?? 0).map(
           ({ allocation: { rank, groups } }) =>
-            layerRow(assignment.layer ?? 0, { status: 'done', decision: 'compressed', rank, groups, relative_error: 0.1 }),
+            layerRow(assignment.layer ?? 0, {
+              status: 'done',
+              decision: 'compressed',
+              rank,
+              groups,
+              relative_error: 0.1,
+            }),
         ),
       };
     case 'assemble':

@@ -81,11 +81,19 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
       case 'inspect': {
         const { layers } = result as StepResults['inspect'];
         const targets = targetsOf(jobRecord(job).spec);
-        return putRows(tx, job, targets.map((_, i) => ({ point: i + 1, rows: layers })));
+        return putRows(
+          tx,
+          job,
+          targets.map((_, i) => ({ point: i + 1, rows: layers })),
+        );
       }
       case 'plan': {
         const plan = result as StepResults['plan'];
-        await putRows(tx, job, plan.points.map(({ point, layers }) => ({ point, rows: layers })));
+        await putRows(
+          tx,
+          job,
+          plan.points.map(({ point, layers }) => ({ point, rows: layers })),
+        );
         const none = { model: null, metrics: null, verdict: null };
         const points = plan.points.map(({ point, target, error }): StoredPoint => ({ point, target, ...none, error }));
         const layersTotal = layersToSolve(plan).length;
@@ -132,7 +140,11 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
     const plan = await planOf(tx, job);
     // The step could not know its own time: the last numbers are the ones kept here.
     const seconds = clocks(await tx.job.findUniqueOrThrow({ where: { id: job.id } }));
-    await putRows(tx, job, measured.map(({ point, layers }) => ({ point, rows: layers })));
+    await putRows(
+      tx,
+      job,
+      measured.map(({ point, layers }) => ({ point, rows: layers })),
+    );
     const points = plan.points.map(({ point, target, error }): StoredPoint => {
       const found = measured.find((m) => m.point === point);
       if (found === undefined) return { point, target, model: null, metrics: null, verdict: null, error };
