@@ -1,9 +1,10 @@
 export type { Activation } from './activation.js';
 export { factoredCost, type Factors, type Layer, type LayerOp } from './layer.js';
 export { denseWeights, listLayers, type ListedLayers } from './layers.js';
-export type { DenseWeights } from './onnx/dense-weights.js';
+export { transpose, type DenseWeights } from './onnx/dense-weights.js';
 export { spillWeights } from './onnx/external-data.js';
 export { extract, stillNeeded, type Extracted } from './onnx/extract.js';
+export { behindLinearMap, type BehindMap } from './onnx/linear-map.js';
 export { loadModel, type LoadOptions, type ModelLimits } from './onnx/load.js';
 export type { OnnxModel } from './onnx/model.js';
 export { prepare } from './onnx/prepare.js';

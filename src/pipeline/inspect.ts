@@ -21,7 +21,15 @@ import { newRow } from './layer-rows.js';
 import { openNetwork, type Network } from './network.js';
 import { batches, floats, runPart } from './network-pass.js';
 import { placesIn, planSamples, type SamplePlan } from './sample-plan.js';
-import { affordableImages, chooseProbes, MAX_PROBED_RANK, measureSensitivity, responseBasis } from './sensitivity.js';
+import {
+  affordableImages,
+  chooseProbes,
+  MAX_PROBED_RANK,
+  responseBasis,
+  SensitivityProbe,
+  type ResponseBasis,
+  type SensitivityPoint,
+} from './sensitivity.js';
 import type { StepContext } from './step.js';
 import type { TensorFileWriter } from './tensor-file.js';
 
@@ -94,7 +102,7 @@ async function capture(
         values.set(runner.input.name, images);
         for (const entry of captured) await writeRows(entry, values, begin, end);
         if (end <= kept) {
-          for (const name of names) {
+          for (const name of new Set([...names, ...outputNames(network)])) {
             const value = values.get(name);
             if (value !== undefined) await store.append(name, floats(value), value.dims);
           }
@@ -109,12 +117,13 @@ async function capture(
   }
 }
 
-/** A whole number of batches. */
+/** A whole number of batches, at least one. */
 function probedImages(network: Network, layers: readonly Layer[]): number {
   const affordable = affordableImages(layers, network.images);
-  return Math.min(network.images, Math.ceil(affordable / network.batch) * network.batch);
+  return Math.min(network.images, Math.max(1, Math.floor(affordable / network.batch)) * network.batch);
 }
 
+const outputNames = (network: Network): string[] => network.prepared.graph.output.map(({ name }) => name);
 const inputName = (network: Network): string => network.prepared.graph.input[0]?.name ?? '';
 
 async function writeRows(
@@ -146,7 +155,6 @@ async function measureCurves(
 ): Promise<Curves> {
   const curves: Curves = { layers: [], parameters: network.parameters, macs: network.macs };
   const images = probedImages(network, layers);
-  const ranges = batches(images, network.batch);
   // Inputs of this layer and of those before it: in graph order none of them depends on this layer's output.
   const before = new Set<string>();
   for (const [index, layer] of layers.entries()) {
@@ -171,52 +179,36 @@ async function measureCurves(
     const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
     const basis = await responseBasis(engine, matrix(samples, layer.m, own), maxRank, spec.method.seed);
     const sensitivity =
-      probes.length === 0
-        ? []
-        : await measureSensitivity(
-            engine,
-            {
-              prepared: network.prepared,
-              outputs: network.prepared.graph.output.map(({ name }) => name),
-              threads: context.threads,
-            },
-            layer,
-            basis,
-            probes,
-            await responsesOf(network, layer, store, images, context),
-            before,
-            (name, batch) => read(network, store, name, batch, ranges),
-            context.signal,
-          );
+      probes.length === 0 ? [] : await sensitivityOf(network, layer, basis, probes, { store, images, before }, context);
     curves.layers.push({ index, layer, candidates, sensitivity });
     context.progress(0.3 + 0.7 * ((index + 1) / layers.length));
   }
   return curves;
 }
 
-async function responsesOf(
+/** What an error in one layer does to the network's outputs, over the first `images` calibration images. */
+async function sensitivityOf(
   network: Network,
   layer: Layer,
-  store: ActivationStore,
-  images: number,
+  basis: ResponseBasis,
+  probes: ReturnType<typeof chooseProbes>,
+  { store, images, before }: { store: ActivationStore; images: number; before: ReadonlySet<string> },
   context: StepContext,
-): Promise<FloatTensor[]> {
-  const responses: FloatTensor[] = [];
-  const keep = (value: FloatTensor) => Promise.resolve(void responses.push(value));
-  await runPart(network, network.prepared, store, layer.output, images, context.threads, keep, context.signal, [
-    layer.input,
-  ]);
-  return responses;
-}
-
-function read(
-  network: Network,
-  store: ActivationStore,
-  name: string,
-  batch: number,
-  ranges: ReturnType<typeof batches>,
-): Promise<Tensor> {
-  if (store.has(name)) return store.read(name, batch);
-  const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
-  return network.calibration.batch(begin, end);
+): Promise<SensitivityPoint[]> {
+  const { threads, signal } = context;
+  const ranges = batches(images, network.batch);
+  const read = async (name: string, batch: number): Promise<Tensor> => {
+    if (store.has(name)) return store.read(name, batch);
+    const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
+    return network.calibration.batch(begin, end);
+  };
+  const part = { prepared: network.prepared, outputs: outputNames(network), threads };
+  const probe = await SensitivityProbe.open(part, layer, basis, probes, before, read);
+  try {
+    const visit = (response: FloatTensor, { index }: { index: number }) => probe.add(response, index, signal);
+    await runPart(network, network.prepared, store, layer.output, images, threads, visit, signal, [layer.input]);
+    return probe.points();
+  } finally {
+    await probe.release();
+  }
 }

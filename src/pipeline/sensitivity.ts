@@ -2,8 +2,17 @@ import { centered, columnMeans, columnRange } from '../compression/columns.js';
 import type { Candidate } from '../compression/index.js';
 import { leadingRightSubspace } from '../compression/rank-step.js';
 import { seededRandom } from '../compression/random.js';
-import { matrix, type Engine, type Matrix } from '../engines/index.js';
-import { extract, Runner, type FloatTensor, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
+import type { Engine, Matrix } from '../engines/index.js';
+import {
+  behindLinearMap,
+  Runner,
+  transpose,
+  type BehindMap,
+  type FloatTensor,
+  type Layer,
+  type OnnxModel,
+  type Tensor,
+} from '../models/index.js';
 import { OutputError } from './output-error.js';
 
 /** What rank-limited responses of one layer do to the layer itself and to the network's output. */
@@ -99,88 +108,91 @@ export function outputErrorOf(points: readonly SensitivityPoint[], layerError: n
   return Math.exp(a.y + slope * (x - a.x));
 }
 
-/**
- * Feeds the network, from `layer`'s output on, with responses of limited rank and compares its outputs with the original's.
- *
- * @param responses the layer's output before the activation, batch by batch, [n, m, ...] for convolutions, [..., m] else
- * @param before tensors that do not depend on the layer and may be given to the rest of the network
- * @param read one batch of such a tensor, or of the network's input
- */
-export async function measureSensitivity(
-  engine: Engine,
-  network: { prepared: OnnxModel; outputs: readonly string[]; threads: number },
-  layer: Layer,
-  { mean, basis }: ResponseBasis,
-  probes: readonly { rank: number; layerError: number }[],
-  responses: readonly FloatTensor[],
-  before: ReadonlySet<string>,
-  read: (name: string, batch: number) => Promise<Tensor>,
-  signal: AbortSignal,
-): Promise<SensitivityPoint[]> {
-  const given = new Set([layer.output, ...before]);
-  // Outputs among `before` do not depend on the layer; the layer's own output needs no part of the network.
-  const computed = network.outputs.filter((name) => !given.has(name));
-  const part = extract(network.prepared, given, computed);
-  const runner = computed.length === 0 ? null : await Runner.open(part.model, { threads: network.threads });
-  const evaluate = async (response: FloatTensor, batch: number): Promise<Map<string, Tensor>> => {
-    const own = network.outputs.includes(layer.output) ? [[layer.output, response] as const] : [];
-    if (runner === null) return new Map(own);
-    const feeds = new Map<string, Tensor>([[layer.output, response]]);
-    for (const name of part.inputs) if (name !== layer.output) feeds.set(name, await read(name, batch));
-    return new Map([...(await runner.feed(feeds)), ...own]);
-  };
-  try {
-    const projectors: Matrix[] = [];
-    for (const { rank } of probes) {
-      const v = columnRange(basis, 0, rank);
-      projectors.push(await engine.multiply(v, v, { b: true }));
-    }
-    const errors = probes.map(() => new OutputError());
-    for (const [batch, response] of responses.entries()) {
-      const original = await evaluate(response, batch);
-      for (const [i, projector] of projectors.entries()) {
-        signal.throwIfAborted();
-        const changed = await evaluate(await project(engine, layer, response, projector, mean), batch);
-        for (const [name, value] of original) {
-          const other = changed.get(name);
-          if (other !== undefined) errors[i]?.add(value, other);
-        }
+/** The rest of a network behind one layer, fed with the layer's responses of limited rank. Has to be released. */
+export class SensitivityProbe {
+  private readonly errors: OutputError[];
+
+  private constructor(
+    private readonly runner: Runner,
+    private readonly part: BehindMap,
+    private readonly outputs: readonly string[],
+    private readonly probes: readonly { rank: number; layerError: number }[],
+    private readonly maps: readonly ReadonlyMap<string, FloatTensor>[],
+    private readonly read: (name: string, batch: number) => Promise<Tensor>,
+  ) {
+    this.errors = probes.map(() => new OutputError());
+  }
+
+  /**
+   * @param before tensors that do not depend on the layer and may be given to the rest of the network
+   * @param read one batch of such a tensor, of the network's input, or of its original outputs
+   */
+  static async open(
+    network: { prepared: OnnxModel; outputs: readonly string[]; threads: number },
+    layer: Layer,
+    basis: ResponseBasis,
+    probes: readonly { rank: number; layerError: number }[],
+    before: ReadonlySet<string>,
+    read: (name: string, batch: number) => Promise<Tensor>,
+  ): Promise<SensitivityProbe> {
+    const outputs = network.outputs.filter((name) => !before.has(name));
+    const axes = layer.op === 'Conv' ? layer.kernel.length : 0;
+    const part = behindLinearMap(network.prepared, layer.output, axes, before, outputs);
+    const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
+    const runner = await Runner.open(part.model, { threads: network.threads });
+    return new SensitivityProbe(runner, part, outputs, probes, maps, read);
+  }
+
+  /**
+   * Compares the network's outputs with the original's, for one batch.
+   * @param response the layer's output before the activation: [n, m, ...] for convolutions, [..., m] else
+   */
+  async add(response: FloatTensor, batch: number, signal: AbortSignal): Promise<void> {
+    const feeds = new Map<string, Tensor>([[this.part.response, response]]);
+    for (const name of this.part.beside) feeds.set(name, await this.read(name, batch));
+    const originals = new Map<string, Tensor>();
+    for (const name of this.outputs) originals.set(name, await this.read(name, batch));
+    for (const [i, map] of this.maps.entries()) {
+      signal.throwIfAborted();
+      const changed = await this.runner.feed(new Map([...feeds, ...map]));
+      for (const [name, original] of originals) {
+        const other = changed.get(name);
+        if (other !== undefined) this.errors[i]?.add(original, other);
       }
     }
-    return probes.map((probe, i) => ({ ...probe, outputError: errors[i]?.relative ?? 0 }));
-  } finally {
-    await runner?.release();
+  }
+
+  points(): SensitivityPoint[] {
+    return this.probes.map((probe, i) => ({ ...probe, outputError: this.errors[i]?.relative ?? 0 }));
+  }
+
+  async release(): Promise<void> {
+    await this.runner.release();
   }
 }
 
-/** Every position's response, projected: A (y - mean) + mean. */
-async function project(
-  engine: Engine,
-  layer: Layer,
-  response: FloatTensor,
-  a: Matrix,
-  mean: Float64Array,
-): Promise<FloatTensor> {
-  const { m } = layer;
-  const result = new Float32Array(response.data.length);
-  const centre = new Float64Array(m);
+/** A (y - mean) + mean with A the projector on the first `rank` directions, as feeds of the inserted map. */
+function mapOf(part: BehindMap, { mean, basis }: ResponseBasis, rank: number, axes: number): Map<string, FloatTensor> {
+  const m = mean.length;
+  const v = columnRange(basis, 0, rank);
+  const turned = transpose(v.data, m, rank);
+  const scores = new Float64Array(rank);
   for (let i = 0; i < m; i++) {
+    for (let r = 0; r < rank; r++) scores[r] = (scores[r] ?? 0) + (v.data[i * rank + r] ?? 0) * (mean[i] ?? 0);
+  }
+  const offset = Float32Array.from(mean, (value, i) => {
     let kept = 0;
-    for (let j = 0; j < m; j++) kept += (a.data[i * m + j] ?? 0) * (mean[j] ?? 0);
-    centre[i] = (mean[i] ?? 0) - kept;
-  }
-  if (layer.op !== 'Conv') {
-    const product = await engine.multiply(matrix(response.data.length / m, m, response.data), a);
-    for (let i = 0; i < result.length; i++) result[i] = (product.data[i] ?? 0) + (centre[i % m] ?? 0);
-    return { dims: response.dims, data: result };
-  }
-  const plane = layer.positions;
-  for (let begin = 0; begin < result.length; begin += m * plane) {
-    const product = await engine.multiply(a, matrix(m, plane, response.data.subarray(begin, begin + m * plane)));
-    for (let c = 0; c < m; c++) {
-      const shift = centre[c] ?? 0;
-      for (let i = 0; i < plane; i++) result[begin + c * plane + i] = (product.data[c * plane + i] ?? 0) + shift;
-    }
-  }
-  return { dims: response.dims, data: result };
+    for (let r = 0; r < rank; r++) kept += (v.data[i * rank + r] ?? 0) * (scores[r] ?? 0);
+    return value - kept;
+  });
+  const ones = new Array<number>(axes).fill(1);
+  const [rows, columns] = [
+    { dims: [m, rank, ...ones], data: v.data },
+    { dims: [rank, m, ...ones], data: turned },
+  ];
+  return new Map([
+    [part.down, axes > 0 ? columns : rows],
+    [part.up, axes > 0 ? rows : columns],
+    [part.offset, { dims: [m], data: offset }],
+  ]);
 }
