@@ -73,6 +73,9 @@ const ConfigSchema = Type.Object({
   MAX_TENSOR_ELEMENTS: Type.Integer({ default: 2 ** 31 - 1, minimum: 1, description: 'elements of one tensor' }),
   MAX_CALIBRATION_SAMPLES: Type.Integer({ default: 1_000_000, minimum: 1, description: 'samples of a dataset' }),
   MAX_QUEUED_JOBS: Type.Integer({ default: 10_000, minimum: 1, description: 'queued and running jobs of a team' }),
+  MAX_RUNNING_TASKS: Type.Integer({ default: 10_000, minimum: 1, description: 'tasks of a team that run at once' }),
+  MAX_STORAGE_BYTES: Type.Integer({ default: 2 ** 40, minimum: 1, description: 'uploads and artifacts of a team' }),
+  REQUESTS_PER_MINUTE: Type.Integer({ default: 12_000, minimum: 1, description: 'calls of one API key' }),
   CACHE_BYTES: Type.Integer({
     default: 10 * 2 ** 30,
     minimum: 0,

@@ -12,9 +12,12 @@ import { jobRoutes } from './jobs/index.js';
 import { registerAuth } from './plugins/auth.js';
 import { registerMetrics } from './plugins/metrics.js';
 import { registerOpenApi } from './plugins/openapi.js';
+import { registerRateLimit } from './plugins/rate-limit.js';
 import { poolRoutes } from './pool/index.js';
 import { sendProblem } from './problem.js';
+import { teamRoutes } from './teams/index.js';
 import { uploadRoutes } from './uploads/index.js';
+import { usageRoutes } from './usage/index.js';
 import { webhookRoutes } from './webhooks/index.js';
 import { serializerCompiler, validatorCompiler } from './validation.js';
 
@@ -67,12 +70,15 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
   await registerOpenApi(app, VERSION);
   registerMetrics(app, deps);
+  await registerRateLimit(app, deps.config);
 
   const options = { deps: { ...deps, closing: closing.signal, scratch: scratch.path } satisfies RouteDeps };
   await app.register(healthRoutes, options);
   await app.register(uploadRoutes, options);
   await app.register(jobRoutes, options);
   await app.register(poolRoutes, options);
+  await app.register(teamRoutes, options);
+  await app.register(usageRoutes, options);
   await app.register(webhookRoutes, options);
   return app;
 }

@@ -1,13 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
 import { DEFAULT_TEAM, SCOPES } from '../database/records.js';
 import type { KeyRepository } from '../database/repositories.js';
+import { newKey, visiblePrefix } from './new-key.js';
 import { hashKey } from './plugins/auth.js';
-
-const PREFIX_LENGTH = 8;
-const KEY_BYTES = 32;
 
 /** Where the CLI finds the key of an embedded service. */
 export const keyFile = (config: Pick<Config, 'DATA_DIR'>): string => join(config.DATA_DIR, 'api-key');
@@ -20,7 +17,7 @@ export interface BootstrapKey {
 
 async function embeddedKey(config: Config): Promise<BootstrapKey> {
   const path = keyFile(config);
-  const key = `spk_${randomBytes(KEY_BYTES).toString('base64url')}`;
+  const key = newKey();
   await mkdir(config.DATA_DIR, { recursive: true });
   try {
     await writeFile(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
@@ -45,7 +42,7 @@ export async function ensureBootstrapKey(
   else return null;
   await keys.create(DEFAULT_TEAM, {
     hash: hashKey(bootstrap.key),
-    prefix: bootstrap.key.slice(0, PREFIX_LENGTH),
+    prefix: visiblePrefix(bootstrap.key),
     name: 'bootstrap',
     scopes: [...SCOPES],
   });

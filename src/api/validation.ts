@@ -44,3 +44,21 @@ export const serializerCompiler =
       return JSON.stringify(value);
     };
   };
+
+function fault(pointer: string, detail: string): InputError {
+  return new InputError('invalid_request', `${pointer} ${detail}`, { faults: [{ pointer, detail }] });
+}
+
+/** A query parameter that the schema cannot check. */
+export const queryFault = (name: string, detail: string): InputError => fault(`#query/${name}`, detail);
+
+export const badCursor = (what: string): InputError =>
+  queryFault('after', `names a ${what} that is not there (any more)`);
+
+/** RFC 3339, with its time zone. */
+export function readTime(given: string, pointer: string): Date {
+  const time = new Date(given);
+  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/i.test(given);
+  if (isTime && !Number.isNaN(time.getTime())) return time;
+  throw fault(pointer, 'must be a time such as 2026-01-31T12:00:00Z');
+}

@@ -6,7 +6,13 @@ export type Tx = Prisma.TransactionClient;
 /** The settings that the SQL needs. */
 export type DatabaseSettings = Pick<
   Config,
-  'LEASE_SECONDS' | 'TASK_ATTEMPTS' | 'MAX_QUEUED_JOBS' | 'UPLOAD_TTL_DAYS' | 'ARTIFACT_TTL_DAYS'
+  | 'LEASE_SECONDS'
+  | 'TASK_ATTEMPTS'
+  | 'MAX_QUEUED_JOBS'
+  | 'MAX_RUNNING_TASKS'
+  | 'MAX_STORAGE_BYTES'
+  | 'UPLOAD_TTL_DAYS'
+  | 'ARTIFACT_TTL_DAYS'
 >;
 
 /** What every repository is made from. */

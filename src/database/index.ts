@@ -11,8 +11,10 @@ import { migrate } from './migrate.js';
 import { listen } from './notifications.js';
 import { poolRepository } from './pool/index.js';
 import type { Database } from './repositories.js';
+import { teamRepository } from './team-repository.js';
 import { guarded, withQuickTries } from './trouble.js';
 import { uploadRepository } from './upload-repository.js';
+import { usageRepository } from './usage-repository.js';
 import { webhookRepository } from './webhook-repository.js';
 import { workerRepository } from './worker-repository.js';
 
@@ -59,7 +61,9 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
   const notifications = listen(url, logger);
   return {
     url,
+    teams: guarded(teamRepository(context)),
     keys: guarded(keyRepository(context)),
+    usage: guarded(usageRepository(context)),
     uploads: guarded(uploadRepository(context)),
     jobs: guarded(jobRepository(context)),
     idempotency: guarded(idempotencyRepository(context)),

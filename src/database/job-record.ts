@@ -23,6 +23,7 @@ export function jobRecord(job: Job): JobRecord {
   const seconds = clocks(job);
   return {
     id: job.id,
+    seq: Number(job.seq),
     teamId: job.teamId,
     status: job.status,
     phase: job.phase as Phase,

@@ -1,5 +1,4 @@
 import { InputError } from '../errors.js';
-import { estimatePosition } from '../jobs/fair-share.js';
 import { jobPrefix } from '../jobs/files.js';
 import { FIRST_TASK, phaseOf } from '../jobs/next-tasks.js';
 import type { DatabaseContext, Tx } from './context.js';
@@ -7,10 +6,10 @@ import { type Job, Prisma } from './generated/client.js';
 import { newId } from './ids.js';
 import { jobRecord, priorityNumber } from './job-record.js';
 import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
-import type { JobFilter, NewJob, QueuePlace } from './records.js';
+import { queueBoard } from './queue-board.js';
+import type { JobFilter, NewJob } from './records.js';
 import type { JobRepository } from './repositories.js';
 import { withQuickTries } from './trouble.js';
-import { SEEN_SECONDS } from './worker-repository.js';
 
 const PARTS = ['model', 'calibration', 'evaluation'] as const;
 const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
@@ -20,6 +19,7 @@ const IN_FLIGHT = 1000;
 
 export function jobRepository(context: DatabaseContext): JobRepository {
   const { prisma, settings, transaction } = context;
+  const board = queueBoard(context);
 
   const read = async (tx: Tx, jobId: string) => jobRecord(await tx.job.findUniqueOrThrow({ where: { id: jobId } }));
 
@@ -27,12 +27,17 @@ export function jobRepository(context: DatabaseContext): JobRepository {
   const lockTeam = (tx: Tx, teamId: string) =>
     tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
 
-  function refuseTooMany(open: number): void {
-    if (open < settings.MAX_QUEUED_JOBS) return;
+  function refuseTooMany(open: number, allowed: number): void {
+    if (open < allowed) return;
     throw new InputError(
       'limit_exceeded',
-      `MAX_QUEUED_JOBS: the team has ${open} jobs queued or running, ${settings.MAX_QUEUED_JOBS} are allowed`,
+      `MAX_QUEUED_JOBS: the team has ${open} jobs queued or running, ${allowed} are allowed`,
     );
+  }
+
+  async function openJobsAllowed(tx: Tx, teamId: string): Promise<number> {
+    const team = await tx.team.findUnique({ where: { id: teamId }, select: { maxQueuedJobs: true } });
+    return team?.maxQueuedJobs ?? settings.MAX_QUEUED_JOBS;
   }
 
   /** Everything in one statement: submitting is what clients do most, and every round trip counts. */
@@ -41,24 +46,29 @@ export function jobRepository(context: DatabaseContext): JobRepository {
     id: string,
     teamId: string,
     job: NewJob,
-    limit: number,
-  ): Promise<{ open: number; made: boolean }> {
-    const [outcome] = await tx.$queryRaw<{ open: number; made: boolean }[]>`
+    margin: number,
+  ): Promise<{ open: number; allowed: number; made: boolean }> {
+    const [outcome] = await tx.$queryRaw<{ open: number; allowed: number; made: boolean }[]>`
       with open as (
-        select count(*)::int as n from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')
+        select (select count(*)::int from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')) as n,
+          coalesce(max_queued_jobs, ${settings.MAX_QUEUED_JOBS}) as allowed
+        from teams where id = ${teamId}
       ), job as (
         insert into jobs (id, team_id, spec, inputs, labels, priority, deadline_seconds)
         select ${id}, ${teamId}, ${JSON.stringify(job.spec)}::jsonb, ${JSON.stringify(job.inputs)}::jsonb,
           ${JSON.stringify(job.labels)}::jsonb, ${priorityNumber(job.priority)}, ${job.deadlineSeconds}::float8
-        from open where n < ${limit} returning id, team_id
+        from open where n < allowed - ${margin} returning id, team_id, labels
+      ), used as (
+        insert into usage (team_id, day, job_id, labels, jobs)
+        select team_id, (clock_timestamp() at time zone 'UTC')::date, id, labels, 1 from job
       ), task as (
         insert into tasks (id, team_id, job_id, kind) select ${newId('tsk')}, team_id, id, ${FIRST_TASK.kind} from job
       ), event as (
         insert into events (team_id, job_id, type, data)
         select team_id, id, 'job.created', ${JSON.stringify({ priority: job.priority })}::jsonb from job
       )
-      select n as open, exists (select from job) as made from open`;
-    return outcome ?? { open: 0, made: false };
+      select n as open, allowed, exists (select from job) as made from open`;
+    return outcome ?? { open: 0, allowed: 0, made: false };
   }
 
   async function holdIdempotency(tx: Tx, id: string, teamId: string, token: string): Promise<void> {
@@ -107,10 +117,10 @@ export function jobRepository(context: DatabaseContext): JobRepository {
           const before = attempt === 1 ? null : await tx.job.findUnique({ where: { id } });
           if (before !== null) return jobRecord(before);
           // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
-          if (!(await insert(tx, id, teamId, job, settings.MAX_QUEUED_JOBS - IN_FLIGHT)).made) {
+          if (!(await insert(tx, id, teamId, job, IN_FLIGHT)).made) {
             await lockTeam(tx, teamId);
-            const { open, made } = await insert(tx, id, teamId, job, settings.MAX_QUEUED_JOBS);
-            if (!made) refuseTooMany(open);
+            const { open, allowed, made } = await insert(tx, id, teamId, job, 0);
+            if (!made) refuseTooMany(open, allowed);
           }
           if (job.idempotencyToken !== undefined) await holdIdempotency(tx, id, teamId, job.idempotencyToken);
           return read(tx, id);
@@ -158,7 +168,8 @@ export function jobRepository(context: DatabaseContext): JobRepository {
           );
         }
         await lockTeam(tx, teamId);
-        refuseTooMany(await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } }));
+        const open = await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } });
+        refuseTooMany(open, await openJobsAllowed(tx, teamId));
         await holdInputs(tx, job);
         const [work] = await tx.$queryRaw<{ gone: boolean }[]>`
           select ${workIsGone(settings)} as gone from jobs where id = ${jobId}`;
@@ -191,7 +202,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         return { prefixes: [jobPrefix(jobId)] };
       }),
 
-    place: (teamId, jobId) => place(prisma, teamId, jobId),
+    place: (job) => board.place(job),
   };
 }
 
@@ -209,37 +220,4 @@ async function conditions(tx: Tx, teamId: string, filter: JobFilter): Promise<Pr
     all.push(Prisma.sql`seq < ${last.seq}`);
   }
   return all;
-}
-
-/** Jobs whose running time gives the estimate of the start. */
-const RECENT_JOBS = 20;
-
-async function place(tx: Tx, teamId: string, jobId: string): Promise<QueuePlace | null> {
-  const [own] = await tx.$queryRaw<{ ahead: number; higher: number; weight: number }[]>`
-    select
-      (select count(*)::int from jobs o where o.team_id = j.team_id and o.status = 'queued'
-        and (o.priority > j.priority or (o.priority = j.priority and o.seq < j.seq))) as ahead,
-      (select count(*)::int from jobs o where o.team_id = j.team_id and o.status = 'queued' and o.priority > j.priority) as higher,
-      team.weight
-    from jobs j join teams team on team.id = j.team_id
-    where j.id = ${jobId} and j.team_id = ${teamId} and j.status = 'queued'`;
-  if (own === undefined) return null;
-  const others = await tx.$queryRaw<{ weight: number; queued: number }[]>`
-    select team.weight, count(*)::int as queued from jobs o join teams team on team.id = o.team_id
-    where o.status = 'queued' and o.team_id <> ${teamId} group by team.id`;
-  const [pool] = await tx.$queryRaw<{ seconds: number | null; slots: number; rest: number | null }[]>`
-    select
-      (select avg(device_seconds)::float8 from (
-        select device_seconds from jobs where status = 'succeeded' order by seq desc limit ${RECENT_JOBS}) recent) as seconds,
-      (select coalesce(sum(slots), 0)::int from workers
-        where last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS})) as slots,
-      (select sum(1 - fraction)::float8 from jobs where status = 'running') as rest`;
-  const position = estimatePosition(own.ahead, own.weight, others);
-  const known = pool !== undefined && pool.seconds !== null && pool.slots > 0;
-  return {
-    position,
-    reason: own.higher > 0 ? 'higher_priority' : 'waiting_for_worker',
-    // Device seconds of the work ahead, spread over the places of the pool.
-    expectedStartSeconds: known ? ((position - 1 + (pool.rest ?? 0)) * (pool.seconds ?? 0)) / pool.slots : null,
-  };
 }

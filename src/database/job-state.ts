@@ -69,15 +69,37 @@ export async function settleClock(tx: Tx, jobId: string): Promise<void> {
     where id = ${jobId} and finished_at is null`;
 }
 
-/** Device time of an attempt that ends now (or ended with its last heartbeat), added to the task and the job. */
+/** Weight of the newest value in the moving averages of what a task and a job cost. */
+const AVERAGE_STEP = 0.2;
+
+/**
+ * Device time of an attempt that ends now (or ended with its last heartbeat): added to the task, the job, its team's account
+ * and the usage of the day. A job that has used much lets younger ones of its team pass (sparank_rank).
+ */
 export async function countDeviceTime(tx: Tx, task: Task, until: 'now' | 'last_heartbeat'): Promise<void> {
   const end = until === 'now' ? Prisma.sql`clock_timestamp()` : Prisma.sql`coalesce(heartbeat_at, started_at)`;
   await tx.$executeRaw`
-    with spent as (
-      update tasks set device_seconds = device_seconds + greatest(0, extract(epoch from ${end} - started_at))
-      where id = ${task.id} returning job_id, greatest(0, extract(epoch from ${end} - started_at)) as seconds
+    with attempt as materialized (
+      select id, job_id, team_id, coalesce(greatest(0, extract(epoch from ${end} - started_at)), 0)::float8 as seconds
+      from tasks where id = ${task.id}
+    ), spent as (
+      update tasks t set device_seconds = t.device_seconds + attempt.seconds from attempt where t.id = attempt.id
+    ), job as (
+      update jobs j set device_seconds = j.device_seconds + attempt.seconds from attempt where j.id = attempt.job_id
+      returning j.id, j.team_id, j.labels, j.created_at, j.device_seconds, attempt.seconds
+    ), passed as (
+      update tasks t set rank = sparank_rank(job.created_at, job.device_seconds) from job
+      where t.job_id = job.id and t.state = 'waiting' and t.id <> ${task.id}
+        and t.rank <> sparank_rank(job.created_at, job.device_seconds)
+    ), account as (
+      update teams set virtual_seconds = virtual_seconds + job.seconds / weight,
+        task_seconds = case when task_seconds = 0 then job.seconds
+          else task_seconds + ${AVERAGE_STEP}::float8 * (job.seconds - task_seconds) end
+      from job where teams.id = job.team_id
     )
-    update jobs set device_seconds = device_seconds + spent.seconds from spent where jobs.id = spent.job_id`;
+    insert into usage as u (team_id, day, job_id, labels, tasks, device_seconds)
+    select team_id, (clock_timestamp() at time zone 'UTC')::date, id, labels, 1, seconds from job
+    on conflict (team_id, day, job_id) do update set tasks = u.tasks + 1, device_seconds = u.device_seconds + excluded.device_seconds`;
 }
 
 /** Ends every task of the job that has not ended. Running ones are told by their next heartbeat. */
@@ -101,6 +123,12 @@ export async function endJob(
       fraction = case when ${end.status} = 'succeeded' then 1 else fraction end,
       error = ${end.error === undefined ? null : JSON.stringify(end.error)}::jsonb
     where id = ${job.id}`;
+  if (end.status === 'succeeded') {
+    await tx.$executeRaw`
+      update teams set job_seconds = case when job_seconds = 0 then device_seconds
+        else job_seconds + ${AVERAGE_STEP}::float8 * (device_seconds - job_seconds) end
+      from jobs where jobs.id = ${job.id} and teams.id = jobs.team_id`;
+  }
   await addDelivery(tx, job.id, `job.${end.status}`);
   await addEvent(tx, job, `job.${end.status}`, end.error === undefined ? {} : { error: publicError(end.error) });
 }

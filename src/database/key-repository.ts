@@ -1,7 +1,7 @@
 import type { DatabaseContext } from './context.js';
 import type { ApiKey } from './generated/client.js';
 import { newId } from './ids.js';
-import type { KeyRecord, Scope } from './records.js';
+import type { KeyRecord, Scope, UsableKey } from './records.js';
 import type { KeyRepository } from './repositories.js';
 
 const TOUCH_INTERVAL_MS = 60_000;
@@ -9,10 +9,14 @@ const TOUCH_INTERVAL_MS = 60_000;
 const keyRecord = ({ hash: _, scopes, ...key }: ApiKey): KeyRecord => ({ ...key, scopes: scopes as Scope[] });
 
 export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
+  /** The one query that every request makes: by its hash, so that a revoked key is refused at once by every process. */
   async findByHash(hash) {
-    const key = await prisma.apiKey.findUnique({ where: { hash } });
-    const usable = key !== null && key.revokedAt === null && (key.expiresAt === null || key.expiresAt > new Date());
-    return usable ? keyRecord(key) : null;
+    const [key] = await prisma.$queryRaw<UsableKey[]>`
+      select k.id, k.team_id as "teamId", k.prefix, k.name, k.scopes, k.created_at as "createdAt", k.expires_at as "expiresAt",
+        k.last_used_at as "lastUsedAt", k.revoked_at as "revokedAt", t.requests_per_minute as "requestsPerMinute"
+      from api_keys k join teams t on t.id = k.team_id
+      where k.hash = ${hash} and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`;
+    return key ?? null;
   },
 
   async create(teamId, { hash, prefix, name, scopes, expiresAt }) {
@@ -21,9 +25,19 @@ export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
     return keyRecord(await prisma.apiKey.findUniqueOrThrow({ where: { hash, teamId } }));
   },
 
-  async list(teamId) {
-    const keys = await prisma.apiKey.findMany({ where: { teamId }, orderBy: { createdAt: 'asc' } });
-    return keys.map(keyRecord);
+  async list(teamId, { after, limit }) {
+    const keys = await prisma.apiKey.findMany({
+      where: { teamId },
+      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+      take: limit + 1,
+      ...(after === undefined ? {} : { cursor: { id: after, teamId }, skip: 1 }),
+    });
+    return { data: keys.slice(0, limit).map(keyRecord), hasMore: keys.length > limit };
+  },
+
+  async get(teamId, keyId) {
+    const key = await prisma.apiKey.findUnique({ where: { id: keyId, teamId } });
+    return key === null ? null : keyRecord(key);
   },
 
   async revoke(teamId, keyId) {
@@ -32,11 +46,12 @@ export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
     return key === null ? null : keyRecord(key);
   },
 
-  async touch(keyId) {
-    const now = Date.now();
+  async touch({ id, lastUsedAt }) {
+    const due = new Date(Date.now() - TOUCH_INTERVAL_MS);
+    if (lastUsedAt !== null && lastUsedAt > due) return;
     await prisma.apiKey.updateMany({
-      where: { id: keyId, OR: [{ lastUsedAt: null }, { lastUsedAt: { lt: new Date(now - TOUCH_INTERVAL_MS) } }] },
-      data: { lastUsedAt: new Date(now) },
+      where: { id, OR: [{ lastUsedAt: null }, { lastUsedAt: { lt: due } }] },
+      data: { lastUsedAt: new Date() },
     });
   },
 });

@@ -9,8 +9,33 @@ import type { JobInput, JobStatus, Phase, TaskKind } from '../jobs/tasks.js';
 /** The team that everything belongs to until there are more. */
 export const DEFAULT_TEAM = 'team_default';
 
-export const SCOPES = ['jobs:read', 'jobs:write', 'admin'] as const;
+/** `team:admin` is a role inside the key's own team, `admin` one over all teams. */
+export const SCOPES = ['jobs:read', 'jobs:write', 'team:admin', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
+
+/** Null: the setting of the service applies. */
+export interface TeamLimits {
+  runningTasks: number | null;
+  queuedJobs: number | null;
+  storageBytes: number | null;
+  requestsPerMinute: number | null;
+}
+
+export interface TeamRecord {
+  id: string;
+  name: string;
+  /** Share of the pool relative to other teams. */
+  weight: number;
+  limits: TeamLimits;
+  createdAt: Date;
+}
+
+/** What a team has in use of that which is limited. */
+export interface TeamUsage {
+  runningTasks: number;
+  openJobs: number;
+  storageBytes: number;
+}
 
 export interface KeyRecord {
   id: string;
@@ -23,6 +48,12 @@ export interface KeyRecord {
   expiresAt: Date | null;
   lastUsedAt: Date | null;
   revokedAt: Date | null;
+}
+
+/** A key that opens the service now. */
+export interface UsableKey extends KeyRecord {
+  /** Its team's limit. */
+  requestsPerMinute: number | null;
 }
 
 export interface UploadRecord {
@@ -49,6 +80,8 @@ export type StoredPoint = Omit<Point, 'error'> & { error: SerializedError | null
 
 export interface JobRecord {
   id: string;
+  /** Ascending in the order of creation. */
+  seq: number;
   teamId: string;
   status: JobStatus;
   phase: Phase;
@@ -193,6 +226,32 @@ export interface JobFilter {
   /** All of them must match. */
   labels?: Record<string, string>;
   createdAfter?: Date;
+}
+
+/** What usage is summed by; `label` needs the name of a label. */
+export const USAGE_GROUPS = ['day', 'team', 'job', 'label'] as const;
+export type UsageGroup = (typeof USAGE_GROUPS)[number];
+
+export interface UsageQuery {
+  /** UTC days, both included: `2026-01-31`. */
+  from: string;
+  to: string;
+  by: UsageGroup[];
+  label: string | null;
+  limit: number;
+}
+
+/** A group's fields are null when it was not asked for, and `label` also for what does not have the label. */
+export interface UsageRow {
+  day: string | null;
+  teamId: string | null;
+  jobId: string | null;
+  label: string | null;
+  jobs: number;
+  tasks: number;
+  deviceSeconds: number;
+  uploadBytes: number;
+  artifactBytes: number;
 }
 
 /** Where a queued job stands. */

@@ -17,7 +17,13 @@ import type {
   PoolOverview,
   QueuePlace,
   Scope,
+  TeamLimits,
+  TeamRecord,
+  TeamUsage,
   UploadRecord,
+  UsableKey,
+  UsageQuery,
+  UsageRow,
   WorkerRecord,
 } from './records.js';
 
@@ -26,24 +32,49 @@ import type {
  * `null`, like a missing one). Connection trouble is `InfrastructureError('unavailable')` after a few quick tries.
  */
 
+export interface TeamRepository {
+  /** @throws InputError conflict when another team has the name */
+  create(team: { name: string; weight: number; limits: Partial<TeamLimits> }): Promise<TeamRecord>;
+  get(teamId: string): Promise<TeamRecord | null>;
+  /** Oldest first. */
+  list(page: { after?: string; limit: number }): Promise<Page<TeamRecord>>;
+  /** What is not given stays. @throws InputError conflict when another team has the name */
+  update(
+    teamId: string,
+    change: { name?: string; weight?: number; limits?: Partial<TeamLimits> },
+  ): Promise<TeamRecord | null>;
+  usage(teamId: string): Promise<TeamUsage>;
+  /** Bytes that the team may still store, and those of its largest upload. */
+  storageRoom(teamId: string): Promise<{ left: number; largest: number }>;
+}
+
+export interface UsageRepository {
+  /** Sums over a team, or over all teams with null. In the order of the groups. */
+  sum(teamId: string | null, query: UsageQuery): Promise<UsageRow[]>;
+}
+
 export interface KeyRepository {
   /** Hash: hex sha256 of the whole key. Revoked and expired keys are not found. */
-  findByHash(hash: string): Promise<KeyRecord | null>;
+  findByHash(hash: string): Promise<UsableKey | null>;
   /** An existing key with this hash and team stays as it is and is returned. */
   create(
     teamId: string,
     key: { hash: string; prefix: string; name: string; scopes: Scope[]; expiresAt?: Date | null },
   ): Promise<KeyRecord>;
-  list(teamId: string): Promise<KeyRecord[]>;
+  /** Oldest first, those that are revoked or have expired too. */
+  list(teamId: string, page: { after?: string; limit: number }): Promise<Page<KeyRecord>>;
+  get(teamId: string, keyId: string): Promise<KeyRecord | null>;
+  /** From the next request on, nobody gets in with it. */
   revoke(teamId: string, keyId: string): Promise<KeyRecord | null>;
   /** Notes that a key was used; at most one write a minute. */
-  touch(keyId: string): Promise<void>;
+  touch(key: Pick<KeyRecord, 'id' | 'lastUsedAt'>): Promise<void>;
 }
 
 export interface UploadRepository {
   /**
    * Same team and content: the first one is kept, its expiry renewed, and returned with `created: false`
    * (the caller then deletes the second file, unless the keys are equal).
+   * @throws InputError limit_exceeded (MAX_STORAGE_BYTES)
    */
   create(
     teamId: string,
@@ -70,8 +101,8 @@ export interface JobRepository {
   retry(teamId: string, jobId: string): Promise<JobRecord | null>;
   /** Finished only. Returns the storage prefixes to delete. @throws InputError conflict while it is not finished */
   remove(teamId: string, jobId: string): Promise<{ prefixes: string[] } | null>;
-  /** Null unless the job is queued. */
-  place(teamId: string, jobId: string): Promise<QueuePlace | null>;
+  /** Where a queued job stands; as of a moment ago, because everybody who polls asks for it. */
+  place(job: Pick<JobRecord, 'teamId' | 'seq' | 'priority'>): Promise<QueuePlace>;
 }
 
 export interface LayerRepository {
@@ -216,7 +247,9 @@ export interface Notifications {
 export interface Database {
   /** For clients that speak to PostgreSQL themselves (the queue's backend). */
   readonly url: string;
+  teams: TeamRepository;
   keys: KeyRepository;
+  usage: UsageRepository;
   uploads: UploadRepository;
   jobs: JobRepository;
   layers: LayerRepository;

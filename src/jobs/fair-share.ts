@@ -1,7 +1,14 @@
 /**
- * Which team's task is released next. The pool's places go to the team that uses the fewest of them for its weight; among equals
- * to the one that used less device time lately. Inside a team: priority, then the older job, then the order of the layers.
- * Work-conserving: a place is never kept free for a team that has nothing to do.
+ * Which team's task is released next: fair queueing by device time, weighted by team, one task at a time.
+ *
+ * Every team has an account of virtual seconds: the device seconds that it used, divided by its weight. The next place goes to
+ * the team that stands lowest, the expected cost of its tasks in flight included, so that the long-run shares of device time
+ * follow the weights whatever the tasks of a team cost and however few places there are. Time in which a team wants nothing earns
+ * it nothing: when it comes back, its account is raised to that of the lowest team that waits. And what a team used while nobody
+ * waited is not held against it. Work-conserving: a place is never kept free for a team that has nothing to do.
+ *
+ * Inside a team: priority, then rank (the order of the jobs' creation; a job that has used much lets younger ones pass), then
+ * the order of the layers.
  */
 
 export interface WaitingTask {
@@ -10,49 +17,202 @@ export interface WaitingTask {
   teamId: string;
   /** 0 low, 1 normal, 2 high */
   priority: number;
-  /** Order of the jobs' creation. */
-  jobSeq: number;
+  /** Lower is earlier; the tasks of a job have the same. */
+  rank: number;
   layer: number;
+  point: number;
 }
 
-export interface TeamUse {
+export interface TeamAccount {
   weight: number;
-  /** Tasks released or running now. */
+  virtualSeconds: number;
+  /** What a task of the team costs on average, in device seconds; 0 when that is not known. */
+  taskSeconds: number;
+  /** Tasks that are in the queue or with a worker. */
   inUse: number;
-  /** Device seconds of the last minutes. */
-  recentSeconds: number;
+  /** Those of them that no worker has taken yet. */
+  released: number;
+  /** Device seconds that tasks with a worker have used beyond the average. */
+  overrun: number;
+  /** Tasks that it may have in use. */
+  limit: number;
+  /** Whether it waited for a place when the accounts were last settled. */
+  backlogged: boolean;
 }
 
-const NEW_TEAM: TeamUse = { weight: 1, inUse: 0, recentSeconds: 0 };
+/** Cost of a task while nothing was measured at all. */
+const FIRST_GUESS_SECONDS = 1;
+/**
+ * A team that waits is at most this far behind (seconds over the lowest weight): it may wait for workers that others do not need,
+ * and must not take everything from them for longer than this afterwards.
+ */
+const MOST_CREDIT_SECONDS = 3600;
+
+/** Part of a task by which a swap must be worth it. */
+const MARGIN = 0.5;
+
+/** What another task of the team is expected to cost. */
+function costOf(account: TeamAccount, guess: number): number {
+  return account.taskSeconds > 0 ? account.taskSeconds : guess;
+}
+
+function usualCost(accounts: Iterable<TeamAccount>): number {
+  const known = [...accounts].map((account) => account.taskSeconds).filter((seconds) => seconds > 0);
+  return known.length === 0 ? FIRST_GUESS_SECONDS : known.reduce((sum, seconds) => sum + seconds, 0) / known.length;
+}
+
+/** Where the team stands, with what it has in flight. */
+const standing = (account: TeamAccount, guess: number): number =>
+  account.virtualSeconds + (account.inUse * costOf(account, guess) + account.overrun) / account.weight;
+
+/**
+ * Raises the accounts of teams that begin to wait, and notes who waits.
+ * @param waiting teams with a task that could be released if there were a place
+ * @param highest the highest account of all teams
+ * @returns the accounts that have changed
+ */
+export function settleAccounts(
+  accounts: ReadonlyMap<string, TeamAccount>,
+  waiting: ReadonlySet<string>,
+  highest: number,
+): Map<string, TeamAccount> {
+  const waits = new Map(
+    [...accounts].map(([id, team]) => [id, team.released > 0 || (waiting.has(id) && team.inUse < team.limit)]),
+  );
+  const backlogged = [...accounts].flatMap(([id, team]) => (waits.get(id) === true ? [team] : []));
+  const before = backlogged.filter((team) => team.backlogged).map((team) => team.virtualSeconds);
+  const clock = before.length > 0 ? Math.min(...before) : highest;
+  const raised = (team: TeamAccount) => (team.backlogged ? team.virtualSeconds : Math.max(team.virtualSeconds, clock));
+  const credit = MOST_CREDIT_SECONDS / Math.min(1, ...backlogged.map((team) => team.weight));
+  const floor = Math.max(0, ...backlogged.map(raised)) - credit;
+
+  const changed = new Map<string, TeamAccount>();
+  for (const [id, team] of accounts) {
+    const now = waits.get(id) === true;
+    const virtualSeconds = now ? Math.max(raised(team), floor) : team.virtualSeconds;
+    if (now !== team.backlogged || virtualSeconds !== team.virtualSeconds)
+      changed.set(id, { ...team, virtualSeconds, backlogged: now });
+  }
+  return changed;
+}
 
 export function compareWithinTeam(a: WaitingTask, b: WaitingTask): number {
-  return b.priority - a.priority || a.jobSeq - b.jobSeq || a.layer - b.layer;
+  return (
+    b.priority - a.priority ||
+    a.rank - b.rank ||
+    a.layer - b.layer ||
+    a.point - b.point ||
+    (a.taskId < b.taskId ? -1 : 1)
+  );
+}
+
+interface Lane {
+  teamId: string;
+  account: TeamAccount;
+  tasks: WaitingTask[];
+}
+
+function lanesOf(tasks: WaitingTask[], accounts: ReadonlyMap<string, TeamAccount>): Lane[] {
+  const lanes = new Map<string, Lane>();
+  for (const task of tasks) {
+    const account = accounts.get(task.teamId);
+    if (account === undefined) continue;
+    const lane = lanes.get(task.teamId) ?? { teamId: task.teamId, account: { ...account }, tasks: [] };
+    lane.tasks.push(task);
+    lanes.set(task.teamId, lane);
+  }
+  for (const lane of lanes.values()) lane.tasks.sort(compareWithinTeam);
+  return [...lanes.values()];
+}
+
+/** The lane that is to have the next place. */
+function lowest(lanes: Lane[], guess: number): Lane | undefined {
+  const open = lanes.filter(({ tasks, account }) => tasks.length > 0 && account.inUse < account.limit);
+  return open.sort(
+    (a, b) =>
+      standing(a.account, guess) - standing(b.account, guess) ||
+      (a.account.inUse + 1) / a.account.weight - (b.account.inUse + 1) / b.account.weight ||
+      (a.teamId < b.teamId ? -1 : 1),
+  )[0];
 }
 
 /** Chooses up to `room` tasks, in the order to release them. */
-export function chooseTasks(waiting: WaitingTask[], teams: ReadonlyMap<string, TeamUse>, room: number): WaitingTask[] {
-  const queues = new Map<string, WaitingTask[]>();
-  for (const task of waiting) queues.set(task.teamId, [...(queues.get(task.teamId) ?? []), task]);
-  const lanes = [...queues].map(([teamId, tasks]) => ({
-    teamId,
-    use: { ...(teams.get(teamId) ?? NEW_TEAM) },
-    tasks: tasks.sort(compareWithinTeam),
-  }));
+export function chooseTasks(
+  waiting: WaitingTask[],
+  accounts: ReadonlyMap<string, TeamAccount>,
+  room: number,
+): WaitingTask[] {
+  const guess = usualCost(accounts.values());
+  const lanes = lanesOf(waiting, accounts);
   const chosen: WaitingTask[] = [];
   while (chosen.length < room) {
-    const open = lanes.filter((lane) => lane.tasks.length > 0);
-    open.sort(
-      (a, b) =>
-        (a.use.inUse + 1) / a.use.weight - (b.use.inUse + 1) / b.use.weight ||
-        a.use.recentSeconds / a.use.weight - b.use.recentSeconds / b.use.weight ||
-        (a.teamId < b.teamId ? -1 : 1),
-    );
-    const task = open[0]?.tasks.shift();
-    if (open[0] === undefined || task === undefined) break;
-    open[0].use.inUse++;
+    const lane = lowest(lanes, guess);
+    const task = lane?.tasks.shift();
+    if (lane === undefined || task === undefined) break;
+    lane.account.inUse++;
     chosen.push(task);
   }
   return chosen;
+}
+
+export interface Swap {
+  /** A released task that no worker has taken: back to waiting. */
+  out: WaitingTask;
+  in: WaitingTask;
+}
+
+/**
+ * Released tasks that should make way for others: a team that comes late does not stand behind what was released before, only
+ * behind what runs. A swap is made when the newcomer, with its task, stands lower than the other team with its own, or for a
+ * higher priority of the same team; so they come to an end.
+ */
+export function chooseSwaps(
+  waiting: WaitingTask[],
+  released: WaitingTask[],
+  accounts: ReadonlyMap<string, TeamAccount>,
+): Swap[] {
+  const guess = usualCost(accounts.values());
+  const lanes = lanesOf(waiting, accounts);
+  const now = new Map([...accounts].map(([id, account]) => [id, { ...account }]));
+  for (const lane of lanes) lane.account = now.get(lane.teamId) ?? lane.account;
+  // The last of a team goes first.
+  const held = [...released].sort((a, b) => compareWithinTeam(b, a));
+  const swaps: Swap[] = [];
+  const swap = (out: WaitingTask, lane: Lane) => {
+    const task = lane.tasks.shift();
+    const owner = now.get(out.teamId);
+    if (task === undefined || owner === undefined) return;
+    held.splice(held.indexOf(out), 1);
+    owner.inUse--;
+    lane.account.inUse++;
+    swaps.push({ out, in: task });
+  };
+  for (const lane of lanes) {
+    for (;;) {
+      const first = lane.tasks[0];
+      const out = held.find(
+        (task) => task.teamId === lane.teamId && first !== undefined && task.priority < first.priority,
+      );
+      if (out === undefined) break;
+      swap(out, lane);
+    }
+  }
+  for (;;) {
+    const lane = lowest(lanes, guess);
+    if (lane === undefined) return swaps;
+    const { account } = lane;
+    const withTask = standing(account, guess) + costOf(account, guess) / account.weight;
+    const at = (task: WaitingTask) => {
+      const owner = now.get(task.teamId);
+      return owner === undefined || task.teamId === lane.teamId ? -Infinity : standing(owner, guess);
+    };
+    const out = held.reduce<WaitingTask | null>(
+      (best, task) => (best === null || at(task) > at(best) ? task : best),
+      null,
+    );
+    if (out === null || at(out) < withTask + MARGIN * (withTask - standing(account, guess))) return swaps;
+    swap(out, lane);
+  }
 }
 
 /** Tasks kept released or running: one being worked on and one at hand for every place, so that no worker waits for the relay. */
@@ -68,4 +228,31 @@ export function estimatePosition(ahead: number, weight: number, others: { weight
   const turns = (ahead + 1) / weight;
   const between = others.map((team) => Math.min(team.queued, Math.floor(turns * team.weight)));
   return ahead + 1 + between.reduce((sum, n) => sum + n, 0);
+}
+
+export interface StartEstimate {
+  /** Places of the pool that may be the team's. */
+  slots: number;
+  /** Places that no task has taken. */
+  free: number;
+  /** Tasks that are released and not taken. */
+  released: number;
+  /** The team's part of the pool while others wait too, 0..1. */
+  share: number;
+  /** Tasks that the team may have in use. */
+  limit: number;
+  /** Whole jobs of the team that come first: queued ones, and what is left of the running ones. */
+  jobsAhead: number;
+  /** Measured cost of a job and of a task, in device seconds; 0 when nothing was measured. */
+  jobSeconds: number;
+  taskSeconds: number;
+}
+
+/** Seconds until a queued job may start; null without workers, or without a measured time to tell it from. */
+export function expectedStart(estimate: StartEstimate): number | null {
+  const { slots, free, released, share, limit, jobsAhead, jobSeconds, taskSeconds } = estimate;
+  if (slots === 0 || (jobsAhead > 0 && jobSeconds === 0)) return null;
+  const work = (jobsAhead * jobSeconds) / Math.min(limit, slots * share);
+  if (free > released) return work;
+  return taskSeconds === 0 && work === 0 ? null : work + (taskSeconds * (Math.max(0, released - free) + 1)) / slots;
 }

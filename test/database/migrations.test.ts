@@ -19,6 +19,7 @@ afterAll(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
+const DIRECTORY = new URL('../../prisma/migrations', import.meta.url);
 const START = '20261124000000_start';
 
 async function query<T extends object>(url: string, sql: string): Promise<T[]> {
@@ -33,7 +34,7 @@ async function query<T extends object>(url: string, sql: string): Promise<T[]> {
 
 async function copyOfMigrations(name: string): Promise<string> {
   const directory = join(scratch, name);
-  await cp(new URL('../../prisma/migrations', import.meta.url), directory, { recursive: true });
+  await cp(DIRECTORY, directory, { recursive: true });
   return directory;
 }
 
@@ -57,9 +58,7 @@ describe('migrations', () => {
   it('are applied once, whoever starts at the same time, and recorded as Prisma does', async () => {
     const url = await postgres.createDatabase({ migrated: false });
     const applied = await Promise.all([migrate(url), migrate(url), migrate(url)]);
-    const all = (await readdir(new URL('../../prisma/migrations', import.meta.url)))
-      .filter((name) => name !== 'migration_lock.toml')
-      .sort();
+    const all = (await readdir(DIRECTORY)).filter((name) => name !== 'migration_lock.toml').sort();
     expect(all[0]).toBe(START);
     expect(applied.flat()).toEqual(all);
     const rows = await query<{ migration_name: string; checksum: string; done: boolean; applied_steps_count: number }>(

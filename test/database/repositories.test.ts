@@ -90,7 +90,6 @@ describe('teams', () => {
     expect(await database.jobs.requestCancel(other, id)).toBeNull();
     expect(await database.jobs.retry(other, id)).toBeNull();
     expect(await database.jobs.remove(other, id)).toBeNull();
-    expect(await database.jobs.place(other, id)).toBeNull();
     expect(await database.layers.list(other, id)).toBeNull();
     expect(await database.events.list(other, id, { limit: 10 })).toBeNull();
     expect(await database.artifacts.list(other, id)).toBeNull();
@@ -98,7 +97,8 @@ describe('teams', () => {
     expect(await database.uploads.get(other, upload.id)).toBeNull();
     expect(await database.uploads.findByHash(other, upload.sha256)).toBeNull();
     expect(await database.keys.revoke(other, key.id)).toBeNull();
-    expect(await database.keys.list(other)).toEqual([]);
+    expect(await database.keys.get(other, key.id)).toBeNull();
+    expect((await database.keys.list(other, { limit: 10 })).data).toEqual([]);
 
     expect(await database.jobs.get(DEFAULT_TEAM, id)).toMatchObject({ id, status: 'succeeded' });
     expect(await database.artifacts.get(DEFAULT_TEAM, id, 'model.onnx')).toMatchObject({ bytes: 3 });
@@ -145,24 +145,25 @@ describe('a job', () => {
 
   it('knows its place: behind older and more important jobs, first after they have started', async () => {
     const database = await postgres.open();
-    const [first, second] = await create(database, 2);
-    expect(await database.jobs.place(DEFAULT_TEAM, second ?? '')).toEqual({
+    const first = await createJob(database);
+    const second = await createJob(database);
+    const becomes = (what: string, job: typeof first, place: object) =>
+      until(what, async () => {
+        const now = await database.jobs.place(job);
+        return Object.entries(place).every(([key, value]) => now[key as keyof typeof now] === value);
+      });
+    await becomes('behind the older', second, {
       position: 2,
       reason: 'waiting_for_worker',
       expectedStartSeconds: null,
     });
     await createJob(database, { priority: 'high' });
-    expect(await database.jobs.place(DEFAULT_TEAM, first ?? '')).toMatchObject({
-      position: 2,
-      reason: 'higher_priority',
-    });
+    await becomes('behind the more important', first, { position: 2, reason: 'higher_priority' });
     await claimNext(database);
-    expect(await database.jobs.place(DEFAULT_TEAM, first ?? '')).toMatchObject({
-      position: 1,
-      reason: 'waiting_for_worker',
-    });
+    await becomes('first when that has started', first, { position: 1, reason: 'waiting_for_worker' });
     await claimNext(database);
-    expect(await database.jobs.place(DEFAULT_TEAM, first ?? '')).toBeNull();
+    expect(await database.jobs.get(DEFAULT_TEAM, first.id)).toMatchObject({ status: 'running' });
+    await becomes('first too', second, { position: 1 });
   });
 
   it('more important jobs of a team start first, and the layers of the oldest before younger jobs', async () => {
@@ -281,10 +282,10 @@ describe('keys', () => {
     await make('2', new Date(Date.now() - 1000));
     expect(await database.keys.findByHash('2'.repeat(64))).toBeNull();
     expect(key.lastUsedAt).toBeNull();
-    await database.keys.touch(key.id);
+    await database.keys.touch(key);
     const used = await database.keys.findByHash('1'.repeat(64));
     expect(used?.lastUsedAt).toBeInstanceOf(Date);
-    await database.keys.touch(key.id);
+    await database.keys.touch(key);
     expect((await database.keys.findByHash('1'.repeat(64)))?.lastUsedAt).toEqual(used?.lastUsedAt);
     expect((await database.keys.revoke(DEFAULT_TEAM, key.id))?.revokedAt).toBeInstanceOf(Date);
     expect(await database.keys.findByHash('1'.repeat(64))).toBeNull();

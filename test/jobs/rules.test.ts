@@ -1,14 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { artifactContentType } from '../../src/jobs/artifacts.js';
 import { backoffSeconds } from '../../src/jobs/backoff.js';
-import {
-  chooseTasks,
-  estimatePosition,
-  releaseRoom,
-  type TeamUse,
-  type WaitingTask,
-} from '../../src/jobs/fair-share.js';
 import { InputError } from '../../src/errors.js';
 import { nextTasks } from '../../src/jobs/next-tasks.js';
 import { atTarget, choicesOf, targetsOf } from '../../src/jobs/points.js';
@@ -16,19 +8,6 @@ import { etaSeconds, jobFraction } from '../../src/jobs/progress.js';
 import { resolveSpec } from '../../src/jobs/resolve-spec.js';
 import type { Target } from '../../src/jobs/spec.js';
 import { PHASES, type PlanResult, type TaskKind } from '../../src/jobs/tasks.js';
-
-const waiting = (teamId: string, n: number, change: Partial<WaitingTask> = {}): WaitingTask[] =>
-  Array.from({ length: n }, (_, i) => ({
-    taskId: `${teamId}${i}`,
-    attempt: 1,
-    teamId,
-    priority: 1,
-    jobSeq: i,
-    layer: -1,
-    ...change,
-  }));
-const use = (change: Partial<TeamUse> = {}): TeamUse => ({ weight: 1, inUse: 0, recentSeconds: 0, ...change });
-const byTeam = (tasks: WaitingTask[], team: string) => tasks.filter((task) => task.teamId === team).length;
 
 const planOf = (...choices: Record<number, number>[]): PlanResult => ({
   points: choices.map((ranks, i) => ({
@@ -145,89 +124,6 @@ describe('a specification with several targets', () => {
     };
     expect(at({ targets })).toEqual([{ pointer: '/targets/1/speedup', detail: 'at most 2' }]);
     expect(at({})).toEqual([{ pointer: '/target/speedup', detail: 'at most 2' }]);
-  });
-});
-
-describe('fair share', () => {
-  it('gives places by weight', () => {
-    const teams = new Map([
-      ['a', use()],
-      ['b', use({ weight: 3 })],
-    ]);
-    const chosen = chooseTasks([...waiting('a', 20), ...waiting('b', 20)], teams, 8);
-    expect([byTeam(chosen, 'a'), byTeam(chosen, 'b')]).toEqual([2, 6]);
-  });
-
-  it('gives first to the team that has the least in use, and then to the one that used less lately', () => {
-    const busy = new Map([
-      ['a', use({ inUse: 3 })],
-      ['b', use()],
-    ]);
-    expect(chooseTasks([...waiting('a', 9), ...waiting('b', 9)], busy, 3).map((task) => task.teamId)).toEqual([
-      'b',
-      'b',
-      'b',
-    ]);
-    const greedy = new Map([
-      ['a', use({ recentSeconds: 100 })],
-      ['b', use({ recentSeconds: 10 })],
-    ]);
-    expect(chooseTasks([...waiting('a', 1), ...waiting('b', 1)], greedy, 1)[0]?.teamId).toBe('b');
-  });
-
-  it('takes inside a team the priority, then the older job, then the earlier layer', () => {
-    const tasks = [
-      ...waiting('a', 1, { taskId: 'late layer', jobSeq: 2, layer: 4 }),
-      ...waiting('a', 1, { taskId: 'low', priority: 0, jobSeq: 1 }),
-      ...waiting('a', 1, { taskId: 'early layer', jobSeq: 2, layer: 3 }),
-      ...waiting('a', 1, { taskId: 'high', priority: 2, jobSeq: 9 }),
-    ];
-    expect(chooseTasks(tasks, new Map(), 4).map((task) => task.taskId)).toEqual([
-      'high',
-      'early layer',
-      'late layer',
-      'low',
-    ]);
-  });
-
-  it('never leaves a place free while a task waits, never gives a task twice, and never starves a team', () => {
-    const arbitraryTeam = fc.record({
-      n: fc.integer({ min: 0, max: 12 }),
-      weight: fc.integer({ min: 1, max: 9 }),
-      inUse: fc.integer({ min: 0, max: 9 }),
-    });
-    fc.assert(
-      fc.property(fc.array(arbitraryTeam, { maxLength: 5 }), fc.integer({ min: 0, max: 30 }), (teams, room) => {
-        const tasks = teams.flatMap(({ n }, i) => waiting(`t${i}`, n));
-        const uses = new Map(teams.map(({ weight, inUse }, i) => [`t${i}`, use({ weight, inUse })]));
-        const chosen = chooseTasks(tasks, uses, room);
-        expect(chosen).toHaveLength(Math.min(room, tasks.length));
-        expect(new Set(chosen.map((task) => task.taskId)).size).toBe(chosen.length);
-        // No team with a task left stands below its share when another one was given a place beyond its own.
-        for (const [i, a] of teams.entries()) {
-          for (const [j, b] of teams.entries()) {
-            const [gotA, gotB] = [byTeam(chosen, `t${i}`), byTeam(chosen, `t${j}`)];
-            if (i === j || gotA === a.n || gotB === 0) continue;
-            expect((b.inUse + gotB) / b.weight).toBeLessThanOrEqual((a.inUse + gotA + 1) / a.weight + 1e-9);
-          }
-        }
-      }),
-      { seed: 7, numRuns: 300 },
-    );
-  });
-
-  it('keeps two tasks in flight for every place, and two when no worker is known', () => {
-    expect([releaseRoom(4, 0), releaseRoom(4, 7), releaseRoom(4, 9), releaseRoom(0, 0), releaseRoom(0, 2)]).toEqual([
-      8, 1, 0, 2, 0,
-    ]);
-  });
-
-  it('estimates a place from the own team and the turns of the others', () => {
-    expect(estimatePosition(0, 1, [])).toBe(1);
-    expect(estimatePosition(4, 1, [])).toBe(5);
-    expect(estimatePosition(1, 1, [{ weight: 1, queued: 10 }])).toBe(4);
-    expect(estimatePosition(1, 1, [{ weight: 3, queued: 4 }])).toBe(6);
-    expect(estimatePosition(1, 2, [{ weight: 1, queued: 10 }])).toBe(3);
   });
 });
 

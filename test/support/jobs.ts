@@ -161,12 +161,15 @@ export const stepFile = (name: string, key = `jobs/work/${name}`): StepFile => (
 /** Released and not yet claimed, like the messages in a queue. */
 const released = new WeakMap<Database, ReleasableTask[]>();
 
-/** Releases and claims whatever comes next, as a worker named `workerId`. */
+/** Releases and claims whatever comes next, as a worker named `workerId`. Messages that are out of date are dropped. */
 export async function claimNext(database: Database, workerId = 'wrk_test'): Promise<Assignment | null> {
   const tasks = [...(released.get(database) ?? []), ...((await database.pool.release()) ?? [])];
   released.set(database, tasks);
-  const task = tasks.shift();
-  return task === undefined ? null : database.pool.claim(task.taskId, task.attempt, workerId);
+  for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
+    const assignment = await database.pool.claim(task.taskId, task.attempt, workerId);
+    if (assignment !== null) return assignment;
+  }
+  return null;
 }
 
 /** Claims the next task and lets it succeed. */

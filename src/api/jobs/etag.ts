@@ -1,11 +1,17 @@
 import type { JobRecord, QueuePlace } from '../../database/records.js';
 
+/** Steps per doubling of the expected start: one that moves on by less is not worth an answer. */
+const STEPS = 2;
+const coarse = (seconds: number | null): string =>
+  seconds === null ? '' : String(Math.round(STEPS * Math.log2(1 + seconds)));
+
 /**
  * Weak: the expected start of a queued job and the estimate of a running one move all the time without anything happening.
+ * The position, the reason and a coarse expected start are in it, so that a client which polls with it sees them move.
  * The status is in it, so that a wait can tell whether it changed since the client last looked.
  */
 export function jobEtag(job: JobRecord, place: QueuePlace | null): string {
-  const queue = place === null ? '' : `.${place.position}.${place.reason}`;
+  const queue = place === null ? '' : `.${place.position}.${place.reason}.${coarse(place.expectedStartSeconds)}`;
   return `W/"${job.status}.${job.version}${queue}"`;
 }
 

@@ -1,44 +1,31 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { JobFilter } from '../../database/records.js';
-import { InputError } from '../../errors.js';
 import { JOB_STATUSES, type JobStatus } from '../../jobs/tasks.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { failures, Limit, PageOf } from '../schemas.js';
+import { queryFault, readTime } from '../validation.js';
 import { viewJob } from './read.js';
 import { JobSchema } from './schema.js';
 
 const LABEL = 'label.';
 const isStatus = (name: string): name is JobStatus => JOB_STATUSES.some((status) => status === name);
 
-function fault(pointer: string, detail: string): InputError {
-  return new InputError('invalid_request', `${pointer} ${detail}`, { faults: [{ pointer, detail }] });
-}
-
 /** `status=running,queued` or the parameter repeated. */
 function readStatus(given: string | string[]): JobStatus[] {
   const names = [given].flat().flatMap((text) => text.split(','));
   return names.map((name) => {
-    if (!isStatus(name)) throw fault('#query/status', `must be one of ${JOB_STATUSES.join(', ')}`);
+    if (!isStatus(name)) throw queryFault('status', `must be one of ${JOB_STATUSES.join(', ')}`);
     return name;
   });
-}
-
-function readTime(given: string): Date {
-  const time = new Date(given);
-  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/i.test(given);
-  if (!isTime || Number.isNaN(time.getTime())) {
-    throw fault('#query/created_after', 'must be a time such as 2026-01-31T12:00:00Z');
-  }
-  return time;
 }
 
 function readLabels(query: object): Record<string, string> {
   const labels: Record<string, string> = {};
   for (const [name, value] of Object.entries(query)) {
     if (!name.startsWith(LABEL)) continue;
-    if (typeof value !== 'string') throw fault(`#query/${name}`, 'is given twice');
+    if (typeof value !== 'string') throw queryFault(name, 'is given twice');
     labels[name.slice(LABEL.length)] = value;
   }
   return labels;
@@ -72,7 +59,7 @@ export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { d
       const filter: JobFilter = { limit, labels: readLabels(request.query) };
       if (after !== undefined) filter.after = after;
       if (status !== undefined) filter.status = readStatus(status);
-      if (created_after !== undefined) filter.createdAfter = readTime(created_after);
+      if (created_after !== undefined) filter.createdAfter = readTime(created_after, '#query/created_after');
       const { data, hasMore } = await deps.database.jobs.list(teamOf(request), filter);
       const views = await Promise.all(data.map((job) => viewJob(deps.database, job)));
       return { data: views, has_more: hasMore, next: hasMore ? (views.at(-1)?.id ?? null) : null };

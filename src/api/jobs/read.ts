@@ -9,7 +9,7 @@ export const isFinished = (job: Pick<JobRecord, 'status'>): boolean => FINISHED.
 
 /** Only a queued job has a place, so only then is there a question to the database. */
 export const placeOf = async (database: Database, job: JobRecord): Promise<QueuePlace | null> =>
-  job.status === 'queued' ? database.jobs.place(job.teamId, job.id) : null;
+  job.status === 'queued' ? database.jobs.place(job) : null;
 
 /** Artifacts come with the job's end. */
 export async function viewJob(database: Database, job: JobRecord, known?: QueuePlace | null): Promise<JobView> {

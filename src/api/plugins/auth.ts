@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { KeyRepository } from '../../database/repositories.js';
-import type { Scope } from '../../database/records.js';
+import type { Scope, UsableKey } from '../../database/records.js';
 import { InputError, InfrastructureError } from '../../errors.js';
 
 /** Who calls: every repository method takes the team from here. */
@@ -9,12 +9,14 @@ export interface Caller {
   teamId: string;
   keyId: string;
   scopes: Scope[];
+  /** The team's limit; null: the setting of the service. */
+  requestsPerMinute: number | null;
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What a key must be allowed to do. Every route says it; the app does not start otherwise. */
-    scope?: Scope | 'public';
+    /** What a key must be allowed to do: one of these. Every route says it; the app does not start otherwise. */
+    scope?: Scope | readonly [Scope, ...Scope[]] | 'public';
   }
   interface FastifyRequest {
     caller: Caller | null;
@@ -32,9 +34,16 @@ async function identify(request: FastifyRequest, keys: KeyRepository): Promise<C
   }
   const record = await keys.findByHash(hashKey(key));
   if (record === null) throw new InputError('unauthorized', 'the API key is unknown, revoked or expired');
-  keys.touch(record.id).catch((error: unknown) => request.log.warn({ err: error }, 'the use of a key was not noted'));
-  return { teamId: record.teamId, keyId: record.id, scopes: record.scopes };
+  keys.touch(record).catch((error: unknown) => request.log.warn({ err: error }, 'the use of a key was not noted'));
+  return callerOf(record);
 }
+
+const callerOf = ({ id, teamId, scopes, requestsPerMinute }: UsableKey): Caller => ({
+  teamId,
+  keyId: id,
+  scopes,
+  requestsPerMinute,
+});
 
 /** Checked before the body is read, so that nobody without a key can make the service read one. */
 export function registerAuth(app: FastifyInstance, keys: KeyRepository): void {
@@ -51,18 +60,21 @@ export function registerAuth(app: FastifyInstance, keys: KeyRepository): void {
     if (request.is404) return;
     const { scope } = request.routeOptions.config;
     if (scope === 'public') return;
-    const caller = await identify(request, keys);
-    if (scope === undefined || !caller.scopes.includes(scope)) {
+    request.caller = await identify(request, keys);
+    const { scopes } = request.caller;
+    const accepted: readonly Scope[] = scope === undefined ? [] : typeof scope === 'string' ? [scope] : scope;
+    if (!accepted.some((one) => scopes.includes(one))) {
       throw new InputError(
         'forbidden',
-        `this call needs the scope ${String(scope)}; the key has ${caller.scopes.join(', ')}`,
+        `this call needs the scope ${accepted.join(' or ')}; the key has ${scopes.join(', ')}`,
       );
     }
-    request.caller = caller;
   });
 }
 
-export function teamOf(request: FastifyRequest): string {
-  if (request.caller === null) throw new InfrastructureError('internal', 'a public route has no team');
-  return request.caller.teamId;
+export function callerFrom(request: FastifyRequest): Caller {
+  if (request.caller === null) throw new InfrastructureError('internal', 'a public route has no caller');
+  return request.caller;
 }
+
+export const teamOf = (request: FastifyRequest): string => callerFrom(request).teamId;

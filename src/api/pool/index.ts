@@ -69,10 +69,10 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
         database.pool.overview(),
         database.jobs.list(teamId, { status: ['queued'], limit: OWN_JOBS }),
       ]);
-      const places = await Promise.all(queued.data.map((job) => database.jobs.place(teamId, job.id)));
+      const places = await Promise.all(queued.data.map((job) => database.jobs.place(job)));
       const own = queued.data.flatMap(({ id }, i) => {
         const place = places[i];
-        return place === null || place === undefined ? [] : [{ job_id: id, place: presentPlace(place) }];
+        return place === undefined ? [] : [{ job_id: id, place: presentPlace(place) }];
       });
       const running = pool.teams.reduce((sum, team) => sum + team.runningTasks, 0);
       return {

@@ -17,17 +17,25 @@ export function tooLarge(config: RouteDeps['config']): InputError {
   return new InputError('payload_too_large', `a file may have MAX_UPLOAD_BYTES = ${config.MAX_UPLOAD_BYTES} bytes`);
 }
 
+const noRoom = (left: number) =>
+  new InputError(
+    'limit_exceeded',
+    `MAX_STORAGE_BYTES: the team may store ${Math.max(0, left)} more bytes, and the file has more; ` +
+      'delete jobs with their artifacts, or wait until uploads expire',
+  );
+
 /** Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a failure leaves nothing. */
 export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Incoming): Promise<UploadRecord> {
   const { storage, database, config } = deps;
   const key = `${UPLOADS_PREFIX}${teamId}/${randomUUID()}`;
+  // Content that the team has already takes no room, and is no larger than the largest that it has.
+  const { left, largest } = await database.teams.storageRoom(teamId);
+  const maxBytes = Math.min(config.MAX_UPLOAD_BYTES, Math.max(left, largest, 1));
   const stored = await storage
-    .put(key, incoming.body, {
-      maxBytes: config.MAX_UPLOAD_BYTES,
-      ...(incoming.signal === undefined ? {} : { signal: incoming.signal }),
-    })
+    .put(key, incoming.body, { maxBytes, ...(incoming.signal === undefined ? {} : { signal: incoming.signal }) })
     .catch((error: unknown) => {
-      throw error instanceof SparankError && error.code === 'payload_too_large' ? tooLarge(config) : error;
+      if (!(error instanceof SparankError) || error.code !== 'payload_too_large') throw error;
+      throw maxBytes < config.MAX_UPLOAD_BYTES ? noRoom(left) : tooLarge(config);
     });
   try {
     if (stored.bytes === 0) throw new InputError('invalid_request', 'the body is empty');

@@ -20,6 +20,7 @@ import {
 } from '../job-state.js';
 import type { StoredPoint } from '../records.js';
 import type { PoolRepository } from '../repositories.js';
+import { addUsage } from '../usage-repository.js';
 
 interface Outcome {
   result: StepResult;
@@ -169,6 +170,7 @@ export function succeed({ transaction, settings }: DatabaseContext): PoolReposit
         expiresAt,
       })),
     });
+    await addUsage(tx, job.teamId, job.id, { artifactBytes: files.reduce((sum, { bytes }) => sum + bytes, 0) });
   }
 
   async function goOn(tx: Tx, job: Job, task: Task, { result }: Outcome): Promise<void> {
