@@ -107,7 +107,7 @@ export function applyActivation(activation: Activation, z: Float32Array): Float3
   if (activation.kind === 'identity') return Float32Array.from(z);
   const out = new Float32Array(z.length);
   if (activation.kind === 'relu') {
-    for (let i = 0; i < z.length; i++) out[i] = (z[i] as number) > 0 ? (z[i] as number) : 0;
+    for (let i = 0; i < z.length; i++) out[i] = ((z[i] as number) + Math.abs(z[i] as number)) * 0.5;
     return out;
   }
   const { value } = activationFunction(activation);

@@ -43,11 +43,20 @@ export async function whitenedFeatures(
   const mean = columnMeans(raw);
   const columns = centered(raw, mean);
   const gram = await engine.gram(columns);
+  const penalties = addRidge(gram, n, raw.rows, ridge);
+  const whiten = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of the layer inputs'), n);
+  const inverse = matrix(n, n, Float32Array.from(whiten));
+  const weighted = columnsTimes(prior, penalties);
+  const pull = (await engine.multiply(weighted, inverse, { b: true })).data;
+  const psi = await engine.multiply(columns, inverse, { b: true });
+  return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
+}
+
+/** gram = gram / samples + ridge D, in place. Returns the diagonal of ridge D. */
+function addRidge(gram: Float64Array, n: number, samples: number, ridge: number): Float64Array {
+  for (let i = 0; i < gram.length; i++) gram[i] = (gram[i] as number) / samples;
   let largest = 0;
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) gram[i * n + j] = (gram[i * n + j] as number) / raw.rows;
-    largest = Math.max(largest, gram[i * n + i] as number);
-  }
+  for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i] as number);
   // A dead column (constant input) has no variance: the floor keeps its coefficient at the prior.
   const floor = largest > 0 ? 1e-6 * largest : 1;
   const penalties = new Float64Array(n);
@@ -55,13 +64,14 @@ export async function whitenedFeatures(
     penalties[i] = ridge * Math.max(gram[i * n + i] as number, floor);
     gram[i * n + i] = (gram[i * n + i] as number) + (penalties[i] as number);
   }
-  const whiten = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of the layer inputs'), n);
-  const inverse = matrix(n, n, Float32Array.from(whiten));
-  const weighted = matrix(prior.rows, n);
-  for (let i = 0; i < weighted.data.length; i++) {
-    weighted.data[i] = (prior.data[i] as number) * (penalties[i % n] as number);
+  return penalties;
+}
+
+/** a diag(factors) */
+function columnsTimes(a: Matrix, factors: Float64Array): Matrix {
+  const out = matrix(a.rows, a.cols);
+  for (let r = 0, i = 0; r < a.rows; r++) {
+    for (let c = 0; c < a.cols; c++, i++) out.data[i] = (a.data[i] as number) * (factors[c] as number);
   }
-  const pull = (await engine.multiply(weighted, inverse, { b: true })).data;
-  const psi = await engine.multiply(columns, inverse, { b: true });
-  return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
+  return out;
 }

@@ -1,5 +1,5 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
-import { beside, centered, channelColumns, columnMeans } from './columns.js';
+import { beside, centered, channelColumns, columnMeans, columnRange, difference } from './columns.js';
 import { whitenedFeatures } from './features.js';
 import { leastSquares } from './fit.js';
 import { cholesky } from './linalg/cholesky.js';
@@ -20,6 +20,10 @@ export interface Selection {
 /** The support grows in this many batches: after each, the joint fit shows what is left to explain. */
 const BATCHES = 4;
 const SELECTION_RIDGE = 1e-4;
+/** Channels whose Gram matrices are summed up in one walk over the samples. */
+const CHANNELS_AT_ONCE = 32;
+/** Bound for the covariances of the residual with the inputs that are held at once. */
+const CROSS_BYTES = 64 << 20;
 
 /**
  * Which input channels the sparse part keeps: forward selection in batches (group orthogonal matching pursuit), the low-rank
@@ -40,11 +44,7 @@ export async function selectChannels(engine: Engine, problem: LayerProblem, sele
       const features = await whitenedFeatures(engine, columns, sparse.cols, prior, SELECTION_RIDGE);
       const fit = await leastSquares(engine, features, target, rank, null, random);
       features.held.dispose();
-      residual = matrix(
-        target.rows,
-        target.cols,
-        target.data.map((t, i) => t - (fit.prediction.data[i] as number)),
-      );
+      residual = difference(target, fit.prediction);
     }
     const gains = await channelGains(engine, residual, inputs, problem, grams);
     for (const channel of kept) gains[channel] = -1;
@@ -57,32 +57,60 @@ export async function selectChannels(engine: Engine, problem: LayerProblem, sele
 export function channelFactors(inputs: Matrix, problem: LayerProblem): Float64Array[] {
   const { channels, taps } = problem;
   const factors: Float64Array[] = [];
-  for (let c = 0; c < channels; c++) {
-    const block = channelColumns(inputs, [c], taps);
-    const gram = ownGram(centered(block, columnMeans(block)));
-    let trace = 0;
-    for (let t = 0; t < taps; t++) trace += gram[t * taps + t] as number;
-    for (let t = 0; t < taps; t++) {
-      gram[t * taps + t] = (gram[t * taps + t] as number) + (trace > 0 ? (SELECTION_RIDGE * trace) / taps : 1);
+  for (let begin = 0; begin < channels; begin += CHANNELS_AT_ONCE) {
+    const count = Math.min(CHANNELS_AT_ONCE, channels - begin);
+    const grams = channelGrams(inputs, begin, count, taps);
+    for (let c = 0; c < count; c++) {
+      const gram = grams.subarray(c * taps * taps, (c + 1) * taps * taps);
+      let trace = 0;
+      for (let t = 0; t < taps; t++) trace += gram[t * taps + t] as number;
+      for (let t = 0; t < taps; t++) {
+        gram[t * taps + t] = (gram[t * taps + t] as number) + (trace > 0 ? (SELECTION_RIDGE * trace) / taps : 1);
+      }
+      factors.push(cholesky(gram, taps, `Gram matrix of channel ${begin + c}`));
     }
-    factors.push(cholesky(gram, taps, `Gram matrix of channel ${c}`));
   }
   return factors;
 }
 
-function ownGram(a: Matrix): Float64Array {
-  const gram = new Float64Array(a.cols * a.cols);
-  for (let r = 0; r < a.rows; r++) {
-    const row = r * a.cols;
-    for (let i = 0; i < a.cols; i++) {
-      const x = a.data[row + i] as number;
-      if (x === 0) continue;
-      for (let j = 0; j < a.cols; j++) {
-        gram[i * a.cols + j] = (gram[i * a.cols + j] as number) + x * (a.data[row + j] as number);
+/**
+ * Gram matrices [count, taps, taps] of the centred columns of channels `begin` and following. Several channels at once: a walk
+ * down one channel would touch a cache line for every row and use little of it.
+ */
+function channelGrams(inputs: Matrix, begin: number, count: number, taps: number): Float64Array {
+  const { data, rows, cols } = inputs;
+  const grams = new Float64Array(count * taps * taps);
+  const sums = new Float64Array(count * taps);
+  for (let r = 0; r < rows; r++) {
+    const row = r * cols + begin * taps;
+    for (let c = 0; c < count; c++) {
+      const from = row + c * taps;
+      const to = c * taps * taps;
+      for (let i = 0; i < taps; i++) {
+        const x = data[from + i] as number;
+        if (x === 0) continue;
+        sums[c * taps + i] = (sums[c * taps + i] as number) + x;
+        for (let j = 0; j <= i; j++) {
+          grams[to + i * taps + j] = (grams[to + i * taps + j] as number) + x * (data[from + j] as number);
+        }
       }
     }
   }
-  return gram;
+  for (let c = 0; c < count; c++) {
+    for (let i = 0; i < taps; i++) {
+      for (let j = 0; j <= i; j++) {
+        const at = c * taps * taps;
+        const product = (sums[c * taps + i] as number) * (sums[c * taps + j] as number);
+        const value = (grams[at + i * taps + j] as number) - product / rows;
+        grams[at + i * taps + j] = value;
+        grams[at + j * taps + i] = value;
+      }
+      // A constant column has no variance; rounding may leave it a negative one.
+      const diagonal = c * taps * taps + i * (taps + 1);
+      grams[diagonal] = Math.max(0, grams[diagonal] as number);
+    }
+  }
+  return grams;
 }
 
 /**
@@ -96,15 +124,33 @@ export async function channelGains(
   problem: LayerProblem,
   factors: Float64Array[],
 ): Promise<Float64Array> {
-  const { taps } = problem;
-  const m = residual.cols;
-  const cross = await engine.multiply(residual, inputs, { a: true });
-  const gains = new Float64Array(problem.channels);
+  const { channels, taps } = problem;
+  const gains = new Float64Array(channels);
+  const block = Math.max(1, Math.floor(CROSS_BYTES / (4 * residual.cols * taps)));
+  for (let begin = 0; begin < channels; begin += block) {
+    const end = Math.min(channels, begin + block);
+    const columns = block >= channels ? inputs : columnRange(inputs, begin * taps, end * taps);
+    const cross = await engine.multiply(residual, columns, { a: true });
+    explainedEnergy(cross, factors, begin, end, taps, gains);
+  }
+  return gains;
+}
+
+/** gains[c] = || L_c⁻¹ cross_cᵀ ||² for the channels [begin, end), whose covariances with the residual are in `cross`. */
+function explainedEnergy(
+  cross: Matrix,
+  factors: readonly Float64Array[],
+  begin: number,
+  end: number,
+  taps: number,
+  gains: Float64Array,
+): void {
   const solved = new Float64Array(taps);
-  factors.forEach((l, c) => {
+  for (let c = begin; c < end; c++) {
+    const l = factors[c] as Float64Array;
     let gain = 0;
-    for (let j = 0; j < m; j++) {
-      const from = j * inputs.cols + c * taps;
+    for (let j = 0; j < cross.rows; j++) {
+      const from = j * cross.cols + (c - begin) * taps;
       for (let t = 0; t < taps; t++) {
         const rest = (cross.data[from + t] as number) - dot(l, t * taps, solved, 0, t);
         const x = rest / (l[t * taps + t] as number);
@@ -113,6 +159,5 @@ export async function channelGains(
       }
     }
     gains[c] = gain;
-  });
-  return gains;
+  }
 }

@@ -1,14 +1,25 @@
 import { InputError } from '../../errors.js';
-import { addScaled, dot } from './dense.js';
+import { addScaled, dot, dots, subtractRows } from './dense.js';
 
 /**
- * Lower triangular L [n, n] with L Lᵀ = a; `a` is symmetric [n, n] and is not changed.
+ * Lower triangular L [n, n] with L Lᵀ = a; `a` is symmetric [n, n] and is not changed. Row by row, four entries of a row at a
+ * time, which read the row once.
  * @throws {InputError} `numerical_breakdown` with the pivot, when `a` is not positive definite
  */
 export function cholesky(a: Float64Array, n: number, what = 'matrix'): Float64Array {
   const l = new Float64Array(n * n);
+  const sums = new Float64Array(4);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < i; j++) {
+    let j = 0;
+    for (; j + 4 <= i; j += 4) {
+      dots(l, i * n, l, j * n, n, j, sums);
+      for (let t = 0; t < 4; t++) {
+        const inside = dot(l, i * n + j, l, (j + t) * n + j, t);
+        const rest = (a[i * n + j + t] as number) - (sums[t] as number) - inside;
+        l[i * n + j + t] = rest / (l[(j + t) * n + j + t] as number);
+      }
+    }
+    for (; j < i; j++) {
       l[i * n + j] = ((a[i * n + j] as number) - dot(l, i * n, l, j * n, j)) / (l[j * n + j] as number);
     }
     const pivot = (a[i * n + i] as number) - dot(l, i * n, l, i * n, i);
@@ -27,12 +38,12 @@ export function cholesky(a: Float64Array, n: number, what = 'matrix'): Float64Ar
 export function lowerSolveIdentity(l: Float64Array, n: number): Float64Array {
   const x = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < i; j++) {
-      const factor = l[i * n + j] as number;
-      if (factor !== 0) addScaled(x, i * n, x, j * n, j + 1, -factor);
-    }
+    let j = 0;
+    // Rows of X are zero behind their diagonal: four of them end together.
+    for (; j + 4 <= i; j += 4) subtractRows(x, i * n, x, j * n, n, j + 4, l, i * n + j);
+    for (; j < i; j++) addScaled(x, i * n, x, j * n, j + 1, -(l[i * n + j] as number));
     const diagonal = l[i * n + i] as number;
-    for (let j = 0; j < i; j++) x[i * n + j] = (x[i * n + j] as number) / diagonal;
+    for (j = 0; j < i; j++) x[i * n + j] = (x[i * n + j] as number) / diagonal;
     x[i * n + i] = 1 / diagonal;
   }
   return x;

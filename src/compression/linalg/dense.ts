@@ -20,6 +20,61 @@ export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n:
   return s0 + s1 + (s2 + s3);
 }
 
+/** out[t] = sum of a[i0 + i] b[j0 + t stride + i], i < n: one row against four, which reads it once. */
+export function dots(
+  a: Float64Array,
+  i0: number,
+  b: Float64Array,
+  j0: number,
+  stride: number,
+  n: number,
+  out: Float64Array,
+): void {
+  const j1 = j0 + stride;
+  const j2 = j1 + stride;
+  const j3 = j2 + stride;
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  for (let i = 0; i < n; i++) {
+    const x = a[i0 + i] as number;
+    s0 += x * (b[j0 + i] as number);
+    s1 += x * (b[j1 + i] as number);
+    s2 += x * (b[j2 + i] as number);
+    s3 += x * (b[j3 + i] as number);
+  }
+  out[0] = s0;
+  out[1] = s1;
+  out[2] = s2;
+  out[3] = s3;
+}
+
+/** y[j0 + i] -= sum over four rows t of factors[f0 + t] x[i0 + t stride + i], i < n */
+export function subtractRows(
+  y: Float64Array,
+  j0: number,
+  x: Float64Array,
+  i0: number,
+  stride: number,
+  n: number,
+  factors: Float64Array,
+  f0: number,
+): void {
+  const i1 = i0 + stride;
+  const i2 = i1 + stride;
+  const i3 = i2 + stride;
+  const a = factors[f0] as number;
+  const b = factors[f0 + 1] as number;
+  const c = factors[f0 + 2] as number;
+  const d = factors[f0 + 3] as number;
+  for (let i = 0; i < n; i++) {
+    const first = a * (x[i0 + i] as number) + b * (x[i1 + i] as number);
+    const second = c * (x[i2 + i] as number) + d * (x[i3 + i] as number);
+    y[j0 + i] = (y[j0 + i] as number) - (first + second);
+  }
+}
+
 /** y[j0 + i] += factor x[i0 + i], i < n */
 export function addScaled(y: Float64Array, j0: number, x: Float64Array, i0: number, n: number, factor: number): void {
   for (let i = 0; i < n; i++) y[j0 + i] = (y[j0 + i] as number) + factor * (x[i0 + i] as number);

@@ -51,8 +51,7 @@ function tridiagonalize(
     const half = (beta / 2) * dot(p, k + 1, v, k + 1, size);
     for (let i = k + 1; i < n; i++) p[i] = (p[i] as number) - half * (v[i] as number);
     for (let i = k + 1; i < n; i++) {
-      addScaled(work, i * n + k + 1, p, k + 1, size, -(v[i] as number));
-      addScaled(work, i * n + k + 1, v, k + 1, size, -(p[i] as number));
+      subtractTwo(work, i * n + k + 1, p, v, k + 1, size, v[i] as number, p[i] as number);
     }
   }
   if (n > 1) offDiagonal[n - 2] = work[(n - 2) * n + n - 1] as number;
@@ -70,6 +69,22 @@ function tridiagonalize(
     }
   }
   return { diagonal, offDiagonal, rows };
+}
+
+/** work[w0 + j] -= a p[j0 + j] + b v[j0 + j], j < size: both halves of the symmetric update in one pass. */
+function subtractTwo(
+  work: Float64Array,
+  w0: number,
+  p: Float64Array,
+  v: Float64Array,
+  j0: number,
+  size: number,
+  a: number,
+  b: number,
+): void {
+  for (let j = 0; j < size; j++) {
+    work[w0 + j] = (work[w0 + j] as number) - (a * (p[j0 + j] as number) + b * (v[j0 + j] as number));
+  }
 }
 
 function implicitQl(d: Float64Array, e: Float64Array, rows: Float64Array, n: number): void {
