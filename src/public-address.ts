@@ -8,6 +8,7 @@ for (const [network, bits] of [
   ['100.64.0.0', 10], // carrier-grade NAT
   ['127.0.0.0', 8],
   ['169.254.0.0', 16], // link-local, and the clouds' metadata
+  ['168.63.129.16', 32], // Azure's host, which every machine there reaches
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
   ['192.0.2.0', 24],
