@@ -3,6 +3,7 @@ import { openDatabase, startEmbedded } from './database/index.js';
 import type { Database } from './database/repositories.js';
 import { startJanitor } from './janitor.js';
 import type { Log } from './log.js';
+import type { Metrics } from './metrics.js';
 import { openQueue, startReconciler, startRelay } from './queue/index.js';
 import type { TaskQueue } from './queue/queue.js';
 import { openStorage } from './storage/open.js';
@@ -48,11 +49,12 @@ export async function openBackends(config: Config, logger: Log): Promise<Backend
 export function startMaintenance(
   { database, queue, storage }: Omit<Backends, 'close'>,
   logger: Log,
+  metrics: Metrics,
 ): Pick<Backends, 'close'> {
   const loops = [
     startRelay({ database, queue, logger }),
-    startReconciler({ database, queue, logger }),
-    startJanitor({ database, storage, logger }),
+    startReconciler({ database, queue, logger, onReport: metrics.reconciled }),
+    startJanitor({ database, storage, logger, metrics }),
   ];
   return {
     async close() {

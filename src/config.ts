@@ -84,10 +84,22 @@ const ConfigSchema = Type.Object({
   LAYER_MEMORY_MB: Type.Integer({ default: 256, minimum: 16, description: 'samples kept for one layer' }),
   UPLOAD_TTL_DAYS: Type.Number({ default: 30, minimum: 0.001, description: 'an upload is kept this long' }),
   ARTIFACT_TTL_DAYS: Type.Number({ default: 90, minimum: 0.001, description: 'artifacts are kept this long' }),
+  JOB_TTL_DAYS: Type.Number({
+    default: 365,
+    minimum: 0.001,
+    description: 'a finished job, its ledger and its events are kept this long, and as long as its artifacts',
+  }),
+  WEBHOOK_TTL_DAYS: Type.Number({ default: 30, minimum: 0.001, description: 'the log of a webhook is kept this long' }),
   URL_ALLOWED_HOSTS: Type.String({
     default: '',
     description:
       'comma-separated `host` or `host:port` that model and webhook URLs may use although private or plain http',
+  }),
+  METRICS_PORT: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 65535,
+    description: 'port of `/metrics` and `/healthz` of a process without an API, on HOST; 0: none',
   }),
   SHUTDOWN_SECONDS: Type.Number({ default: 20, minimum: 0, description: 'grace for a clean stop' }),
 });

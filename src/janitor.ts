@@ -1,6 +1,7 @@
 import type { Database } from './database/repositories.js';
 import { jobOfKey, JOBS_PREFIX, UPLOADS_PREFIX } from './jobs/files.js';
 import type { Log } from './log.js';
+import type { Metrics } from './metrics.js';
 import { type Loop, startLoop } from './queue/loop.js';
 import type { Storage, StoredObject } from './storage/storage.js';
 
@@ -17,6 +18,7 @@ export interface JanitorDeps {
   database: Pick<Database, 'pool'>;
   storage: Pick<Storage, 'delete' | 'list'>;
   logger: Log;
+  metrics: Pick<Metrics, 'removed' | 'removalFailed'>;
 }
 
 /**
@@ -24,9 +26,25 @@ export interface JanitorDeps {
  * What a crash or a failing storage leaves of them is for the sweep.
  */
 export async function expireFiles(deps: JanitorDeps): Promise<void> {
-  const { database, logger } = deps;
+  const { database, logger, metrics } = deps;
   for (let keys = await database.pool.expire(BATCH); keys.length > 0; keys = await database.pool.expire(BATCH)) {
-    logger.info({ files: await deleteAll(deps, keys) }, 'expired files deleted');
+    const uploads = keys.filter((key) => key.startsWith(UPLOADS_PREFIX)).length;
+    metrics.removed('upload', uploads);
+    metrics.removed('artifact', keys.length - uploads);
+    logger.info(
+      { uploads, artifacts: keys.length - uploads, files: await deleteAll(deps, keys) },
+      'expired files deleted',
+    );
+  }
+}
+
+/** Deletes finished jobs, logs of webhooks, answers for idempotency keys and workers whose time is over. */
+export async function expireRows({ database, logger, metrics }: JanitorDeps): Promise<void> {
+  for (let full = true; full;) {
+    const rows = await database.pool.expireRows(BATCH);
+    for (const [what, count] of Object.entries(rows)) metrics.removed(what, count);
+    full = Object.values(rows).includes(BATCH);
+    if (Object.values(rows).some((count) => count > 0)) logger.info({ rows }, 'expired rows deleted');
   }
 }
 
@@ -35,7 +53,7 @@ export async function expireFiles(deps: JanitorDeps): Promise<void> {
  * that are gone. A file is listed before PostgreSQL is asked, so one that is about to be committed is still in use then.
  */
 export function sweepJobs(deps: JanitorDeps): Promise<number> {
-  return sweep(deps, JOBS_PREFIX, async (batch) => {
+  return sweep(deps, JOBS_PREFIX, 'stray_job_file', async (batch) => {
     const inUse = await deps.database.pool.filesInUse([...new Set(batch.map(({ key }) => jobOfKey(key)))]);
     return batch.filter((file) => {
       const kept = inUse.get(jobOfKey(file.key));
@@ -47,7 +65,7 @@ export function sweepJobs(deps: JanitorDeps): Promise<number> {
 
 /** Deletes uploads without a row: a process died between the file and its row, or between the row and the file. */
 export function sweepUploads(deps: JanitorDeps): Promise<number> {
-  return sweep(deps, UPLOADS_PREFIX, async (batch) => {
+  return sweep(deps, UPLOADS_PREFIX, 'stray_upload_file', async (batch) => {
     const old = batch.filter((file) => isOlder(file, STRAY_UPLOAD_HOURS));
     const known = await deps.database.pool.uploadsInUse(old.map(({ key }) => key));
     return old.filter(({ key }) => !known.has(key));
@@ -59,6 +77,7 @@ const isOlder = ({ modifiedAt }: StoredObject, hours: number) => Date.now() - mo
 async function sweep(
   deps: JanitorDeps,
   prefix: string,
+  what: string,
   choose: (batch: StoredObject[]) => Promise<StoredObject[]>,
 ): Promise<number> {
   let deleted = 0;
@@ -78,12 +97,13 @@ async function sweep(
     batch = [];
   }
   await sweepBatch(batch);
+  deps.metrics.removed(what, deleted);
   if (deleted > 0) deps.logger.info({ files: deleted }, 'files that were left behind deleted');
   return deleted;
 }
 
 /** Goes on past what cannot be deleted: the next sweep finds it again. Returns how many are gone. */
-async function deleteAll({ storage, logger }: JanitorDeps, keys: string[]): Promise<number> {
+async function deleteAll({ storage, logger, metrics }: JanitorDeps, keys: string[]): Promise<number> {
   let failed = 0;
   for (const key of keys) {
     try {
@@ -93,12 +113,14 @@ async function deleteAll({ storage, logger }: JanitorDeps, keys: string[]): Prom
       logger.warn({ err: error, key }, 'a file could not be deleted');
     }
   }
+  metrics.removalFailed('file', failed);
   return keys.length - failed;
 }
 
 export function startJanitor(deps: JanitorDeps): Pick<Loop, 'close'> {
   const loops = [
     startLoop('janitor: expiry', () => expireFiles(deps), EXPIRE_MS, deps.logger),
+    startLoop('janitor: rows', () => expireRows(deps), EXPIRE_MS, deps.logger),
     startLoop('janitor: sweep of jobs', () => sweepJobs(deps), SWEEP_MS, deps.logger),
     startLoop('janitor: sweep of uploads', () => sweepUploads(deps), SWEEP_MS, deps.logger),
   ];

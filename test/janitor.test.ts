@@ -9,11 +9,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { DEFAULT_TEAM } from '../src/database/records.js';
 import type { Database } from '../src/database/repositories.js';
 import { InfrastructureError, InputError, serializeError, type SerializedError } from '../src/errors.js';
-import { expireFiles, sweepJobs, sweepUploads } from '../src/janitor.js';
+import { expireFiles, expireRows, sweepJobs, sweepUploads } from '../src/janitor.js';
 import { jobPrefix, outputPrefix, workPrefix } from '../src/jobs/files.js';
 import type { Assignment } from '../src/jobs/tasks.js';
+import { createMetrics, type Metrics } from '../src/metrics.js';
 import { LocalStorage } from '../src/storage/local-storage.js';
-import { claimNext, createJob, createJobWithUploads, stepResult } from './support/jobs.js';
+import { claimNext, createJob, stepResult, testSpec } from './support/jobs.js';
 import { quietLog } from './support/log.js';
 import { startPostgres, type TestPostgres } from './support/postgres.js';
 import { keysOf } from './support/storage.js';
@@ -37,15 +38,17 @@ describe('the sweep of files that jobs left behind', () => {
   let root: string;
   let database: Database;
   let storage: LocalStorage;
+  let metrics: Metrics;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'sparank-janitor-'));
     root = join(directory, 'storage');
     database = await postgres.open({ LEASE_SECONDS: 1, TASK_ATTEMPTS: 1, ARTIFACT_TTL_DAYS: 90 });
     storage = await LocalStorage.open(root);
+    metrics = createMetrics();
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
-  const sweep = () => sweepJobs({ database, storage, logger: quietLog });
+  const sweep = () => sweepJobs({ database, storage, logger: quietLog, metrics });
   const put = (key: string) => storage.put(key, Readable.from([Buffer.from('file')]));
   const claimed = async (): Promise<Assignment> => {
     const assignment = await claimNext(database);
@@ -62,7 +65,7 @@ describe('the sweep of files that jobs left behind', () => {
   };
   /** A job whose second layer ended with `error`; the keys of what was committed, and of what the layer wrote. */
   const failedJob = async (error: SerializedError) => {
-    const { id } = await createJobWithUploads(database);
+    const { id } = await createJob(database);
     const committed = [await finish(), await finish(), await finish()];
     const layer = await claimed();
     const lost = `${outputPrefix(layer)}result.bin`;
@@ -188,7 +191,7 @@ describe('the sweep of files that jobs left behind', () => {
     await put(fresh);
     for (const key of [known, stray]) await age(key, 25);
     await age(fresh, 23);
-    expect(await sweepUploads({ database, storage, logger: quietLog })).toBe(1);
+    expect(await sweepUploads({ database, storage, logger: quietLog, metrics })).toBe(1);
     expect(await keysOf(storage)).toEqual([known, fresh]);
   });
 
@@ -204,7 +207,7 @@ describe('the sweep of files that jobs left behind', () => {
         await storage.delete(key);
       },
     };
-    const deps = { database, storage: failing, logger: quietLog };
+    const deps = { database, storage: failing, logger: quietLog, metrics };
     await expireFiles(deps);
     expect(await keysOf(storage)).toEqual([keys[1]]);
     await put('uploads/team_default/d');
@@ -214,5 +217,57 @@ describe('the sweep of files that jobs left behind', () => {
     broken = false;
     expect(await sweepUploads(deps)).toBe(1);
     expect(await keysOf(storage)).toEqual([]);
+    const text = await metrics.registry.metrics();
+    for (const line of [
+      'sparank_janitor_removed_total{what="upload"} 3',
+      'sparank_janitor_removed_total{what="stray_upload_file"} 2',
+      'sparank_janitor_failures_total{what="file"} 2',
+    ]) {
+      expect(text).toContain(line);
+    }
+  });
+
+  it('takes finished jobs, delivered webhooks and old answers after their time, and what hangs on them, but no artifact with time left', async () => {
+    const endJob = async () => {
+      const { id } = await createJob(database, { spec: { ...testSpec(), webhook: { url: 'https://example.com/' } } });
+      for (let step = 0; step < 5 + LAYERS - 1; step++) await finish();
+      return id;
+    };
+    const [old, kept, fresh] = [await endJob(), await endJob(), await endJob()];
+    await createJob(database);
+    await runSql(database.url, "update jobs set finished_at = now() - interval '366 days' where id = any($1)", [
+      [old, kept],
+    ]);
+    await runSql(database.url, "update artifacts set expires_at = now() - interval '1 day' where job_id = $1", [old]);
+    await runSql(
+      database.url,
+      "update webhook_deliveries set state = 'delivered', finished_at = now() - interval '31 days' where job_id <> $1",
+      [fresh],
+    );
+    await runSql(
+      database.url,
+      'insert into idempotency_keys (team_id, key, body_hash, token, in_flight_until, created_at) ' +
+        "select 'team_default', n::text, '', n::text, now(), now() - interval '25 hours' from generate_series(1, 1203) n",
+    );
+    const deps = { database, storage, logger: quietLog, metrics };
+    // An artifact first: its file would be nobody's otherwise.
+    await expireRows(deps);
+    expect(await database.jobs.get(DEFAULT_TEAM, old)).not.toBeNull();
+    await expireFiles(deps);
+    await expireRows(deps);
+    const left = (await database.jobs.list(DEFAULT_TEAM, { limit: 10 })).data.map(({ id }) => id);
+    expect(left).toHaveLength(3);
+    expect(left).toEqual(expect.arrayContaining([kept, fresh]));
+    expect((await database.webhooks.list(DEFAULT_TEAM, { limit: 10 }))?.data.map(({ jobId }) => jobId)).toEqual([
+      fresh,
+    ]);
+    const text = await metrics.registry.metrics();
+    for (const [what, count] of Object.entries({ job: 1, webhook: 2, artifact: 1, idempotency_key: 1203 })) {
+      expect(text).toContain(`sparank_janitor_removed_total{what="${what}"} ${count}`);
+    }
+    // The files of the job that is gone follow.
+    for (const key of await keysOf(storage)) if (key.includes(old)) await age(key, 7);
+    await sweep();
+    expect((await keysOf(storage)).some((key) => key.includes(old))).toBe(false);
   });
 });

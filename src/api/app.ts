@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import helmet from '@fastify/helmet';
 import { fastifySSE } from '@fastify/sse';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { LogController, type FastifyInstance } from 'fastify';
 import { InputError } from '../errors.js';
 import { ANSWER_SECONDS } from '../jobs/check-time.js';
 import { openScratch } from '../scratch.js';
@@ -36,6 +36,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   const scratch = await openScratch(deps.config.DATA_DIR);
   const app: FastifyInstance = Fastify({
     loggerInstance: deps.logger,
+    logController: new LogController({ requestIdLogLabel: 'request_id' }),
     bodyLimit: deps.config.MAX_BODY_BYTES,
     connectionTimeout: IDLE_MS,
     requestTimeout: REQUEST_MS,

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { ensureBootstrapKey, startApi, type BootstrapKey } from '../api/index.js';
 import { openBackends, startMaintenance } from '../backends.js';
 import type { Config } from '../config.js';
+import { startMetricsServer } from '../metrics-server.js';
 import { createMetrics } from '../metrics.js';
 import { filesNeeded } from '../pipeline/files-needed.js';
 import { startWorker } from '../worker/index.js';
@@ -30,11 +31,15 @@ export async function startService(
   try {
     const backends = await openBackends(config, logger);
     closers.push(() => backends.close());
-    const maintenance = startMaintenance(backends, logger);
+    const maintenance = startMaintenance(backends, logger, metrics);
     closers.push(() => maintenance.close());
+    if (!parts.api && config.METRICS_PORT > 0) {
+      const server = await startMetricsServer(config, metrics);
+      closers.push(() => server.close());
+    }
     const workers = await Promise.all(
       Array.from({ length: parts.workers }, () =>
-        startWorker({ ...backends, config, logger, filesNeeded, workersInProcess: parts.workers }),
+        startWorker({ ...backends, config, logger, metrics, filesNeeded, workersInProcess: parts.workers }),
       ),
     );
     closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));

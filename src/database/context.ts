@@ -13,6 +13,8 @@ export type DatabaseSettings = Pick<
   | 'MAX_STORAGE_BYTES'
   | 'UPLOAD_TTL_DAYS'
   | 'ARTIFACT_TTL_DAYS'
+  | 'JOB_TTL_DAYS'
+  | 'WEBHOOK_TTL_DAYS'
 >;
 
 /** What every repository is made from. */

@@ -3,15 +3,15 @@ import { jobPrefix } from '../jobs/files.js';
 import { FIRST_TASK, phaseOf } from '../jobs/next-tasks.js';
 import type { DatabaseContext, Tx } from './context.js';
 import { type Job, Prisma } from './generated/client.js';
+import { holdInputs } from './hold-inputs.js';
 import { newId } from './ids.js';
 import { jobRecord, priorityNumber } from './job-record.js';
 import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
 import { queueBoard } from './queue-board.js';
-import type { JobFilter, NewJob } from './records.js';
+import type { JobFilter, JobInputs, NewJob } from './records.js';
 import type { JobRepository } from './repositories.js';
 import { withQuickTries } from './trouble.js';
 
-const PARTS = ['model', 'calibration', 'evaluation'] as const;
 const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
 
 /** More submissions of a team than this are never under way at once (every one holds a database connection). */
@@ -80,19 +80,14 @@ export function jobRepository(context: DatabaseContext): JobRepository {
     );
   }
 
-  /** The renewal waits for an expiry under way and makes one that comes later pass by, until the job counts as open. */
-  async function holdInputs(tx: Tx, job: Job): Promise<void> {
-    const { inputs } = jobRecord(job);
-    const needed = PARTS.flatMap((part) => (inputs[part] === null ? [] : [{ part, key: inputs[part].key }]));
-    const held = await tx.$queryRaw<{ key: string }[]>`
-      update uploads set expires_at = greatest(expires_at, clock_timestamp() + make_interval(hours => 1))
-      where team_id = ${job.teamId} and storage_key = any(${needed.map(({ key }) => key)}) returning storage_key as key`;
-    const gone = needed.filter(({ key }) => !held.some((upload) => upload.key === key)).map(({ part }) => part);
+  async function refuseLostInputs(tx: Tx, teamId: string, inputs: JobInputs): Promise<void> {
+    const gone = await holdInputs(tx, teamId, inputs);
     if (gone.length === 0) return;
     throw new InputError(
       'conflict',
-      `the job cannot be tried again: its ${gone.join(' and ')} ${gone.length > 1 ? 'are' : 'is'} not stored any more ` +
+      `the job cannot run: its ${gone.join(' and ')} ${gone.length > 1 ? 'are' : 'is'} not stored any more ` +
         `(UPLOAD_TTL_DAYS = ${settings.UPLOAD_TTL_DAYS}); send what is missing again and submit a new job`,
+      { faults: gone.map((part) => ({ pointer: `/${part}`, detail: 'is not stored any more' })) },
     );
   }
 
@@ -122,6 +117,8 @@ export function jobRepository(context: DatabaseContext): JobRepository {
             const { open, allowed, made } = await insert(tx, id, teamId, job, 0);
             if (!made) refuseTooMany(open, allowed);
           }
+          // They may have expired while they were checked.
+          await refuseLostInputs(tx, teamId, job.inputs);
           if (job.idempotencyToken !== undefined) await holdIdempotency(tx, id, teamId, job.idempotencyToken);
           return read(tx, id);
         }),
@@ -170,7 +167,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         await lockTeam(tx, teamId);
         const open = await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } });
         refuseTooMany(open, await openJobsAllowed(tx, teamId));
-        await holdInputs(tx, job);
+        await refuseLostInputs(tx, teamId, jobRecord(job).inputs);
         const [work] = await tx.$queryRaw<{ gone: boolean }[]>`
           select ${workIsGone(settings)} as gone from jobs where id = ${jobId}`;
         if (work?.gone !== false) await startAnew(tx, job);

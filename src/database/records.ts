@@ -269,6 +269,23 @@ export interface PoolOverview {
   teams: { teamId: string; weight: number; queuedJobs: number; runningTasks: number; waitingTasks: number }[];
 }
 
+/** Teams that have something to do, the one with the most waiting tasks first. */
+export interface Backlog {
+  teams: {
+    teamId: string;
+    jobsQueued: number;
+    jobsRunning: number;
+    tasksWaiting: number;
+    tasksReleased: number;
+    tasksRunning: number;
+    /** How long the oldest task that could run waits for a worker. */
+    oldestSeconds: number;
+  }[];
+  /** `origin`: whose fault a failure was, else `none`. */
+  endedLastHour: { status: string; origin: string; count: number }[];
+  webhooks: { pending: number; overdueSeconds: number };
+}
+
 export type IdempotencyStart =
   /** Go on; give the token to `finish` or `abandon`, and to `jobs.create`. */
   | { state: 'started'; token: string }

@@ -3,6 +3,7 @@ import type { LayerRow } from '../jobs/results.js';
 import type { Assignment, StepFile, StepResult } from '../jobs/tasks.js';
 import type {
   ArtifactRecord,
+  Backlog,
   ClaimedDelivery,
   DeliveryAttempt,
   DeliveryRecord,
@@ -224,8 +225,12 @@ export interface PoolRepository {
   /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. */
   reconcile(inQueue: (task: ReleasableTask) => Promise<boolean>): Promise<ReconcileReport>;
   overview(): Promise<PoolOverview>;
-  /** Deletes rows whose time is over and returns their storage keys, for the caller to delete. */
+  /** What waits, for how long, and how jobs ended lately. */
+  backlog(): Promise<Backlog>;
+  /** Deletes uploads and artifacts whose time is over and returns their storage keys, for the caller to delete. */
   expire(limit: number): Promise<string[]>;
+  /** Deletes up to `limit` each of the rows that nobody asks for any more; how many, by what they were. */
+  expireRows(limit: number): Promise<Record<string, number>>;
   /**
    * The storage keys (and prefixes, with a `/` at their end) that someone may still read or is writing, for each of these
    * jobs; a job that does not exist (any more) is not in the map.

@@ -6,6 +6,7 @@ import type { Database } from '../database/repositories.js';
 import { InfrastructureError, serializeError, SparankError } from '../errors.js';
 import { outputPrefix, workPrefix } from '../jobs/files.js';
 import type { Assignment } from '../jobs/tasks.js';
+import type { Metrics, TaskOutcome } from '../metrics.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskMessage } from '../queue/queue.js';
 import type { Storage } from '../storage/storage.js';
@@ -26,6 +27,9 @@ export interface TaskDeps {
   cache: FileCache;
   compute: ComputeProcess;
   filesNeeded: FilesNeeded;
+  metrics: Pick<Metrics, 'task' | 'taskFailure'>;
+  /** The matrix engine's name, for the metrics. */
+  engine: string;
   limits: StepRequest['limits'];
   threads: number;
   workerId: string;
@@ -41,7 +45,7 @@ const HAND_BACK_MS = 3000;
 
 /** The whole life of one task on this worker, from the message to the committed result. Never throws. */
 export async function runTask(deps: TaskDeps, message: TaskMessage): Promise<void> {
-  const logger = deps.logger.child({ task: message.taskId, attempt: message.attempt });
+  const logger = deps.logger.child({ task_id: message.taskId, attempt: message.attempt });
   const patiently = (signal: AbortSignal, retry: (error: unknown) => boolean): Backoff => ({
     signal,
     retry,
@@ -69,7 +73,7 @@ async function runClaimed(
   const { pool, notifications } = deps.database;
   const { taskId, attempt, jobId, kind, layer, point } = assignment;
   const log = logger.child({
-    job: jobId,
+    job_id: jobId,
     kind,
     ...(layer === null ? {} : { layer }),
     ...(point === null ? {} : { point }),
@@ -94,6 +98,8 @@ async function runClaimed(
       .catch((error: unknown) => log.warn({ err: error, prefix: unused }, 'files were left'));
   log.info('started');
   let committing = false;
+  const claimedAt = performance.now();
+  let outcome: TaskOutcome = 'lost';
   try {
     if (deps.shutdown.aborted) onShutdown();
     const request = await fetchInputs(deps, assignment, directory, patiently(interrupt.signal, isOutage));
@@ -108,6 +114,7 @@ async function runClaimed(
       () => pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }),
       patiently(deps.shutdown, mayPass),
     );
+    outcome = kept ? 'succeeded' : 'refused';
     if (!kept) await remove(prefix);
     else if (kind === 'evaluate') await remove(workPrefix(jobId));
     log.info({ seconds: usage.seconds, peak_bytes: usage.peakRssBytes, kept }, kept ? 'done' : 'refused: too late');
@@ -117,8 +124,9 @@ async function runClaimed(
     // Whatever was uploaded belongs to this attempt only. A commit without an answer may have been made, so its files stay:
     // they are in use, or the janitor takes them.
     if (!committing) await remove(prefix);
-    await recordEnd(deps, assignment, error, interruption, log, patiently);
+    outcome = await recordEnd(deps, assignment, error, interruption, log, patiently);
   } finally {
+    deps.metrics.task(kind, deps.engine, outcome, (performance.now() - claimedAt) / 1000);
     deps.shutdown.removeEventListener('abort', onShutdown);
     unsubscribe();
     await heartbeat.stop();
@@ -157,32 +165,39 @@ async function fetchInputs(
 
 async function recordEnd(
   deps: TaskDeps,
-  { taskId, attempt }: Assignment,
+  { taskId, attempt, kind }: Assignment,
   error: unknown,
   interruption: Interruption | null,
   log: Logger,
   patiently: (signal: AbortSignal, retry: (error: unknown) => boolean) => Backoff,
-): Promise<void> {
+): Promise<TaskOutcome> {
   const { pool } = deps.database;
-  if (interruption === 'lost') return log.warn('the task went to another attempt');
+  if (interruption === 'lost') {
+    log.warn('the task went to another attempt');
+    return 'lost';
+  }
   if (interruption === 'shutdown') {
     const backoff = patiently(AbortSignal.timeout(HAND_BACK_MS), mayPass);
     const handedBack = await untilItWorks(() => pool.handBack(taskId, attempt), backoff);
-    return log.info({ handed_back: handedBack }, 'stopped');
+    log.info({ handed_back: handedBack }, 'stopped');
+    return 'handed_back';
   }
   if (interruption === 'cancel') {
     const canceled = serializeError(new InfrastructureError('canceled', 'the job was canceled'));
     const end = await untilItWorks(() => pool.fail(taskId, attempt, canceled), patiently(deps.shutdown, mayPass));
-    return log.info({ end }, 'canceled');
+    log.info({ end }, 'canceled');
+    return 'canceled';
   }
   const failure = error instanceof ComputeError ? error.failure : null;
   const told = failure ? failure.error : error instanceof SparankError ? error : null;
   // What an unexpected error says is for the log: it may name local paths.
   const reported = told ?? new InfrastructureError('compute_failed', 'the worker could not run the step');
+  deps.metrics.taskFailure(kind, reported.origin, reported.code);
   log.warn({ err: told ?? error, log: failure?.log, usage: failure?.usage }, 'failed');
   const end = await untilItWorks(
     () => pool.fail(taskId, attempt, serializeError(reported)),
     patiently(deps.shutdown, mayPass),
   );
   log.info({ end }, 'failure recorded');
+  return end === 'canceled' || end === 'lost' ? end : 'failed';
 }

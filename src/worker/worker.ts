@@ -11,7 +11,7 @@ import { ComputeProcess } from './compute-process.js';
 import { describeDevice } from './device.js';
 import { FileCache } from './file-cache.js';
 import { stepLimits } from './limits.js';
-import { runTask } from './task-run.js';
+import { runTask, type TaskDeps } from './task-run.js';
 
 /** Time between two signs of life in the table of workers. */
 const REGISTER_MS = 5000;
@@ -19,6 +19,7 @@ const REGISTER_MS = 5000;
 export interface WorkerDeps extends Pick<Backends, 'database' | 'queue' | 'storage'> {
   config: Config;
   logger: Logger;
+  metrics: TaskDeps['metrics'];
   /** Workers in this process, which share its cores. */
   workersInProcess?: number;
   /** The compute process's entry; tests bring their own steps. */
@@ -38,7 +39,7 @@ export interface RunningWorker {
 export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const { config, database, queue, storage } = deps;
   const id = `wrk_${randomBytes(9).toString('base64url').replace(/[-_]/g, 'x')}`;
-  const logger = deps.logger.child({ worker: id });
+  const logger = deps.logger.child({ worker_id: id });
   const device = describeDevice(config, deps.workersInProcess ?? 1);
   const scratch = await openScratch(config.DATA_DIR);
   if (scratch.stale.length > 0)
@@ -62,6 +63,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     cache: new FileCache(join(config.DATA_DIR, 'cache'), storage, config.CACHE_BYTES),
     compute,
     filesNeeded: deps.filesNeeded,
+    metrics: deps.metrics,
+    engine: device.engine,
     limits: stepLimits(config),
     threads: device.threads,
     workerId: id,

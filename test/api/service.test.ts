@@ -109,9 +109,9 @@ describe('errors', () => {
     expectProblem(response, 500, 'internal');
     expect(response.body).not.toMatch(/hunter2|secret-host/);
     expect(response.headers['x-request-id']).toBe('req-1');
-    expect(service.errors.some((line) => line['reqId'] === 'req-1' && JSON.stringify(line).includes('hunter2'))).toBe(
-      true,
-    );
+    expect(
+      service.errors.some((line) => line['request_id'] === 'req-1' && JSON.stringify(line).includes('hunter2')),
+    ).toBe(true);
   });
 
   test('keys that are unknown or revoked are 401 and say how to authenticate', async () => {

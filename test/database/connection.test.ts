@@ -8,7 +8,7 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import { guarded, isPassingTrouble, withQuickTries } from '../../src/database/trouble.js';
 import { InputError } from '../../src/errors.js';
 import { PostgresClient } from '../../src/postgres-client.js';
-import { createJob, createJobWithUploads, finishNext } from '../support/jobs.js';
+import { createJob, finishNext } from '../support/jobs.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
@@ -113,7 +113,7 @@ describe('notifications', () => {
 
   it('come again after the connection was lost, and everybody is woken once for what was missed', async () => {
     const database = await postgres.open();
-    const { id } = await createJobWithUploads(database);
+    const { id } = await createJob(database);
     let calls = 0;
     const unsubscribe = database.notifications.subscribe(id, () => calls++);
     await until('the listener is connected', () => calls === 1);

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
-import { createJob, finishNext, claimNext } from '../support/jobs.js';
+import { createJob, finishNext, claimNext, newJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { addTeam, runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
@@ -232,18 +233,58 @@ describe('uploads', () => {
     const database = await postgres.open();
     const free = await database.uploads.create(DEFAULT_TEAM, upload('uploads/free'));
     const job = await createJob(database);
-    const used = await database.uploads.create(DEFAULT_TEAM, {
-      ...upload(job.inputs.model.key),
-      sha256: 'f'.repeat(64),
-    });
+    const { model, calibration } = job.inputs;
     expect(await database.pool.expire(10)).toEqual([]);
     await runSql(database.url, "update uploads set expires_at = now() - interval '1 second'");
     expect(await database.uploads.get(DEFAULT_TEAM, free.upload.id)).toBeNull();
-    expect(await database.uploads.findByHash(DEFAULT_TEAM, used.upload.sha256)).toBeNull();
+    expect(await database.uploads.findByHash(DEFAULT_TEAM, model.sha256)).toBeNull();
     expect(await database.pool.expire(10)).toEqual(['uploads/free']);
     await database.jobs.requestCancel(DEFAULT_TEAM, job.id);
-    expect(await database.pool.expire(10)).toEqual([job.inputs.model.key]);
+    expect((await database.pool.expire(10)).sort()).toEqual([calibration.key, model.key]);
     expect(await database.pool.expire(10)).toEqual([]);
+  });
+
+  it('that a new job reads stay although their time is over, or the job is refused and nothing of it is there', async () => {
+    const database = await postgres.open();
+    const { model, calibration } = newJob().inputs;
+    for (const file of [model, calibration]) await database.uploads.create(DEFAULT_TEAM, file);
+    const expired = "update uploads set expires_at = now() - interval '1 second'";
+    await runSql(database.url, expired);
+    const job = await database.jobs.create(DEFAULT_TEAM, newJob());
+    expect(await database.pool.expire(10)).toEqual([]);
+    await database.jobs.requestCancel(DEFAULT_TEAM, job.id);
+    await runSql(database.url, `${expired} where storage_key like '%calibration%'`);
+    expect(await database.pool.expire(10)).toEqual([calibration.key]);
+    await expect(database.jobs.create(DEFAULT_TEAM, newJob())).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('its calibration is not stored any more') as string,
+      faults: [{ pointer: '/calibration', detail: 'is not stored any more' }],
+    });
+    expect((await database.jobs.list(DEFAULT_TEAM, { limit: 10 })).data.map(({ id }) => id)).toEqual([job.id]);
+  });
+
+  it('are never missing from a job that was made while they expired', async () => {
+    const database = await postgres.open();
+    const { model, calibration } = newJob().inputs;
+    let made = 0;
+    for (let round = 0; round < 40; round++) {
+      for (const file of [model, calibration]) await database.uploads.create(DEFAULT_TEAM, file);
+      await runSql(database.url, "update uploads set expires_at = now() - interval '1 second'");
+      const expiry = async () => {
+        await sleep(round % 8);
+        return database.pool.expire(10);
+      };
+      const [job, gone] = await Promise.all([
+        database.jobs.create(DEFAULT_TEAM, newJob()).catch((error: unknown) => error as { code: string }),
+        expiry(),
+      ]);
+      if ('id' in job) {
+        made++;
+        expect(gone).toEqual([]);
+        await database.jobs.requestCancel(DEFAULT_TEAM, job.id);
+      } else expect(job.code).toBe('conflict');
+    }
+    expect(made).toBeGreaterThan(0);
   });
 
   it('that are renewed while they are about to expire stay', async () => {

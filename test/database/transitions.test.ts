@@ -3,7 +3,7 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import { InfrastructureError, InputError, serializeError } from '../../src/errors.js';
 import type { Assignment } from '../../src/jobs/tasks.js';
-import { claimNext, createJob, createJobWithUploads, finishNext, stepResult } from '../support/jobs.js';
+import { claimNext, createJob, finishNext, stepResult } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
@@ -199,7 +199,7 @@ describe('the reconciler', () => {
 
   it('gives a job that is retried after its deadline the whole time again', async () => {
     const database = await postgres.open();
-    const { id } = await createJobWithUploads(database, { deadlineSeconds: 0.3 });
+    const { id } = await createJob(database, { deadlineSeconds: 0.3 });
     await claimed(database);
     await until('the deadline', async () => (await database.pool.reconcile(IN_QUEUE)).deadlines === 1);
     await database.jobs.retry(DEFAULT_TEAM, id);
@@ -272,7 +272,7 @@ describe('cancel', () => {
 describe('retry', () => {
   it('goes on with what was not finished, at new attempts, and keeps finished layers', async () => {
     const database = await postgres.open({ TASK_ATTEMPTS: 1 });
-    const { id } = await createJobWithUploads(database);
+    const { id } = await createJob(database);
     await finishNext(database, 2);
     await finishNext(database, 2);
     await finishNext(database, 2);
@@ -300,7 +300,7 @@ describe('retry', () => {
 
   it('is refused while the job is not failed or canceled', async () => {
     const database = await postgres.open();
-    const { id } = await createJobWithUploads(database);
+    const { id } = await createJob(database);
     await expect(database.jobs.retry(DEFAULT_TEAM, id)).rejects.toMatchObject({ code: 'conflict' });
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     expect(await database.jobs.retry(DEFAULT_TEAM, id)).toMatchObject({ status: 'queued' });
@@ -308,7 +308,7 @@ describe('retry', () => {
 
   it('a late result of the canceled attempt is refused after the retry', async () => {
     const database = await postgres.open();
-    const { id } = await createJobWithUploads(database);
+    const { id } = await createJob(database);
     const late = await claimed(database);
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     await database.pool.fail(late.taskId, late.attempt, crash);
@@ -319,7 +319,7 @@ describe('retry', () => {
 
   it('is refused when an upload that it reads is gone, even one that would not be read again', async () => {
     const database = await postgres.open();
-    const { id, inputs } = await createJobWithUploads(database);
+    const { id, inputs } = await createJob(database);
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     await runSql(database.url, "update uploads set expires_at = now() - interval '1 second' where storage_key = $1", [
       inputs.calibration.key,
@@ -337,7 +337,7 @@ describe('retry', () => {
 
   it('keeps uploads whose time is over but which are still there', async () => {
     const database = await postgres.open();
-    const { id, inputs } = await createJobWithUploads(database);
+    const { id, inputs } = await createJob(database);
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     await runSql(database.url, "update uploads set expires_at = now() - interval '1 second'");
     await database.jobs.retry(DEFAULT_TEAM, id);

@@ -170,7 +170,9 @@ describe.runIf(hasRedis())('the service on Redis', () => {
 
 /** Process id of a worker; every line of a log has both the worker and, at its start, the process. */
 function workerPid(stack: Stack, workerId: string | null): number {
-  const line = stack.log.split('\n').find((text) => text.includes(`"worker":"${workerId}"`) && text.includes('"pid":'));
+  const line = stack.log
+    .split('\n')
+    .find((text) => text.includes(`"worker_id":"${workerId}"`) && text.includes('"pid":'));
   const pid = /"pid":(\d+)/.exec(line ?? '')?.[1];
   if (pid === undefined) throw new Error(`the log has no process of ${workerId}`);
   return Number(pid);

@@ -1,12 +1,13 @@
 import { openBackends, startMaintenance } from '../../src/backends.js';
 import { readConfig } from '../../src/config.js';
+import { createMetrics } from '../../src/metrics.js';
 import { createJob } from './jobs.js';
 import { quietLog } from './log.js';
 
 /** Opens everything, uses it, closes it. The process must then end by itself: nothing may be left open. */
 const config = readConfig({ ...process.env, DATA_DIR: process.argv[2] });
 const backends = await openBackends(config, quietLog);
-const maintenance = startMaintenance(backends, quietLog);
+const maintenance = startMaintenance(backends, quietLog, createMetrics());
 await createJob(backends.database);
 const arrived = new Promise<string>((resolve) => {
   void backends.queue.consume(async ({ taskId }) => resolve(taskId), { concurrency: 1 });

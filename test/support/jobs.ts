@@ -185,12 +185,9 @@ export async function finishNext(database: Database, layers: number): Promise<As
   return assignment;
 }
 
-export const createJob = (database: Database, change: Partial<NewJob> = {}, team = DEFAULT_TEAM) =>
-  database.jobs.create(team, newJob(change));
-
-/** A job with the uploads that it reads: only such a one can be tried again. */
-export async function createJobWithUploads(database: Database, change: Partial<NewJob> = {}) {
-  const { inputs } = newJob(change);
-  for (const file of Object.values(inputs)) if (file !== null) await database.uploads.create(DEFAULT_TEAM, file);
-  return createJob(database, change);
+/** A job with the uploads that it reads. */
+export async function createJob(database: Database, change: Partial<NewJob> = {}, team = DEFAULT_TEAM) {
+  const job = newJob(change);
+  for (const file of Object.values(job.inputs)) if (file !== null) await database.uploads.create(team, file);
+  return database.jobs.create(team, job);
 }

@@ -3,6 +3,7 @@ import pino, { type Logger } from 'pino';
 import { readConfig } from '../../src/config.js';
 import type { Database, ReleasableTask } from '../../src/database/repositories.js';
 import { TASK_KINDS } from '../../src/jobs/tasks.js';
+import { createMetrics } from '../../src/metrics.js';
 import type { Storage } from '../../src/storage/storage.js';
 import { ComputeProcess } from '../../src/worker/compute-process.js';
 import { FileCache } from '../../src/worker/file-cache.js';
@@ -42,6 +43,8 @@ export function openRig(
     cache: new FileCache(join(directory, 'cache'), storage, config.CACHE_BYTES),
     compute,
     filesNeeded: ({ finished }) => finished.flatMap(({ files }) => files),
+    metrics: createMetrics(),
+    engine: 'onnxruntime',
     limits: stepLimits(config),
     threads: 1,
     workerId: 'wrk_test',

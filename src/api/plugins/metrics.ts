@@ -1,14 +1,20 @@
 import type { FastifyInstance } from 'fastify';
-import { Gauge, Histogram, Registry } from 'prom-client';
+import { Gauge, Histogram } from 'prom-client';
+import type { Backlog } from '../../database/records.js';
 import type { ApiDeps } from '../deps.js';
 
 /** Seconds; polls take milliseconds, uploads minutes. */
 const BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+/** Teams with a series of their own: those with the most waiting tasks. The others are summed up as `other`. */
+const TEAMS = 50;
 
-/** Requests by route (never by URL, whose ids would make a new series each) and the state of the pool at the moment of asking. */
-export function registerMetrics(app: FastifyInstance, { database, queue, logger }: ApiDeps): Registry {
-  const registers = [new Registry()];
-  const [registry] = registers as [Registry];
+/**
+ * Requests by route (never by URL, whose ids would make a new series each), the state of the pool at the moment of asking, and
+ * what this process has done besides.
+ */
+export function registerMetrics(app: FastifyInstance, { database, queue, logger, metrics }: ApiDeps): void {
+  const { registry } = metrics;
+  const registers = [registry];
   const duration = new Histogram({
     name: 'sparank_http_request_duration_seconds',
     help: 'Time from the request to the end of its answer',
@@ -20,23 +26,67 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger 
     const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
     duration.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
   });
-  const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames: ['state'] as const, registers });
-  const messages = gauge('sparank_queue_messages', 'Task messages in the queue');
-  const tasks = gauge('sparank_tasks', 'Tasks that are not finished');
-  const jobs = gauge('sparank_jobs', 'Jobs that are not finished');
-  const workers = gauge('sparank_workers', 'Workers seen in the last minute');
+  const gauge = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Gauge({ name, help, labelNames, registers });
+  const messages = gauge('sparank_queue_messages', 'Task messages in the queue', ['state']);
+  const tasks = gauge('sparank_tasks', 'Tasks that are not finished', ['state']);
+  const jobs = gauge('sparank_jobs', 'Jobs that are not finished', ['state']);
+  const workers = gauge('sparank_workers', 'Workers seen in the last minute', ['state', 'engine']);
+  const teamTasks = gauge('sparank_team_tasks', 'Tasks of a team that are not finished', ['team', 'state']);
+  const teamJobs = gauge('sparank_team_jobs', 'Jobs of a team that are not finished', ['team', 'state']);
+  const oldest = gauge('sparank_team_oldest_task_seconds', 'Wait of the oldest task that could run', ['team']);
+  const ended = gauge('sparank_jobs_ended_last_hour', 'Jobs by how they ended, and whose fault a failure was', [
+    'status',
+    'origin',
+  ]);
+  const webhooks = gauge('sparank_webhooks_pending', 'Messages about ended jobs that are not delivered', ['state']);
+  const overdue = gauge('sparank_webhooks_overdue_seconds', 'Wait of the oldest message that is due', ['state']);
+  // All of them have a label: a gauge without one is 0 after a reset, which is not what is known.
+  const answers = gauge('sparank_backend_up', 'Whether PostgreSQL and the queue answered the last question', [
+    'backend',
+  ]);
+  const ofDatabase = [tasks, jobs, workers, teamTasks, teamJobs, oldest, ended, webhooks, overdue];
 
   const set = (target: Gauge<'state'>, values: Record<string, number>) => {
     for (const [state, value] of Object.entries(values)) target.set({ state }, value);
   };
-  async function refresh(): Promise<void> {
-    const [depth, pool] = await Promise.all([queue.depth(), database.pool.overview()]);
-    const busy = pool.workers.filter((worker) => worker.busy !== null).length;
-    set(messages, depth);
+  async function readDatabase(): Promise<void> {
+    const [pool, backlog] = await Promise.all([database.pool.overview(), database.pool.backlog()]);
+    for (const one of ofDatabase) one.reset();
     set(tasks, pool.tasks);
     set(jobs, pool.jobs);
-    set(workers, { busy, idle: pool.workers.length - busy });
+    for (const engine of new Set(pool.workers.map((worker) => worker.engine))) {
+      const those = pool.workers.filter((worker) => worker.engine === engine);
+      const busy = those.filter((worker) => worker.busy !== null).length;
+      workers.set({ state: 'busy', engine }, busy);
+      workers.set({ state: 'idle', engine }, those.length - busy);
+    }
+    for (const { team, ...values } of boundTeams(backlog.teams)) {
+      teamJobs.set({ team, state: 'queued' }, values.jobsQueued);
+      teamJobs.set({ team, state: 'running' }, values.jobsRunning);
+      teamTasks.set({ team, state: 'waiting' }, values.tasksWaiting);
+      teamTasks.set({ team, state: 'released' }, values.tasksReleased);
+      teamTasks.set({ team, state: 'running' }, values.tasksRunning);
+      oldest.set({ team }, values.oldestSeconds);
+    }
+    for (const { status, origin, count } of backlog.endedLastHour) ended.set({ status, origin }, count);
+    webhooks.set({ state: 'pending' }, backlog.webhooks.pending);
+    overdue.set({ state: 'pending' }, backlog.webhooks.overdueSeconds);
   }
+  const readQueue = async () => set(messages, await queue.depth());
+
+  /** What is known is worth having just when a backend is down. */
+  const attempt = async (backend: string, read: () => Promise<void>, gauges: Gauge<never>[]) => {
+    try {
+      await read();
+      answers.set({ backend }, 1);
+    } catch (error) {
+      answers.set({ backend }, 0);
+      for (const one of gauges) one.reset();
+      logger.warn({ err: error }, `metrics without ${backend}`);
+    }
+  };
+
   app.get(
     '/metrics',
     {
@@ -44,13 +94,33 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger 
       schema: { tags: ['service'], summary: 'Prometheus metrics', security: [], produces: ['text/plain'] },
     },
     async (_request, reply) => {
-      // The request durations are worth having just when a backend is down.
-      await refresh().catch((error: unknown) => {
-        for (const one of [messages, tasks, jobs, workers]) one.reset();
-        logger.warn({ err: error }, 'metrics without the state of the pool');
-      });
+      await Promise.all([
+        attempt('postgres', readDatabase, ofDatabase as Gauge<never>[]),
+        attempt('queue', readQueue, [messages] as Gauge<never>[]),
+      ]);
       return reply.type(registry.contentType).send(await registry.metrics());
     },
   );
-  return registry;
+}
+
+type TeamValues = Omit<Backlog['teams'][number], 'teamId'>;
+
+/** However many teams there are, the series stay few. */
+export function boundTeams(teams: Backlog['teams']): ({ team: string } & TeamValues)[] {
+  const named = teams.slice(0, TEAMS).map(({ teamId, ...values }) => ({ team: teamId, ...values }));
+  const rest = teams.slice(TEAMS);
+  if (rest.length === 0) return named;
+  const sum = (value: (team: TeamValues) => number) => rest.reduce((total, team) => total + value(team), 0);
+  return [
+    ...named,
+    {
+      team: 'other',
+      jobsQueued: sum((team) => team.jobsQueued),
+      jobsRunning: sum((team) => team.jobsRunning),
+      tasksWaiting: sum((team) => team.tasksWaiting),
+      tasksReleased: sum((team) => team.tasksReleased),
+      tasksRunning: sum((team) => team.tasksRunning),
+      oldestSeconds: Math.max(...rest.map((team) => team.oldestSeconds)),
+    },
+  ];
 }

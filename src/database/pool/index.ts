@@ -1,7 +1,8 @@
 import type { DatabaseContext } from '../context.js';
 import type { PoolRepository } from '../repositories.js';
+import { backlog } from './backlog.js';
 import { claim } from './claim.js';
-import { expire } from './expire.js';
+import { expire, expireRows } from './expire.js';
 import { filesInUse, uploadsInUse } from './files-in-use.js';
 import { fail, handBack } from './fail.js';
 import { heartbeat } from './heartbeat.js';
@@ -20,7 +21,9 @@ export const poolRepository = (context: DatabaseContext): PoolRepository => ({
   unrelease: unrelease(context),
   reconcile: reconcile(context),
   overview: overview(context),
+  backlog: backlog(context),
   expire: expire(context),
+  expireRows: expireRows(context),
   filesInUse: filesInUse(context),
   uploadsInUse: uploadsInUse(context),
 });

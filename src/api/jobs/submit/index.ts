@@ -105,6 +105,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           key === null
             ? { view: await viewJob(deps.database, await make()), replayed: false }
             : await once(deps, request, { teamId, key, bodyHash: hashBody(given) }, make);
+        request.log.info({ job_id: answer.view.id, team_id: teamId, replayed: answer.replayed }, 'job accepted');
         if (answer.replayed) reply.header('Idempotent-Replayed', 'true');
         return await reply
           .code(202)
