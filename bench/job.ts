@@ -1,25 +1,12 @@
 /**
  * A whole job in one process: seconds by phase, peak memory, result. `npx tsx bench/job.ts [model] [options]`; see --help.
  */
-import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { addFiles, filesOf, readTarget } from './support/files.js';
-import type { JobOutcome, JobRequest } from './support/job-child.js';
+import type { JobOutcome } from './support/job-child.js';
 import { median, mib } from './support/numbers.js';
+import { runJob, totalSeconds } from './support/run-job.js';
 import { note, printMachine, printTable } from './support/table.js';
-
-const CHILD = fileURLToPath(new URL('./support/job-child.ts', import.meta.url));
-
-/** A fresh process for every run. */
-function runJob(request: JobRequest): Promise<JobOutcome> {
-  return new Promise((resolve, reject) => {
-    const child = fork(CHILD, [], { serialization: 'advanced' });
-    child.once('message', (outcome) => resolve(outcome as JobOutcome));
-    child.once('exit', (code) => reject(new Error(`the job ended with exit code ${String(code)}`)));
-    child.send(request);
-  });
-}
 
 interface Options {
   target: string[];
@@ -76,7 +63,7 @@ printTable(
   each((target, of) => [
     target,
     ...(['inspect', 'plan', 'layer', 'assemble', 'evaluate'] as const).map((k) => of((o) => o.seconds[k]).toFixed(1)),
-    of((o) => Object.values(o.seconds).reduce((a, b) => a + b, 0)).toFixed(1),
+    of(totalSeconds).toFixed(1),
     mib(of((o) => o.peak)),
     mib(of((o) => o.peakBefore)),
   ]),

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.js';
-import type { Metrics } from '../../src/jobs/results.js';
+import type { LayerRow, Metrics } from '../../src/jobs/results.js';
 import { resolveSpec } from '../../src/jobs/resolve-spec.js';
 import type { TaskKind } from '../../src/jobs/tasks.js';
 import { compressLocally } from '../../src/pipeline/local.js';
@@ -15,23 +15,26 @@ export interface JobRequest {
   files: JobFiles;
   spec: Record<string, unknown>;
   threads: number;
+  /** Directory to leave the artifacts in; without it they are thrown away. */
+  output?: string;
 }
 
 export interface JobOutcome {
   seconds: Record<TaskKind, number>;
   metrics: Metrics;
+  layers: LayerRow[];
   /** Before the job: Node, the loader of the bench, the modules. */
   peakBefore: number;
   peak: number;
 }
 
-async function run({ files, spec, threads }: JobRequest): Promise<JobOutcome> {
+async function run({ files, spec, threads, output: kept }: JobRequest): Promise<JobOutcome> {
   const config = readConfig({});
-  const output = await mkdtemp(join(tmpdir(), 'sparank-bench-job-'));
+  const output = kept ?? (await mkdtemp(join(tmpdir(), 'sparank-bench-job-')));
   const source = { upload: 'local' };
   const peakBefore = peakBytes(process.pid);
   try {
-    const { seconds, metrics } = await compressLocally({
+    const { seconds, metrics, layers } = await compressLocally({
       ...files,
       spec: resolveSpec({ model: source, calibration: source, evaluation: source, ...spec }),
       output,
@@ -40,9 +43,9 @@ async function run({ files, spec, threads }: JobRequest): Promise<JobOutcome> {
       limits: stepLimits(config),
       signal: new AbortController().signal,
     });
-    return { seconds, metrics, peakBefore, peak: peakBytes(process.pid) };
+    return { seconds, metrics, layers, peakBefore, peak: peakBytes(process.pid) };
   } finally {
-    await rm(output, { recursive: true, force: true });
+    if (kept === undefined) await rm(output, { recursive: true, force: true });
   }
 }
 
