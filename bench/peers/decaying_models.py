@@ -1,11 +1,13 @@
 """AlexNet, VGG-16 and GoogLeNet of ImageNet's size for measurements of time, memory and speed, without trained weights.
 
-    python decaying_models.py FOLDER [--models alexnet vgg16 googlenet] [--decay 0.5]
+    python decaying_models.py FOLDER [--models alexnet vgg16 googlenet] [--decay 1]
 
 The architectures are torchvision's. Every weight matrix (output channels x inputs of a patch) is `U diag(s) V'` with random
 orthonormal U and V and singular values `s_i = i^-decay`: a plain random matrix has a flat spectrum, and nothing that
-compresses trained networks would work on it. The layers of the trained VGG-16 for CIFAR-10 that the benchmarks use have
-exponents of 0.20 to 0.46 (fitted to the first half of the singular values); the networks here fall a little faster.
+compresses trained networks would work on it. The weights of the trained VGG-16 for CIFAR-10 that the benchmarks use fall with
+exponents of 0.20 to 0.46 (fitted to the first half of the singular values), but it answers to what its images have in
+common. Random networks do not, and with an exponent of 0.5 nothing of this size is compressible: the plain linear
+reconstruction of AlexNet at 4x has a relative error of 0.76 on new images, with an exponent of 1 it has 0.05.
 Every layer (the batch norm behind it, where there is one) is then scaled, and its channels are centred, so that on the images
 its response has the mean 0 per channel and the variance 1 over all channels: about half of the units are active.
 
@@ -123,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg16", "googlenet"])
-    parser.add_argument("--decay", type=float, default=0.5)
+    parser.add_argument("--decay", type=float, default=1.0)
     parser.add_argument("--calibration", type=int, default=256, help="images")
     parser.add_argument("--evaluation", type=int, default=100, help="images")
     parser.add_argument("--threads", type=int, default=2)

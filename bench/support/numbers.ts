@@ -12,3 +12,12 @@ export function median(values: number[]): number {
 
 const MIB = 2 ** 20;
 export const mib = (bytes: number): string => (bytes / MIB).toFixed(0);
+
+/** The slope of log y over log x by least squares: y grows as x to this power. */
+export function fittedExponent(points: readonly { x: number; y: number }[]): number {
+  const logs = points.map(({ x, y }) => ({ x: Math.log(x), y: Math.log(y) }));
+  const mean = (of: 'x' | 'y') => logs.reduce((sum, p) => sum + p[of], 0) / logs.length;
+  const [mx, my] = [mean('x'), mean('y')];
+  const cross = logs.reduce((sum, p) => sum + (p.x - mx) * (p.y - my), 0);
+  return cross / logs.reduce((sum, p) => sum + (p.x - mx) ** 2, 0);
+}
