@@ -81,7 +81,12 @@ const ConfigSchema = Type.Object({
     minimum: 0,
     description: 'local copies of stored files that a worker keeps',
   }),
-  LAYER_MEMORY_MB: Type.Integer({ default: 256, minimum: 16, description: 'samples kept for one layer' }),
+  LAYER_MEMORY_MB: Type.Integer({
+    default: 256,
+    minimum: 16,
+    description:
+      'samples of one layer, and feature maps of one batch (half of it); the solver holds a few times as much',
+  }),
   UPLOAD_TTL_DAYS: Type.Number({ default: 30, minimum: 0.001, description: 'an upload is kept this long' }),
   ARTIFACT_TTL_DAYS: Type.Number({ default: 90, minimum: 0.001, description: 'artifacts are kept this long' }),
   JOB_TTL_DAYS: Type.Number({

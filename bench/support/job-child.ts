@@ -43,7 +43,9 @@ async function run({ files, spec, threads, output: kept }: JobRequest): Promise<
       limits: stepLimits(config),
       signal: new AbortController().signal,
     });
-    return { seconds, metrics, layers, peakBefore, peak: peakBytes(process.pid) };
+    // Every step starts a measurement of its own.
+    const peak = Math.max(metrics.memory?.peak_bytes ?? 0, peakBytes(process.pid));
+    return { seconds, metrics, layers, peakBefore, peak };
   } finally {
     if (kept === undefined) await rm(output, { recursive: true, force: true });
   }

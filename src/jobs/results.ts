@@ -80,6 +80,12 @@ export const MetricsSchema = Type.Object({
   }),
   device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
   seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
+  memory: Type.Optional(
+    Type.Object({
+      peak_bytes: Type.Integer({ description: 'the most that the compute process held, in any step' }),
+      limit_bytes: Type.Integer({ description: 'LAYER_MEMORY_MB of the worker that measured' }),
+    }),
+  ),
 });
 
 export const TaskErrorSchema = Type.Object({

@@ -102,6 +102,8 @@ export interface FinishedTask<K extends TaskKind = TaskKind> {
   point: number | null;
   result: StepResults[K];
   files: StepFile[];
+  /** Peak resident memory of the process that computed it, where that is known. */
+  peakBytes?: number | null;
 }
 
 /** An input file of the job: where storage keeps it. A URL source is resolved to storage before the first task runs. */

@@ -5,7 +5,8 @@ import { argmaxRows, OutputError } from './output-error.js';
 import { batches, floats } from './network-pass.js';
 import type { StepContext } from './step.js';
 
-const BATCH = 32;
+/** Samples of one run, where memory allows. */
+export const BATCH = 32;
 
 type Comparison = Pick<Metrics, 'accuracy' | 'fidelity'>;
 
@@ -13,6 +14,7 @@ type Comparison = Pick<Metrics, 'accuracy' | 'fidelity'>;
  * Accuracy of all models (where the data has labels; on the first output, its last axis the classes) and how far the outputs
  * of each compressed one lie from the original's, which runs once for all of them.
  *
+ * @param batch samples of one run, unless the model fixes it
  * @param progress share of the data that is done
  */
 export async function compareModels(
@@ -20,6 +22,7 @@ export async function compareModels(
   compressed: readonly OnnxModel[],
   data: Dataset,
   context: Pick<StepContext, 'threads' | 'signal'>,
+  batch: number,
   progress: (share: number) => void,
 ): Promise<Comparison[]> {
   const open = (model: OnnxModel) => Runner.open(model, { threads: context.threads });
@@ -30,7 +33,7 @@ export async function compareModels(
       others.push({ runner: await open(model), error: new OutputError(), agreement: new OutputError(), correct: 0 });
     const first = a.outputs[0]?.name ?? '';
     let correct = 0;
-    for (const { begin, end } of batches(data.count, a.fixedBatch ?? BATCH)) {
+    for (const { begin, end } of batches(data.count, a.fixedBatch ?? batch)) {
       context.signal.throwIfAborted();
       const images = await data.batch(begin, end);
       const labels = data.labels?.subarray(begin, end) ?? null;

@@ -4,17 +4,27 @@ import { join } from 'node:path';
 import { choicesOf, modelName } from '../jobs/points.js';
 import type { Metrics } from '../jobs/results.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../jobs/tasks.js';
-import { listLayers, loadModel, prepare, Runner, type ListedLayers, type OnnxModel } from '../models/index.js';
+import {
+  listLayers,
+  loadModel,
+  prepare,
+  Runner,
+  spillWeights,
+  type ListedLayers,
+  type OnnxModel,
+} from '../models/index.js';
 import type { Dataset } from '../datasets/index.js';
 import { repeatRows } from './batch.js';
-import { compareModels } from './compare.js';
+import { BATCH, compareModels } from './compare.js';
 import { writeCurve } from './curve-plot.js';
 import { finishedOf, finishedOne, keyOf } from './finished.js';
 import { files } from './step-files.js';
+import { batchWithin, mapBytes } from './feature-maps.js';
 import { layerLatencies } from './layer-latency.js';
 import { ledger } from './ledger.js';
 import { openCalibration } from './network.js';
 import { networkLatencies } from './network-latency.js';
+import { peakMemoryBytes } from './peak-memory.js';
 import { writeManifest, writeReport } from './report.js';
 import type { StepContext } from './step.js';
 import { judge } from './verdict.js';
@@ -81,7 +91,7 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
 async function openOriginal({ inputs, spec }: Assignment, data: Dataset, context: StepContext): Promise<Original> {
   const path = context.path(inputs.model.key);
   const model = await load(context, path, 'original');
-  const prepared = prepare(model);
+  const prepared = await spillWeights(prepare(model), join(context.directory, 'original'));
   const fixedBatch = await fixedBatchOf(model, spec.benchmark.threads ?? context.threads);
   const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
   return {
@@ -109,6 +119,10 @@ async function candidatesOf(
   );
 }
 
+/** The highest of the steps before and of this one so far. */
+const peakOf = ({ finished }: Assignment): number =>
+  Math.max(peakMemoryBytes(), ...finished.map(({ peakBytes }) => peakBytes ?? 0));
+
 /** In order; a group holds at least one. */
 export function groupsWithin<T extends { bytes: number }>(items: readonly T[], limit: number): T[][] {
   const groups: T[][] = [];
@@ -135,12 +149,25 @@ async function measureGroup(
   const { spec } = assignment;
   const models: OnnxModel[] = [];
   for (const { path, point } of group) models.push(await load(context, path, `compressed-${String(point)}`));
-  const comparisons = await compareModels(original.model, models, data, context, (share) => {
+  const { layerMemoryBytes } = context.limits;
+  const { held } = mapBytes(original.listed.layers);
+  const batch = batchWithin(layerMemoryBytes / 2, held, BATCH);
+  const comparisons = await compareModels(original.model, models, data, context, batch, (share) => {
     context.progress(0.4 * share);
   });
-  const latencies = await networkLatencies(original.model, models, data, threads, spec, context.signal, (share) => {
-    context.progress(0.4 + 0.4 * share);
-  });
+  const most = layerMemoryBytes / (held * (models.length + 1));
+  const latencies = await networkLatencies(
+    original.model,
+    models,
+    data,
+    threads,
+    spec,
+    most,
+    context.signal,
+    (share) => {
+      context.progress(0.4 + 0.4 * share);
+    },
+  );
   const networks = group.map(({ point }, i) => ({
     model: models[i] ?? original.model,
     rows: ledger(assignment, point),
@@ -180,7 +207,11 @@ async function measureGroup(
     result.push({
       point,
       model: name,
-      metrics: { ...measured, seconds: assignment.seconds },
+      metrics: {
+        ...measured,
+        seconds: assignment.seconds,
+        memory: { peak_bytes: peakOf(assignment), limit_bytes: layerMemoryBytes },
+      },
       verdict: judge({ target, constraints: spec.constraints }, measured),
       layers: rows[i] ?? [],
     });

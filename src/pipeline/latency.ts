@@ -12,8 +12,13 @@ export interface MeasureOptions {
   maxRuns: number;
   /** Stops after this time once `minRuns` are reached. */
   budgetSeconds: number;
+  /** Rounds that do where `minRuns` would take more than PATIENCE times the budget; default: `minRuns`. */
+  fewestRuns?: number;
   signal?: AbortSignal;
 }
+
+/** A network that takes seconds for a run is timed less often: its times differ less. */
+const PATIENCE = 4;
 
 /** Runs `before` and `after` in turn, swapping the order of every second pair, and returns milliseconds. */
 export async function measurePaired(
@@ -28,21 +33,26 @@ export async function measurePaired(
 /** Runs all alternatives in turn, every second round in the opposite order. Returns milliseconds, a list for each. */
 export async function measureInTurn(
   runs: readonly (() => Promise<unknown>)[],
-  { warmup, minRuns, maxRuns, budgetSeconds, signal }: MeasureOptions,
+  { warmup, minRuns, maxRuns, budgetSeconds, fewestRuns = minRuns, signal }: MeasureOptions,
 ): Promise<number[][]> {
-  for (let i = 0; i < warmup; i++) {
+  const warmedUp = performance.now() + 1000 * budgetSeconds;
+  for (let i = 0; i < warmup && (i === 0 || fewestRuns === minRuns || performance.now() < warmedUp); i++) {
     signal?.throwIfAborted();
     for (const run of runs) await run();
   }
   const timed = runs.map((run) => ({ run, times: [] as number[] }));
   const backwards = [...timed].reverse();
-  const deadline = performance.now() + 1000 * budgetSeconds;
-  for (let i = 0; i < maxRuns && (i < minRuns || performance.now() < deadline); i++) {
+  const start = performance.now();
+  const wanted = (done: number): boolean => {
+    const spent = (performance.now() - start) / (1000 * budgetSeconds);
+    return done < fewestRuns || spent < 1 || (done < minRuns && spent < PATIENCE);
+  };
+  for (let i = 0; i < maxRuns && wanted(i); i++) {
     signal?.throwIfAborted();
     for (const { run, times } of i % 2 === 0 ? timed : backwards) {
-      const start = performance.now();
+      const begun = performance.now();
       await run();
-      times.push(performance.now() - start);
+      times.push(performance.now() - begun);
     }
   }
   return timed.map(({ times }) => times);

@@ -10,6 +10,7 @@ import type { LayerRow, Point } from '../jobs/results.js';
 import type { Spec } from '../jobs/spec.js';
 import type { Assignment, FinishedTask, MeasuredPoint, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
 import { finishedOne } from './finished.js';
+import { peakMemoryBytes, resetPeakMemory } from './peak-memory.js';
 import { runStep, type StepContext } from './index.js';
 
 /** As in a job, with the ledger. */
@@ -72,6 +73,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
       const scratch = join(directory, [kind, index ?? point ?? ''].join('-'));
       await mkdir(join(scratch, 'output'), { recursive: true });
       options.onProgress?.(kind, layer, 0, point);
+      resetPeakMemory();
       const elapsed = (performance.now() - started) / 1000;
       const assignment = {
         ...base,
@@ -95,6 +97,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
         point,
         result,
         files: await outputFiles(join(scratch, 'output')),
+        peakBytes: peakMemoryBytes(),
       } as FinishedTask;
       base.finished = [...base.finished, task];
       options.onProgress?.(kind, layer, 1, point);

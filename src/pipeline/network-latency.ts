@@ -5,13 +5,14 @@ import { Runner, type OnnxModel } from '../models/index.js';
 import { repeatRows } from './batch.js';
 import { measureInTurn, quantile, speedup } from './latency.js';
 
-const RUNS = { warmup: 3, minRuns: 15, maxRuns: 200 };
+const RUNS = { warmup: 3, minRuns: 15, maxRuns: 200, fewestRuns: 5 };
 /** Wall time of one network per batch size. */
 const NETWORK_SECONDS = 3;
 
 /**
  * Latency of every compressed network against the original's, for each batch size of the benchmark; all of them run in turn.
  *
+ * @param mostWithArena batch size above which the runtime must not keep the memory of its feature maps: all networks hold theirs
  * @param progress share that is done
  */
 export async function networkLatencies(
@@ -20,12 +21,14 @@ export async function networkLatencies(
   data: Dataset,
   threads: number,
   { benchmark }: Pick<Spec, 'benchmark'>,
+  mostWithArena: number,
   signal: AbortSignal,
   progress: (share: number) => void,
 ): Promise<Metrics['latency'][]> {
   const runners: Runner[] = [];
   try {
-    for (const model of [original, ...compressed]) runners.push(await Runner.open(model, { threads }));
+    const arena = Math.max(...benchmark.batch_sizes) <= mostWithArena;
+    for (const model of [original, ...compressed]) runners.push(await Runner.open(model, { threads, arena }));
     const fixedBatch = runners[0]?.fixedBatch ?? null;
     const sizes = fixedBatch === null ? benchmark.batch_sizes : [fixedBatch];
     const results: Metrics['latency'][] = compressed.map(() => []);

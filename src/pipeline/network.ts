@@ -12,6 +12,7 @@ import {
   type OnnxModel,
 } from '../models/index.js';
 import type { Assignment } from '../jobs/tasks.js';
+import { batchWithin, mapBytes } from './feature-maps.js';
 import type { StepContext } from './step.js';
 
 /** The client's model and calibration data, checked against each other, ready for work. */
@@ -29,8 +30,8 @@ export interface Network extends ListedLayers {
   close(): Promise<void>;
 }
 
-/** Bound for the feature maps of one batch. */
-const BATCH_BYTES = 128 << 20;
+/** Share of the memory for one layer that the feature maps of one batch may take. */
+const BATCH_SHARE = 0.5;
 const MAX_BATCH = 64;
 /** Bound for one feature map of all images, which the sequential refit keeps on disk. */
 const STORED_BYTES = 8 * 2 ** 30;
@@ -74,16 +75,12 @@ export async function openNetwork(
     // Two samples tell the batch axis from the others.
     const probe = await calibration.batch(0, fixed ?? Math.min(2, calibration.count));
     const listed = await listLayers(prepared, probe, { threads: context.threads });
-    const maps = listed.layers.map(({ channels, m, positions, strides }) => ({
-      input: 4 * channels * positions * strides.reduce((a, b) => a * b, 1),
-      output: 4 * m * positions,
-    }));
-    const perImage = maps.reduce((sum, { input, output }) => sum + Math.max(input, output), 1);
-    const largest = Math.max(1, ...maps.map(({ input }) => input));
+    const maps = mapBytes(listed.layers);
     // Every image gives at least one patch, so more images than samples would not be looked at.
-    const affordable = Math.max(fixed ?? 1, Math.floor(STORED_BYTES / largest));
+    const affordable = Math.max(fixed ?? 1, Math.floor(STORED_BYTES / maps.input));
     const images = whole(Math.min(calibration.count, Math.max(fixed ?? 1, spec.method.samples), affordable));
-    const batch = fixed ?? Math.min(MAX_BATCH, images, Math.max(1, Math.floor(BATCH_BYTES / perImage)));
+    const share = context.limits.layerMemoryBytes * BATCH_SHARE;
+    const batch = fixed ?? batchWithin(share, maps.all, Math.min(MAX_BATCH, images));
     return {
       ...listed,
       original,

@@ -11,6 +11,12 @@ describe('paired latency', () => {
     expect(result.after).toHaveLength(4);
   });
 
+  it('times networks that use up their time in one run less often', async () => {
+    const run = () => Promise.resolve();
+    const options = { warmup: 3, minRuns: 15, maxRuns: 20, budgetSeconds: 0, fewestRuns: 5 };
+    expect((await measurePaired(run, run, options)).before).toHaveLength(5);
+  });
+
   it('stops when asked to', async () => {
     const controller = new AbortController();
     const run = () => Promise.resolve(controller.abort());

@@ -52,6 +52,10 @@ describe('the whole way of a job', () => {
       layers: unknown[];
     };
     expect(report.metrics).toEqual(result.metrics);
+    const memory = result.metrics.memory ?? { peak_bytes: 0, limit_bytes: 0 };
+    expect(memory.limit_bytes).toBe(LIMITS.layerMemoryBytes);
+    expect(memory.peak_bytes).toBeGreaterThan(process.memoryUsage().heapUsed / 2);
+    expect(memory.peak_bytes).toBeLessThanOrEqual(process.resourceUsage().maxRSS * 1024);
     expect(report.layers).toHaveLength(4);
     const manifest = JSON.parse(await readFile(join(output, 'manifest.json'), 'utf8')) as {
       outputs: { name: string; sha256: string }[];

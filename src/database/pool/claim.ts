@@ -74,4 +74,5 @@ const finishedTask = (task: Task): FinishedTask => ({
   point: pointOf(task),
   result: task.result as unknown as StepResult,
   files: task.files as unknown as StepFile[],
+  peakBytes: task.peakBytes === null ? null : Number(task.peakBytes),
 });

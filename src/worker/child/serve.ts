@@ -1,6 +1,6 @@
 import { serializeError } from '../../errors.js';
+import { peakMemoryBytes, resetPeakMemory } from '../../pipeline/peak-memory.js';
 import type { RunStep } from '../../pipeline/step.js';
-import { peakMemoryBytes, resetPeakMemory } from './peak-memory.js';
 import type { FromChild, StepRequest, ToChild } from './protocol.js';
 import { dieWithParent } from './watchdog.js';
 
