@@ -6,6 +6,7 @@ import { InputError } from '../errors.js';
 import { ANSWER_SECONDS } from '../jobs/check-time.js';
 import { openScratch } from '../scratch.js';
 import { VERSION } from '../version.js';
+import { adminRoutes } from './admin/index.js';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { healthRoutes } from './health/index.js';
 import { jobRoutes } from './jobs/index.js';
@@ -81,5 +82,6 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(teamRoutes, options);
   await app.register(usageRoutes, options);
   await app.register(webhookRoutes, options);
+  await app.register(adminRoutes, options);
   return app;
 }

@@ -22,7 +22,7 @@ export type CheckSubmission = (files: SubmittedFiles, spec: Spec) => Promise<{ e
 export interface ApiDeps {
   config: Config;
   database: Database;
-  queue: Pick<TaskQueue, 'depth' | 'check'>;
+  queue: Pick<TaskQueue, 'depth' | 'check' | 'board'>;
   storage: Storage;
   logger: FastifyBaseLogger;
   metrics: Metrics;

@@ -19,6 +19,15 @@ export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
     return key ?? null;
   },
 
+  async findById(keyId) {
+    const [key] = await prisma.$queryRaw<(UsableKey & { hash: string })[]>`
+      select k.id, k.team_id as "teamId", k.prefix, k.name, k.scopes, k.created_at as "createdAt", k.expires_at as "expiresAt",
+        k.last_used_at as "lastUsedAt", k.revoked_at as "revokedAt", t.requests_per_minute as "requestsPerMinute", k.hash
+      from api_keys k join teams t on t.id = k.team_id
+      where k.id = ${keyId} and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`;
+    return key ?? null;
+  },
+
   async create(teamId, { hash, prefix, name, scopes, expiresAt }) {
     const data = { id: newId('key'), teamId, hash, prefix, name, scopes, expiresAt: expiresAt ?? null };
     await prisma.apiKey.createMany({ data: [data], skipDuplicates: true });

@@ -57,6 +57,8 @@ export interface UsageRepository {
 export interface KeyRepository {
   /** Hash: hex sha256 of the whole key. Revoked and expired keys are not found. */
   findByHash(hash: string): Promise<UsableKey | null>;
+  /** The same by its id, with the hash that it is stored by. */
+  findById(keyId: string): Promise<(UsableKey & { hash: string }) | null>;
   /** An existing key with this hash and team stays as it is and is returned. */
   create(
     teamId: string,

@@ -1,3 +1,4 @@
+import type { BaseAdapter } from '@bull-board/api/baseAdapter';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InfrastructureError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -21,6 +22,7 @@ export interface WorkerLike {
 
 export interface Backend {
   queue: QueueLike;
+  board(): BaseAdapter;
   createWorker(process: (job: { data: TaskMessage }) => Promise<void>, concurrency: number): WorkerLike;
   close(): Promise<void>;
 }
@@ -31,6 +33,9 @@ export const QUEUE_OPTIONS = {
   // PostgreSQL decides about attempts; a message that was handled, however it went, must free its id.
   defaultJobOptions: { attempts: 1, removeOnComplete: true, removeOnFail: true },
 };
+
+/** Nothing may be changed from there: PostgreSQL would not know. */
+export const BOARD_OPTIONS = { readOnlyMode: true, description: 'Tasks that were released to the workers' };
 
 export const WORKER_OPTIONS = {
   removeOnComplete: { count: 0 },
@@ -94,6 +99,7 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
       consumers.add(starting);
       return starting;
     },
+    board: () => backend.board(),
     async close() {
       // One that did not start has closed itself.
       await Promise.all(

@@ -1,3 +1,5 @@
+import type { BaseAdapter } from '@bull-board/api/baseAdapter';
+
 /**
  * The port to the queue: it carries messages and nothing else. What a message means, whether it is still wanted and what
  * comes next is PostgreSQL's business, so that the queue may lose or repeat any of them.
@@ -18,6 +20,8 @@ export interface TaskQueue {
   check(): Promise<void>;
   /** Starts to hand out messages, `concurrency` at a time. */
   consume(handle: TaskHandler, options: { concurrency: number }): Promise<TaskConsumer>;
+  /** For the operators' dashboard: the messages, to look at. */
+  board(): BaseAdapter;
   close(): Promise<void>;
 }
 

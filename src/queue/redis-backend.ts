@@ -1,8 +1,9 @@
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Log } from '../log.js';
 import type { TaskMessage } from './queue.js';
-import { type Backend, QUEUE_NAME, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
+import { type Backend, BOARD_OPTIONS, QUEUE_NAME, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 
 const reconnectMs = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2000);
 
@@ -15,8 +16,14 @@ export function redisBackend(url: string, logger: Log): Backend {
   };
   const producer = connect(1);
   const workers: Redis[] = [];
+  const queue = new Queue<TaskMessage>(QUEUE_NAME, {
+    ...QUEUE_OPTIONS,
+    connection: producer,
+    skipWaitingForReady: true,
+  });
   return {
-    queue: new Queue<TaskMessage>(QUEUE_NAME, { ...QUEUE_OPTIONS, connection: producer, skipWaitingForReady: true }),
+    queue,
+    board: () => new BullMQAdapter(queue, BOARD_OPTIONS),
     createWorker(process, concurrency) {
       const connection = connect(null);
       workers.push(connection);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { KeyRepository } from '../../database/repositories.js';
 import type { Scope, UsableKey } from '../../database/records.js';
+import { keyOfSession } from '../admin/session.js';
 import { InputError, InfrastructureError } from '../../errors.js';
 
 /** Who calls: every repository method takes the team from here. */
@@ -17,6 +18,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a key must be allowed to do: one of these. Every route says it; the app does not start otherwise. */
     scope?: Scope | readonly [Scope, ...Scope[]] | 'public';
+    /** A page for browsers: they may bring an operator's cookie instead of a key, and are sent here without one. */
+    login?: string;
   }
   interface FastifyRequest {
     caller: Caller | null;
@@ -28,6 +31,10 @@ export const hashKey = (key: string): string => createHash('sha256').update(key)
 const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
 async function identify(request: FastifyRequest, keys: KeyRepository): Promise<Caller> {
+  if (request.routeOptions.config.login !== undefined && request.headers.authorization === undefined) {
+    const key = await keyOfSession(request, keys);
+    if (key !== null) return callerOf(key);
+  }
   const key = BEARER.exec(request.headers.authorization ?? '')?.[1];
   if (key === undefined) {
     throw new InputError('unauthorized', 'send the header "Authorization: Bearer <API key>"');
@@ -56,11 +63,17 @@ export function registerAuth(app: FastifyInstance, keys: KeyRepository): void {
       throw new Error(`routes without a scope: ${open.map((r) => `${String(r.method)} ${r.url}`).join(', ')}`);
     }
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     if (request.is404) return;
-    const { scope } = request.routeOptions.config;
+    const { scope, login } = request.routeOptions.config;
     if (scope === 'public') return;
-    request.caller = await identify(request, keys);
+    try {
+      request.caller = await identify(request, keys);
+    } catch (error) {
+      const isPage = login !== undefined && request.headers.accept?.includes('text/html') === true;
+      if (isPage && error instanceof InputError) return reply.redirect(login, 303);
+      throw error;
+    }
     const { scopes } = request.caller;
     const accepted: readonly Scope[] = scope === undefined ? [] : typeof scope === 'string' ? [scope] : scope;
     if (!accepted.some((one) => scopes.includes(one))) {
