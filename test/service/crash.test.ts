@@ -27,12 +27,15 @@ async function submitHeld(stack: Stack): Promise<string> {
   return submit(stack);
 }
 
-async function submit(stack: Stack): Promise<string> {
+async function submit(
+  stack: Stack,
+  wish: Record<string, unknown> = { target: { parameter_ratio: 2 } },
+): Promise<string> {
   const upload = async (path: string) => ({ upload: await stack.client.upload(path) });
   const job = await stack.client.submit({
     model: await upload(model),
     calibration: await upload(calibration),
-    target: { parameter_ratio: 2 },
+    ...wish,
     method: { samples: 2000, max_iterations: 20, inputs: 'symmetric' },
     benchmark: { batch_sizes: [1] },
   });
@@ -40,13 +43,18 @@ async function submit(stack: Stack): Promise<string> {
 }
 
 /** The job ended once, with every part of it done, and what was done before `done` was not done again. */
-async function expectOneGoodEnd(stack: Stack, id: string, done: TaskRow[]): Promise<TaskRow[]> {
+async function expectOneGoodEnd(
+  stack: Stack,
+  id: string,
+  done: TaskRow[],
+  artifacts = ['manifest.json', 'model.onnx', 'report.json'],
+): Promise<TaskRow[]> {
   await stack.release();
   const job = await follow(stack.client, id, silent);
   expect(job.error).toBeNull();
   expect(job.status).toBe('succeeded');
   expect(job.metrics?.parameters.ratio).toBeGreaterThanOrEqual(2);
-  expect(job.artifacts.map(({ name }) => name).sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
+  expect(job.artifacts.map(({ name }) => name).sort()).toEqual(artifacts);
   const tasks = await stack.tasks(id);
   expect(tasks.every(({ state }) => state === 'succeeded')).toBe(true);
   for (const before of done) expect(tasks.find((task) => task.id === before.id)).toEqual(before);
@@ -102,6 +110,28 @@ describe('the service with two workers on the embedded database', () => {
     expect(attempt(tasks, running)).toBeGreaterThan(running.attempt);
     expect(tasks.find((task) => task.id === running.id)?.failures).toBe(1);
   }, 90_000);
+
+  it('loses one point of a curve for a moment when a compute process is killed in its assembly', async () => {
+    await stack.hold('point 2');
+    const targets = [2, 3, 5].map((parameter_ratio) => ({ parameter_ratio }));
+    const id = await submit(stack, { targets });
+    const { running, done } = await stack.midTask(id, 'assemble');
+    const pid = workerPid(stack, running.worker_id);
+    const child = stack.children().find(({ parent }) => parent === pid);
+    if (!child) throw new Error('the worker of the point has no compute process');
+    process.kill(child.pid, 'SIGKILL');
+    const models = ['model-2.onnx', 'model-3.onnx', 'model.onnx'];
+    const tasks = await expectOneGoodEnd(stack, id, done, ['curve.svg', 'manifest.json', ...models, 'report.json']);
+    const again = tasks.filter(({ attempt: number }) => number > 1);
+    expect(again.map((task) => task.id)).toEqual([running.id]);
+    const ended = await stack.client.job(id);
+    expect(ended?.job.points.map(({ point, target, model: name }) => [point, target, name])).toEqual([
+      [1, { parameter_ratio: 2 }, 'model.onnx'],
+      [2, { parameter_ratio: 3 }, 'model-2.onnx'],
+      [3, { parameter_ratio: 5 }, 'model-3.onnx'],
+    ]);
+    expect(ended?.job.points.every(({ verdict }) => verdict?.passed)).toBe(true);
+  }, 120_000);
 
   it('goes on after the API was killed, and the API finds everything again', async () => {
     const id = await submitHeld(stack);

@@ -126,9 +126,9 @@ export class Stack {
     ]);
   }
 
-  /** From now on the layer `index` does not end, until `release`. */
-  hold(index: number): Promise<void> {
-    return writeFile(join(this.dataDir, 'hold'), String(index));
+  /** From now on the layer with this index, or the assembly of this point, does not end, until `release`. */
+  hold(what: number | `point ${number}`): Promise<void> {
+    return writeFile(join(this.dataDir, 'hold'), String(what));
   }
 
   release(): Promise<void> {
@@ -136,15 +136,20 @@ export class Stack {
   }
 
   /** Waits until the layer that is held is the only one left, and returns the tasks as they are then. */
-  async midLayer(jobId: string): Promise<{ running: TaskRow; done: TaskRow[] }> {
+  midLayer(jobId: string): Promise<{ running: TaskRow; done: TaskRow[] }> {
+    return this.midTask(jobId, 'layer');
+  }
+
+  /** Waits until the task that is held is the only one left of several of its kind. */
+  async midTask(jobId: string, wanted: 'layer' | 'assemble'): Promise<{ running: TaskRow; done: TaskRow[] }> {
     for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(50)) {
       const tasks = await this.tasks(jobId);
-      const running = tasks.find(({ kind, state }) => kind === 'layer' && state === 'running');
+      const running = tasks.find(({ kind, state }) => kind === wanted && state === 'running');
       const done = tasks.filter(({ state }) => state === 'succeeded');
-      const layersDone = done.filter(({ kind }) => kind === 'layer').length;
-      if (running && layersDone > 0 && done.length === tasks.length - 1) return { running, done };
+      const sameDone = done.filter(({ kind }) => kind === wanted).length;
+      if (running && sameDone > 0 && done.length === tasks.length - 1) return { running, done };
     }
-    throw new Error('no layer was held');
+    throw new Error(`no ${wanted} task was held`);
   }
 
   async scratchFiles(): Promise<string[]> {
