@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.js';
 import type { LayerRow, Metrics } from '../../src/jobs/results.js';
 import { resolveSpec } from '../../src/jobs/resolve-spec.js';
 import type { TaskKind } from '../../src/jobs/tasks.js';
-import { compressLocally } from '../../src/pipeline/local.js';
+import { compressLocally, type LocalResult } from '../../src/pipeline/local.js';
 import { stepLimits } from '../../src/worker/limits.js';
 import type { JobFiles } from './files.js';
 import { peakBytes } from './process-memory.js';
@@ -23,9 +23,34 @@ export interface JobOutcome {
   seconds: Record<TaskKind, number>;
   metrics: Metrics;
   layers: LayerRow[];
+  /** One for every target. */
+  points: LocalResult['points'];
+  /** Processor seconds of all threads by phase, as `seconds` is wall time. */
+  processor: Record<TaskKind, number>;
   /** Before the job: Node, the loader of the bench, the modules. */
   peakBefore: number;
   peak: number;
+}
+
+/** Steps follow one another: the start of one is the end of the one before. */
+function processorMeter() {
+  const spent: Record<TaskKind, number> = { inspect: 0, plan: 0, layer: 0, assemble: 0, evaluate: 0 };
+  let open: { kind: TaskKind; since: NodeJS.CpuUsage } | null = null;
+  const stop = () => {
+    if (open !== null) {
+      const { user, system } = process.cpuUsage(open.since);
+      spent[open.kind] += (user + system) / 1e6;
+    }
+    open = null;
+    return spent;
+  };
+  return {
+    start(kind: TaskKind) {
+      stop();
+      open = { kind, since: process.cpuUsage() };
+    },
+    stop,
+  };
 }
 
 async function run({ files, spec, threads, output: kept }: JobRequest): Promise<JobOutcome> {
@@ -34,7 +59,8 @@ async function run({ files, spec, threads, output: kept }: JobRequest): Promise<
   const source = { upload: 'local' };
   const peakBefore = peakBytes(process.pid);
   try {
-    const { seconds, metrics, layers } = await compressLocally({
+    const meter = processorMeter();
+    const { seconds, metrics, layers, points } = await compressLocally({
       ...files,
       spec: resolveSpec({ model: source, calibration: source, evaluation: source, ...spec }),
       output,
@@ -42,10 +68,14 @@ async function run({ files, spec, threads, output: kept }: JobRequest): Promise<
       threads: threads === 0 ? availableParallelism() : threads,
       limits: stepLimits(config),
       signal: new AbortController().signal,
+      onProgress: (kind, _, fraction) => {
+        if (fraction === 0) meter.start(kind);
+      },
     });
+    const processor = meter.stop();
     // Every step starts a measurement of its own.
     const peak = Math.max(metrics.memory?.peak_bytes ?? 0, peakBytes(process.pid));
-    return { seconds, metrics, layers, peakBefore, peak };
+    return { seconds, metrics, layers, points, processor, peakBefore, peak };
   } finally {
     if (kept === undefined) await rm(output, { recursive: true, force: true });
   }
