@@ -5,8 +5,10 @@ import { bars } from '../../src/cli/bars.js';
 import type { ServiceClient } from '../../src/cli/client.js';
 import { endsOnly } from '../../src/cli/compress.js';
 import { follow } from '../../src/cli/follow.js';
+import { outcome, somePasses } from '../../src/cli/points.js';
 import { layerTable } from '../../src/cli/report.js';
-import { layerRow } from '../support/jobs.js';
+import type { Point } from '../../src/jobs/results.js';
+import { layerRow, testMetrics } from '../support/jobs.js';
 import { until } from '../support/until.js';
 
 const SHOW_CURSOR = '\u001b[?25h';
@@ -84,6 +86,75 @@ describe('the table of layers', () => {
     expect(lines.slice(2, 5).map((line) => line.slice(column))).toEqual(['dense', 'compressed', 'dense']);
     expect(Math.max(...lines.slice(0, 5).map(({ length }) => length))).toBeLessThan(100);
     expect(lines[5]).toBe(`dense (${reason}): conv0, conv2`);
+  });
+});
+
+describe('the table of points', () => {
+  const point = (number: number, change: Partial<Point>): Point => ({
+    point: number,
+    target: { parameter_ratio: 2 * number },
+    model: number === 1 ? 'model.onnx' : `model-${number}.onnx`,
+    metrics: {
+      ...testMetrics(),
+      latency: [1, 32].map((batch) => ({
+        batch,
+        before_ms: { p50: 2, p95: 3 },
+        after_ms: { p50: 1, p95: 2 },
+        speedup: 1.5,
+        speedup_ci95: [1, 2],
+        runs: 20,
+      })),
+      accuracy: { before: 0.9, after: 0.88, drop: 0.02, samples: 100 },
+    },
+    verdict: { passed: true, checks: [] },
+    error: null,
+    ...change,
+  });
+  const check = { name: 'constraints.max_accuracy_drop', required: 0.01, measured: 0.02, passed: false };
+  const failed = point(2, { verdict: { passed: false, checks: [check] } });
+  const missed = point(3, {
+    model: null,
+    metrics: null,
+    verdict: null,
+    error: { code: 'unreachable_target', detail: 'at most 3.1', origin: 'input', layer: null },
+  });
+
+  it('has a line for each, with what was measured, what failed and what cannot be reached', () => {
+    const lines = outcome([point(1, {}), failed, missed]).split('\n');
+    expect(lines[0]?.split(/  +/)).toEqual([
+      ...[
+        'point',
+        'target',
+        'parameters',
+        'MACs',
+        'file',
+        'batch 1',
+        'batch 32',
+        'accuracy',
+        'lost',
+        'model',
+        'verdict',
+      ],
+    ]);
+    expect(lines[2]?.split(/  +/)).toEqual([
+      ...['1', 'parameter_ratio 2', '4.00x', '4.00x', '4.00x', '1.50x', '1.50x', '88.00 %', '2.00 %'],
+      ...['model.onnx', 'passed'],
+    ]);
+    expect(lines[3]).toMatch(/FAILED constraints.max_accuracy_drop$/);
+    expect(lines[4]).toMatch(/^3 .* - +at most 3\.1$/);
+    expect(lines.at(-1)).toBe('accuracy before: 90.00 %');
+  });
+
+  it('gives way to the full numbers when there is one point', () => {
+    expect(outcome([point(1, {})])).toContain('parameters  100 -> 25  (4.00x)');
+  });
+
+  it('is worth something when one of the points passes', () => {
+    expect([somePasses([failed, point(1, {})]), somePasses([failed, missed]), somePasses([])]).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
 });
 

@@ -72,6 +72,20 @@ describe('the commands against a started service', () => {
     expect((await readdir(output)).sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
   }, 90_000);
 
+  it('takes several targets, shows a line for each point, and downloads every model', async () => {
+    // The first target is the one that `submit` names.
+    const submitted = await submit('--iterations', '2', '--target', 'mac_ratio=3', '--constraint', 'min_mac_ratio=2.5');
+    const id = submitted.out.trim();
+    const watched = await sparank('watch', id);
+    expect(watched.out).toMatch(/^1 +parameter_ratio 2 .* model\.onnx +FAILED constraints\.min_mac_ratio$/m);
+    expect(watched.out).toMatch(/^2 +mac_ratio 3 .* model-2\.onnx +passed$/m);
+    expect(watched.code).toBe(0);
+    const output = join(directory, 'points');
+    expect((await sparank('get', id, '--output', output)).code).toBe(0);
+    const expected = ['curve.svg', 'manifest.json', 'model-2.onnx', 'model.onnx', 'report.json'];
+    expect((await readdir(output)).sort()).toEqual(expected);
+  }, 90_000);
+
   it('ends with 3 after a job whose verdict fails', async () => {
     const { code, out } = await submit('--iterations', '2', '--constraint', 'min_speedup=50', '--wait', '--json');
     expect(JSON.parse(out)).toMatchObject({ status: 'succeeded', verdict: { passed: false } });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import type { SerializedError } from '../../src/errors.js';
-import type { PlanResult } from '../../src/jobs/tasks.js';
+import type { Assignment, PlanResult } from '../../src/jobs/tasks.js';
 import {
   claimNext,
   createJob,
@@ -158,9 +158,14 @@ describe('a job with several targets', () => {
     await database.jobs.retry(DEFAULT_TEAM, id);
     const late = { result: stepResult(second, 2), files: [] };
     expect(await database.pool.succeed(second.taskId, second.attempt, late)).toBe(false);
-    // The message of the third point's first attempt is still around: nobody gets that one.
-    expect(await claimNext(database)).toBeNull();
-    const tasks = [await finishNext(database, 2), await finishNext(database, 2), await finishNext(database, 2)];
+    const tasks: Assignment[] = [];
+    // Messages of first attempts may still be around: nobody gets a task for one of them.
+    for (let look = 0; look < 10 && tasks.length < 3; look++) {
+      const task = await claimNext(database);
+      if (task === null) continue;
+      tasks.push(task);
+      await database.pool.succeed(task.taskId, task.attempt, { result: stepResult(task, 2), files: [] });
+    }
     expect(tasks.map(({ kind, point }) => [kind, point])).toEqual([
       ['assemble', 2],
       ['assemble', 3],

@@ -112,9 +112,12 @@ export function stepResult(
 ): StepResult {
   // The later steps hand on the rows that they were given, as the real ones do.
   const finished = assignment.finished ?? [];
-  const solved = finished.flatMap((task) =>
-    task.kind === 'layer' ? (task.result as LayerResult).rows.slice(0, 1) : [],
-  );
+  const plan = planIn(finished);
+  const solved = finished.flatMap((task) => {
+    if (task.kind !== 'layer' || plan === undefined) return [];
+    const choice = choicesOf(plan, task.layer ?? 0).findIndex(({ points }) => points.includes(assignment.point ?? 1));
+    return (task.result as LayerResult).rows.slice(choice, choice + 1);
+  });
   const rows = Array.from({ length: layers }, (_, index) => layerRow(index));
   switch (assignment.kind) {
     case 'inspect':
@@ -123,7 +126,7 @@ export function stepResult(
       return testPlan(targetsOf(assignment.spec ?? testSpec()), layers);
     case 'layer':
       return {
-        rows: choicesOf(planIn(finished) ?? testPlan([{ parameter_ratio: 4 }], layers), assignment.layer ?? 0).map(
+        rows: choicesOf(plan ?? testPlan([{ parameter_ratio: 4 }], layers), assignment.layer ?? 0).map(
           ({ allocation: { rank, groups } }) =>
             layerRow(assignment.layer ?? 0, {
               status: 'done',

@@ -1,11 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { InputError } from '../../errors.js';
+import { targetsOf } from '../../jobs/points.js';
 import { LayerRowSchema } from '../../jobs/results.js';
 import { MAX_TARGETS } from '../../jobs/spec.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures } from '../schemas.js';
+
+function noSuchPoint(count: number): InputError {
+  const detail = count === 1 ? 'the job has one point' : `the job has the points 1 to ${String(count)}`;
+  return new InputError('invalid_request', detail, { faults: [{ pointer: '#query/point', detail }] });
+}
 
 export const jobLayers: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
@@ -31,7 +38,13 @@ export const jobLayers: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       },
     },
     async (request) => {
-      const data = await deps.database.layers.list(teamOf(request), request.params.id, request.query.point);
+      const teamId = teamOf(request);
+      const { id } = request.params;
+      const { point } = request.query;
+      // Every job has a first point.
+      const job = point === 1 ? null : await deps.database.jobs.get(teamId, id);
+      if (job !== null && point > targetsOf(job.spec).length) throw noSuchPoint(targetsOf(job.spec).length);
+      const data = await deps.database.layers.list(teamId, id, point);
       if (data === null) throw notFound('job');
       return { data };
     },
