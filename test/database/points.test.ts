@@ -1,4 +1,10 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../src/database/index.js';
+import { migrate } from '../../src/database/migrate.js';
+import { readConfig } from '../../src/config.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import type { SerializedError } from '../../src/errors.js';
@@ -8,12 +14,17 @@ import {
   createJob,
   createJobWithUploads,
   finishNext,
+  layerRow,
+  newJob,
   stepFile,
   stepResult,
+  testMetrics,
   testPlan,
   testSpec,
 } from '../support/jobs.js';
+import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { runSql } from '../support/teams.js';
 
 let postgres: TestPostgres;
 beforeAll(async () => {
@@ -186,5 +197,79 @@ describe('a job with several targets', () => {
     expect(await Promise.all(results)).toEqual([true, true]);
     expect((await claimed(database)).kind).toBe('evaluate');
     expect(await claimNext(database)).toBeNull();
+  });
+});
+
+describe('a job that was under way before there were points', () => {
+  const START = '20261124000000_start';
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sparank-before-points-'));
+    await cp(new URL(`../../prisma/migrations/${START}`, import.meta.url), join(directory, START), { recursive: true });
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  it('goes on with its solved layers as one with a single point, and ended ones show their numbers as a point', async () => {
+    const url = await postgres.createDatabase({ migrated: false });
+    await migrate(url, directory);
+    const inputs = newJob().inputs;
+    const insertJob = (id: string, more: Record<string, unknown>) => {
+      const row = { id, team_id: DEFAULT_TEAM, spec: testSpec(), inputs, ...more };
+      const names = Object.keys(row);
+      const values = Object.values(row).map((value) => (typeof value === 'object' ? JSON.stringify(value) : value));
+      return runSql(
+        url,
+        `insert into jobs (${names.join()}) values (${names.map((_, i) => `$${i + 1}`).join()})`,
+        values,
+      );
+    };
+    await insertJob('job_open', { status: 'running', phase: 'layers', layers_total: 2, layers_done: 1, fraction: 0.4 });
+    await insertJob('job_done', { status: 'succeeded', metrics: testMetrics(), verdict: { passed: true, checks: [] } });
+    const task = (kind: string, layer: number, result: unknown) =>
+      runSql(
+        url,
+        `insert into tasks (id, team_id, job_id, kind, layer, state, result, files) values ($1, $2, 'job_open', $3, $4, $5, $6, '[]')`,
+        [
+          ...[`tsk_${kind}${layer}`, DEFAULT_TEAM, kind, layer, result === null ? 'waiting' : 'succeeded'],
+          result === null ? null : JSON.stringify(result),
+        ],
+      );
+    const rows = [0, 1].map((index) => layerRow(index, { decision: 'compressed' }));
+    const solved = layerRow(0, { decision: 'compressed', status: 'done', rank: 8 });
+    await task('inspect', -1, { model: {}, layers: rows });
+    await task('plan', -1, { allocations: [0, 1].map((index) => ({ index, rank: 8, groups: 8 })), layers: rows });
+    await task('layer', 0, { layer: solved });
+    await task('layer', 1, null);
+    await runSql(
+      url,
+      `insert into artifacts (team_id, job_id, name, storage_key, bytes, sha256, content_type, expires_at)
+      values ('${DEFAULT_TEAM}', 'job_done', 'model.zip', 'k', 1, '', 'application/zip', now())`,
+    );
+
+    const database = await openDatabase({ url, settings: readConfig({}), logger: quietLog });
+    try {
+      const second = await finishNext(database, 2);
+      expect([second.kind, second.layer]).toEqual(['layer', 1]);
+      const assembly = await finishNext(database, 2);
+      expect([assembly.kind, assembly.point]).toEqual(['assemble', 1]);
+      expect(assembly.finished.find(({ layer }) => layer === 0)?.result).toEqual({ rows: [solved] });
+      await finishNext(database, 2);
+      expect(await jobOf(database, 'job_open')).toMatchObject({
+        status: 'succeeded',
+        points: [{ point: 1, error: null }],
+      });
+      expect((await jobOf(database, 'job_done')).points).toEqual([
+        {
+          point: 1,
+          target: { parameter_ratio: 4 },
+          model: 'model.zip',
+          metrics: testMetrics(),
+          verdict: { passed: true, checks: [] },
+          error: null,
+        },
+      ]);
+    } finally {
+      await database.close();
+    }
   });
 });
