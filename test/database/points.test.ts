@@ -12,7 +12,6 @@ import type { Assignment, PlanResult } from '../../src/jobs/tasks.js';
 import {
   claimNext,
   createJob,
-  createJobWithUploads,
   finishNext,
   layerRow,
   newJob,
@@ -159,7 +158,7 @@ describe('a job with several targets', () => {
 
   it('is retried from the point that failed, the assembled ones kept, each result at its own attempt only', async () => {
     const database = await postgres.open({ TASK_ATTEMPTS: 1 });
-    const { id } = await createJobWithUploads(database, { spec });
+    const { id } = await createJob(database, { spec });
     for (let step = 0; step < 4; step++) await finishNext(database, 2);
     await finishNext(database, 2);
     const second = await claimed(database);
