@@ -6,6 +6,7 @@ import { startMetricsServer } from '../metrics-server.js';
 import { createMetrics } from '../metrics.js';
 import { filesNeeded } from '../pipeline/files-needed.js';
 import { startWorker } from '../worker/index.js';
+import { closeParts, type Closer } from './close-parts.js';
 import { createSubmissionCheck } from './submission-check.js';
 
 export interface RunningService {
@@ -22,12 +23,8 @@ export async function startService(
   parts: { api: boolean; workers: number },
 ): Promise<RunningService> {
   const metrics = createMetrics({ ofProcess: true });
-  const closers: ((graceSeconds: number) => Promise<void>)[] = [];
-  const close = async (graceSeconds: number) => {
-    for (let shut = closers.pop(); shut; shut = closers.pop()) {
-      await shut(graceSeconds).catch((error: unknown) => logger.warn({ err: error }, 'a part did not stop cleanly'));
-    }
-  };
+  const closers: Closer[] = [];
+  const close = (graceSeconds: number) => closeParts(closers, graceSeconds, logger);
   try {
     const backends = await openBackends(config, logger);
     closers.push(() => backends.close());

@@ -10,6 +10,23 @@ export const mayPass = (error: unknown) => !(error instanceof SparankError) || e
 /** For storage: only what it reports as an outage; anything else (a full local disk, a missing file) is told at once. */
 export const isOutage = (error: unknown) => error instanceof SparankError && error.retryable;
 
+/** What `work` comes to, or the signal's reason when that is earlier: `work` may never answer, and is left behind then. */
+export async function answerOrAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort: (() => void) | null = null;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    if (onAbort !== null) signal.removeEventListener('abort', onAbort);
+    aborted.catch(() => undefined);
+    work.catch(() => undefined);
+  }
+}
+
 export interface Backoff {
   signal: AbortSignal;
   retry: (error: unknown) => boolean;

@@ -10,7 +10,7 @@ import type { Metrics, TaskOutcome } from '../metrics.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskMessage } from '../queue/queue.js';
 import type { Storage } from '../storage/storage.js';
-import { isOutage, mayPass, untilItWorks, type Backoff } from './backoff.js';
+import { answerOrAbort, isOutage, mayPass, untilItWorks, type Backoff } from './backoff.js';
 import type { StepRequest } from './child/protocol.js';
 import { ComputeError, type ComputeProcess } from './compute-process.js';
 import type { FileCache } from './file-cache.js';
@@ -53,7 +53,7 @@ export async function runTask(deps: TaskDeps, message: TaskMessage): Promise<voi
   });
   try {
     const assignment = await untilItWorks(
-      () => deps.database.pool.claim(message.taskId, message.attempt, deps.workerId),
+      () => answerOrAbort(deps.database.pool.claim(message.taskId, message.attempt, deps.workerId), deps.shutdown),
       patiently(deps.shutdown, mayPass),
     );
     if (assignment) await runClaimed(deps, assignment, logger, patiently);
@@ -111,7 +111,8 @@ async function runClaimed(
     heartbeat.deafen();
     committing = true;
     const kept = await untilItWorks(
-      () => pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }),
+      () =>
+        answerOrAbort(pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }), deps.shutdown),
       patiently(deps.shutdown, mayPass),
     );
     outcome = kept ? 'succeeded' : 'refused';
@@ -129,7 +130,8 @@ async function runClaimed(
     deps.metrics.task(kind, deps.engine, outcome, (performance.now() - claimedAt) / 1000);
     deps.shutdown.removeEventListener('abort', onShutdown);
     unsubscribe();
-    await heartbeat.stop();
+    // A beat that gets no answer must not hold up a stop.
+    await answerOrAbort(heartbeat.stop(), deps.shutdown).catch(() => undefined);
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) =>
       log.warn({ err: error }, 'scratch files were left'),
     );
@@ -178,13 +180,16 @@ async function recordEnd(
   }
   if (interruption === 'shutdown') {
     const backoff = patiently(AbortSignal.timeout(HAND_BACK_MS), mayPass);
-    const handedBack = await untilItWorks(() => pool.handBack(taskId, attempt), backoff);
+    const handedBack = await untilItWorks(() => answerOrAbort(pool.handBack(taskId, attempt), backoff.signal), backoff);
     log.info({ handed_back: handedBack }, 'stopped');
     return 'handed_back';
   }
   if (interruption === 'cancel') {
     const canceled = serializeError(new InfrastructureError('canceled', 'the job was canceled'));
-    const end = await untilItWorks(() => pool.fail(taskId, attempt, canceled), patiently(deps.shutdown, mayPass));
+    const end = await untilItWorks(
+      () => answerOrAbort(pool.fail(taskId, attempt, canceled), deps.shutdown),
+      patiently(deps.shutdown, mayPass),
+    );
     log.info({ end }, 'canceled');
     return 'canceled';
   }
@@ -195,7 +200,7 @@ async function recordEnd(
   deps.metrics.taskFailure(kind, reported.origin, reported.code);
   log.warn({ err: told ?? error, log: failure?.log, usage: failure?.usage }, 'failed');
   const end = await untilItWorks(
-    () => pool.fail(taskId, attempt, serializeError(reported)),
+    () => answerOrAbort(pool.fail(taskId, attempt, serializeError(reported)), deps.shutdown),
     patiently(deps.shutdown, mayPass),
   );
   log.info({ end }, 'failure recorded');

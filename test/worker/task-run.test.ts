@@ -108,6 +108,37 @@ describe('a task on a worker', () => {
     expect(await job()).toMatchObject({ status: 'succeeded' });
   });
 
+  it('that gets no answer to its commit stops all the same, and hands its task back', async () => {
+    const shutdown = new AbortController();
+    const { pool, notifications } = database;
+    const silent: Database['pool']['succeed'] = () => {
+      shutdown.abort();
+      return new Promise(() => undefined);
+    };
+    const task = await rig.runNext({
+      database: { pool: { ...pool, succeed: silent }, notifications },
+      shutdown: shutdown.signal,
+    });
+    expect(await job()).toMatchObject({ status: 'running', phase: 'inspect' });
+    expect(await rig.runNext()).toEqual({ taskId: task.taskId, attempt: task.attempt + 1 });
+    expect(await job()).toMatchObject({ status: 'running', phase: 'plan' });
+  });
+
+  it('whose database answers nothing any more stops all the same', async () => {
+    const shutdown = new AbortController();
+    const { notifications, pool } = database;
+    const never = () => new Promise<never>(() => undefined);
+    const succeed = () => {
+      setTimeout(() => shutdown.abort(), 50);
+      return never();
+    };
+    await rig.runNext({
+      database: { pool: { ...pool, succeed, handBack: never, fail: never, heartbeat: never }, notifications },
+      shutdown: shutdown.signal,
+    });
+    expect(await job()).toMatchObject({ status: 'running', phase: 'inspect' });
+  });
+
   it('that stops before its commit leaves no files', async () => {
     const shutdown = new AbortController();
     const stopping = changedStorage(storage, {
