@@ -1,10 +1,8 @@
-import { factoredCost, type Layer } from '../models/layer.js';
+import { DENSE, factoredCost, type Layer, type LayerSize } from '../models/layer.js';
 import type { Component, LayerStatistics } from './statistics.js';
 
 /** One way to store a layer: `rank` 0 and `groups` 0 is the dense layer itself. */
-export interface Candidate {
-  rank: number;
-  groups: number;
+export interface Candidate extends LayerSize {
   parameters: number;
   macs: number;
   /** Milliseconds on some runtime, where it was measured. */
@@ -15,16 +13,17 @@ export interface Candidate {
 
 /** The dense layer and every candidate with fewer parameters and fewer MACs, by the components that may be used. */
 export function costCurve(layer: Layer, statistics: LayerStatistics, components: readonly Component[]): Candidate[] {
-  const dense = { rank: 0, groups: 0, ...factoredCost(layer, 0, 0), error: 0 };
+  const dense = { ...DENSE, ...factoredCost(layer, DENSE), error: 0 };
   if (layer.blocked !== null) return [dense];
   const candidates: Candidate[] = [];
-  for (const { groups, ranks, errors } of statistics.curves) {
+  for (const { shape, inner, groups, ranks, errors } of statistics.curves) {
     if (groups > 0 && !components.includes('sparse')) continue;
     ranks.forEach((rank, i) => {
       if (rank > 0 && !components.includes('low_rank')) return;
-      const cost = factoredCost(layer, rank, groups);
+      const size = { shape, rank, inner, groups };
+      const cost = factoredCost(layer, size);
       if (cost.parameters >= dense.parameters || cost.macs >= dense.macs) return;
-      candidates.push({ rank, groups, ...cost, error: errors[i] as number });
+      candidates.push({ ...size, ...cost, error: errors[i] as number });
     });
   }
   return [dense, ...candidates];

@@ -4,6 +4,8 @@ import type { Factors } from '../models/layer.js';
 import { addToRows, channelColumns } from './columns.js';
 import type { Features } from './features.js';
 import type { Fit } from './fit.js';
+import { lastFactor } from './low-rank-space.js';
+import type { LayerProblem } from './problem.js';
 import { columns64, multiply64 } from './linalg/dense.js';
 
 /** Coefficients of a fit on the raw columns: `sparse` [m, free] and left right, right [k, n - free]; and the bias. */
@@ -54,18 +56,17 @@ export async function factoredResponse(
   engine: Engine,
   factors: Factors,
   inputs: Matrix,
-  taps: number,
+  problem: Pick<LayerProblem, 'channels' | 'taps' | 'lastAxis'>,
 ): Promise<Matrix> {
   const m = factors.bias.length;
   let out = matrix(inputs.rows, m);
   if (factors.lowRank !== null) {
-    const { rank, p, q } = factors.lowRank;
-    const projected = await engine.multiply(inputs, matrix(rank, inputs.cols, q), { b: true });
-    out = await engine.multiply(projected, matrix(m, rank, p), { b: true });
+    const { columns, coefficients } = await lastFactor(engine, factors.lowRank, inputs, problem);
+    out = await engine.multiply(columns, coefficients, { b: true });
   }
   if (factors.sparse !== null) {
     const { channels, weights } = factors.sparse;
-    const gathered = channelColumns(inputs, channels, taps);
+    const gathered = channelColumns(inputs, channels, problem.taps);
     const part = await engine.multiply(gathered, matrix(m, gathered.cols, weights), { b: true });
     for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) + (part.data[i] as number);
   }
@@ -74,7 +75,13 @@ export async function factoredResponse(
 
 /** @throws {InputError} `numerical_breakdown`: no artifact may hold a NaN */
 export function requireFiniteFactors(factors: Factors): Factors {
-  const parts = { bias: factors.bias, p: factors.lowRank?.p, q: factors.lowRank?.q, sparse: factors.sparse?.weights };
+  const parts = {
+    bias: factors.bias,
+    basis: factors.lowRank?.basis,
+    q: factors.lowRank?.q,
+    p: factors.lowRank?.p,
+    sparse: factors.sparse?.weights,
+  };
   for (const [name, values] of Object.entries(parts)) {
     const at = values?.findIndex((x) => !Number.isFinite(x)) ?? -1;
     if (at >= 0)

@@ -2,6 +2,13 @@ export { allocate, type AllocationLayer, type AllocationTarget } from './allocat
 export { applyActivation } from './activation-function.js';
 export { costCurve, type Candidate } from './cost-curve.js';
 export type { LayerProblem } from './problem.js';
-export { layerStatistics, type Component, type LayerStatistics, type StatisticsOptions } from './statistics.js';
+export {
+  layerStatistics,
+  type Component,
+  type LayerStatistics,
+  type MeasuredLayer,
+  type StatisticsOptions,
+} from './statistics.js';
+export type { TapFits } from './tap-statistics.js';
 export { refitLayer, solveLayer, type SolveDiagnostics, type SolvedLayer, type SolveOptions } from './solve-layer.js';
 export type { Tolerances } from './admm.js';

@@ -12,6 +12,8 @@ export interface LayerProblem {
   channels: number;
   /** Taps of the kernel; d = channels * taps, the taps of a channel side by side. */
   taps: number;
+  /** Taps along the last of two axes of the kernel (kw), which the `spatial` shape splits off. Absent: one axis or none. */
+  lastAxis?: number;
   activation: Activation;
   /**
    * [N, m]: the original network's response at these samples before the activation, when `inputs` come from a network that

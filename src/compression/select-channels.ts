@@ -41,7 +41,8 @@ export async function selectChannels(engine: Engine, problem: LayerProblem, sele
     let residual = centered(target, columnMeans(target));
     if (columns.cols > 0) {
       const prior = beside(matrix(target.cols, sparse.cols), space.prior);
-      const features = await whitenedFeatures(engine, columns, sparse.cols, prior, SELECTION_RIDGE);
+      const free = space.limited ? sparse.cols : columns.cols;
+      const features = await whitenedFeatures(engine, columns, free, prior, SELECTION_RIDGE);
       const fit = await leastSquares(engine, features, target, rank, null, random);
       features.held.dispose();
       residual = difference(target, fit.prediction);

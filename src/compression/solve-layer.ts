@@ -1,15 +1,15 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
-import type { Factors } from '../models/layer.js';
+import { DENSE, type Factors, type LayerSize, type LowRank } from '../models/layer.js';
 import { applyActivation } from './activation-function.js';
 import { admm, type AdmmOptions, type Tolerances } from './admm.js';
-import { addToRows, beside, channelColumns, difference } from './columns.js';
+import { addToRows, beside, channelColumns, columnRange, difference } from './columns.js';
 import { addInto } from './elementwise.js';
 import { factoredResponse, rawCoefficients, requireFiniteFactors } from './factors.js';
 import { whitenedFeatures, type Features } from './features.js';
 import { leastSquares, type Fit } from './fit.js';
 import { activatedLoss, relative } from './objective.js';
 import { polish } from './polish.js';
-import { lowRankSpace } from './low-rank-space.js';
+import { lastFactor, lowRankSpace } from './low-rank-space.js';
 import { checkProblem, type LayerProblem, type Shape } from './problem.js';
 import { zStep } from './prox/z-step.js';
 import { seededRandom } from './random.js';
@@ -46,6 +46,9 @@ export interface SolveDiagnostics {
   note: string;
 }
 
+/** Without a shape: `channel`. */
+export type SolveSize = Pick<LayerSize, 'rank' | 'groups'> & Partial<LayerSize>;
+
 export interface SolvedLayer {
   factors: Factors;
   diagnostics: SolveDiagnostics;
@@ -60,14 +63,16 @@ export const DEFAULT_RIDGE = 1e-2;
 /** Share of the iterations for the ADMM; the polish takes what is left. */
 const ADMM_SHARE = 0.5;
 
-/** Fits `rank` and `groups` kept input channels to one layer. */
+/** Fits a low-rank part of the given shape and `groups` kept input channels to one layer. */
 export async function solveLayer(
   engine: Engine,
   problem: LayerProblem,
-  { rank, groups }: { rank: number; groups: number },
+  wanted: SolveSize,
   options: SolveOptions,
 ): Promise<SolvedLayer> {
   const shape = checkProblem(problem);
+  const size: LayerSize = { ...DENSE, ...wanted };
+  const { rank, groups } = size;
   if (rank < 0 || groups < 0 || rank + groups === 0 || groups > problem.channels) {
     throw new RangeError(`rank ${rank} and ${groups} of ${problem.channels} channels do not make a layer`);
   }
@@ -76,26 +81,31 @@ export async function solveLayer(
   const weights = matrix(shape.m, shape.d, problem.weights);
   const response = await engine.multiply(inputs, weights, { b: true });
   const target = targetOf(problem, shape, response);
-  const space = await lowRankSpace(engine, options.space ?? 'response', rank, response, inputs, weights, random);
+  const layer = { inputs, weights, response };
+  const space = await lowRankSpace(engine, options.space ?? 'response', size, layer, problem, random);
+  const limit = space.limited ? rank : 0;
   const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
   const own = skip === undefined ? target : difference(target, skip);
-  const channels = await selectChannels(engine, problem, { inputs, target: own, space, groups, rank, random });
+  const channels = await selectChannels(engine, problem, { inputs, target: own, space, groups, rank: limit, random });
   const sparse = channelColumns(inputs, channels, problem.taps);
   const prior = beside(matrix(shape.m, sparse.cols), space.prior);
   const ridge = options.ridge ?? DEFAULT_RIDGE;
-  const white = await whitenedFeatures(engine, beside(sparse, space.columns), sparse.cols, prior, ridge);
+  const columns = beside(sparse, space.columns);
+  const free = space.limited ? sparse.cols : columns.cols;
+  const white = await whitenedFeatures(engine, columns, free, prior, ridge);
   const features: Features = { ...white, skip };
   try {
-    const { fit, diagnostics } = await fitLayer(engine, features, problem, target, rank, options, random);
+    const { fit, diagnostics } = await fitLayer(engine, features, problem, target, limit, options, random);
     const raw = rawCoefficients(features, fit);
-    const k = raw.left?.cols ?? 0;
-    const q =
-      raw.left === null
-        ? null
-        : await engine.multiply(matrix(k, space.columns.cols, Float32Array.from(raw.right)), space.map);
+    const unlimited = matrix(shape.m, free, Float32Array.from(raw.sparse));
+    let lowRank: LowRank | null = null;
+    if (raw.left !== null) {
+      const right = matrix(raw.left.cols, space.columns.cols, Float32Array.from(raw.right));
+      lowRank = await space.factors(raw.left, right);
+    } else if (!space.limited) lowRank = await space.factors(columnRange(unlimited, sparse.cols, free), null);
     const factors = requireFiniteFactors({
-      lowRank: raw.left === null || q === null ? null : { rank: k, p: raw.left.data, q: q.data },
-      sparse: channels.length === 0 ? null : { channels, weights: Float32Array.from(raw.sparse) },
+      lowRank,
+      sparse: channels.length === 0 ? null : { channels, weights: columnRange(unlimited, 0, sparse.cols).data },
       bias: raw.bias,
     });
     return { factors, diagnostics: await measured(engine, factors, problem, inputs, target, diagnostics) };
@@ -105,7 +115,7 @@ export async function solveLayer(
 }
 
 /**
- * Keeps Q and the support of S; refits P, S and the bias on `problem.inputs` against `problem.target`, the sequential
+ * Keeps the convolutions in front of P and the support of S; refits P, S and the bias on `problem.inputs` against `problem.target`, the sequential
  * step that compensates what the layers before have lost.
  */
 export async function refitLayer(
@@ -125,10 +135,10 @@ export async function refitLayer(
     columns = channelColumns(inputs, kept.channels, problem.taps);
     prior = matrix(shape.m, columns.cols, kept.weights);
   }
-  if (factors.lowRank !== null) {
-    const { rank, p, q } = factors.lowRank;
-    columns = beside(columns, await engine.multiply(inputs, matrix(rank, shape.d, q), { b: true }));
-    prior = beside(prior, matrix(shape.m, rank, p));
+  const last = factors.lowRank === null ? null : await lastFactor(engine, factors.lowRank, inputs, problem);
+  if (last !== null) {
+    columns = beside(columns, last.columns);
+    prior = beside(prior, last.coefficients);
   }
   const white = await whitenedFeatures(engine, columns, columns.cols, prior, options.ridge ?? DEFAULT_RIDGE);
   const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
@@ -138,17 +148,10 @@ export async function refitLayer(
     const { fit, diagnostics } = await fitLayer(engine, features, problem, target, 0, options, random);
     const raw = rawCoefficients(features, fit);
     const sparseColumns = (kept?.channels.length ?? 0) * problem.taps;
-    const take = (begin: number, end: number): Float32Array => {
-      const out = new Float32Array(shape.m * (end - begin));
-      for (let i = 0; i < shape.m; i++) {
-        for (let j = begin; j < end; j++)
-          out[i * (end - begin) + j - begin] = raw.sparse[i * columns.cols + j] as number;
-      }
-      return out;
-    };
+    const all = matrix(shape.m, columns.cols, Float32Array.from(raw.sparse));
     const refitted = requireFiniteFactors({
-      lowRank: factors.lowRank === null ? null : { ...factors.lowRank, p: take(sparseColumns, columns.cols) },
-      sparse: kept === null ? null : { channels: kept.channels, weights: take(0, sparseColumns) },
+      lowRank: last === null ? null : last.restore(columnRange(all, sparseColumns, columns.cols)),
+      sparse: kept === null ? null : { channels: kept.channels, weights: columnRange(all, 0, sparseColumns).data },
       bias: raw.bias,
     });
     return { factors: refitted, diagnostics: await measured(engine, refitted, problem, inputs, target, diagnostics) };
@@ -219,7 +222,7 @@ async function measured(
   diagnostics: SolveDiagnostics,
 ): Promise<SolveDiagnostics> {
   const y = applyActivation(problem.activation, target.data);
-  const response = await factoredResponse(engine, factors, inputs, problem.taps);
+  const response = await factoredResponse(engine, factors, inputs, problem);
   if (problem.skip !== undefined) addInto(response.data, problem.skip, response.data);
   const loss = activatedLoss(problem.activation, y, response.data);
   return { ...diagnostics, relativeError: relative(loss, squaredNorm(y)) };

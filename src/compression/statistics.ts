@@ -1,25 +1,19 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { applyActivation } from './activation-function.js';
-import { addToRows, centered, channelColumns, columnMeans, columnRange, difference } from './columns.js';
+import { addToRows, centered, channelColumns, columnMeans, difference } from './columns.js';
 import { addInto } from './elementwise.js';
 import { whitenedFeatures } from './features.js';
-import { symmetricEigen } from './linalg/eigen.js';
-import { activatedLoss, relative } from './objective.js';
+import type { LowRankShape } from '../models/layer.js';
+import { rankCurve, spectrum, split, type Measure, type Spectrum } from './held-out.js';
 import { checkProblem, type LayerProblem } from './problem.js';
+import { roundingStep, type RankCurve } from './rank-curve.js';
 import { topGroups } from './prox/top-groups.js';
 import { seededRandom } from './random.js';
-import { leadingRightSubspace, squaredNorm } from './rank-step.js';
+import { squaredNorm } from './rank-step.js';
+import { tapStatistics, type TapFits } from './tap-statistics.js';
 import { channelFactors, channelGains } from './select-channels.js';
 
 export type Component = 'low_rank' | 'sparse';
-
-/** Errors of the linear fit against the rank, for one number of kept channels. */
-export interface RankCurve {
-  groups: number;
-  ranks: number[];
-  /** || Y - r(fit) ||² / || Y ||² after the activation, one for each rank. */
-  errors: number[];
-}
 
 /** What the plan needs to know of a layer. Plain JSON. */
 export interface LayerStatistics {
@@ -32,36 +26,35 @@ export interface LayerStatistics {
   curves: RankCurve[];
 }
 
+/** The statistics, and the fits of narrow first convolutions that the network can be asked about. */
+export interface MeasuredLayer {
+  statistics: LayerStatistics;
+  fits: TapFits[];
+}
+
 export interface StatisticsOptions {
   components: readonly Component[];
+  /** @defaultValue all that the layer's kernel allows */
+  shapes?: readonly LowRankShape[];
   seed: number;
   signal?: AbortSignal;
 }
 
-/**
- * Samples that the errors after the activation are measured on: relative spread of an error below 3 %. The fits do not see
- * them: on its own samples the sparse part, which has the most parameters, looks better than it is.
- */
-const MEASURED_ROWS = 1024;
-/** Every this many samples one is held out, at most. */
-const HELD_OUT_STRIDE = 5;
 /** Directions of the response that are looked at; m is larger in wide fully connected layers only. */
 const MAX_DIRECTIONS = 512;
 /** Beside kept channels a high rank would not pay; the eigen-solve of 512 directions takes most of a curve's time. */
 const MAX_DIRECTIONS_BESIDE = 160;
 const MAX_RANKS = 64;
+/** The image itself has nothing to be narrowed. */
+const MIN_CHANNELS = 4;
 const RIDGE = 1e-4;
-
-/** Ranks and groups come in multiples of this. */
-export function roundingStep(size: number): number {
-  return size >= 64 ? 8 : size >= 32 ? 4 : size >= 16 ? 2 : 1;
-}
+const CHANNEL = { shape: 'channel', inner: 0 } as const;
 
 export async function layerStatistics(
   engine: Engine,
   problem: LayerProblem,
   options: StatisticsOptions,
-): Promise<LayerStatistics> {
+): Promise<MeasuredLayer> {
   const { m, d, samples } = checkProblem(problem);
   const [train, test] = split(matrix(samples, d, problem.inputs));
   const weights = matrix(m, d, problem.weights);
@@ -80,9 +73,24 @@ export async function layerStatistics(
   const lowRank = options.components.includes('low_rank');
   const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random);
   const curves: RankCurve[] = [];
+  const fits: TapFits[] = [];
+  const shapes = options.shapes ?? ['channel', 'tucker', 'spatial'];
   if (lowRank) {
     const grid = rankGrid(m, d, 0, full.values.length);
-    curves.push({ groups: 0, ...(await rankCurve(engine, measure, own.test, null, full, grid)) });
+    curves.push({
+      ...CHANNEL,
+      groups: 0,
+      ...(await rankCurve(engine, measure, own.test, null, full.directions, grid)),
+    });
+  }
+  for (const shape of ['tucker', 'spatial'] as const) {
+    if (!lowRank || !shapes.includes(shape) || !hasShape(shape, problem)) continue;
+    options.signal?.throwIfAborted();
+    const data = { train, response: own.train, test, weights, measure };
+    const measured = await tapStatistics(engine, shape, data, random);
+    if (measured === null) continue;
+    fits.push(measured.fits);
+    curves.push(...measured.curves);
   }
   if (options.components.includes('sparse')) {
     const factors = channelFactors(train, problem);
@@ -99,77 +107,29 @@ export async function layerStatistics(
       const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random) : full;
       const grid = lowRank ? rankGrid(m, d, groups * problem.taps, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
-      curves.push({ groups, ...(await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid])) });
+      curves.push({
+        ...CHANNEL,
+        groups,
+        ...(await rankCurve(engine, measure, unseen, explained.test, values.directions, [0, ...grid])),
+      });
       rest = { residual: left, spectrum: values };
     }
   }
-  return {
+  const statistics = {
     samples,
     energy: squaredNorm(own.train.data) / train.rows,
     activatedEnergy: measure.energy / test.rows,
     eigenvalues: [...full.values],
     curves,
   };
+  return { statistics, fits };
 }
 
-/** Held-out samples: the mean of the response, what is added to it, and the activated truth. */
-interface Measure {
-  problem: LayerProblem;
-  offset: Float64Array;
-  /** What another branch adds. */
-  skip: Matrix | undefined;
-  y: Float32Array;
-  energy: number;
-}
-
-/** Principal directions of a centred matrix: row i of `directions` [v, m] belongs to values[i]. */
-interface Spectrum {
-  values: number[];
-  directions: Matrix;
-}
-
-async function spectrum(engine: Engine, residual: Matrix, limit: number, random: () => number): Promise<Spectrum> {
-  const wide = residual.cols > limit;
-  const basis = wide ? await leadingRightSubspace(engine, residual, Math.min(limit, residual.rows - 1), random) : null;
-  const columns = basis === null ? residual : await engine.multiply(residual, basis);
-  const n = columns.cols;
-  const { values, vectors } = symmetricEigen(await engine.gram(columns), n);
-  const rotated = matrix(n, n, Float32Array.from(vectors));
-  return {
-    values: Array.from(values, (value) => Math.max(0, value / residual.rows)),
-    directions: basis === null ? rotated : await engine.multiply(rotated, basis, { b: true }),
-  };
-}
-
-async function rankCurve(
-  engine: Engine,
-  { problem, offset, skip, y, energy }: Measure,
-  residual: Matrix,
-  explained: Matrix | null,
-  { directions }: Spectrum,
-  ranks: number[],
-): Promise<{ ranks: number[]; errors: number[] }> {
-  const scores = await engine.multiply(residual, directions, { b: true });
-  const start = explained === null ? undefined : Float32Array.from(explained.data);
-  const prediction = addToRows(matrix(residual.rows, residual.cols, start), offset);
-  if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
-  const errors: number[] = [];
-  let from = 0;
-  for (const rank of ranks) {
-    if (rank > from) {
-      const block = matrix(
-        rank - from,
-        directions.cols,
-        directions.data.subarray(from * directions.cols, rank * directions.cols),
-      );
-      const part = await engine.multiply(columnRange(scores, from, rank), block);
-      for (let i = 0; i < part.data.length; i++)
-        prediction.data[i] = (prediction.data[i] as number) + (part.data[i] as number);
-      from = rank;
-    }
-    errors.push(relative(activatedLoss(problem.activation, y, prediction.data), energy));
-  }
-  return { ranks, errors };
+/** Three or more channels and a kernel to split; the spatial shape needs two axes of it. */
+function hasShape(shape: 'tucker' | 'spatial', { channels, taps, lastAxis }: LayerProblem): boolean {
+  if (taps === 1) return false;
+  if (shape === 'tucker') return channels > MIN_CHANNELS;
+  return lastAxis !== undefined && lastAxis > 1 && taps / lastAxis > 1 && channels > MIN_CHANNELS;
 }
 
 /** Ranks for which rank (m + d) + s m stays below the dense m d, with s columns of the sparse part. */
@@ -221,20 +181,4 @@ async function withoutLeading(
   const leading = matrix(used, directions.cols, directions.data.subarray(0, used * directions.cols));
   const scores = await engine.multiply(residual, leading, { b: true });
   return difference(residual, await engine.multiply(scores, leading));
-}
-
-/** Rows to fit on, and rows held out; both are all of them when there are too few to share. */
-function split(a: Matrix): [Matrix, Matrix] {
-  const stride = Math.max(HELD_OUT_STRIDE, Math.floor(a.rows / MEASURED_ROWS));
-  if (a.rows < 4 * stride) return [a, a];
-  const test: number[] = [];
-  const train: number[] = [];
-  for (let row = 0; row < a.rows; row++) (row % stride === 0 ? test : train).push(row);
-  return [pickRows(a, train), pickRows(a, test)];
-}
-
-function pickRows(a: Matrix, rows: readonly number[]): Matrix {
-  const out = matrix(rows.length, a.cols);
-  rows.forEach((row, i) => out.data.set(a.data.subarray(row * a.cols, (row + 1) * a.cols), i * a.cols));
-  return out;
 }

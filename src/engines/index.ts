@@ -3,7 +3,7 @@ import type { Engine } from './engine.js';
 import { createOnnxRuntimeEngine } from './onnxruntime/engine.js';
 import { loadTensorflowEngine } from './tensorflow/load.js';
 
-export { matrix, type Engine, type Matrix, type Operand, type Resident, type Transpose } from './engine.js';
+export { matrix, rowsOf, type Engine, type Matrix, type Operand, type Resident, type Transpose } from './engine.js';
 
 export type EngineChoice = 'auto' | 'onnxruntime' | 'tensorflow';
 

@@ -21,7 +21,14 @@ export const LayerRowSchema = Type.Object(
     ]),
     decision: nullable(Type.Union([Type.Literal('compressed'), Type.Literal('dense')])),
     reason: nullable(Type.String()),
-    rank: nullable(Type.Integer()),
+    low_rank_shape: nullable(
+      Type.Union([Type.Literal('channel'), Type.Literal('tucker'), Type.Literal('spatial')], {
+        description:
+          'convolutions of the low-rank part. channel: k x k, 1x1; tucker: 1x1, k x k, 1x1; spatial: k x 1, 1 x k',
+      }),
+    ),
+    rank: nullable(Type.Integer({ description: 'channels in front of the last convolution of the low-rank part' })),
+    inner_rank: nullable(Type.Integer({ description: 'channels behind the first convolution, for tucker' })),
     groups: nullable(Type.Integer({ description: 'kept groups of the sparse part' })),
     groups_total: nullable(Type.Integer()),
     parameters: BeforeAfter,

@@ -40,6 +40,13 @@ export const MethodSchema = object({
     default: ['low_rank', 'sparse'],
   }),
   pattern: Type.Literal('channel', { default: 'channel' }),
+  low_rank_shapes: Type.Array(Type.Union([Type.Literal('channel'), Type.Literal('tucker'), Type.Literal('spatial')]), {
+    minItems: 1,
+    uniqueItems: true,
+    default: ['channel', 'tucker', 'spatial'],
+    description:
+      'convolutions that the low-rank part may be made of, chosen for every layer: k x k then 1x1; 1x1, k x k, 1x1; k x 1 then 1 x k',
+  }),
   reconstruction: Type.Union([Type.Literal('after_activation'), Type.Literal('linear')], {
     default: 'after_activation',
   }),

@@ -44,7 +44,10 @@ export interface InspectResult {
 }
 export interface LayerAllocation {
   index: number;
+  /** How the low-rank part is laid out; `inner` is the width of its first convolution, for `tucker`. */
+  shape: 'channel' | 'tucker' | 'spatial';
   rank: number;
+  inner: number;
   groups: number;
 }
 /** What one target comes to. */

@@ -1,5 +1,17 @@
 export type { Activation } from './activation.js';
-export { factoredCost, type Factors, type Layer, type LayerOp } from './layer.js';
+export {
+  DENSE,
+  factoredCost,
+  isDense,
+  LOW_RANK_SHAPES,
+  shapesOf,
+  type Factors,
+  type Layer,
+  type LayerOp,
+  type LayerSize,
+  type LowRank,
+  type LowRankShape,
+} from './layer.js';
 export { denseWeights, listLayers, type ListedLayers } from './layers.js';
 export { transpose, type DenseWeights } from './onnx/dense-weights.js';
 export { spillWeights } from './onnx/external-data.js';

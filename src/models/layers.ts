@@ -90,6 +90,8 @@ function assemble(
       input: node.input,
       output: node.output,
       positions: Math.floor(positions),
+      inputSize: node.op === 'Conv' ? input.slice(2) : [],
+      outputSize: node.op === 'Conv' ? output.slice(2) : [],
       activation: activationAfter(skip?.sum ?? node.output, index, model.directory),
       skip,
       hasBias: node.bias !== null,

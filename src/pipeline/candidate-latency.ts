@@ -1,5 +1,14 @@
 import type { Candidate } from '../compression/index.js';
-import { extract, rewrite, Runner, type Factors, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
+import {
+  extract,
+  rewrite,
+  Runner,
+  type Factors,
+  type Layer,
+  type LayerSize,
+  type OnnxModel,
+  type Tensor,
+} from '../models/index.js';
 import { measurePaired, quantile } from './latency.js';
 
 /** Ranks that are timed for one number of kept channels; between them the time is interpolated. */
@@ -7,13 +16,18 @@ const TIMED_RANKS = 6;
 const RUNS = { warmup: 2, minRuns: 5, maxRuns: 40, budgetSeconds: 0.12 };
 
 /** A layer's factors of a given size; the values do not matter for its speed, but denormal numbers would. */
-export function dummyFactors(layer: Layer, rank: number, groups: number): Factors {
+export function dummyFactors(layer: Layer, { shape, rank, inner, groups }: LayerSize): Factors {
+  const { m, d, channels, kernel } = layer;
+  const taps = d / channels;
+  const [kh = 1, kw = 1] = kernel;
   const filled = (length: number) => new Float32Array(length).fill(0.01);
-  const channels = Array.from({ length: groups }, (_, i) => Math.floor((i * layer.channels) / groups));
+  const kept = Array.from({ length: groups }, (_, i) => Math.floor((i * channels) / groups));
+  const part = { shape, rank, inner, basis: shape === 'tucker' ? filled(inner * channels) : null };
+  const q = shape === 'spatial' ? channels * kh : (shape === 'tucker' ? inner : channels) * taps;
   return {
-    lowRank: rank === 0 ? null : { rank, p: filled(layer.m * rank), q: filled(rank * layer.d) },
-    sparse: groups === 0 ? null : { channels, weights: filled((layer.m * groups * layer.d) / layer.channels) },
-    bias: filled(layer.m),
+    lowRank: rank === 0 ? null : { ...part, q: filled(rank * q), p: filled(m * rank * (shape === 'spatial' ? kw : 1)) },
+    sparse: groups === 0 ? null : { channels: kept, weights: filled(m * groups * taps) },
+    bias: filled(m),
   };
 }
 
@@ -38,8 +52,8 @@ export async function candidateLatencies(
     const again = () => dense.feed(feeds);
     const { before, after } = await measurePaired(again, again, { ...RUNS, signal: options.signal });
     const denseMs = quantile([...before, ...after], 0.5);
-    const ratio = async ({ rank, groups }: Candidate): Promise<number> => {
-      const factored = await open(rewrite(model, new Map([[layer.name, dummyFactors(layer, rank, groups)]])));
+    const ratio = async (size: Candidate): Promise<number> => {
+      const factored = await open(rewrite(model, new Map([[layer.name, dummyFactors(layer, size)]])));
       try {
         const pairs = await measurePaired(again, () => factored.feed(feeds), { ...RUNS, signal: options.signal });
         return quantile(pairs.after, 0.5) / quantile(pairs.before, 0.5);

@@ -1,10 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { costCurve, layerStatistics } from '../compression/index.js';
+import { costCurve, layerStatistics, type TapFits } from '../compression/index.js';
 import { createEngine, matrix, type Engine } from '../engines/index.js';
 import type { Assignment, InspectResult } from '../jobs/tasks.js';
 import {
   denseWeights,
+  extract,
+  rewrite,
   Runner,
   sampleOutputs,
   samplePatches,
@@ -15,6 +17,7 @@ import {
 import { checkInputs, summarize } from './check.js';
 import { ActivationStore } from './activation-store.js';
 import type { Curves } from './curves.js';
+import { withEffects, type TapEffect } from './effects.js';
 import { createSamples, readProblem, writeResponse } from './layer-file.js';
 import { files } from './step-files.js';
 import { newRow } from './layer-rows.js';
@@ -24,11 +27,13 @@ import { placesIn, planSamples, type SamplePlan } from './sample-plan.js';
 import {
   affordableImages,
   chooseProbes,
+  chooseWidths,
   MAX_PROBED_RANK,
   responseBasis,
   SensitivityProbe,
   type ResponseBasis,
   type SensitivityPoint,
+  type Variant,
 } from './sensitivity.js';
 import type { StepContext } from './step.js';
 import type { TensorFileWriter } from './tensor-file.js';
@@ -169,18 +174,24 @@ async function measureCurves(
     const wanted = problem.skip === undefined ? own : own.map((value, i) => value + (problem.skip?.[i] ?? 0));
     await writeResponse(join(output, files.response(index)), wanted, samples, layer.m);
 
-    const statistics = await layerStatistics(engine, problem, {
-      components: spec.method.components,
-      seed: spec.method.seed,
+    const { low_rank_shapes: shapes, components, seed } = spec.method;
+    const { statistics, fits } = await layerStatistics(engine, problem, {
+      components,
+      shapes,
+      seed,
       signal: context.signal,
     });
-    const candidates = costCurve(layer, statistics, spec.method.components);
+    const candidates = costCurve(layer, statistics, components);
     const probes = chooseProbes(candidates, MAX_PROBED_RANK);
     const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
-    const basis = await responseBasis(engine, matrix(samples, layer.m, own), maxRank, spec.method.seed);
-    const sensitivity =
-      probes.length === 0 ? [] : await sensitivityOf(network, layer, basis, probes, { store, images, before }, context);
-    curves.layers.push({ index, layer, candidates, sensitivity });
+    const basis = await responseBasis(engine, matrix(samples, layer.m, own), maxRank, seed);
+    const effects = await sensitivityOf(network, layer, basis, probes, fits, { store, images, before }, context);
+    curves.layers.push({
+      index,
+      layer,
+      candidates: withEffects(candidates, effects.ranks, effects.taps),
+      sensitivity: effects.ranks,
+    });
     context.progress(0.3 + 0.7 * ((index + 1) / layers.length));
   }
   return curves;
@@ -192,9 +203,10 @@ async function sensitivityOf(
   layer: Layer,
   basis: ResponseBasis,
   probes: ReturnType<typeof chooseProbes>,
+  fits: readonly TapFits[],
   { store, images, before }: { store: ActivationStore; images: number; before: ReadonlySet<string> },
   context: StepContext,
-): Promise<SensitivityPoint[]> {
+): Promise<{ ranks: SensitivityPoint[]; taps: TapEffect[] }> {
   const { threads, signal } = context;
   const ranges = batches(images, network.batch);
   const read = async (name: string, batch: number): Promise<Tensor> => {
@@ -202,13 +214,56 @@ async function sensitivityOf(
     const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
     return network.calibration.batch(begin, end);
   };
+  if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
   const part = { prepared: network.prepared, outputs: outputNames(network), threads };
-  const probe = await SensitivityProbe.open(part, layer, basis, probes, before, read);
+  const narrow = await openVariants(network, layer, fits, read, threads);
   try {
-    const visit = (response: FloatTensor, { index }: { index: number }) => probe.add(response, index, signal);
-    await runPart(network, network.prepared, store, layer.output, images, threads, visit, signal, [layer.input]);
-    return probe.points();
+    const variants = narrow.flatMap((tap) => tap.variants);
+    const probe = await SensitivityProbe.open(part, layer, basis, probes, variants, before, read);
+    try {
+      const visit = (response: FloatTensor, { index }: { index: number }) => probe.add(response, index, signal);
+      await runPart(network, network.prepared, store, layer.output, images, threads, visit, signal, [layer.input]);
+      const points = probe.points();
+      const ranks = points.splice(0, probes.length);
+      const taps = narrow.map((tap) => ({ fits: tap.fits, points: points.splice(0, tap.variants.length) }));
+      return { ranks, taps };
+    } finally {
+      await probe.release();
+    }
   } finally {
-    await probe.release();
+    for (const tap of narrow) await tap.close();
   }
+}
+
+/** The layer with a narrow first convolution, at a few widths, as networks of their own. */
+async function openVariants(
+  network: Network,
+  layer: Layer,
+  fits: readonly TapFits[],
+  read: (name: string, batch: number) => Promise<Tensor>,
+  threads: number,
+): Promise<{ fits: TapFits; variants: Variant[]; close: () => Promise<void> }[]> {
+  const result = [];
+  for (const fit of fits) {
+    const runners: Runner[] = [];
+    const variants: Variant[] = [];
+    for (const probe of chooseWidths(fit)) {
+      const changed = rewrite(network.prepared, new Map([[layer.name, await fit.dense(probe.rank)]]));
+      const runner = await Runner.open(extract(changed, [layer.input], [layer.output]).model, { threads });
+      runners.push(runner);
+      variants.push({
+        ...probe,
+        respond: async (batch) => {
+          const value = (await runner.feed(new Map([[layer.input, await read(layer.input, batch)]]))).get(layer.output);
+          if (value === undefined) throw new RangeError(`${layer.output} was not computed`);
+          return { dims: value.dims, data: floats(value) };
+        },
+      });
+    }
+    const close = async () => {
+      for (const runner of runners) await runner.release();
+    };
+    result.push({ fits: fit, variants, close });
+  }
+  return result;
 }

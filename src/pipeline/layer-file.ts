@@ -1,5 +1,5 @@
 import type { LayerProblem } from '../compression/index.js';
-import type { Factors, Layer } from '../models/index.js';
+import type { Factors, Layer, LowRankShape } from '../models/index.js';
 import { openTensorFile, TensorFileWriter, writeTensors } from './tensor-file.js';
 
 /** Opens the file for the inputs of one layer; rows arrive batch by batch. */
@@ -21,6 +21,12 @@ export async function createSamples(
   return writer;
 }
 
+/** For kernels of two axes. */
+export function lastAxisOf({ kernel }: Pick<Layer, 'kernel'>): { lastAxis?: number } {
+  const last = kernel[1];
+  return last === undefined ? {} : { lastAxis: last };
+}
+
 export async function readProblem(path: string): Promise<{ layer: Layer; problem: LayerProblem }> {
   const file = await openTensorFile(path);
   try {
@@ -31,6 +37,7 @@ export async function readProblem(path: string): Promise<{ layer: Layer; problem
       inputs: await file.read('inputs'),
       channels: layer.channels,
       taps: layer.d / layer.channels,
+      ...lastAxisOf(layer),
       activation: layer.activation,
       ...(layer.skip === null ? {} : { skip: await file.read('skip') }),
     };
@@ -44,20 +51,30 @@ export async function writeFactors(path: string, { lowRank, sparse, bias }: Fact
   const m = bias.length;
   const tensors: Record<string, { shape: number[]; data: Float32Array }> = { bias: { shape: [m], data: bias } };
   if (lowRank !== null) {
-    tensors['p'] = { shape: [m, lowRank.rank], data: lowRank.p };
-    tensors['q'] = { shape: [lowRank.rank, lowRank.q.length / lowRank.rank], data: lowRank.q };
+    const { rank, inner, basis, q, p } = lowRank;
+    tensors['p'] = { shape: [m, p.length / m], data: p };
+    tensors['q'] = { shape: [rank, q.length / rank], data: q };
+    if (basis !== null) tensors['basis'] = { shape: [inner, basis.length / inner], data: basis };
   }
   if (sparse !== null) tensors['s'] = { shape: [m, sparse.weights.length / m], data: sparse.weights };
-  await writeTensors(path, tensors, { channels: sparse?.channels ?? null });
+  await writeTensors(path, tensors, {
+    channels: sparse?.channels ?? null,
+    shape: lowRank?.shape ?? null,
+  });
 }
 
 export async function readFactors(path: string): Promise<Factors> {
   const file = await openTensorFile(path);
   try {
-    const { channels } = file.metadata as { channels: number[] | null };
+    const { channels, shape } = file.metadata as { channels: number[] | null; shape: LowRankShape | null };
     const rank = file.shape('q')?.[0];
+    const inner = file.shape('basis')?.[0] ?? 0;
+    const basis = inner === 0 ? null : await file.read('basis');
     return {
-      lowRank: rank === undefined ? null : { rank, p: await file.read('p'), q: await file.read('q') },
+      lowRank:
+        rank === undefined || shape === null
+          ? null
+          : { shape, rank, inner, basis, q: await file.read('q'), p: await file.read('p') },
       sparse: channels === null ? null : { channels, weights: await file.read('s') },
       bias: await file.read('bias'),
     };

@@ -1,8 +1,7 @@
 import type { LayerRow } from '../jobs/results.js';
 import type { Method } from '../jobs/spec.js';
 import { InputError } from '../errors.js';
-import type { Layer } from '../models/index.js';
-import { factoredCost } from '../models/index.js';
+import { factoredCost, isDense, type Layer, type LayerSize } from '../models/index.js';
 
 /** A row of the ledger before anything is decided. */
 export function newRow(layer: Layer, index: number): LayerRow {
@@ -14,7 +13,9 @@ export function newRow(layer: Layer, index: number): LayerRow {
     status: layer.blocked === null ? 'waiting' : 'done',
     decision: layer.blocked === null ? null : 'dense',
     reason: layer.blocked,
+    low_rank_shape: null,
     rank: null,
+    inner_rank: null,
     groups: null,
     groups_total: layer.blocked === null ? layer.channels : null,
     parameters: { before: layer.parameters, after: layer.parameters, ratio: 1 },
@@ -32,17 +33,19 @@ export function newRow(layer: Layer, index: number): LayerRow {
   };
 }
 
-/** The row once its rank and groups are chosen; 0 and 0 keep it dense. */
-export function withChoice(row: LayerRow, layer: Layer, rank: number, groups: number, reason: string | null): LayerRow {
-  const { parameters, macs } = factoredCost(layer, rank, groups);
-  const dense = rank === 0 && groups === 0;
+/** The row once its sizes are chosen. */
+export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason: string | null): LayerRow {
+  const { parameters, macs } = factoredCost(layer, size);
+  const dense = isDense(size);
   return {
     ...row,
     status: dense ? 'done' : 'waiting',
     decision: dense ? 'dense' : 'compressed',
     reason,
-    rank: dense ? null : rank,
-    groups: dense ? null : groups,
+    low_rank_shape: size.rank === 0 ? null : size.shape,
+    rank: dense ? null : size.rank,
+    inner_rank: size.inner === 0 ? null : size.inner,
+    groups: dense ? null : size.groups,
     parameters: { before: layer.parameters, after: parameters, ratio: layer.parameters / parameters },
     macs: { before: layer.macs, after: macs, ratio: layer.macs / macs },
   };

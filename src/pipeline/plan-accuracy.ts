@@ -96,7 +96,7 @@ async function trial(
   for (const [i, { index }] of curves.layers.entries()) {
     const chosen = tables[i]?.candidates[choice[i] ?? 0];
     if (chosen === undefined || (chosen.rank === 0 && chosen.groups === 0)) continue;
-    const key = [index, chosen.rank, chosen.groups].join(' ');
+    const key = [index, chosen.shape, chosen.rank, chosen.inner, chosen.groups].join(' ');
     let factors = fits.get(key);
     if (factors === undefined) {
       context.signal.throwIfAborted();

@@ -1,7 +1,7 @@
 import { allocate, type Candidate } from '../compression/index.js';
 import { InputError } from '../errors.js';
 import type { Assignment } from '../jobs/tasks.js';
-import { rewrite, Runner, type OnnxModel, type Tensor } from '../models/index.js';
+import { DENSE, isDense, rewrite, Runner, type OnnxModel, type Tensor } from '../models/index.js';
 import { repeatRows } from './batch.js';
 import { candidateLatencies, dummyFactors } from './candidate-latency.js';
 import type { Curves } from './curves.js';
@@ -117,8 +117,8 @@ async function measured(
 ): Promise<number> {
   const replacements = new Map(
     curves.layers.flatMap(({ layer }, i) => {
-      const { rank = 0, groups = 0 } = tables[i]?.candidates[choice[i] ?? 0] ?? {};
-      return rank === 0 && groups === 0 ? [] : [[layer.name, dummyFactors(layer, rank, groups)] as const];
+      const size = tables[i]?.candidates[choice[i] ?? 0] ?? DENSE;
+      return isDense(size) ? [] : [[layer.name, dummyFactors(layer, size)] as const];
     }),
   );
   const candidate = await Runner.open(rewrite(model, replacements), { threads });

@@ -5,7 +5,7 @@ import type { LayerRow } from '../jobs/results.js';
 import { atTarget, targetsOf } from '../jobs/points.js';
 import type { Spec, Target } from '../jobs/spec.js';
 import type { Assignment, LayerAllocation, PlanResult } from '../jobs/tasks.js';
-import { factoredCost, type Layer } from '../models/index.js';
+import { factoredCost, isDense, shapesOf, type Layer } from '../models/index.js';
 import { finishedOne, keyOf } from './finished.js';
 import type { Curves } from './curves.js';
 import { files } from './step-files.js';
@@ -13,18 +13,14 @@ import { withChoice } from './layer-rows.js';
 import { planAccuracy } from './plan-accuracy.js';
 import { planPoints, type PointsShare } from './plan-points.js';
 import { planSpeedup } from './plan-speedup.js';
-import { outputErrorOf } from './sensitivity.js';
 import type { StepContext } from './step.js';
 
 /** Distributes every target over the layers: every layer gets its rank and its number of kept input channels. */
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
   const inspected = finishedOne(assignment, 'inspect');
   const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
-  const tables = curves.layers.map(({ candidates, sensitivity }) => ({
-    candidates: candidates.map((candidate): Candidate => ({
-      ...candidate,
-      error: outputErrorOf(sensitivity, candidate.error),
-    })),
+  const tables = curves.layers.map(({ candidates }) => ({
+    candidates: candidates.map((candidate): Candidate => ({ ...candidate, error: candidate.effect })),
     weight: 1,
   }));
   return planPoints(assignment, context, (single, inner, shared) => planPoint(single, inner, curves, tables, shared));
@@ -46,13 +42,10 @@ async function planPoint(
     const row = rows.get(index);
     const chosen = tables[i]?.candidates[choice[i] ?? -1];
     if (row === undefined || chosen === undefined) throw new RangeError(`no choice for layer ${String(index)}`);
-    const { rank, groups } = chosen;
-    const dense = rank === 0 && groups === 0;
-    if (!dense) allocations.push({ index, rank, groups });
-    rows.set(
-      index,
-      withChoice(row, layer, rank, groups, dense ? 'the target is met at less loss in other layers' : null),
-    );
+    const { shape, rank, inner, groups } = chosen;
+    const dense = isDense(chosen);
+    if (!dense) allocations.push({ index, shape, rank, inner, groups });
+    rows.set(index, withChoice(row, layer, chosen, dense ? 'the target is met at less loss in other layers' : null));
   }
   return { allocations, layers: [...rows.values()] };
 }
@@ -111,11 +104,14 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
   const { cost, budget, asked } = budgetOf(target, network);
   const least = layers.reduce(
     (sum, layer) =>
-      sum + (layer.blocked === null ? Math.min(layer[cost], factoredCost(layer, 1, 0)[cost]) : layer[cost]),
+      sum + (layer.blocked === null ? Math.min(layer[cost], ...smallest(layer).map((c) => c[cost])) : layer[cost]),
     0,
   );
   if (least > budget) throw unreachable(cost, network[cost], asked, least);
 }
+
+const smallest = (layer: Layer) =>
+  shapesOf(layer).map((shape) => factoredCost(layer, { shape, rank: 1, inner: shape === 'tucker' ? 1 : 0, groups: 0 }));
 
 /** Cost of what cannot be compressed. */
 function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {

@@ -3,6 +3,7 @@ import { createEngine, type Engine } from '../engines/index.js';
 import type { Method } from '../jobs/spec.js';
 import type { Assignment } from '../jobs/tasks.js';
 import {
+  DENSE,
   denseWeights,
   rewrite,
   sampleOutputs,
@@ -16,7 +17,7 @@ import {
 } from '../models/index.js';
 import { ActivationStore } from './activation-store.js';
 import { finishedOne, keyOf } from './finished.js';
-import { readResponse } from './layer-file.js';
+import { lastAxisOf, readResponse } from './layer-file.js';
 import { files } from './step-files.js';
 import type { Network } from './network.js';
 import { runPart } from './network-pass.js';
@@ -109,6 +110,7 @@ async function problemIn(
     inputs,
     channels: layer.channels,
     taps: layer.d / layer.channels,
+    ...lastAxisOf(layer),
     activation: layer.activation,
   };
   if (layer.skip === null) return problem;
@@ -144,6 +146,7 @@ async function fit(
     signal: context.signal,
   };
   if (method.inputs === 'refit') return refitLayer(engine, problem, factors, options);
-  const size = { rank: factors.lowRank?.rank ?? 0, groups: factors.sparse?.channels.length ?? 0 };
+  const { shape, rank, inner } = factors.lowRank ?? DENSE;
+  const size = { shape, rank, inner, groups: factors.sparse?.channels.length ?? 0 };
   return solveLayer(engine, problem, size, options);
 }

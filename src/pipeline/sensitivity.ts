@@ -1,6 +1,6 @@
 import { centered, columnMeans, columnRange } from '../compression/columns.js';
-import type { Candidate } from '../compression/index.js';
-import { leadingRightSubspace } from '../compression/rank-step.js';
+import type { Candidate, TapFits } from '../compression/index.js';
+import { identityMatrix, leadingRightSubspace } from '../compression/rank-step.js';
 import { seededRandom } from '../compression/random.js';
 import type { Engine, Matrix } from '../engines/index.js';
 import {
@@ -26,6 +26,8 @@ export interface SensitivityPoint {
 
 /** Shares of the layer's own error at which the network is asked; the curve is interpolated between them. */
 const LAYER_ERRORS = [0.5, 0.25, 0.1, 0.03, 0.008];
+/** The same for narrow first convolutions. */
+const TAP_ERRORS = [0.2, 0.05, 0.01];
 /** Bound for the work of all suffix runs of one job, in multiply-accumulates (about 20 s on two cores). */
 const WORK_MACS = 8e11;
 const MIN_IMAGES = 8;
@@ -40,7 +42,8 @@ export function affordableImages(layers: readonly Layer[], images: number): numb
   let work = 0;
   for (const layer of layers) {
     rest -= layer.macs;
-    if (layer.blocked === null) work += rest * LAYER_ERRORS.length;
+    if (layer.blocked === null)
+      work += rest * (LAYER_ERRORS.length + (layer.d > layer.channels ? 2 * TAP_ERRORS.length : 0));
   }
   return Math.min(images, MAX_IMAGES, Math.max(MIN_IMAGES, Math.floor(WORK_MACS / Math.max(1, work))));
 }
@@ -70,7 +73,9 @@ export function chooseProbes(
   candidates: readonly Candidate[],
   maxRank: number,
 ): { rank: number; layerError: number }[] {
-  const plain = candidates.filter(({ rank, groups }) => rank > 0 && groups === 0 && rank <= maxRank);
+  const plain = candidates.filter(
+    ({ shape, rank, groups }) => shape === 'channel' && rank > 0 && groups === 0 && rank <= maxRank,
+  );
   const chosen = new Map<number, number>();
   for (const wanted of LAYER_ERRORS) {
     let best: Candidate | undefined;
@@ -79,6 +84,22 @@ export function chooseProbes(
     if (best !== undefined) chosen.set(best.rank, best.error);
   }
   return [...chosen].map(([rank, layerError]) => ({ rank, layerError })).sort((a, b) => a.rank - b.rank);
+}
+
+/** Widths whose own errors lie nearest to the wanted ones. */
+export function chooseWidths({
+  widths,
+  errors,
+}: Pick<TapFits, 'widths' | 'errors'>): { rank: number; layerError: number }[] {
+  const chosen = new Map<number, number>();
+  for (const wanted of TAP_ERRORS) {
+    let best = -1;
+    const distance = (i: number) => Math.abs(Math.log(Math.max(errors[i] ?? 1, 1e-12) / wanted));
+    for (const i of widths.keys()) if (best < 0 || distance(i) < distance(best)) best = i;
+    const width = widths[best];
+    if (width !== undefined) chosen.set(width, errors[best] ?? 1);
+  }
+  return [...chosen].map(([rank, layerError]) => ({ rank, layerError }));
 }
 
 /**
@@ -108,7 +129,16 @@ export function outputErrorOf(points: readonly SensitivityPoint[], layerError: n
   return Math.exp(a.y + slope * (x - a.x));
 }
 
-/** The rest of a network behind one layer, fed with the layer's responses of limited rank. Has to be released. */
+/** A changed version of the layer, by its response to one batch. */
+export interface Variant {
+  /** Rank, or width of the first convolution. */
+  rank: number;
+  layerError: number;
+  respond(batch: number): Promise<FloatTensor>;
+}
+
+/** The rest of a network behind one layer, fed with the layer's responses of limited rank and with
+ * those of changed layers. Has to be released. */
 export class SensitivityProbe {
   private readonly errors: OutputError[];
 
@@ -118,9 +148,11 @@ export class SensitivityProbe {
     private readonly outputs: readonly string[],
     private readonly probes: readonly { rank: number; layerError: number }[],
     private readonly maps: readonly ReadonlyMap<string, FloatTensor>[],
+    private readonly variants: readonly Variant[],
+    private readonly identity: ReadonlyMap<string, FloatTensor>,
     private readonly read: (name: string, batch: number) => Promise<Tensor>,
   ) {
-    this.errors = probes.map(() => new OutputError());
+    this.errors = [...probes, ...variants].map(() => new OutputError());
   }
 
   /**
@@ -132,6 +164,7 @@ export class SensitivityProbe {
     layer: Layer,
     basis: ResponseBasis,
     probes: readonly { rank: number; layerError: number }[],
+    variants: readonly Variant[],
     before: ReadonlySet<string>,
     read: (name: string, batch: number) => Promise<Tensor>,
   ): Promise<SensitivityProbe> {
@@ -139,8 +172,9 @@ export class SensitivityProbe {
     const axes = layer.op === 'Conv' ? layer.kernel.length : 0;
     const part = behindLinearMap(network.prepared, layer.output, axes, before, outputs);
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
+    const identity = mapOf(part, { mean: new Float64Array(layer.m), basis: identityMatrix(layer.m) }, layer.m, axes);
     const runner = await Runner.open(part.model, { threads: network.threads });
-    return new SensitivityProbe(runner, part, outputs, probes, maps, read);
+    return new SensitivityProbe(runner, part, outputs, probes, maps, variants, identity, read);
   }
 
   /**
@@ -152,18 +186,28 @@ export class SensitivityProbe {
     for (const name of this.part.beside) feeds.set(name, await this.read(name, batch));
     const originals = new Map<string, Tensor>();
     for (const name of this.outputs) originals.set(name, await this.read(name, batch));
-    for (const [i, map] of this.maps.entries()) {
+    const compare = async (i: number, changes: Iterable<readonly [string, Tensor]>) => {
       signal.throwIfAborted();
-      const changed = await this.runner.feed(new Map([...feeds, ...map]));
+      const changed = await this.runner.feed(new Map([...feeds, ...changes]));
       for (const [name, original] of originals) {
         const other = changed.get(name);
         if (other !== undefined) this.errors[i]?.add(original, other);
       }
+    };
+    for (const [i, map] of this.maps.entries()) await compare(i, map);
+    for (const [i, variant] of this.variants.entries()) {
+      const own = await variant.respond(batch);
+      await compare(this.maps.length + i, [...this.identity, [this.part.response, own]]);
     }
   }
 
+  /** First of the probes, then of the variants. */
   points(): SensitivityPoint[] {
-    return this.probes.map((probe, i) => ({ ...probe, outputError: this.errors[i]?.relative ?? 0 }));
+    return [...this.probes, ...this.variants].map(({ rank, layerError }, i) => ({
+      rank,
+      layerError,
+      outputError: this.errors[i]?.relative ?? 0,
+    }));
   }
 
   async release(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Factors } from '../layer.js';
+import type { Factors, LowRank } from '../layer.js';
 import { makeInt, makeInts, makeNode } from './attributes.js';
 import { transpose, type DenseWeights } from './dense-weights.js';
 import { NameSource } from './graph-index.js';
@@ -60,13 +60,9 @@ class LayerBuilder {
     const target = (name: string): string => (both ? this.fresh(name) : output);
     const terms: string[] = [];
     if (lowRank !== null) {
-      const inner = this.fresh('low_rank');
       const to = target('low_rank_sum');
       terms.push(to);
-      this.check(lowRank.q.length, lowRank.rank * channels * this.taps, 'q');
-      this.check(lowRank.p.length, m * lowRank.rank, 'p');
-      nodes.push(...this.linear('low_rank_q', input, inner, lowRank.q, channels, null, true));
-      nodes.push(...this.linear('low_rank_p', inner, to, lowRank.p, lowRank.rank, bias, false));
+      nodes.push(...(lowRank.shape === 'spatial' ? this.spatial(lowRank, bias, to) : this.lowRank(lowRank, bias, to)));
     }
     if (sparse !== null) {
       const to = target('sparse_sum');
@@ -77,6 +73,70 @@ class LayerBuilder {
     }
     if (both) nodes.push(makeNode('Add', this.fresh('sum'), terms, [output]));
     return nodes;
+  }
+
+  /** k x k and 1x1, in front of them another 1x1 for `tucker`. */
+  private lowRank({ shape, rank, inner, basis, q, p }: LowRank, bias: Float32Array, to: string): NodeProto[] {
+    const { channels, input, m } = this.layer;
+    const nodes: NodeProto[] = [];
+    const width = shape === 'tucker' ? inner : channels;
+    let from = input;
+    if (shape === 'tucker') {
+      if (basis === null) throw new RangeError(`${this.layer.name}: a tucker part without its basis`);
+      this.check(basis.length, inner * channels, 'basis');
+      from = this.fresh('low_rank_inner');
+      nodes.push(...this.linear('low_rank_basis', input, from, basis, channels, null, false));
+    }
+    this.check(q.length, rank * width * this.taps, 'q');
+    this.check(p.length, m * rank, 'p');
+    const between = this.fresh('low_rank');
+    nodes.push(...this.linear('low_rank_q', from, between, q, width, null, true));
+    nodes.push(...this.linear('low_rank_p', between, to, p, rank, bias, false));
+    return nodes;
+  }
+
+  /** k x 1, then 1 x k; each takes its axis' stride, dilation and padding. */
+  private spatial({ rank, q, p }: LowRank, bias: Float32Array, to: string): NodeProto[] {
+    const { channels, input, m, kernel, strides, dilations, pads, node } = this.layer;
+    const [kh = 1, kw = 1] = kernel;
+    const [top = 0, left = 0, bottom = 0, right = 0] = pads ?? [];
+    // auto_pad works axis by axis.
+    const automatic = pads === null ? node.attribute.filter((a) => a.name === 'auto_pad') : null;
+    this.check(q.length, rank * channels * kh, 'q');
+    this.check(p.length, m * rank * kw, 'p');
+    const conv = (part: string, inputs: string[], output: string, geometry: Record<string, number[]>) =>
+      makeNode(
+        'Conv',
+        this.fresh(part),
+        inputs,
+        [output],
+        [
+          ...Object.entries(geometry)
+            .filter(([name]) => name !== 'pads' || automatic === null)
+            .map(([name, values]) => makeInts(name, values)),
+          ...(automatic ?? []),
+        ],
+      );
+    const between = this.fresh('low_rank');
+    return [
+      conv('low_rank_q', [input, this.tensor('low_rank_q_weight', [rank, channels, kh, 1], q)], between, {
+        kernel_shape: [kh, 1],
+        strides: [strides[0] ?? 1, 1],
+        dilations: [dilations[0] ?? 1, 1],
+        pads: [top, 0, bottom, 0],
+      }),
+      conv(
+        'low_rank_p',
+        [between, this.tensor('low_rank_p_weight', [m, rank, 1, kw], p), this.tensor('low_rank_p_bias', [m], bias)],
+        to,
+        {
+          kernel_shape: [1, kw],
+          strides: [1, strides[1] ?? 1],
+          dilations: [1, dilations[1] ?? 1],
+          pads: [0, left, 0, right],
+        },
+      ),
+    ];
   }
 
   private get taps(): number {
