@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { allocate, type AllocationLayer } from '../../src/compression/allocate.js';
 import { seededRandom } from '../../src/compression/random.js';
 import { InputError } from '../../src/errors.js';
+import { DENSE } from '../../src/models/index.js';
 
 function network(random: () => number, layers: number, count: number): AllocationLayer[] {
   return Array.from({ length: layers }, () => {
@@ -11,7 +12,7 @@ function network(random: () => number, layers: number, count: number): Allocatio
       const share = i / count;
       const error = share === 0 ? 0 : Math.exp(-decay * (1 - share)) * (0.7 + 0.6 * random());
       const parameters = Math.round(size * (1 - share));
-      return { rank: i, groups: 0, parameters, macs: parameters * 7, error };
+      return { ...DENSE, rank: i, parameters, macs: parameters * 7, error };
     });
     return { candidates, weight: 0.2 + random() };
   });

@@ -47,7 +47,11 @@ function equalSum(model: OnnxModel, layer: Layer): Replacement {
       q.fill(0, from, from + taps);
     });
   }
-  const factors: Factors = { lowRank: { rank: layer.m, p, q }, sparse: { channels: kept, weights: sparse }, bias };
+  const factors: Factors = {
+    lowRank: { shape: 'channel', inner: 0, basis: null, rank: layer.m, p, q },
+    sparse: { channels: kept, weights: sparse },
+    bias,
+  };
   return factors;
 }
 

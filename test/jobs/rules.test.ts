@@ -13,7 +13,13 @@ const planOf = (...choices: Record<number, number>[]): PlanResult => ({
   points: choices.map((ranks, i) => ({
     point: i + 1,
     target: { parameter_ratio: i + 2 },
-    allocations: Object.entries(ranks).map(([index, rank]) => ({ index: Number(index), rank, groups: 0 })),
+    allocations: Object.entries(ranks).map(([index, rank]) => ({
+      index: Number(index),
+      shape: 'channel' as const,
+      rank,
+      inner: 0,
+      groups: 0,
+    })),
     layers: [],
     error: null,
   })),

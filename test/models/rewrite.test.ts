@@ -13,6 +13,8 @@ import {
 import { batchOf, build } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
+const CHANNEL = { shape: 'channel', inner: 0, basis: null } as const;
+
 const largest = (a: Float32Array, b: Float32Array) =>
   a.reduce((max, v, i) => Math.max(max, Math.abs(v - (b[i] ?? Number.NaN))), a.length === b.length ? 0 : Infinity);
 
@@ -30,7 +32,7 @@ function fullRank(model: OnnxModel, layer: Layer): Factors {
   const { weights, bias } = denseWeights(model, layer);
   const p = new Float32Array(layer.m ** 2);
   for (let i = 0; i < layer.m; i++) p[i * layer.m + i] = 1;
-  return { lowRank: { rank: layer.m, p, q: weights }, sparse: null, bias };
+  return { lowRank: { ...CHANNEL, rank: layer.m, p, q: weights }, sparse: null, bias };
 }
 
 function columns(layer: Layer, weights: Float32Array, channels: number[]): Float32Array {
@@ -128,7 +130,7 @@ describe('a rewritten model', () => {
     const channels = [1, 4];
     const taps = 9;
     const factors: Factors = {
-      lowRank: { rank, p: new Float32Array(8 * rank), q: new Float32Array(rank * 72) },
+      lowRank: { ...CHANNEL, rank, p: new Float32Array(8 * rank), q: new Float32Array(rank * 72) },
       sparse: { channels, weights: new Float32Array(8 * 2 * taps) },
       bias: new Float32Array(8),
     };
@@ -143,7 +145,7 @@ describe('a rewritten model', () => {
     if (sketch === undefined) throw new Error('no such topology');
     const model = prepare(await build(sketch));
     const wrong: Factors = {
-      lowRank: { rank: 2, p: new Float32Array(3), q: new Float32Array(144) },
+      lowRank: { ...CHANNEL, rank: 2, p: new Float32Array(3), q: new Float32Array(144) },
       sparse: null,
       bias: new Float32Array(8),
     };

@@ -53,7 +53,9 @@ export const layerRow = (index: number, change: Partial<LayerRow> = {}): LayerRo
   status: 'waiting',
   decision: null,
   reason: null,
+  low_rank_shape: null,
   rank: null,
+  inner_rank: null,
   groups: null,
   groups_total: 32,
   parameters: { before: 100, after: 100, ratio: 1 },
@@ -97,6 +99,8 @@ export const testPlan = (targets: Target[], layers: number): PlanResult => ({
     target,
     allocations: Array.from({ length: layers }, (_, index) => ({
       index,
+      shape: 'channel' as const,
+      inner: 0,
       rank: index === 0 ? 8 * (i + 1) : 8,
       groups: 8,
     })),

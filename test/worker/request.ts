@@ -27,6 +27,7 @@ export function assignment(behave: string, extra: Partial<Assignment> = {}): Ass
       method: {
         components: ['low_rank', 'sparse'],
         pattern: 'channel',
+        low_rank_shapes: ['channel', 'tucker', 'spatial'],
         reconstruction: 'after_activation',
         inputs: 'refit',
         samples: 5000,
