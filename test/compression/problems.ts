@@ -63,3 +63,24 @@ export function plantedLayer(layer: RandomLayer, rank: number, planted: readonly
   }
   return { ...problem, weights };
 }
+
+/** W0 that sees only `inner` combinations of its channels at every tap, and whose response has rank `rank`. */
+export function plantedTucker(layer: RandomLayer, inner: number, rank: number): LayerProblem {
+  const problem = randomLayer(layer);
+  const random = seededRandom(layer.seed + 1);
+  const { m, channels, taps } = layer;
+  const basis = normals(inner * channels, random);
+  const core = product(normals(m * rank, random), normals(rank * inner * taps, random), m, rank, inner * taps);
+  const weights = new Float32Array(m * channels * taps);
+  for (let i = 0; i < m; i++) {
+    for (let c = 0; c < channels; c++) {
+      for (let t = 0; t < taps; t++) {
+        let sum = 0;
+        for (let r = 0; r < inner; r++)
+          sum += (core[(i * inner + r) * taps + t] ?? NaN) * (basis[r * channels + c] ?? NaN);
+        weights[(i * channels + c) * taps + t] = sum / Math.sqrt(inner * rank * channels * taps);
+      }
+    }
+  }
+  return { ...problem, weights };
+}

@@ -12,7 +12,7 @@ import { createEngine, matrix, type Engine, type Matrix } from '../../src/engine
 import { tensorflowEngine } from '../../src/engines/tensorflow/engine.js';
 import { InputError } from '../../src/errors.js';
 import { ACTIVATIONS, label } from './activations.js';
-import { plantedLayer, randomLayer } from './problems.js';
+import { plantedLayer, plantedTucker, randomLayer } from './problems.js';
 import { referenceAdmm, reluLoss, type Rows } from './reference.js';
 
 const OPTIONS: SolveOptions = { reconstruction: 'after_activation', maxIterations: 40, seed: 1 };
@@ -111,6 +111,36 @@ describe('planted solutions', () => {
     );
     expect(factors.sparse?.channels).toEqual(planted);
     expect(diagnostics.relativeError).toBeLessThan(1e-5);
+  });
+});
+
+describe('planted shapes', () => {
+  const channels = 16;
+  const m = 24;
+
+  it('are recovered: few combinations of the channels, at every tap', async () => {
+    const problem = plantedTucker({ m, channels, taps: 9, samples: 900, seed: 47 }, 4, 5);
+    const size = { shape: 'tucker', rank: 5, inner: 4, groups: 0 } as const;
+    const { factors, diagnostics } = await solveLayer(engine, problem, size, { ...OPTIONS, ridge: 1e-6 });
+    expect(factors.lowRank).toMatchObject({ shape: 'tucker', rank: 5, inner: 4 });
+    expect(factors.lowRank?.basis).toHaveLength(4 * channels);
+    expect(diagnostics.relativeError).toBeLessThan(1e-6);
+  });
+
+  it('are recovered: few combinations of the columns, for every place of the kernel', async () => {
+    // A kernel of 3 x 3 whose columns are read as one axis of 48 numbers.
+    const problem = {
+      ...plantedTucker({ m, channels: 48, taps: 3, samples: 900, seed: 48 }, 6, 18),
+      channels,
+      taps: 9,
+    };
+    const size = { shape: 'spatial', rank: 6, inner: 0, groups: 0 } as const;
+    const given = { ...problem, lastAxis: 3 };
+    const { factors, diagnostics } = await solveLayer(engine, given, size, { ...OPTIONS, ridge: 1e-6 });
+    expect(factors.lowRank).toMatchObject({ shape: 'spatial', rank: 6, inner: 0 });
+    expect(diagnostics.relativeError).toBeLessThan(1e-6);
+    const again = await refitLayer(engine, given, factors, { ...OPTIONS, ridge: 1e-6 });
+    expect(again.diagnostics.relativeError).toBeLessThan(1e-6);
   });
 });
 

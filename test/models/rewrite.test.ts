@@ -2,14 +2,17 @@ import { describe, expect, it } from 'vitest';
 import {
   Runner,
   denseWeights,
+  factoredCost,
   listLayers,
   prepare,
   rewrite,
+  shapesOf,
   type Factors,
   type Layer,
   type OnnxModel,
   type Replacement,
 } from '../../src/models/index.js';
+import { dummyFactors } from '../../src/pipeline/candidate-latency.js';
 import { batchOf, build } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
@@ -33,6 +36,26 @@ function fullRank(model: OnnxModel, layer: Layer): Factors {
   const p = new Float32Array(layer.m ** 2);
   for (let i = 0; i < layer.m; i++) p[i * layer.m + i] = 1;
   return { lowRank: { ...CHANNEL, rank: layer.m, p, q: weights }, sparse: null, bias };
+}
+
+const identity = (n: number) => Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0));
+
+/** Exactly the layer again behind a first convolution that keeps every channel. */
+function tucker(model: OnnxModel, layer: Layer): Factors {
+  const copy = fullRank(model, layer);
+  const { channels } = layer;
+  const part = { shape: 'tucker' as const, inner: channels, basis: identity(channels) };
+  if (!shapesOf(layer).includes('tucker')) return copy;
+  return { ...copy, lowRank: copy.lowRank && { ...copy.lowRank, ...part } };
+}
+
+/** Exactly the layer again: the first convolution hands on every row of the kernel. */
+function spatial(model: OnnxModel, layer: Layer): Factors {
+  if (!shapesOf(layer).includes('spatial')) return fullRank(model, layer);
+  const { weights, bias } = denseWeights(model, layer);
+  const rank = layer.channels * (layer.kernel[0] ?? 1);
+  const lowRank = { shape: 'spatial' as const, rank, inner: 0, basis: null, q: identity(rank), p: weights };
+  return { lowRank, sparse: null, bias };
 }
 
 function columns(layer: Layer, weights: Float32Array, channels: number[]): Float32Array {
@@ -70,6 +93,8 @@ function allSparse(model: OnnxModel, layer: Layer): Factors {
 
 const WAYS: Record<string, (model: OnnxModel, layer: Layer) => Replacement> = {
   'low rank': fullRank,
+  tucker,
+  spatial,
   'sparse and low rank': split,
   'sparse with every channel': allSparse,
   dense: denseWeights,
@@ -139,6 +164,21 @@ describe('a rewritten model', () => {
     const others = 8 * 72;
     expect(after.parameters - others).toBe(rank * (8 + 72) + 2 * taps * 8 + 8);
     expect(after.macs - others * 36).toBe((rank * (8 + 72) + 2 * taps * 8) * 36);
+  });
+
+  it.each(['channel', 'tucker', 'spatial'] as const)('costs what is promised as %s', async (shape) => {
+    for (const name of ['strided, dilated, asymmetric padding', 'auto_pad VALID', 'auto_pad SAME_LOWER']) {
+      const other = TOPOLOGIES[name];
+      if (other === undefined) throw new Error('no such topology');
+      const model = prepare(await build(other));
+      const { layers } = await listLayers(model, batchOf(other.input, 2), { threads: 1 });
+      const [first] = layers;
+      if (first === undefined) throw new Error('a layer is expected');
+      const size = { shape, rank: 3, inner: shape === 'tucker' ? 2 : 0, groups: 1 };
+      const changed = rewrite(model, new Map([[first.name, dummyFactors(first, size)]]));
+      const after = await listLayers(changed, batchOf(other.input, 2), { threads: 1 });
+      expect({ parameters: after.parameters, macs: after.macs }).toEqual(factoredCost(first, size));
+    }
   });
 
   it('refuses factors of the wrong size and layers that do not exist', async () => {
