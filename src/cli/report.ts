@@ -22,15 +22,21 @@ export function layerTable(layers: LayerRow[]): string {
     row.name,
     row.op,
     row.shape.join('x'),
-    row.decision === 'compressed' ? String(row.rank ?? 0) : '-',
+    row.decision === 'compressed' ? lowRankOf(row) : '-',
     row.decision === 'compressed' ? `${row.groups ?? 0}/${row.groups_total ?? 0}` : '-',
     count.format(row.parameters.before),
     count.format(row.parameters.after),
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
     row.decision ?? row.status,
   ]);
-  const header = ['layer', 'op', 'shape', 'rank', 'channels', 'parameters', 'after', 'error', 'decision'];
+  const header = ['layer', 'op', 'shape', 'low rank', 'channels', 'parameters', 'after', 'error', 'decision'];
   return [table(header, rows), ...denseReasons(layers)].join('\n');
+}
+
+/** `spatial 32`, `tucker 48-64`: shape and channels between the convolutions of the low-rank part. */
+function lowRankOf({ low_rank_shape: shape, inner_rank: inner, rank }: LayerRow): string {
+  if (shape === null) return '0';
+  return `${shape} ${inner === null ? '' : `${String(inner)}-`}${String(rank ?? 0)}`;
 }
 
 /** Below the table, since reasons are long and the same for many layers. */
