@@ -1,4 +1,11 @@
-import { refitLayer, solveLayer, type LayerProblem, type SolvedLayer } from '../compression/index.js';
+import {
+  MAX_DENSE_INPUTS,
+  refitDense,
+  refitLayer,
+  solveLayer,
+  type LayerProblem,
+  type SolvedLayer,
+} from '../compression/index.js';
 import { createEngine, type Engine } from '../engines/index.js';
 import type { Method } from '../jobs/spec.js';
 import type { Assignment } from '../jobs/tasks.js';
@@ -41,22 +48,27 @@ export async function refitInOrder(
 ): Promise<Map<string, Replacement>> {
   const { method } = assignment.spec;
   const inspected = finishedOne(assignment, 'inspect');
-  const order = [...solved.keys()].sort((a, b) => a - b);
+  const order = orderOf(network.layers, solved);
   const replacements = new Map<string, Replacement>();
   const store = new ActivationStore(context.directory);
   const engine = await createEngine(context.engine, { threads: context.threads });
   try {
     for (const [step, index] of order.entries()) {
       context.signal.throwIfAborted();
-      const factors = solved.get(index);
       const layer = network.layers[index];
-      if (factors === undefined || layer === undefined) throw new RangeError(`layer ${String(index)} was not solved`);
+      if (layer === undefined) throw new RangeError(`the network has no layer ${String(index)}`);
       const target = await readResponse(context.path(keyOf(inspected, files.response(index))));
       const current = rewrite(network.prepared, replacements);
       const problem = { ...(await problemIn(network, current, store, layer, index, method, context)), target };
-      const fitted = await fit(engine, problem, factors, method, context);
-      replacements.set(layer.name, fitted.factors);
-      errors.set(index, fitted.diagnostics.relativeError);
+      const factors = solved.get(index);
+      if (factors === undefined) {
+        const dense = await refitDense(engine, problem);
+        if (dense !== null) replacements.set(layer.name, dense);
+      } else {
+        const fitted = await fit(engine, problem, factors, method, context);
+        replacements.set(layer.name, fitted.factors);
+        errors.set(index, fitted.diagnostics.relativeError);
+      }
       await dropUnneeded(network, store, order.slice(step + 1));
       context.progress(0.95 * ((step + 1) / order.length));
     }
@@ -65,6 +77,14 @@ export async function refitInOrder(
     await engine.dispose();
     await store.close();
   }
+}
+
+/** The solved layers, and behind the first of them those that stay dense and can make up for it. */
+function orderOf(layers: readonly Layer[], solved: ReadonlyMap<number, Factors>): number[] {
+  const first = Math.min(...solved.keys());
+  return layers.flatMap(({ blocked, d }, index) =>
+    solved.has(index) || (index > first && blocked === null && d <= MAX_DENSE_INPUTS) ? [index] : [],
+  );
 }
 
 /** The layer as it stands in the network compressed so far. */
