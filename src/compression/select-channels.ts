@@ -117,6 +117,8 @@ function channelGrams(inputs: Matrix, begin: number, count: number, taps: number
 /**
  * Energy of the residual [N, m] that each channel alone would explain: || L⁻¹ X_gᵀ E ||² with L Lᵀ the channel's Gram matrix.
  * The residual has no mean, so that the inputs need not be centred.
+ *
+ * @param crossBytes bound for the covariances of the residual with the inputs that are held at once
  */
 export async function channelGains(
   engine: Engine,
@@ -124,10 +126,11 @@ export async function channelGains(
   inputs: Matrix,
   problem: LayerProblem,
   factors: Float64Array[],
+  crossBytes = CROSS_BYTES,
 ): Promise<Float64Array> {
   const { channels, taps } = problem;
   const gains = new Float64Array(channels);
-  const block = Math.max(1, Math.floor(CROSS_BYTES / (4 * residual.cols * taps)));
+  const block = Math.max(1, Math.floor(crossBytes / (4 * residual.cols * taps)));
   for (let begin = 0; begin < channels; begin += block) {
     const end = Math.min(channels, begin + block);
     const columns = block >= channels ? inputs : columnRange(inputs, begin * taps, end * taps);

@@ -25,7 +25,10 @@ export function symmetricEigen(a: Float64Array, n: number): Eigen {
   return { values: Float64Array.from(order, (i) => diagonal[i] as number), vectors };
 }
 
-/** Rows of the result are the columns of the orthogonal Q with Qᵀ a Q tridiagonal. */
+/**
+ * Rows of the result are the columns of the orthogonal Q with Qᵀ a Q tridiagonal. From the last row upwards, on the lower
+ * triangle alone, so that every walk is along a row.
+ */
 function tridiagonalize(
   a: Float64Array,
   n: number,
@@ -33,57 +36,61 @@ function tridiagonalize(
   const work = Float64Array.from(a);
   const offDiagonal = new Float64Array(n);
   const reflectors: { v: Float64Array; beta: number }[] = [];
-  for (let k = 0; k + 2 < n; k++) {
-    const size = n - k - 1;
-    const v = new Float64Array(n);
-    for (let i = k + 1; i < n; i++) v[i] = work[k * n + i] as number;
-    const norm = Math.sqrt(dot(v, k + 1, v, k + 1, size));
-    const head = v[k + 1] as number;
+  for (let k = n - 1; k > 1; k--) {
+    const v = work.slice(k * n, k * n + k);
+    const head = v[k - 1] as number;
+    const norm = Math.sqrt(dot(v, 0, v, 0, k));
     const alpha = head > 0 ? -norm : norm;
-    offDiagonal[k] = alpha;
-    v[k + 1] = head - alpha;
-    const square = dot(v, k + 1, v, k + 1, size);
+    offDiagonal[k - 1] = alpha;
+    v[k - 1] = head - alpha;
+    const square = dot(v, 0, v, 0, k);
     const beta = square > 0 ? 2 / square : 0;
-    reflectors.push({ v, beta });
+    reflectors[k] = { v, beta };
     if (beta === 0) continue;
-    const p = new Float64Array(n);
-    for (let i = k + 1; i < n; i++) p[i] = beta * dot(work, i * n + k + 1, v, k + 1, size);
-    const half = (beta / 2) * dot(p, k + 1, v, k + 1, size);
-    for (let i = k + 1; i < n; i++) p[i] = (p[i] as number) - half * (v[i] as number);
-    for (let i = k + 1; i < n; i++) {
-      subtractTwo(work, i * n + k + 1, p, v, k + 1, size, v[i] as number, p[i] as number);
-    }
+    const p = new Float64Array(k);
+    for (let i = 0; i < k; i++) symmetricRow(work, i * n, v, p, i);
+    for (let i = 0; i < k; i++) p[i] = beta * (p[i] as number);
+    const half = (beta / 2) * dot(p, 0, v, 0, k);
+    for (let i = 0; i < k; i++) p[i] = (p[i] as number) - half * (v[i] as number);
+    for (let i = 0; i < k; i++) subtractTwo(work, i * n, p, v, i + 1, v[i] as number, p[i] as number);
   }
-  if (n > 1) offDiagonal[n - 2] = work[(n - 2) * n + n - 1] as number;
+  if (n > 1) offDiagonal[0] = work[n] as number;
   const diagonal = Float64Array.from({ length: n }, (_, i) => work[i * n + i] as number);
   const rows = new Float64Array(n * n);
   for (let i = 0; i < n; i++) rows[i * n + i] = 1;
-  // Q = H_0 H_1 ...: applied from the last, a reflector touches the trailing block only. Q is kept transposed.
-  for (let k = reflectors.length - 1; k >= 0; k--) {
+  // Q = H_(n-1) ... H_2: applied from the smallest, a reflector touches the leading block only. Q is kept transposed.
+  for (let k = 2; k < n; k++) {
     const { v, beta } = reflectors[k] as { v: Float64Array; beta: number };
     if (beta === 0) continue;
-    const size = n - k - 1;
-    for (let i = k + 1; i < n; i++) {
-      const projection = beta * dot(rows, i * n + k + 1, v, k + 1, size);
-      addScaled(rows, i * n + k + 1, v, k + 1, size, -projection);
-    }
+    for (let i = 0; i < k; i++) addScaled(rows, i * n, v, 0, k, -beta * dot(rows, i * n, v, 0, k));
   }
   return { diagonal, offDiagonal, rows };
 }
 
-/** work[w0 + j] -= a p[j0 + j] + b v[j0 + j], j < size: both halves of the symmetric update in one pass. */
+/** Adds what row i of the lower triangle, and its mirror image, give to the product p = work v. */
+function symmetricRow(work: Float64Array, w0: number, v: Float64Array, p: Float64Array, i: number): void {
+  const own = v[i] as number;
+  let sum = 0;
+  for (let j = 0; j < i; j++) {
+    const w = work[w0 + j] as number;
+    sum += w * (v[j] as number);
+    p[j] = (p[j] as number) + w * own;
+  }
+  p[i] = sum + (work[w0 + i] as number) * own;
+}
+
+/** work[w0 + j] -= a p[j] + b v[j], j < size */
 function subtractTwo(
   work: Float64Array,
   w0: number,
   p: Float64Array,
   v: Float64Array,
-  j0: number,
   size: number,
   a: number,
   b: number,
 ): void {
   for (let j = 0; j < size; j++) {
-    work[w0 + j] = (work[w0 + j] as number) - (a * (p[j0 + j] as number) + b * (v[j0 + j] as number));
+    work[w0 + j] = (work[w0 + j] as number) - (a * (p[j] as number) + b * (v[j] as number));
   }
 }
 
@@ -117,12 +124,17 @@ function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number
   let sine = 1;
   let cosine = 1;
   let carried = 0;
+  /** Rows of a rotation that waits to be applied together with the next one. */
+  let waiting = -1;
+  let waitingCosine = 1;
+  let waitingSine = 0;
   for (let i = end - 1; i >= start; i--) {
     const f = sine * (e[i] as number);
     const b = cosine * (e[i] as number);
     const r = Math.hypot(f, g);
     e[i + 1] = r;
     if (r === 0) {
+      if (waiting >= 0) rotateRows(rows, n, waiting, waitingCosine, waitingSine);
       // The block split: finish with what is carried and let the next sweep see the smaller block.
       d[i + 1] = (d[i + 1] as number) - carried;
       e[end] = 0;
@@ -135,8 +147,16 @@ function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number
     carried = sine * t;
     d[i + 1] = shifted + carried;
     g = cosine * t - b;
-    rotateRows(rows, n, i, cosine, sine);
+    if (waiting >= 0) {
+      rotateThreeRows(rows, n, i, waitingCosine, waitingSine, cosine, sine);
+      waiting = -1;
+    } else {
+      waiting = i;
+      waitingCosine = cosine;
+      waitingSine = sine;
+    }
   }
+  if (waiting >= 0) rotateRows(rows, n, waiting, waitingCosine, waitingSine);
   d[start] = (d[start] as number) - carried;
   e[start] = g;
   e[end] = 0;
@@ -150,5 +170,29 @@ function rotateRows(rows: Float64Array, n: number, i: number, cosine: number, si
     const y = rows[high + k] as number;
     rows[high + k] = sine * x + cosine * y;
     rows[low + k] = cosine * x - sine * y;
+  }
+}
+
+/** Rotation (c1, s1) of rows i + 1 and i + 2, then (c2, s2) of rows i and i + 1: the middle row is read and written once. */
+function rotateThreeRows(
+  rows: Float64Array,
+  n: number,
+  i: number,
+  c1: number,
+  s1: number,
+  c2: number,
+  s2: number,
+): void {
+  const low = i * n;
+  const middle = low + n;
+  const high = middle + n;
+  for (let k = 0; k < n; k++) {
+    const x = rows[low + k] as number;
+    const y = rows[middle + k] as number;
+    const z = rows[high + k] as number;
+    const turned = c1 * y - s1 * z;
+    rows[high + k] = s1 * y + c1 * z;
+    rows[middle + k] = s2 * x + c2 * turned;
+    rows[low + k] = c2 * x - s2 * turned;
   }
 }
