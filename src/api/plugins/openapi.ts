@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance, FastifySchema } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
@@ -25,6 +25,10 @@ function nameSchemas(value: unknown, components: Record<string, unknown>): unkno
   return { $ref: `#/components/schemas/${title}` };
 }
 
+/** Any one of them opens the call; none: it needs no key. */
+const scopesOf = (scope: FastifyContextConfig['scope']): readonly string[] =>
+  scope === undefined || scope === 'public' ? [] : typeof scope === 'string' ? [scope] : scope;
+
 export async function registerOpenApi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -33,7 +37,8 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
         title: 'Sparank',
         version,
         description:
-          'Compresses trained convolutional networks: submit a model, poll the job, download the smaller model.',
+          'Compresses trained convolutional networks: submit a model, poll the job, download the smaller model. ' +
+          '`x-scopes` of a call: a key needs one of them.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       tags: [
@@ -47,7 +52,10 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
       security: [{ key: [] }],
     },
-    transform: ({ schema, url }) => ({ schema: titled(schema) as FastifySchema, url }),
+    transform: ({ schema, url, route }) => ({
+      schema: { ...(titled(schema) as FastifySchema), 'x-scopes': scopesOf(route.config?.scope) } as FastifySchema,
+      url,
+    }),
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject;
       const { components, paths, ...rest } = document.openapiObject;
