@@ -44,7 +44,7 @@ const options = command.opts<{ seconds: string; rounds: string }>();
 const files = filesOf(command);
 
 printMachine();
-const { service, api } = await Service.start({ MAX_QUEUED_JOBS: String(ANY) });
+const { service, api } = await Service.start({ MAX_QUEUED_JOBS: String(ANY), REQUESTS_PER_MINUTE: String(ANY) });
 const server = { url: service.url, pid: api.pid };
 const authorization = `Bearer ${KEY}`;
 const post = { authorization, 'content-type': 'application/json' };

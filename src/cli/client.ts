@@ -96,6 +96,17 @@ export class ServiceClient {
     return (await response.json()) as JobView;
   }
 
+  /** Any other call that takes and gives JSON. */
+  async call<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<T> {
+    const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    const response = await this.#send(path, { method, ...(body === undefined ? {} : json) });
+    return (await response.json()) as T;
+  }
+
+  async text(path: string): Promise<string> {
+    return (await this.#send(path, {})).text();
+  }
+
   /** Downloads to `path` and checks the content; nothing is left there when it fails. */
   async download(artifact: JobView['artifacts'][number], path: string): Promise<void> {
     const response = await this.#send(artifact.url, {});

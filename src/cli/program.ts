@@ -6,6 +6,7 @@ import { doctor } from './doctor.js';
 import { act, get, listJobs, submit, watch } from './jobs.js';
 import { addSpecOptions } from './spec-options.js';
 import { start, work } from './start.js';
+import { createKey, createTeam, listKeys, listTeams, revokeKey, setTeam, showUsage } from './teams.js';
 
 const json = (command: Command) => command.option('--json', 'print JSON, for programs', false);
 
@@ -20,6 +21,46 @@ const files = (command: Command) =>
     .option('--evaluation <file.npz>', 'inputs and classes to measure the accuracy with: x, y');
 
 const collect = (text: string, before: string[]) => [...before, text];
+
+const limits = (command: Command) =>
+  command
+    .option('--weight <n>', 'share of the pool relative to other teams')
+    .option('--running-tasks <n>', 'tasks that run at once; default: the setting of the service')
+    .option('--queued-jobs <n>', 'jobs queued or running; default: the setting of the service')
+    .option('--storage-bytes <n>', 'uploads and artifacts; default: the setting of the service')
+    .option('--requests-per-minute <n>', 'calls of each key; default: the setting of the service');
+
+function addTeamCommands(program: Command): void {
+  const teams = program.command('teams').description('teams that share the service (needs a key with the scope admin)');
+  remote(teams.command('list').description('list teams')).option('--limit <n>', 'how many', '100').action(listTeams);
+  remote(limits(teams.command('create <name>').description('make a team; prints its id'))).action(createTeam);
+  remote(limits(teams.command('set <team>').description('change a team')))
+    .option('--name <name>', 'another name')
+    .action(setTeam);
+
+  const keys = program.command('keys').description('API keys of a team (scope team:admin, or admin for other teams)');
+  const ofTeam = (command: Command) =>
+    remote(command).option('--team <id>', 'the team (default: that of the key)', 'self');
+  ofTeam(keys.command('list').description('list keys')).option('--limit <n>', 'how many', '100').action(listKeys);
+  ofTeam(keys.command('create <name>').description('make a key; prints it, this once'))
+    .option(
+      '--scope <scope>',
+      'jobs:read, jobs:write, team:admin or admin (repeatable; default: the first two)',
+      collect,
+      [],
+    )
+    .option('--expires <time>', 'RFC 3339, as 2027-01-31T00:00:00Z')
+    .action(createKey);
+  ofTeam(keys.command('revoke <key>').description('revoke a key by its id')).action(revokeKey);
+
+  remote(program.command('usage').description('device seconds, jobs and bytes, as CSV or JSON'))
+    .option('--from <day>', 'first day, as 2026-01-31 (UTC; default: 30 days)')
+    .option('--to <day>', 'last day (default: today)')
+    .option('--by <groups>', 'one or more of day, team, job, label', 'day')
+    .option('--label <name>', 'the label of --by label')
+    .option('--team <id>', 'another team, or all (needs the scope admin)')
+    .action(showUsage);
+}
 
 export function buildProgram(): Command {
   const program = new Command('sparank')
@@ -61,6 +102,7 @@ export function buildProgram(): Command {
   remote(program.command('retry <job>').description('run a failed or canceled job again')).action(
     (id: string, options) => act(id, 'retry', options),
   );
+  addTeamCommands(program);
   json(program.command('doctor').description('what engine, database, queue and storage are found')).action(doctor);
   json(program.command('demo').description('compress a small example over HTTP, on a service of its own')).action(demo);
   return program;

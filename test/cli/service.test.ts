@@ -107,6 +107,23 @@ describe('the commands against a started service', () => {
     expect((await sparank('watch', 'job_none')).code).toBe(1);
   }, 60_000);
 
+  it('makes teams and keys, which open the service until they are revoked, and prints usage', async () => {
+    const team = (await sparank('teams', 'create', 'vision', '--weight', '2', '--running-tasks', '3')).out.trim();
+    expect(team).toMatch(/^team_/);
+    const changed = await sparank('teams', 'set', team, '--running-tasks', 'default', '--queued-jobs', '9');
+    expect(changed.out).toBe(`${team}  vision  weight 2  queued_jobs 9\n`);
+    const key = (await sparank('keys', 'create', 'ci', '--team', team, '--scope', 'jobs:read')).out.trim();
+    expect((await sparank('jobs', '--api-key', key, '--json')).out).toContain('"data": []');
+    const [shown] = (await sparank('keys', 'list', '--team', team)).out.split('\n');
+    expect(shown).toMatch(/^key_\S+ {2}spk_.{4}… {2}ci {2}jobs:read {2}used \d{4}-/);
+    await sparank('keys', 'revoke', shown?.split(' ')[0] ?? '', '--team', team);
+    expect((await sparank('jobs', '--api-key', key)).err).toContain('revoked');
+    const usage = (await sparank('usage', '--by', 'team', '--team', 'all')).out.split('\r\n');
+    expect(usage[0]).toContain('device_seconds');
+    expect(usage[1]).toContain('team_default');
+    expect((await sparank('teams', 'create', 'x', '--weight', 'heavy')).code).toBe(2);
+  }, 60_000);
+
   it('stops at SIGTERM with everything it started', async () => {
     service.kill('SIGTERM');
     const [code] = (await once(service, 'exit')) as [number];
