@@ -78,8 +78,7 @@ export class SimulatedPool {
   /** Fills the places. A place that stays free although a task waits is an error: the pool would be idle. */
   async fill(): Promise<void> {
     for (;;) {
-      // As the relay does: once more after it has taken something back.
-      for (let released = await this.#release(); released > 0; released = await this.#release());
+      await this.#release();
       await this.#take();
       if (this.#running.length === this.options.slots) return;
       if ((await this.waiting()) === 0) return;
@@ -116,7 +115,7 @@ export class SimulatedPool {
 
   /** Lets the next task end, and fills its place; false when none runs. */
   async step(): Promise<boolean> {
-    await this.fill();
+    if (this.#running.length < this.options.slots) await this.fill();
     this.#running.sort((a, b) => a.end - b.end);
     const next = this.#running.shift();
     if (next === undefined) return false;
