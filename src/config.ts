@@ -106,6 +106,12 @@ const ConfigSchema = Type.Object({
     maximum: 65535,
     description: 'port of `/metrics` and `/healthz` of a process without an API, on HOST; 0: none',
   }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https?://',
+      description: 'OpenTelemetry collector (OTLP over HTTP) for traces; absent: none',
+    }),
+  ),
   SHUTDOWN_SECONDS: Type.Number({ default: 20, minimum: 0, description: 'grace for a clean stop' }),
 });
 

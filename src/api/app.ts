@@ -5,6 +5,7 @@ import Fastify, { LogController, type FastifyInstance } from 'fastify';
 import { InputError } from '../errors.js';
 import { ANSWER_SECONDS } from '../jobs/check-time.js';
 import { openScratch } from '../scratch.js';
+import { NO_TELEMETRY } from '../telemetry.js';
 import { VERSION } from '../version.js';
 import { adminRoutes } from './admin/index.js';
 import type { ApiDeps, RouteDeps } from './deps.js';
@@ -15,6 +16,7 @@ import { registerMetrics } from './plugins/metrics.js';
 import { registerOpenApi } from './plugins/openapi.js';
 import { registerRateLimit } from './plugins/rate-limit.js';
 import { poolRoutes } from './pool/index.js';
+import { registerTracing } from './plugins/tracing.js';
 import { sendProblem } from './problem.js';
 import { teamRoutes } from './teams/index.js';
 import { uploadRoutes } from './uploads/index.js';
@@ -67,6 +69,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   app.addHook('preClose', async () => closing.abort());
   app.addHook('onClose', () => scratch.remove());
 
+  registerTracing(app, deps.telemetry ?? NO_TELEMETRY);
   registerAuth(app, deps.database.keys);
   await app.register(helmet, { crossOriginResourcePolicy: { policy: 'same-site' } });
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });

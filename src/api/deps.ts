@@ -4,6 +4,7 @@ import type { Database } from '../database/repositories.js';
 import type { Spec } from '../jobs/spec.js';
 import type { TaskQueue } from '../queue/queue.js';
 import type { Metrics } from '../metrics.js';
+import type { Telemetry } from '../telemetry.js';
 import type { Storage } from '../storage/storage.js';
 
 /** Local paths of the files of a job. */
@@ -26,6 +27,8 @@ export interface ApiDeps {
   storage: Storage;
   logger: FastifyBaseLogger;
   metrics: Metrics;
+  /** @defaultValue none */
+  telemetry?: Telemetry;
   /** Without it, what is wrong with the files shows when the job runs. */
   checkSubmission?: CheckSubmission;
 }

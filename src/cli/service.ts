@@ -5,6 +5,7 @@ import type { Config } from '../config.js';
 import { startMetricsServer } from '../metrics-server.js';
 import { createMetrics } from '../metrics.js';
 import { filesNeeded } from '../pipeline/files-needed.js';
+import { openTelemetry } from '../telemetry.js';
 import { startWorker } from '../worker/index.js';
 import { closeParts, type Closer } from './close-parts.js';
 import { createSubmissionCheck } from './submission-check.js';
@@ -26,6 +27,8 @@ export async function startService(
   const closers: Closer[] = [];
   const close = (graceSeconds: number) => closeParts(closers, graceSeconds, logger);
   try {
+    const telemetry = await openTelemetry(config, logger);
+    closers.push(() => telemetry.close());
     const backends = await openBackends(config, logger);
     closers.push(() => backends.close());
     const maintenance = startMaintenance(backends, logger, metrics);
@@ -36,7 +39,7 @@ export async function startService(
     }
     const workers = await Promise.all(
       Array.from({ length: parts.workers }, () =>
-        startWorker({ ...backends, config, logger, metrics, filesNeeded, workersInProcess: parts.workers }),
+        startWorker({ ...backends, config, logger, metrics, telemetry, filesNeeded, workersInProcess: parts.workers }),
       ),
     );
     closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));
@@ -44,7 +47,7 @@ export async function startService(
     const key = await ensureBootstrapKey(config, backends.database.keys);
     const submissions = await createSubmissionCheck(config);
     closers.push(() => submissions.close());
-    const api = await startApi({ ...backends, config, logger, metrics, checkSubmission: submissions.check });
+    const api = await startApi({ ...backends, config, logger, metrics, telemetry, checkSubmission: submissions.check });
     closers.push(() => api.close());
     return { url: api.url, key, close };
   } catch (error) {

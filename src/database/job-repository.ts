@@ -54,9 +54,10 @@ export function jobRepository(context: DatabaseContext): JobRepository {
           coalesce(max_queued_jobs, ${settings.MAX_QUEUED_JOBS}) as allowed
         from teams where id = ${teamId}
       ), job as (
-        insert into jobs (id, team_id, spec, inputs, labels, priority, deadline_seconds)
+        insert into jobs (id, team_id, spec, inputs, labels, priority, deadline_seconds, traceparent)
         select ${id}, ${teamId}, ${JSON.stringify(job.spec)}::jsonb, ${JSON.stringify(job.inputs)}::jsonb,
-          ${JSON.stringify(job.labels)}::jsonb, ${priorityNumber(job.priority)}, ${job.deadlineSeconds}::float8
+          ${JSON.stringify(job.labels)}::jsonb, ${priorityNumber(job.priority)}, ${job.deadlineSeconds}::float8,
+          ${job.traceparent ?? null}
         from open where n < allowed - ${margin} returning id, team_id, labels
       ), used as (
         insert into usage (team_id, day, job_id, labels, jobs)

@@ -214,6 +214,8 @@ export interface NewJob {
   labels: Record<string, string>;
   priority: Priority;
   deadlineSeconds: number | null;
+  /** W3C trace context of the request. */
+  traceparent?: string | null;
   /** Stored with the job in the same transaction, so that a crash before `idempotency.finish` cannot make a second job. */
   idempotencyToken?: string;
 }

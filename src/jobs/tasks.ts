@@ -134,6 +134,8 @@ export interface Assignment {
   /** Device seconds spent and seconds queued so far, for the metrics. */
   seconds: { queued: number; running: number; device: number };
   labels: Record<string, string>;
+  /** W3C trace context of the request that made the job, when it was traced. */
+  traceparent?: string | null;
 }
 
 export type TaskOutcome = { ok: true; result: StepResult; files: StepFile[] } | { ok: false; error: SerializedError };

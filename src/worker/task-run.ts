@@ -9,6 +9,7 @@ import type { Assignment } from '../jobs/tasks.js';
 import type { Metrics, TaskOutcome } from '../metrics.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskMessage } from '../queue/queue.js';
+import { NO_TELEMETRY, type Telemetry } from '../telemetry.js';
 import type { Storage } from '../storage/storage.js';
 import { answerOrAbort, isOutage, mayPass, untilItWorks, type Backoff } from './backoff.js';
 import type { StepRequest } from './child/protocol.js';
@@ -28,6 +29,7 @@ export interface TaskDeps {
   compute: ComputeProcess;
   filesNeeded: FilesNeeded;
   metrics: Pick<Metrics, 'task' | 'taskFailure'>;
+  telemetry?: Telemetry;
   /** The matrix engine's name, for the metrics. */
   engine: string;
   limits: StepRequest['limits'];
@@ -97,13 +99,41 @@ async function runClaimed(
       .deletePrefix(unused)
       .catch((error: unknown) => log.warn({ err: error, prefix: unused }, 'files were left'));
   log.info('started');
+  const telemetry = deps.telemetry ?? NO_TELEMETRY;
+  const span = telemetry.start(`task ${kind}`, {
+    kind: 'consumer',
+    parent: assignment.traceparent,
+    attributes: {
+      'sparank.job_id': jobId,
+      'sparank.task_id': taskId,
+      'sparank.attempt': attempt,
+      'sparank.team_id': assignment.teamId,
+      'sparank.worker_id': deps.workerId,
+      ...(layer === null ? {} : { 'sparank.layer': layer }),
+    },
+  });
   let committing = false;
   const claimedAt = performance.now();
   let outcome: TaskOutcome = 'lost';
   try {
     if (deps.shutdown.aborted) onShutdown();
     const request = await fetchInputs(deps, assignment, directory, patiently(interrupt.signal, isOutage));
-    const { result, usage } = await deps.compute.run(request, interrupt.signal, (done) => (fraction = done));
+    const step = telemetry.start(`step ${kind}`, {
+      parent: span.traceparent,
+      attributes: { 'sparank.engine': deps.engine },
+    });
+    const { result, usage } = await deps.compute
+      .run(request, interrupt.signal, (done) => (fraction = done))
+      .then(
+        (done) => {
+          step.end({ 'sparank.peak_bytes': done.usage.peakRssBytes });
+          return done;
+        },
+        (error: unknown) => {
+          step.end({}, 'failed or stopped');
+          throw error;
+        },
+      );
     const files = await untilItWorks(
       () => uploadOutput(deps.storage, join(directory, 'step', 'output'), prefix, interrupt.signal),
       patiently(interrupt.signal, isOutage),
@@ -127,6 +157,7 @@ async function runClaimed(
     if (!committing) await remove(prefix);
     outcome = await recordEnd(deps, assignment, error, interruption, log, patiently);
   } finally {
+    span.end({ 'sparank.outcome': outcome }, outcome === 'failed' || outcome === 'lost' ? outcome : undefined);
     deps.metrics.task(kind, deps.engine, outcome, (performance.now() - claimedAt) / 1000);
     deps.shutdown.removeEventListener('abort', onShutdown);
     unsubscribe();

@@ -6,6 +6,7 @@ import type { Config } from '../config.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskConsumer } from '../queue/queue.js';
 import { openScratch } from '../scratch.js';
+import type { Telemetry } from '../telemetry.js';
 import { mayPass, untilItWorks } from './backoff.js';
 import { ComputeProcess } from './compute-process.js';
 import { describeDevice } from './device.js';
@@ -20,6 +21,7 @@ export interface WorkerDeps extends Pick<Backends, 'database' | 'queue' | 'stora
   config: Config;
   logger: Logger;
   metrics: TaskDeps['metrics'];
+  telemetry?: Telemetry;
   /** Workers in this process, which share its cores. */
   workersInProcess?: number;
   /** The compute process's entry; tests bring their own steps. */
@@ -64,6 +66,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     compute,
     filesNeeded: deps.filesNeeded,
     metrics: deps.metrics,
+    ...(deps.telemetry === undefined ? {} : { telemetry: deps.telemetry }),
     engine: device.engine,
     limits: stepLimits(config),
     threads: device.threads,

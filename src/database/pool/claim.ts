@@ -61,6 +61,7 @@ async function assignment(tx: Tx, jobId: string, task: Task): Promise<Assignment
     finished: finished.map(finishedTask),
     seconds: clocks(row),
     labels: job.labels,
+    traceparent: row.traceparent,
   };
 }
 

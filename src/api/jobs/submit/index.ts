@@ -96,6 +96,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
             spec: kept.spec,
             inputs: kept.inputs,
             labels: spec.labels,
+            traceparent: request.span?.traceparent ?? null,
             priority: spec.priority,
             deadlineSeconds: spec.deadline_seconds,
             ...(idempotencyToken === undefined ? {} : { idempotencyToken }),

@@ -1,0 +1,37 @@
+import type { FastifyInstance } from 'fastify';
+import type { OpenSpan, Telemetry } from '../../telemetry.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The span of the request; null for probes. */
+    span: OpenSpan | null;
+  }
+}
+
+/** Asked every few seconds by machines: their spans would be most of all, and tell nothing. */
+const PROBES = new Set(['/healthz', '/readyz', '/metrics']);
+
+/** A span for every request, by its route, inside the client's trace when it sends one. */
+export function registerTracing(app: FastifyInstance, telemetry: Telemetry): void {
+  app.decorateRequest('span', null);
+  app.addHook('onRequest', async (request) => {
+    const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
+    if (PROBES.has(route)) return;
+    const given = request.headers['traceparent'];
+    request.span = telemetry.start(`${request.method} ${route}`, {
+      kind: 'server',
+      parent: typeof given === 'string' ? given : null,
+      attributes: {
+        'http.request.method': request.method,
+        'http.route': route,
+        'sparank.request_id': request.id,
+      },
+    });
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const fault = reply.statusCode >= 500 ? `answered ${reply.statusCode}` : undefined;
+    request.span?.end({ 'http.response.status_code': reply.statusCode }, fault);
+  });
+  // A client that went away gets no answer.
+  app.addHook('onRequestAbort', async (request) => request.span?.end({}, 'the client went away'));
+}
