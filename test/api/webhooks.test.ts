@@ -1,3 +1,6 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { deliver, startDeliverer, type DelivererDeps } from '../../src/api/webhooks/deliver.js';
@@ -15,6 +18,7 @@ import { openEndpoint, type Endpoint } from './support/endpoint.js';
 import { expectProblem, startService, submit, upload, type TestService } from './support/service.js';
 
 const badModel = serializeError(new InputError('invalid_model', 'NaN in the weights', { layer: 'conv1' }));
+const DELIVERER = fileURLToPath(new URL('./support/deliverer-process.ts', import.meta.url));
 const NEVER = new AbortController().signal;
 
 let postgres: TestPostgres;
@@ -241,6 +245,26 @@ describe('a webhook', () => {
     const attempt = { status: 500, error: null, durationMs: 1, snippet: null };
     expect(await service.database.webhooks.record(lost, attempt, { verdict: 'retry', retryInSeconds: 5 })).toBe(false);
     expect(await shown(service, jobId)).toMatchObject({ state: 'delivered', attempts: 1 });
+  });
+
+  it('survives SIGKILL of the process that sends it, in the middle of an attempt', async () => {
+    let hangs = true;
+    const endpoint = opened(await openEndpoint((_request, response) => void (hangs || response.writeHead(204).end())));
+    const service = await start(endpoint);
+    await newSecretOf(service);
+    const jobId = await failJob(service, endpoint.url);
+    const child = fork(DELIVERER, [service.database.url, endpoint.host], { execArgv: ['--import', 'tsx'] });
+    await until('it is on its way', () => Promise.resolve(endpoint.received.length === 1));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    hangs = false;
+    expect(await shown(service, jobId)).toMatchObject({ state: 'pending', attempts: 0 });
+    await runSql(service.database.url, "update webhook_deliveries set lease_until = now() - interval '1 second'");
+    opened(startDeliverer(deps(service)));
+    await until('it is delivered', async () => (await shown(service, jobId)).state === 'delivered');
+    const [first, second] = endpoint.received;
+    expect(second?.body).toBe(first?.body);
+    expect(second?.headers['webhook-id']).toBe(first?.headers['webhook-id']);
   });
 
   it('does not wait behind another team whose endpoint hangs', async () => {
