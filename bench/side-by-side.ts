@@ -15,7 +15,8 @@ import { note, printMachine, printTable } from './support/table.js';
 const PEERS = {
   svd: 'plain SVD of the weights',
   tucker: 'Tucker decomposition (TensorLy)',
-  magnitude: 'channel pruning by magnitude (Torch-Pruning)',
+  uniform: 'channel pruning by magnitude, layers alike (Torch-Pruning)',
+  magnitude: 'channel pruning by magnitude, global (Torch-Pruning)',
   taylor: 'channel pruning by Taylor importance (Torch-Pruning)',
   linear: 'linear reconstruction of the responses',
 };

@@ -6,12 +6,15 @@
 | --------- | ---------------------------------------------------------------------------------------------------------------- |
 | svd       | truncated singular value decomposition of every weight matrix [m, channels x taps], two layers                   |
 | tucker    | TensorLy's `partial_tucker` of every convolution over its output and input channels (1x1, kxk, 1x1), SVD of the rest |
-| magnitude | Torch-Pruning: whole channels by the norm of their weights, compared over the whole network (`MagnitudePruner`)   |
+| uniform   | Torch-Pruning: whole channels by the norm of their weights, the same share in every layer                         |
+| magnitude | Torch-Pruning: the same, compared over the whole network                                                         |
 | taylor    | Torch-Pruning: whole channels by weight times gradient (`GroupTaylorImportance`), of the cross entropy against the network's own answers on the calibration images |
 | linear    | leading eigenvectors of every layer's response on the calibration images (linear_baseline.py)                    |
 
 Ranks of `svd`, `tucker` and `linear` are chosen greedily: of all next steps of all layers, the one that loses the smallest share
-of its layer's energy for every parameter that it saves. `svd`, `tucker` and `magnitude` look at the weights only.
+of its layer's energy for every parameter that it saves. What Torch-Pruning leaves behind is corrected as far as calibration
+data alone can: every convolution gets a batch norm that changes nothing, its statistics are taken anew after the pruning, and it is
+folded. That restores mean and variance of every channel. `svd` and `tucker` look at the weights only.
 """
 
 import argparse
@@ -35,6 +38,7 @@ STEP = 8  # ranks are multiples of this
 THREADS = 2
 IMAGES_PER_BATCH = 64
 SEARCH_STEPS = 16
+NORM_IMAGES = 256
 
 Layers = nn.Conv2d | nn.Linear
 
@@ -158,17 +162,41 @@ def accumulate_gradients(network: nn.Module, images: np.ndarray) -> None:
         nn.functional.cross_entropy(logits, classes, reduction="sum").backward()
 
 
-IMPORTANCES = {
-    "magnitude": torch_pruning.importance.GroupMagnitudeImportance,
-    "taylor": torch_pruning.importance.GroupTaylorImportance,
-}
+def with_norms(network: nn.Sequential, images: np.ndarray) -> nn.Sequential:
+    """A batch norm that changes nothing behind every convolution."""
+    modules: list[nn.Module] = []
+    for module in network:
+        modules.append(module)
+        if not isinstance(module, nn.Conv2d):
+            continue
+        norm = nn.BatchNorm2d(module.out_channels)
+        take_statistics(nn.Sequential(*modules, norm), images)
+        norm.weight.data = (norm.running_var + norm.eps).sqrt()
+        norm.bias.data = norm.running_mean.clone()
+        modules.append(norm)
+    return nn.Sequential(*modules).eval()
 
 
-def pruned(path: Path, images: np.ndarray, ratio: float, importance: str) -> nn.Sequential:
+def take_statistics(network: nn.Module, images: np.ndarray) -> None:
+    """Sets the statistics of all batch norms to those on the images."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    with torch.no_grad():
+        for at in range(0, len(images), IMAGES_PER_BATCH):
+            network(torch.from_numpy(images[at : at + IMAGES_PER_BATCH]).float())
+    network.eval()
+
+
+def pruned(path: Path, images: np.ndarray, ratio: float, method: str) -> nn.Sequential:
     """Bisection of the library's own ratio (of channels) until the parameters are as few as asked for."""
-    dense = read_chain(path)
-    if importance == "taylor":
+    dense = with_norms(read_chain(path), images[:NORM_IMAGES])
+    if method == "taylor":
         accumulate_gradients(dense, images)
+    taylor = torch_pruning.importance.GroupTaylorImportance
+    importance = taylor if method == "taylor" else torch_pruning.importance.GroupMagnitudeImportance
     wanted = parameters_of(dense) / ratio
     low, high = 0.0, 1.0
     best: nn.Sequential | None = None
@@ -180,10 +208,10 @@ def pruned(path: Path, images: np.ndarray, ratio: float, importance: str) -> nn.
         torch_pruning.pruner.BasePruner(
             network,
             torch.from_numpy(images[:2]).float(),
-            importance=IMPORTANCES[importance](),
-            global_pruning=True,
+            importance=importance(),
+            global_pruning=method != "uniform",
             pruning_ratio=share,
-            # So that no layer disappears; and its channels stay multiples of 8, as ours.
+            # So that no layer disappears.
             max_pruning_ratio=0.97,
             round_to=STEP,
             ignored_layers=[[m for m in network.modules() if isinstance(m, Layers)][-1]],
@@ -194,12 +222,13 @@ def pruned(path: Path, images: np.ndarray, ratio: float, importance: str) -> nn.
             high, best = share, network
     if best is None:
         raise SystemExit(f"{ratio}x cannot be reached")
-    return best.eval()
+    take_statistics(best, images)
+    return best
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("method", choices=["svd", "tucker", "magnitude", "taylor", "linear"])
+    parser.add_argument("method", choices=["svd", "tucker", "uniform", "magnitude", "taylor", "linear"])
     parser.add_argument("model", type=Path)
     parser.add_argument("calibration", type=Path)
     parser.add_argument("--ratio", type=float, required=True)

@@ -95,7 +95,9 @@ def read_chain(path: Path) -> nn.Sequential:
 
 
 def parameters_of(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
+    """Weights and biases of the layers: a batch norm is folded before it is used."""
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    return sum(p.numel() for layer in layers for p in layer.parameters())
 
 
 def write_onnx(network: nn.Module, path: Path, sample: np.ndarray) -> None:
