@@ -1,4 +1,5 @@
 export { allocate, type AllocationLayer, type AllocationTarget } from './allocate.js';
+export { allocateThrifty } from './allocate-thrifty.js';
 export { applyActivation } from './activation-function.js';
 export { costCurve, type Candidate } from './cost-curve.js';
 export type { LayerProblem } from './problem.js';

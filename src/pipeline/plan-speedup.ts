@@ -1,4 +1,4 @@
-import { allocate, type Candidate } from '../compression/index.js';
+import { allocateThrifty, type Candidate } from '../compression/index.js';
 import { InputError } from '../errors.js';
 import type { Assignment } from '../jobs/tasks.js';
 import { DENSE, isDense, rewrite, Runner, type OnnxModel, type Tensor } from '../models/index.js';
@@ -15,6 +15,8 @@ import type { StepContext } from './step.js';
 const ROUNDS = 5;
 /** The plan aims this much above what was asked: the verdict is measured once more, later. */
 const MARGIN = 1.03;
+/** Error that may be added for the sake of size. */
+const SLACK = 0.2;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
 type Table = { candidates: Candidate[]; weight: number };
@@ -58,7 +60,12 @@ export async function planSpeedup(
       let budget = whole / (asked * MARGIN) - Math.max(0, whole - dense);
       let best: { choice: number[]; ratio: number } | null = null;
       for (let round = 0; round < ROUNDS; round++) {
-        const choice = allocate(timed, { cost: 'latency', budget: Math.max(budget, least) });
+        const choice = allocateThrifty(
+          timed,
+          { cost: 'latency', budget: Math.max(budget, least) },
+          'parameters',
+          SLACK,
+        );
         const ratio = await measured(network.prepared, curves, timed, choice, original, images, threads, context);
         context.progress(0.5 + (0.5 * (round + 1)) / ROUNDS);
         const reached = ratio >= asked;

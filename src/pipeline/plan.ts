@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { allocate, type Candidate } from '../compression/index.js';
+import { allocateThrifty, type Candidate } from '../compression/index.js';
 import { InputError } from '../errors.js';
 import type { LayerRow } from '../jobs/results.js';
 import { atTarget, targetsOf } from '../jobs/points.js';
@@ -113,6 +113,12 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
 const smallest = (layer: Layer) =>
   shapesOf(layer).map((shape) => factoredCost(layer, { shape, rank: 1, inner: shape === 'tucker' ? 1 : 0, groups: 0 }));
 
+/**
+ * How much the summed error may rise above the least that the target allows, for the sake of speed (of size, where the target
+ * is speed).
+ */
+const SLACK = Number(process.env['SLACK'] ?? 0.5);
+
 /** Cost of what cannot be compressed. */
 function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {
   return curves[cost] - curves.layers.reduce((sum, { layer }) => sum + layer[cost], 0);
@@ -128,7 +134,7 @@ function allocateWithin(
   const { cost, budget, asked } = target;
   const least = tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
   if (least > budget) throw unreachable(cost, curves[cost], asked, least + fixed);
-  return allocate(tables, target);
+  return allocateThrifty(tables, target, cost === 'parameters' ? 'macs' : 'parameters', SLACK);
 }
 
 function unreachable(cost: 'parameters' | 'macs', before: number, asked: number, least: number): InputError {

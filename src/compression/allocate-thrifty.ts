@@ -1,0 +1,45 @@
+import { allocate, type AllocationLayer, type AllocationTarget } from './allocate.js';
+
+/** Halvings of the range of the multiplier. */
+const ROUNDS = 24;
+
+/**
+ * As `allocate`, and then as cheap in another cost as `slack` allows: the sum of errors may rise by that share over the best
+ * that the target allows. The other cost enters the errors with a multiplier (Lagrangian), found by bisection.
+ *
+ * @param slack 0.5: half as much error again
+ * @throws {InputError} `unreachable_target`
+ */
+export function allocateThrifty(
+  layers: readonly AllocationLayer[],
+  target: AllocationTarget,
+  other: AllocationTarget['cost'],
+  slack: number,
+): number[] {
+  const best = allocate(layers, target);
+  const errorOf = (choice: readonly number[]) =>
+    layers.reduce((sum, { candidates, weight }, i) => sum + weight * (candidates[choice[i] ?? 0]?.error ?? 0), 0);
+  const costOf = (choice: readonly number[]) =>
+    layers.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.[other] ?? 0), 0);
+  const least = errorOf(best);
+  const dearest = costOf(best);
+  if (!(least > 0) || !(dearest > 0) || slack === 0) return best;
+  const weighted = (multiplier: number) =>
+    layers.map(({ candidates, weight }) => ({
+      weight: 1,
+      candidates: candidates.map((c) => ({ ...c, error: weight * c.error + multiplier * (c[other] ?? 0) })),
+    }));
+  let kept = best;
+  // From a millionth of the error for the whole cost to the error itself, many times over.
+  let low = Math.log((1e-6 * least) / dearest);
+  let high = Math.log((1e3 * least) / dearest);
+  for (let round = 0; round < ROUNDS; round++) {
+    const middle = (low + high) / 2;
+    const choice = allocate(weighted(Math.exp(middle)), target);
+    if (errorOf(choice) <= (1 + slack) * least) {
+      if (costOf(choice) < costOf(kept)) kept = choice;
+      low = middle;
+    } else high = middle;
+  }
+  return kept;
+}
