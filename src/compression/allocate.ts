@@ -8,7 +8,7 @@ export interface AllocationLayer {
 }
 
 export interface AllocationTarget {
-  cost: 'parameters' | 'macs' | 'latency';
+  cost: 'parameters' | 'macs' | 'work' | 'latency';
   /** Sum over the given layers. */
   budget: number;
 }

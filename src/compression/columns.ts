@@ -64,3 +64,11 @@ export function difference(a: Matrix, b: Matrix): Matrix {
   for (let i = 0; i < out.data.length; i++) out.data[i] = (a.data[i] as number) - (b.data[i] as number);
   return out;
 }
+
+export function transposed(a: Matrix): Matrix {
+  const out = matrix(a.cols, a.rows);
+  for (let r = 0; r < a.rows; r++) {
+    for (let c = 0; c < a.cols; c++) out.data[c * a.rows + r] = a.data[r * a.cols + c] as number;
+  }
+  return out;
+}

@@ -1,10 +1,8 @@
-import { DENSE, factoredCost, type Layer, type LayerSize } from '../models/layer.js';
+import { DENSE, factoredCost, type Layer, type LayerCost, type LayerSize } from '../models/layer.js';
 import type { Component, LayerStatistics } from './statistics.js';
 
 /** One way to store a layer: `rank` 0 and `groups` 0 is the dense layer itself. */
-export interface Candidate extends LayerSize {
-  parameters: number;
-  macs: number;
+export interface Candidate extends LayerSize, LayerCost {
   /** Milliseconds on some runtime, where it was measured. */
   latency?: number;
   /** || Y - r(fit) ||² / || Y ||², estimated by the linear fit. */

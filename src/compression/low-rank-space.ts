@@ -2,7 +2,7 @@ import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import type { LayerSize, LowRank } from '../models/layer.js';
 import type { LayerProblem } from './problem.js';
 import { identityMatrix, leadingRightSubspace } from './rank-step.js';
-import { tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside, type TapBasis } from './tap-basis.js';
+import { givenBasis, tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside, type TapBasis } from './tap-basis.js';
 
 /** More variables than this are reduced to their leading principal subspace: a Cholesky of 1,024 takes 0.2 s. */
 const MAX_VARIABLES = 1024;
@@ -31,6 +31,8 @@ export interface LayerMatrices {
  * `channel`: the columns are the layer's own response W0 x, so that L = M W0 (`response`, cheap and well determined), or the
  * inputs themselves, so that any L is possible (`inputs`). `tucker` and `spatial`: what the functionals of the first
  * convolution give at every tap.
+ *
+ * @param keep a low-rank part of the same size, whose functionals are taken
  */
 export async function lowRankSpace(
   engine: Engine,
@@ -39,6 +41,7 @@ export async function lowRankSpace(
   layer: LayerMatrices,
   problem: LayerProblem,
   random: () => number,
+  keep: LowRank | null = null,
 ): Promise<LowRankSpace> {
   const { inputs, weights } = layer;
   if (size.rank === 0) {
@@ -51,7 +54,11 @@ export async function lowRankSpace(
   }
   if (size.shape === 'channel') return channelSpace(engine, kind, layer, random);
   const width = size.shape === 'tucker' ? size.inner : size.rank;
-  const basis = await tapBasis(engine, inputs, weights, tapSplit(size.shape, problem), width, random);
+  const split = tapSplit(size.shape, problem);
+  const kept = keep?.shape === 'spatial' ? keep.q : keep?.basis;
+  const basis = await (kept == null
+    ? tapBasis(engine, inputs, weights, split, width, random)
+    : givenBasis(engine, inputs, weights, split, kept));
   const columns = await tapColumns(engine, inputs, basis, width);
   const { prior, functionals } = basis;
   if (size.shape === 'spatial') {

@@ -9,11 +9,12 @@ import { whitenedFeatures, type Features } from './features.js';
 import { leastSquares, type Fit } from './fit.js';
 import { activatedLoss, relative } from './objective.js';
 import { polish } from './polish.js';
-import { lastFactor, lowRankSpace } from './low-rank-space.js';
+import { lowRankSpace } from './low-rank-space.js';
 import { checkProblem, type LayerProblem, type Shape } from './problem.js';
 import { zStep } from './prox/z-step.js';
 import { seededRandom } from './random.js';
 import { squaredNorm } from './rank-step.js';
+import { withAddedSamples } from './few-samples.js';
 import { selectChannels } from './select-channels.js';
 
 export interface SolveOptions {
@@ -25,6 +26,8 @@ export interface SolveOptions {
   space?: 'response' | 'inputs';
   /** Strength of the ridge towards the original weights, relative to the variance of each variable. */
   ridge?: number;
+  /** The support of the sparse part and the functionals of a first convolution are taken from these. */
+  keep?: Factors;
   signal?: AbortSignal;
   onIteration?: (iteration: number) => void;
 }
@@ -66,10 +69,12 @@ const ADMM_SHARE = 0.5;
 /** Fits a low-rank part of the given shape and `groups` kept input channels to one layer. */
 export async function solveLayer(
   engine: Engine,
-  problem: LayerProblem,
+  given: LayerProblem,
   wanted: SolveSize,
   options: SolveOptions,
 ): Promise<SolvedLayer> {
+  checkProblem(given);
+  const problem = await withAddedSamples(engine, given, options.seed);
   const shape = checkProblem(problem);
   const size: LayerSize = { ...DENSE, ...wanted };
   const { rank, groups } = size;
@@ -82,11 +87,13 @@ export async function solveLayer(
   const response = await engine.multiply(inputs, weights, { b: true });
   const target = targetOf(problem, shape, response);
   const layer = { inputs, weights, response };
-  const space = await lowRankSpace(engine, options.space ?? 'response', size, layer, problem, random);
+  const { space: kind = 'response', keep } = options;
+  const space = await lowRankSpace(engine, kind, size, layer, problem, random, keep?.lowRank ?? null);
   const limit = space.limited ? rank : 0;
   const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
   const own = skip === undefined ? target : difference(target, skip);
-  const channels = await selectChannels(engine, problem, { inputs, target: own, space, groups, rank: limit, random });
+  const selection = { inputs, target: own, space, groups, rank: limit, random };
+  const channels = keep?.sparse?.channels ?? (await selectChannels(engine, problem, selection));
   const sparse = channelColumns(inputs, channels, problem.taps);
   const prior = beside(matrix(shape.m, sparse.cols), space.prior);
   const ridge = options.ridge ?? DEFAULT_RIDGE;
@@ -108,56 +115,25 @@ export async function solveLayer(
       sparse: channels.length === 0 ? null : { channels, weights: columnRange(unlimited, 0, sparse.cols).data },
       bias: raw.bias,
     });
-    return { factors, diagnostics: await measured(engine, factors, problem, inputs, target, diagnostics) };
+    return { factors, diagnostics: await measured(engine, factors, given, diagnostics) };
   } finally {
     features.held.dispose();
   }
 }
 
 /**
- * Keeps the convolutions in front of P and the support of S; refits P, S and the bias on `problem.inputs` against `problem.target`, the sequential
- * step that compensates what the layers before have lost.
+ * Keeps the support of S and the functionals of a first convolution; solves for everything else anew on `problem.inputs`
+ * against `problem.target`, the sequential step that compensates what the layers before have lost.
  */
-export async function refitLayer(
+export function refitLayer(
   engine: Engine,
   problem: LayerProblem,
   factors: Factors,
   options: SolveOptions,
 ): Promise<SolvedLayer> {
-  const shape = checkProblem(problem);
-  const inputs = matrix(shape.samples, shape.d, problem.inputs);
-  const weights = matrix(shape.m, shape.d, problem.weights);
-  const target = targetOf(problem, shape, await engine.multiply(inputs, weights, { b: true }));
-  let columns = matrix(shape.samples, 0);
-  let prior = matrix(shape.m, 0);
-  const kept = factors.sparse;
-  if (kept !== null) {
-    columns = channelColumns(inputs, kept.channels, problem.taps);
-    prior = matrix(shape.m, columns.cols, kept.weights);
-  }
-  const last = factors.lowRank === null ? null : await lastFactor(engine, factors.lowRank, inputs, problem);
-  if (last !== null) {
-    columns = beside(columns, last.columns);
-    prior = beside(prior, last.coefficients);
-  }
-  const white = await whitenedFeatures(engine, columns, columns.cols, prior, options.ridge ?? DEFAULT_RIDGE);
-  const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
-  const features: Features = { ...white, skip };
-  try {
-    const random = seededRandom(options.seed);
-    const { fit, diagnostics } = await fitLayer(engine, features, problem, target, 0, options, random);
-    const raw = rawCoefficients(features, fit);
-    const sparseColumns = (kept?.channels.length ?? 0) * problem.taps;
-    const all = matrix(shape.m, columns.cols, Float32Array.from(raw.sparse));
-    const refitted = requireFiniteFactors({
-      lowRank: last === null ? null : last.restore(columnRange(all, sparseColumns, columns.cols)),
-      sparse: kept === null ? null : { channels: kept.channels, weights: columnRange(all, 0, sparseColumns).data },
-      bias: raw.bias,
-    });
-    return { factors: refitted, diagnostics: await measured(engine, refitted, problem, inputs, target, diagnostics) };
-  } finally {
-    features.held.dispose();
-  }
+  const { shape, rank, inner } = factors.lowRank ?? DENSE;
+  const groups = factors.sparse?.channels.length ?? 0;
+  return solveLayer(engine, problem, { shape, rank, inner, groups }, { ...options, keep: factors });
 }
 
 /** The response to approximate, before the activation. `response` lacks the bias. */
@@ -212,16 +188,17 @@ async function fitLayer(
   return { fit: polished.best, diagnostics };
 }
 
-/** The error of the factors themselves, after all rounding. */
+/** The error of the factors themselves, after all rounding, on the samples that were given. */
 async function measured(
   engine: Engine,
   factors: Factors,
   problem: LayerProblem,
-  inputs: Matrix,
-  target: Matrix,
   diagnostics: SolveDiagnostics,
 ): Promise<SolveDiagnostics> {
-  const y = applyActivation(problem.activation, target.data);
+  const shape = checkProblem(problem);
+  const inputs = matrix(shape.samples, shape.d, problem.inputs);
+  const original = await engine.multiply(inputs, matrix(shape.m, shape.d, problem.weights), { b: true });
+  const y = applyActivation(problem.activation, targetOf(problem, shape, original).data);
   const response = await factoredResponse(engine, factors, inputs, problem);
   if (problem.skip !== undefined) addInto(response.data, problem.skip, response.data);
   const loss = activatedLoss(problem.activation, y, response.data);

@@ -2,6 +2,7 @@ import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { applyActivation } from './activation-function.js';
 import { addToRows, centered, channelColumns, columnMeans, difference } from './columns.js';
 import { addInto } from './elementwise.js';
+import { withAddedSamples } from './few-samples.js';
 import { whitenedFeatures } from './features.js';
 import type { LowRankShape } from '../models/layer.js';
 import { rankCurve, spectrum, split, type Measure, type Spectrum } from './held-out.js';
@@ -56,7 +57,9 @@ export async function layerStatistics(
   options: StatisticsOptions,
 ): Promise<MeasuredLayer> {
   const { m, d, samples } = checkProblem(problem);
-  const [train, test] = split(matrix(samples, d, problem.inputs));
+  const [seenInputs, test] = split(matrix(samples, d, problem.inputs));
+  const enough = await withAddedSamples(engine, { ...problem, inputs: seenInputs.data }, options.seed);
+  const train = matrix(enough.inputs.length / d, d, enough.inputs);
   const weights = matrix(m, d, problem.weights);
   const response = await engine.multiply(train, weights, { b: true });
   const mean = columnMeans(response);

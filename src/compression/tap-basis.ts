@@ -1,5 +1,6 @@
 import { matrix, rowsOf, type Engine, type Matrix } from '../engines/index.js';
 import type { LowRankShape } from '../models/layer.js';
+import { transposed } from './columns.js';
 import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
 import { symmetricEigen } from './linalg/eigen.js';
 import type { LayerProblem } from './problem.js';
@@ -57,15 +58,8 @@ export async function tapBasis(
   random: () => number,
 ): Promise<TapBasis> {
   const { outer } = split;
-  const stride = Math.max(1, Math.floor(inputs.rows / MAX_SAMPLES));
-  const unfolded = unfold(everyNth(inputs, stride), split);
+  const moments = await secondMoments(engine, inputs, split);
   const unfoldedWeights = unfold(weights, split);
-  const scale = 1 / unfolded.rows;
-  const moments = matrix(
-    outer,
-    outer,
-    Float32Array.from(await engine.gram(unfolded), (x) => x * scale),
-  );
   const square = matrix(outer, outer, Float32Array.from(await engine.gram(unfoldedWeights)));
   const width = Math.min(outer, size + OVERSAMPLING);
   let v = matrix(outer, width, normals(outer * width, random));
@@ -81,9 +75,38 @@ export async function tapBasis(
   const kept = Math.min(size, width);
   const rotation = matrix(kept, width, Float32Array.from(vectors.subarray(0, kept * width)));
   const functionals = await engine.multiply(await engine.multiply(rotation, whiten), v, { b: true });
-  const projected = await engine.multiply(functionals, moments);
-  const coefficients = await engine.multiply(unfoldedWeights, projected, { b: true });
+  // The functionals are orthonormal in the moments, so that their images are the coefficients.
+  const coefficients = await engine.multiply(unfoldedWeights, await engine.multiply(functionals, moments), { b: true });
   return { split, functionals, prior: matrix(weights.rows, split.taps * kept, coefficients.data) };
+}
+
+/** Functionals that are known, with the original weights' coefficients on them in the metric of these inputs. */
+export async function givenBasis(
+  engine: Engine,
+  inputs: Matrix,
+  weights: Matrix,
+  split: TapSplit,
+  data: Float32Array,
+): Promise<TapBasis> {
+  const size = data.length / split.outer;
+  const functionals = matrix(size, split.outer, data);
+  const projected = await engine.multiply(functionals, await secondMoments(engine, inputs, split));
+  const whiten = await metricInverse(engine, transposed(functionals), transposed(projected));
+  const half = await engine.multiply(whiten, projected);
+  const coefficients = await engine.multiply(await engine.multiply(unfold(weights, split), half, { b: true }), whiten);
+  return { split, functionals, prior: matrix(weights.rows, split.taps * size, coefficients.data) };
+}
+
+/** Of the numbers that a functional acts on: [outer, outer]. */
+async function secondMoments(engine: Engine, inputs: Matrix, split: TapSplit): Promise<Matrix> {
+  const stride = Math.max(1, Math.floor(inputs.rows / MAX_SAMPLES));
+  const unfolded = unfold(everyNth(inputs, stride), split);
+  const scale = 1 / unfolded.rows;
+  return matrix(
+    split.outer,
+    split.outer,
+    Float32Array.from(await engine.gram(unfolded), (x) => x * scale),
+  );
 }
 
 /** Columns [N, taps * size]: what the functionals give at every tap. */

@@ -1,8 +1,8 @@
 import { matrix, rowsOf, type Engine, type Matrix } from '../engines/index.js';
 import type { LowRankShape } from '../models/layer.js';
-import { centered, columnRange } from './columns.js';
+import { centered, columnRange, transposed } from './columns.js';
 import { whitenedFeatures } from './features.js';
-import { columns64, multiply64, transpose64 } from './linalg/dense.js';
+import { columns64, multiply64 } from './linalg/dense.js';
 import { partialErrors, rankCurve, spectrum, type Measure } from './held-out.js';
 import { roundingStep, type RankCurve } from './rank-curve.js';
 import { denseOf, tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside } from './tap-basis.js';
@@ -116,8 +116,4 @@ function steps(step: number, limit: number): number[] {
   const ranks: number[] = [];
   for (let rank = step; rank <= limit; rank += rank >= 8 * step ? 2 * step : step) ranks.push(rank);
   return ranks;
-}
-
-function transposed(a: Matrix): Matrix {
-  return matrix(a.cols, a.rows, Float32Array.from(transpose64(Float64Array.from(a.data), a.rows, a.cols)));
 }

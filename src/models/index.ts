@@ -7,6 +7,7 @@ export {
   shapesOf,
   type Factors,
   type Layer,
+  type LayerCost,
   type LayerOp,
   type LayerSize,
   type LowRank,

@@ -134,7 +134,7 @@ function allocateWithin(
   const { cost, budget, asked } = target;
   const least = tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
   if (least > budget) throw unreachable(cost, curves[cost], asked, least + fixed);
-  return allocateThrifty(tables, target, cost === 'parameters' ? 'macs' : 'parameters', SLACK);
+  return allocateThrifty(tables, target, cost === 'parameters' ? 'work' : 'parameters', SLACK);
 }
 
 function unreachable(cost: 'parameters' | 'macs', before: number, asked: number, least: number): InputError {

