@@ -1,4 +1,4 @@
-import { allocate, solveLayer, type Candidate } from '../compression/index.js';
+import { allocateThrifty, solveLayer, type Candidate } from '../compression/index.js';
 import { createEngine, type Engine } from '../engines/index.js';
 import { InputError } from '../errors.js';
 import type { Assignment } from '../jobs/tasks.js';
@@ -12,6 +12,7 @@ import type { PointsShare } from './plan-points.js';
 import { refitInOrder } from './refit.js';
 import { files } from './step-files.js';
 import type { StepContext } from './step.js';
+import { SPEED_SLACK } from './thrift.js';
 
 /** Networks that are built and evaluated; each halves the range of the parameter count on a logarithmic scale. */
 const ROUNDS = 6;
@@ -46,7 +47,7 @@ export async function planAccuracy(
     let high = Math.log(sum(tables, (costs) => Math.max(...costs)));
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;
-      const choice = allocate(tables, { cost: 'parameters', budget: Math.exp(middle) });
+      const choice = allocateThrifty(tables, { cost: 'parameters', budget: Math.exp(middle) }, 'work', SPEED_SLACK);
       const key = choice.join(' ');
       let after = shared.accuracies.get(key);
       if (after === undefined) {

@@ -10,13 +10,12 @@ import { measurePaired, quantile, speedup } from './latency.js';
 import { openNetwork, type Network } from './network.js';
 import type { PointsShare } from './plan-points.js';
 import type { StepContext } from './step.js';
+import { SIZE_SLACK } from './thrift.js';
 
 /** Whole networks that are tried before the plan settles. */
 const ROUNDS = 5;
 /** The plan aims this much above what was asked: the verdict is measured once more, later. */
 const MARGIN = 1.03;
-/** Error that may be added for the sake of size. */
-const SLACK = 0.2;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
 type Table = { candidates: Candidate[]; weight: number };
@@ -64,7 +63,7 @@ export async function planSpeedup(
           timed,
           { cost: 'latency', budget: Math.max(budget, least) },
           'parameters',
-          SLACK,
+          SIZE_SLACK,
         );
         const ratio = await measured(network.prepared, curves, timed, choice, original, images, threads, context);
         context.progress(0.5 + (0.5 * (round + 1)) / ROUNDS);

@@ -14,16 +14,13 @@ import { planAccuracy } from './plan-accuracy.js';
 import { planPoints, type PointsShare } from './plan-points.js';
 import { planSpeedup } from './plan-speedup.js';
 import type { StepContext } from './step.js';
+import { SIZE_SLACK, SPEED_SLACK } from './thrift.js';
 
 /** Distributes every target over the layers: every layer gets its rank and its number of kept input channels. */
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
   const inspected = finishedOne(assignment, 'inspect');
   const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
-  const tables = curves.layers.map(({ candidates }) => ({
-    candidates: candidates.map((candidate): Candidate => ({ ...candidate, error: candidate.effect })),
-    weight: 1,
-  }));
-  return planPoints(assignment, context, (single, inner, shared) => planPoint(single, inner, curves, tables, shared));
+  return planPoints(assignment, context, (single, inner, shared) => planPoint(single, inner, curves, shared));
 }
 
 /** One target: `assignment.spec.target`. */
@@ -31,10 +28,10 @@ async function planPoint(
   assignment: Assignment,
   context: StepContext,
   curves: Curves,
-  tables: { candidates: Candidate[]; weight: number }[],
   shared: PointsShare,
 ): Promise<{ allocations: LayerAllocation[]; layers: LayerRow[] }> {
   const inspected = finishedOne(assignment, 'inspect');
+  const tables = tablesFor(assignment.spec.target, curves);
   const choice = await choose(assignment, context, curves, tables, shared);
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const allocations: LayerAllocation[] = [];
@@ -45,16 +42,43 @@ async function planPoint(
     const { shape, rank, inner, groups } = chosen;
     const dense = isDense(chosen);
     if (!dense) allocations.push({ index, shape, rank, inner, groups });
-    rows.set(index, withChoice(row, layer, chosen, dense ? 'the target is met at less loss in other layers' : null));
+    const reason =
+      tables[i]?.candidates.length === 1
+        ? 'no smaller form of it is expected to be faster'
+        : 'the target is met at less loss in other layers';
+    rows.set(index, withChoice(row, layer, chosen, dense ? reason : null));
   }
   return { allocations, layers: [...rows.values()] };
 }
+
+type Table = { candidates: Candidate[]; weight: number };
+
+/**
+ * The candidates of every layer, by their effect on the network. Those that are smaller but not expected to be faster are
+ * left out, unless the target needs them.
+ */
+function tablesFor(target: Target, curves: Curves): Table[] {
+  const all = curves.layers.map(({ candidates }) => ({
+    candidates: candidates.map((candidate): Candidate => ({ ...candidate, error: candidate.effect })),
+    weight: 1,
+  }));
+  const faster = all.map(({ candidates, weight }) => {
+    const dense = candidates.find(isDense);
+    return { weight, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
+  });
+  if ('speedup' in target || 'max_accuracy_drop' in target) return faster;
+  const { cost, budget } = budgetOf(target, curves);
+  return leastOf(faster, cost) + fixedCost(curves, cost) <= budget ? faster : all;
+}
+
+const leastOf = (tables: readonly Table[], cost: 'parameters' | 'macs'): number =>
+  tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
 
 async function choose(
   assignment: Assignment,
   context: StepContext,
   curves: Curves,
-  tables: { candidates: Candidate[]; weight: number }[],
+  tables: Table[],
   shared: PointsShare,
 ): Promise<number[]> {
   const { target } = assignment.spec;
@@ -113,12 +137,6 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
 const smallest = (layer: Layer) =>
   shapesOf(layer).map((shape) => factoredCost(layer, { shape, rank: 1, inner: shape === 'tucker' ? 1 : 0, groups: 0 }));
 
-/**
- * How much the summed error may rise above the least that the target allows, for the sake of speed (of size, where the target
- * is speed).
- */
-const SLACK = Number(process.env['SLACK'] ?? 0.5);
-
 /** Cost of what cannot be compressed. */
 function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {
   return curves[cost] - curves.layers.reduce((sum, { layer }) => sum + layer[cost], 0);
@@ -126,15 +144,17 @@ function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {
 
 /** As `allocate`; an unreachable target is reported for the whole network, with the part that cannot be compressed. */
 function allocateWithin(
-  tables: { candidates: Candidate[]; weight: number }[],
+  tables: Table[],
   target: { cost: 'parameters' | 'macs'; budget: number; asked: number },
   curves: Curves,
   fixed: number,
 ): number[] {
   const { cost, budget, asked } = target;
-  const least = tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
+  const least = leastOf(tables, cost);
   if (least > budget) throw unreachable(cost, curves[cost], asked, least + fixed);
-  return allocateThrifty(tables, target, cost === 'parameters' ? 'work' : 'parameters', SLACK);
+  return cost === 'parameters'
+    ? allocateThrifty(tables, target, 'work', SPEED_SLACK)
+    : allocateThrifty(tables, target, 'parameters', SIZE_SLACK);
 }
 
 function unreachable(cost: 'parameters' | 'macs', before: number, asked: number, least: number): InputError {
