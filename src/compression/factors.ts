@@ -1,11 +1,12 @@
 import { InputError } from '../errors.js';
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import type { Factors } from '../models/layer.js';
-import { addToRows, channelColumns } from './columns.js';
+import { addToRows } from './columns.js';
 import type { Features } from './features.js';
 import type { Fit } from './fit.js';
 import { lastFactor } from './low-rank-space.js';
 import type { LayerProblem } from './problem.js';
+import { sparseResponse } from './sparse-response.js';
 import { columns64, multiply64 } from './linalg/dense.js';
 
 /** Coefficients of a fit on the raw columns: `sparse` [m, free] and left right, right [k, n - free]; and the bias. */
@@ -65,9 +66,7 @@ export async function factoredResponse(
     out = await engine.multiply(columns, coefficients, { b: true });
   }
   if (factors.sparse !== null) {
-    const { channels, weights } = factors.sparse;
-    const gathered = channelColumns(inputs, channels, problem.taps);
-    const part = await engine.multiply(gathered, matrix(m, gathered.cols, weights), { b: true });
+    const part = await sparseResponse(engine, factors.sparse, inputs, m, problem.taps);
     for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) + (part.data[i] as number);
   }
   return addToRows(out, factors.bias);

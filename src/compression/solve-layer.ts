@@ -93,7 +93,7 @@ export async function solveLayer(
   const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
   const own = skip === undefined ? target : difference(target, skip);
   const selection = { inputs, target: own, space, groups, rank: limit, random };
-  const channels = keep?.sparse?.channels ?? (await selectChannels(engine, problem, selection));
+  const channels = keep?.sparse?.kept ?? (await selectChannels(engine, problem, selection));
   const sparse = channelColumns(inputs, channels, problem.taps);
   const prior = beside(matrix(shape.m, sparse.cols), space.prior);
   const ridge = options.ridge ?? DEFAULT_RIDGE;
@@ -112,7 +112,10 @@ export async function solveLayer(
     } else if (!space.limited) lowRank = await space.factors(columnRange(unlimited, sparse.cols, free), null);
     const factors = requireFiniteFactors({
       lowRank,
-      sparse: channels.length === 0 ? null : { channels, weights: columnRange(unlimited, 0, sparse.cols).data },
+      sparse:
+        channels.length === 0
+          ? null
+          : { pattern: 'channel', kept: channels, weights: columnRange(unlimited, 0, sparse.cols).data },
       bias: raw.bias,
     });
     return { factors, diagnostics: await measured(engine, factors, given, diagnostics) };
@@ -132,7 +135,7 @@ export function refitLayer(
   options: SolveOptions,
 ): Promise<SolvedLayer> {
   const { shape, rank, inner } = factors.lowRank ?? DENSE;
-  const groups = factors.sparse?.channels.length ?? 0;
+  const groups = factors.sparse?.kept.length ?? 0;
   return solveLayer(engine, problem, { shape, rank, inner, groups }, { ...options, keep: factors });
 }
 

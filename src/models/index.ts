@@ -25,4 +25,15 @@ export { rewrite, type Replacement } from './onnx/rewrite.js';
 export { saveModel, saveSingle } from './onnx/save.js';
 export { outputSize, sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
 export { Runner, type Port, type RunnerOptions } from './runner.js';
+export {
+  blocksOf,
+  groupsOf,
+  groupsTotal,
+  KEPT_OF,
+  SPARSE_PATTERNS,
+  storesZeros,
+  ZEROS_NOTE,
+  type SparsePart,
+  type SparsePattern,
+} from './sparse.js';
 export type { FloatTensor, Tensor, TensorData } from '../datasets/tensor.js';

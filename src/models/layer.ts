@@ -1,4 +1,5 @@
 import type { Activation } from './activation.js';
+import { sparseNonzeros, sparseParts, type SparsePart, type SparsePattern } from './sparse.js';
 
 export type LayerOp = 'Conv' | 'Gemm' | 'MatMul';
 
@@ -61,8 +62,10 @@ export interface LayerSize {
   rank: number;
   /** Channels behind the first convolution, for `tucker`; else 0. */
   inner: number;
-  /** Kept input channels of the sparse part. */
+  /** Kept groups of the sparse part. */
   groups: number;
+  /** What a group is; absent: `channel`. */
+  pattern?: SparsePattern;
 }
 
 export const DENSE: LayerSize = { shape: 'channel', rank: 0, inner: 0, groups: 0 };
@@ -89,8 +92,8 @@ export interface LowRank {
 /** What replaces a layer: `L + S` on the same input. Both null means that the layer stays as it is. */
 export interface Factors {
   lowRank: LowRank | null;
-  /** S: kept input channels (ascending) and their weights [m, channels.length * prod(kernel)], row-major. */
-  sparse: { channels: number[]; weights: Float32Array } | null;
+  /** S, row-major. Rows of the low-rank part's `p` that belong to a kept `filter` are zero. */
+  sparse: SparsePart | null;
   /** [m] */
   bias: Float32Array;
 }
@@ -105,7 +108,10 @@ export function shapesOf(layer: Pick<Layer, 'kernel' | 'd' | 'channels'>): LowRa
 }
 
 export interface LayerCost {
+  /** Weights and biases as the file holds them. */
   parameters: number;
+  /** Of these, all but the zeros that a sparse pattern makes. */
+  nonzeros: number;
   macs: number;
   /**
    * What the layer costs a runtime that computes channels in blocks and has to write every feature map, in multiply-accumulates.
@@ -120,8 +126,9 @@ const BLOCK = 16;
 const VALUE_WORK = 32;
 
 /** One convolution of a layer, at `places` places. */
-interface Part {
+export interface Part {
   outputs: number;
+  /** Inputs of one output. */
   channels: number;
   taps: number;
   places: number;
@@ -132,16 +139,22 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const { m, d, channels, positions } = layer;
   if (isDense(size)) {
     const { work } = costOf([{ outputs: m, channels, taps: d / channels, places: positions }]);
-    return { parameters: layer.parameters, macs: layer.macs, work };
+    return { parameters: layer.parameters, nonzeros: layer.parameters, macs: layer.macs, work };
   }
-  const sum = costOf(partsOf(layer, size));
-  return { ...sum, parameters: sum.parameters + m };
+  const { rank, groups, pattern = 'channel' } = size;
+  const sparse = sparseParts(layer, pattern, groups, rank === 0);
+  const sum = costOf([...sparse, ...lowRankParts(layer, size)]);
+  const zeros = costOf(sparse).parameters - sparseNonzeros(layer, pattern, groups, rank === 0);
+  const parameters = sum.parameters + m;
+  return { ...sum, parameters, nonzeros: parameters - zeros };
 }
 
-function partsOf(layer: Layer, { shape, rank, inner, groups }: LayerSize): Part[] {
-  const { m, d, channels, kernel, positions } = layer;
+function lowRankParts(layer: Layer, { shape, rank, inner, groups, pattern }: LayerSize): Part[] {
+  const { d, channels, kernel, positions } = layer;
   const taps = d / channels;
-  const parts: Part[] = groups === 0 ? [] : [{ outputs: m, channels: groups, taps, places: positions }];
+  // Whole rows of the sparse part need nothing beside them.
+  const m = pattern === 'filter' ? layer.m - groups : layer.m;
+  const parts: Part[] = [];
   if (rank === 0) return parts;
   switch (shape) {
     case 'channel':
@@ -166,8 +179,8 @@ function partsOf(layer: Layer, { shape, rank, inner, groups }: LayerSize): Part[
   return parts;
 }
 
-function costOf(parts: readonly Part[]): LayerCost {
-  const cost: LayerCost = { parameters: 0, macs: 0, work: 0 };
+function costOf(parts: readonly Part[]): Omit<LayerCost, 'nonzeros'> {
+  const cost = { parameters: 0, macs: 0, work: 0 };
   for (const { outputs, channels, taps, places } of parts) {
     const weights = outputs * channels * taps;
     cost.parameters += weights;

@@ -12,6 +12,7 @@ import {
   type OnnxModel,
   type Tensor,
 } from '../models/index.js';
+import { dummySparse } from './dummy-sparse.js';
 import { measureInTurn, quantile } from './latency.js';
 
 /**
@@ -25,17 +26,16 @@ const TIMED_PAIRS = [16, 32, 64];
 const RUNS = { warmup: 1, minRuns: 5, maxRuns: 25, budgetSeconds: 0.8, fewestRuns: 3 };
 
 /** A layer's factors of a given size; the values do not matter for its speed, but denormal numbers would. */
-export function dummyFactors(layer: Layer, { shape, rank, inner, groups }: LayerSize): Factors {
+export function dummyFactors(layer: Layer, { shape, rank, inner, groups, pattern }: LayerSize): Factors {
   const { m, d, channels, kernel } = layer;
   const taps = d / channels;
   const [kh = 1, kw = 1] = kernel;
   const filled = (length: number) => new Float32Array(length).fill(0.01);
-  const kept = Array.from({ length: groups }, (_, i) => Math.floor((i * channels) / groups));
   const part = { shape, rank, inner, basis: shape === 'tucker' ? filled(inner * channels) : null };
   const q = shape === 'spatial' ? channels * kh : (shape === 'tucker' ? inner : channels) * taps;
   return {
     lowRank: rank === 0 ? null : { ...part, q: filled(rank * q), p: filled(m * rank * (shape === 'spatial' ? kw : 1)) },
-    sparse: groups === 0 ? null : { channels: kept, weights: filled(m * groups * taps) },
+    sparse: groups === 0 ? null : dummySparse(layer, pattern ?? 'channel', groups),
     bias: filled(m),
   };
 }

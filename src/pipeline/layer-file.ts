@@ -1,5 +1,5 @@
 import type { LayerProblem } from '../compression/index.js';
-import type { Factors, Layer, LowRankShape } from '../models/index.js';
+import type { Factors, Layer, LowRankShape, SparsePart, SparsePattern } from '../models/index.js';
 import { openTensorFile, TensorFileWriter, writeTensors } from './tensor-file.js';
 
 /** Opens the file for the inputs of one layer; rows arrive batch by batch. */
@@ -56,17 +56,33 @@ export async function writeFactors(path: string, { lowRank, sparse, bias }: Fact
     tensors['q'] = { shape: [rank, q.length / rank], data: q };
     if (basis !== null) tensors['basis'] = { shape: [inner, basis.length / inner], data: basis };
   }
-  if (sparse !== null) tensors['s'] = { shape: [m, sparse.weights.length / m], data: sparse.weights };
+  if (sparse !== null) {
+    const rows = sparse.pattern === 'filter' ? sparse.kept.length : m;
+    tensors['s'] = { shape: [rows, sparse.weights.length / rows], data: sparse.weights };
+  }
   await writeTensors(path, tensors, {
-    channels: sparse?.channels ?? null,
+    sparse: sparse === null ? null : { pattern: sparse.pattern, kept: sparse.kept },
     shape: lowRank?.shape ?? null,
   });
+}
+
+interface StoredFactors {
+  shape: LowRankShape | null;
+  sparse?: { pattern: SparsePattern; kept: number[] } | null;
+  /** What files of earlier versions have in its place. */
+  channels?: number[] | null;
+}
+
+function storedPattern({ sparse, channels }: Omit<StoredFactors, 'shape'>): Omit<SparsePart, 'weights'> | null {
+  if (sparse !== undefined) return sparse;
+  return channels == null ? null : { pattern: 'channel', kept: channels };
 }
 
 export async function readFactors(path: string): Promise<Factors> {
   const file = await openTensorFile(path);
   try {
-    const { channels, shape } = file.metadata as { channels: number[] | null; shape: LowRankShape | null };
+    const { shape, ...metadata } = file.metadata as StoredFactors;
+    const sparse = storedPattern(metadata);
     const rank = file.shape('q')?.[0];
     const inner = file.shape('basis')?.[0] ?? 0;
     const basis = inner === 0 ? null : await file.read('basis');
@@ -75,7 +91,7 @@ export async function readFactors(path: string): Promise<Factors> {
         rank === undefined || shape === null
           ? null
           : { shape, rank, inner, basis, q: await file.read('q'), p: await file.read('p') },
-      sparse: channels === null ? null : { channels, weights: await file.read('s') },
+      sparse: sparse === null ? null : { ...sparse, weights: await file.read('s') },
       bias: await file.read('bias'),
     };
   } finally {

@@ -12,6 +12,7 @@ import type { Assignment } from '../jobs/tasks.js';
 import {
   DENSE,
   denseWeights,
+  groupsOf,
   rewrite,
   sampleOutputs,
   samplePatches,
@@ -167,6 +168,8 @@ async function fit(
   };
   if (method.inputs === 'refit') return refitLayer(engine, problem, factors, options);
   const { shape, rank, inner } = factors.lowRank ?? DENSE;
-  const size = { shape, rank, inner, groups: factors.sparse?.channels.length ?? 0 };
+  const { sparse } = factors;
+  const groups = sparse === null ? 0 : groupsOf(sparse, factors.bias.length);
+  const size = { shape, rank, inner, groups, ...(sparse === null ? {} : { pattern: sparse.pattern }) };
   return solveLayer(engine, problem, size, options);
 }

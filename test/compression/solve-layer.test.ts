@@ -95,7 +95,7 @@ describe('planted solutions', () => {
       { rank: 0, groups: 3 },
       { ...OPTIONS, ridge: 1e-6 },
     );
-    expect(factors.sparse?.channels).toEqual([3, 4, 17]);
+    expect(factors.sparse?.kept).toEqual([3, 4, 17]);
     expect(factors.lowRank).toBeNull();
     expect(diagnostics.relativeError).toBeLessThan(1e-5);
   });
@@ -109,7 +109,7 @@ describe('planted solutions', () => {
       { rank: 4, groups: 3 },
       { ...OPTIONS, ridge: 1e-6 },
     );
-    expect(factors.sparse?.channels).toEqual(planted);
+    expect(factors.sparse?.kept).toEqual(planted);
     expect(diagnostics.relativeError).toBeLessThan(1e-5);
   });
 });
@@ -298,7 +298,7 @@ describe('asymmetric inputs', () => {
     const full = await refitLayer(engine, shifted, factors, OPTIONS);
     expect(linear.diagnostics.relativeError).toBeLessThan(0.9 * none.diagnostics.relativeError);
     expect(full.diagnostics.relativeError).toBeLessThan(linear.diagnostics.relativeError);
-    expect(full.factors.sparse?.channels).toEqual(factors.sparse?.channels);
+    expect(full.factors.sparse?.kept).toEqual(factors.sparse?.kept);
     const fresh = await solveLayer(engine, shifted, { rank: 10, groups: 1 }, OPTIONS);
     expect(fresh.diagnostics.relativeError).toBeLessThan(1.1 * full.diagnostics.relativeError);
     const tuckerSizes = { shape: 'tucker', rank: 8, inner: 6 } as const;

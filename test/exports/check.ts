@@ -49,7 +49,7 @@ function equalSum(model: OnnxModel, layer: Layer): Replacement {
   }
   const factors: Factors = {
     lowRank: { shape: 'channel', inner: 0, basis: null, rank: layer.m, p, q },
-    sparse: { channels: kept, weights: sparse },
+    sparse: { pattern: 'channel', kept, weights: sparse },
     bias,
   };
   return factors;

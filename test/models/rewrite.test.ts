@@ -81,14 +81,18 @@ function split(model: OnnxModel, layer: Layer): Factors {
   const low = fullRank(model, layer);
   return {
     lowRank: low.lowRank && { ...low.lowRank, q: rest },
-    sparse: { channels: even, weights: columns(layer, weights, even) },
+    sparse: { pattern: 'channel', kept: even, weights: columns(layer, weights, even) },
     bias,
   };
 }
 
 function allSparse(model: OnnxModel, layer: Layer): Factors {
   const { weights, bias } = denseWeights(model, layer);
-  return { lowRank: null, sparse: { channels: Array.from({ length: layer.channels }, (_, c) => c), weights }, bias };
+  return {
+    lowRank: null,
+    sparse: { pattern: 'channel', kept: Array.from({ length: layer.channels }, (_, c) => c), weights },
+    bias,
+  };
 }
 
 const WAYS: Record<string, (model: OnnxModel, layer: Layer) => Replacement> = {
@@ -156,7 +160,7 @@ describe('a rewritten model', () => {
     const taps = 9;
     const factors: Factors = {
       lowRank: { ...CHANNEL, rank, p: new Float32Array(8 * rank), q: new Float32Array(rank * 72) },
-      sparse: { channels, weights: new Float32Array(8 * 2 * taps) },
+      sparse: { pattern: "channel", kept: channels, weights: new Float32Array(8 * 2 * taps) },
       bias: new Float32Array(8),
     };
     const changed = rewrite(model, new Map([[first.name, factors]]));
@@ -193,7 +197,7 @@ describe('a rewritten model', () => {
     expect(() => rewrite(model, new Map([['nobody', wrong]]))).toThrow(/nobody/);
     const descending: Factors = {
       lowRank: null,
-      sparse: { channels: [4, 1], weights: new Float32Array(144) },
+      sparse: { pattern: 'channel', kept: [4, 1], weights: new Float32Array(144) },
       bias: new Float32Array(8),
     };
     expect(() => rewrite(model, new Map([['first', descending]]))).toThrow(/ascend/);
