@@ -11,7 +11,8 @@ function layers(seed: number): AllocationLayer[] {
     candidates: Array.from({ length: 12 }, (_, rank) => {
       const parameters = 100 - 8 * rank;
       const work = Math.round(parameters * (1 + 9 * random()));
-      return { ...DENSE, rank, parameters, macs: work, work, error: rank === 0 ? 0 : 0.01 * rank * (0.5 + random()) };
+      const cost = { parameters, nonzeros: parameters, macs: work, work };
+      return { ...DENSE, rank, ...cost, error: rank === 0 ? 0 : 0.01 * rank * (0.5 + random()) };
     }),
   }));
 }

@@ -12,7 +12,7 @@ function network(random: () => number, layers: number, count: number): Allocatio
       const share = i / count;
       const error = share === 0 ? 0 : Math.exp(-decay * (1 - share)) * (0.7 + 0.6 * random());
       const parameters = Math.round(size * (1 - share));
-      return { ...DENSE, rank: i, parameters, macs: parameters * 7, work: parameters * 9, error };
+      return { ...DENSE, rank: i, parameters, nonzeros: parameters, macs: parameters * 7, work: parameters * 9, error };
     });
     return { candidates, weight: 0.2 + random() };
   });

@@ -160,7 +160,7 @@ describe('a rewritten model', () => {
     const taps = 9;
     const factors: Factors = {
       lowRank: { ...CHANNEL, rank, p: new Float32Array(8 * rank), q: new Float32Array(rank * 72) },
-      sparse: { pattern: "channel", kept: channels, weights: new Float32Array(8 * 2 * taps) },
+      sparse: { pattern: 'channel', kept: channels, weights: new Float32Array(8 * 2 * taps) },
       bias: new Float32Array(8),
     };
     const changed = rewrite(model, new Map([[first.name, factors]]));
