@@ -50,7 +50,7 @@ function denseReasons(layers: LayerRow[]): string[] {
 
 /** The totals of a job, for people. */
 export function totals(metrics: Metrics, verdict: Verdict | null): string {
-  const { parameters, macs, bytes, latency, accuracy, fidelity, device } = metrics;
+  const { parameters, macs, bytes, latency, accuracy, fidelity, device, coding } = metrics;
   const lines = [
     `parameters  ${count.format(parameters.before)} -> ${count.format(parameters.after)}  (${ratio(parameters.ratio)})`,
     `MACs        ${count.format(macs.before)} -> ${count.format(macs.after)}  (${ratio(macs.ratio)})`,
@@ -69,6 +69,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
     );
   }
   if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
+  if (coding !== undefined) lines.push(...uncodedLines(coding));
   lines.push(
     `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,
   );
@@ -77,4 +78,14 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
     lines.push(`${check.passed ? 'passed' : 'FAILED'}      ${check.name} ${check.required}: ${measured}`);
   }
   return lines.join('\n');
+}
+
+/** What the compressed network was before its weights were coded. */
+function uncodedLines({ coding, bytes, uncoded }: NonNullable<Metrics['coding']>): string[] {
+  const speeds = uncoded.latency.map(({ batch, speedup }) => `batch ${String(batch)} ${ratio(speedup)}`).join(', ');
+  const accuracy = uncoded.accuracy === null ? '' : `accuracy ${percent(uncoded.accuracy.after)}, `;
+  return [
+    `weights     ${coding}: file ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})`,
+    `as float32  ${accuracy}${speeds}`,
+  ];
 }

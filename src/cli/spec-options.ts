@@ -8,6 +8,8 @@ export interface SpecOptions {
   seed?: number;
   inputs?: string;
   reconstruction?: string;
+  weights?: string;
+  bits?: number;
   include: string[];
   exclude: string[];
   batchSizes?: number[];
@@ -52,7 +54,7 @@ export function addSpecOptions(command: Command): Command {
     )
     .option(
       '--constraint <name=value>',
-      'min_parameter_ratio, min_mac_ratio, min_speedup, max_accuracy_drop',
+      'min_parameter_ratio, min_mac_ratio, min_speedup, min_bytes_ratio, max_accuracy_drop',
       numberPair,
       {},
     )
@@ -60,6 +62,8 @@ export function addSpecOptions(command: Command): Command {
     .option('--iterations <n>', 'ADMM iterations of a layer at most', number)
     .option('--inputs <how>', 'refit, symmetric or asymmetric')
     .option('--reconstruction <how>', 'after_activation or linear')
+    .option('--weights <coding>', 'how the file keeps the weights: float32, float16, int8 or codebook')
+    .option('--bits <n>', 'bits of a weight in a codebook: 4 or 8', number)
     .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])
     .option('--batch-sizes <list>', 'batch sizes of the speed measurement', (text) => text.split(',').map(number))
@@ -82,6 +86,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       seed: options.seed,
       inputs: options.inputs,
       reconstruction: options.reconstruction,
+      weights: given({ coding: options.weights, bits: options.bits }),
       layers: { include: options.include, exclude: options.exclude },
     }),
     benchmark: given({ batch_sizes: options.batchSizes }),

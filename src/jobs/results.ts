@@ -62,29 +62,52 @@ export const CheckSchema = Type.Object({
 
 export const VerdictSchema = Type.Object({ passed: Type.Boolean(), checks: Type.Array(CheckSchema) });
 
+const LatencySchema = Type.Array(
+  Type.Object({
+    batch: Type.Integer(),
+    before_ms: Quantiles,
+    after_ms: Quantiles,
+    speedup: Type.Number(),
+    speedup_ci95: Type.Array(Type.Number(), { minItems: 2, maxItems: 2 }),
+    runs: Type.Integer(),
+  }),
+);
+const AccuracySchema = nullable(
+  Type.Object({ before: Type.Number(), after: Type.Number(), drop: Type.Number(), samples: Type.Integer() }),
+);
+const FidelitySchema = Type.Object({
+  top1_agreement: nullable(Type.Number()),
+  relative_error: Type.Number(),
+  samples: Type.Integer(),
+});
+
 export const MetricsSchema = Type.Object({
   parameters: BeforeAfter,
   macs: BeforeAfter,
   bytes: BeforeAfter,
-  latency: Type.Array(
-    Type.Object({
-      batch: Type.Integer(),
-      before_ms: Quantiles,
-      after_ms: Quantiles,
-      speedup: Type.Number(),
-      speedup_ci95: Type.Array(Type.Number(), { minItems: 2, maxItems: 2 }),
-      runs: Type.Integer(),
-    }),
-  ),
+  latency: LatencySchema,
   speedup: Type.Number(),
-  accuracy: nullable(
-    Type.Object({ before: Type.Number(), after: Type.Number(), drop: Type.Number(), samples: Type.Integer() }),
+  accuracy: AccuracySchema,
+  fidelity: FidelitySchema,
+  coding: Type.Optional(
+    Type.Object(
+      {
+        coding: Type.String(),
+        bytes: BeforeAfter,
+        uncoded: Type.Object({
+          bytes: BeforeAfter,
+          latency: LatencySchema,
+          speedup: Type.Number(),
+          accuracy: AccuracySchema,
+          fidelity: FidelitySchema,
+        }),
+      },
+      {
+        description:
+          'where `method.weights` codes the weights. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original',
+      },
+    ),
   ),
-  fidelity: Type.Object({
-    top1_agreement: nullable(Type.Number()),
-    relative_error: Type.Number(),
-    samples: Type.Integer(),
-  }),
   device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
   seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
   memory: Type.Optional(

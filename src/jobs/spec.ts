@@ -29,6 +29,9 @@ export const ConstraintsSchema = object({
   min_parameter_ratio: Type.Optional(Type.Number({ minimum: 1 })),
   min_mac_ratio: Type.Optional(Type.Number({ minimum: 1 })),
   min_speedup: Type.Optional(Type.Number({ minimum: 0 })),
+  min_bytes_ratio: Type.Optional(
+    Type.Number({ minimum: 0, description: 'size of the file that was sent over that of the one that comes back' }),
+  ),
   max_accuracy_drop: Type.Optional(Type.Number({ minimum: -1, maximum: 1 })),
 });
 
@@ -55,6 +58,23 @@ export const MethodSchema = object({
     description:
       'symmetric: every layer is fitted on the inputs of the original network; refit: the same, then one sequential refit on the inputs of the compressed network; asymmetric: sequential from the start',
   }),
+  weights: object(
+    {
+      coding: Type.Union(
+        [Type.Literal('float32'), Type.Literal('float16'), Type.Literal('int8'), Type.Literal('codebook')],
+        { default: 'float32' },
+      ),
+      bits: Type.Union([Type.Literal(4), Type.Literal(8)], {
+        default: 4,
+        description: 'of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers',
+      }),
+    },
+    {
+      default: { coding: 'float32', bits: 4 },
+      description:
+        'how the file keeps the weights of all layers; decoded once, when a runtime loads the model, so size changes and speed does not. int8: a scale for every output channel; codebook: k-means',
+    },
+  ),
   samples: Type.Integer({ minimum: 64, maximum: 1_000_000, default: 5000 }),
   max_iterations: Type.Integer({ minimum: 0, maximum: 1000, default: 50 }),
   layers: object(

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AssembleResult, Assignment } from '../jobs/tasks.js';
 import { rewrite, Runner, saveModel, type Factors, type Replacement } from '../models/index.js';
+import { codeNetwork } from './code-network.js';
 import { readFactors } from './layer-file.js';
 import { solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
@@ -25,14 +26,17 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
         ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
         : await refitInOrder(assignment, context, network, solved, errors);
     const compressed = rewrite(network.prepared, replacements);
-    const runner = await Runner.open(compressed, { threads: context.threads });
+    const coded = await codeNetwork(assignment, compressed, network, context);
+    if (coded !== null) await saveModel(compressed, join(output, files.uncoded));
+    const result = coded ?? compressed;
+    const runner = await Runner.open(result, { threads: context.threads });
     try {
       // The runtime has to take the rewritten model before anybody else gets it.
       await runner.run(await network.calibration.batch(0, Math.min(network.images, network.batch)));
     } finally {
       await runner.release();
     }
-    await saveModel(compressed, join(output, files.model));
+    await saveModel(result, join(output, files.model));
     return {
       layers: layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error })),
     };

@@ -17,7 +17,7 @@ import type { Dataset } from '../datasets/index.js';
 import { repeatRows } from './batch.js';
 import { BATCH, compareModels } from './compare.js';
 import { writeCurve } from './curve-plot.js';
-import { finishedOf, finishedOne, keyOf } from './finished.js';
+import { finishedOf, finishedOne, keyOf, optionalFileOf } from './finished.js';
 import { files } from './step-files.js';
 import { batchWithin, mapBytes } from './feature-maps.js';
 import { layerLatencies } from './layer-latency.js';
@@ -37,6 +37,8 @@ interface Candidate {
   name: string;
   path: string;
   bytes: number;
+  /** The same with float32 weights, where its weights are coded. */
+  uncoded: { path: string; bytes: number } | null;
 }
 
 interface Original {
@@ -67,7 +69,7 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
     const original = await openOriginal(assignment, data, context);
     const candidates = await candidatesOf(assignment, original.model.format, context);
     const points: MeasuredPoint[] = [];
-    for (const group of groupsWithin(candidates, TOGETHER_BYTES)) {
+    for (const group of groupsWithin(candidates, TOGETHER_BYTES, bytesTogether)) {
       const begin = points.length / candidates.length;
       const progress = (share: number) => {
         context.progress(0.95 * (begin + (share * group.length) / candidates.length));
@@ -114,7 +116,9 @@ async function candidatesOf(
     assembled.map(async (task) => {
       const point = task.point ?? 0;
       const path = context.path(keyOf(task, files.model));
-      return { point, name: modelName(point, format), path, bytes: (await stat(path)).size };
+      const twin = optionalFileOf(task, files.uncoded);
+      const uncoded = twin === null ? null : { path: context.path(twin.key), bytes: twin.bytes };
+      return { point, name: modelName(point, format), path, bytes: (await stat(path)).size, uncoded };
     }),
   );
 }
@@ -123,17 +127,19 @@ async function candidatesOf(
 const peakOf = ({ finished }: Assignment): number =>
   Math.max(peakMemoryBytes(), ...finished.map(({ peakBytes }) => peakBytes ?? 0));
 
+const bytesTogether = ({ bytes, uncoded }: Candidate): number => bytes + (uncoded?.bytes ?? 0);
+
 /** In order; a group holds at least one. */
-export function groupsWithin<T extends { bytes: number }>(items: readonly T[], limit: number): T[][] {
+export function groupsWithin<T>(items: readonly T[], limit: number, bytesOf: (item: T) => number): T[][] {
   const groups: T[][] = [];
   let total = Infinity;
   for (const item of items) {
-    if (total + item.bytes > limit) {
+    if (total + bytesOf(item) > limit) {
       groups.push([]);
       total = 0;
     }
     groups.at(-1)?.push(item);
-    total += item.bytes;
+    total += bytesOf(item);
   }
   return groups;
 }
@@ -149,6 +155,13 @@ async function measureGroup(
   const { spec } = assignment;
   const models: OnnxModel[] = [];
   for (const { path, point } of group) models.push(await load(context, path, `compressed-${String(point)}`));
+  /** Place of the uncoded network of a point among `models`. */
+  const twins = new Map<number, number>();
+  for (const { uncoded, point } of group) {
+    if (uncoded === null) continue;
+    twins.set(point, models.length);
+    models.push(await load(context, uncoded.path, `uncoded-${String(point)}`));
+  }
   const { layerMemoryBytes } = context.limits;
   const { held } = mapBytes(original.listed.layers);
   const batch = batchWithin(layerMemoryBytes / 2, held, BATCH);
@@ -182,7 +195,7 @@ async function measureGroup(
   const rows = await layerLatencies(prepared, listed.layers, networks, sameForm, images, threads, context.signal);
   context.progress(1);
   const result: MeasuredPoint[] = [];
-  for (const [i, { point, name, bytes }] of group.entries()) {
+  for (const [i, { point, name, bytes, uncoded }] of group.entries()) {
     const comparison = comparisons[i];
     const latency = latencies[i];
     const target = plan.points.find((p) => p.point === point)?.target;
@@ -198,6 +211,7 @@ async function measureGroup(
       latency,
       speedup: latency[0]?.speedup ?? 1,
       ...comparison,
+      ...coding(spec, original.bytes, bytes, uncoded, twins.get(point), comparisons, latencies),
       device: {
         engine: 'onnxruntime',
         name: cpus()[0]?.model.trim() ?? 'cpu',
@@ -217,6 +231,33 @@ async function measureGroup(
     });
   }
   return result;
+}
+
+function coding(
+  { method }: Assignment['spec'],
+  original: number,
+  coded: number,
+  uncoded: Candidate['uncoded'],
+  at: number | undefined,
+  comparisons: Awaited<ReturnType<typeof compareModels>>,
+  latencies: Metrics['latency'][],
+): Pick<Metrics, 'coding'> {
+  const comparison = comparisons[at ?? -1];
+  const latency = latencies[at ?? -1];
+  if (uncoded === null || comparison === undefined || latency === undefined) return {};
+  const { coding, bits } = method.weights;
+  return {
+    coding: {
+      coding: coding === 'codebook' ? `codebook of ${String(bits)} bits` : coding,
+      bytes: beforeAfter(uncoded.bytes, coded),
+      uncoded: {
+        bytes: beforeAfter(original, uncoded.bytes),
+        latency,
+        speedup: latency[0]?.speedup ?? 1,
+        ...comparison,
+      },
+    },
+  };
 }
 
 const beforeAfter = (before: number, after: number) => ({ before, after, ratio: after === 0 ? 1 : before / after });

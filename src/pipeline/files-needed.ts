@@ -1,6 +1,6 @@
 import { targetsOf } from '../jobs/points.js';
 import type { JobInput } from '../jobs/tasks.js';
-import { fileOf, finishedOf, finishedOne } from './finished.js';
+import { fileOf, finishedOf, finishedOne, optionalFileOf } from './finished.js';
 import { solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import type { FilesNeeded } from './step.js';
@@ -36,7 +36,13 @@ export const filesNeeded: FilesNeeded = (assignment) => {
     }
     case 'evaluate': {
       const data = inputs.evaluation ?? inputs.calibration;
-      return [inputs.model, data, ...finishedOf(assignment, 'assemble').map((task) => fileOf(task, files.model))];
+      const assembled = finishedOf(assignment, 'assemble');
+      return [
+        inputs.model,
+        data,
+        ...assembled.map((task) => fileOf(task, files.model)),
+        ...assembled.flatMap((task) => optionalFileOf(task, files.uncoded) ?? []),
+      ];
     }
   }
 };

@@ -12,9 +12,13 @@ export function finishedOne<K extends TaskKind>(assignment: Pick<Assignment, 'fi
   return task;
 }
 
+/** A file that a step leaves only in some cases. */
+export const optionalFileOf = (task: FinishedTask, name: string): StepFile | null =>
+  task.files.find((f) => f.name === name) ?? null;
+
 export function fileOf(task: FinishedTask, name: string): StepFile {
-  const file = task.files.find((f) => f.name === name);
-  if (file === undefined) throw new InfrastructureError('compute_failed', `the step ${task.kind} left no file ${name}`);
+  const file = optionalFileOf(task, name);
+  if (file === null) throw new InfrastructureError('compute_failed', `the step ${task.kind} left no file ${name}`);
   return file;
 }
 

@@ -10,4 +10,6 @@ export const files = {
   factors: (choice: number) => (choice === 0 ? 'factors' : `factors-${String(choice + 1)}`),
   /** assemble: of one point */
   model: 'compressed-model',
+  /** assemble: the same with float32 weights, where they are coded */
+  uncoded: 'uncoded-model',
 } as const;

@@ -13,6 +13,7 @@ export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<
     max_accuracy_drop: { value: metrics.accuracy?.drop ?? null, atLeast: false },
     min_parameter_ratio: { value: metrics.parameters.ratio, atLeast: true },
     min_mac_ratio: { value: metrics.macs.ratio, atLeast: true },
+    min_bytes_ratio: { value: metrics.bytes.ratio, atLeast: true },
     min_speedup: { value: metrics.speedup, atLeast: true },
   };
   const checks: Check[] = [];

@@ -5,7 +5,7 @@
 Models are .onnx files, or zips of one .onnx file with its external data. Exits 1 and lists every disagreement.
 
 Parameters of the weighted layers: the elements of all weights and biases of Conv, ConvTranspose, Gemm and MatMul nodes
-with constant weights, each tensor counted once; a constant added to the result of a MatMul is its bias. A layer without
+with constant weights, each tensor counted once, and as many of them as the operator sees, however they are stored; a constant added to the result of a MatMul is its bias. A layer without
 bias that is followed by batch norm counts one bias for every output channel, since that is what the batch norm becomes
 when it is folded. Multiply-accumulates are counted for one sample, from the shapes that ONNX Runtime produces.
 """
@@ -29,8 +29,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 OrtError = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf)
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
-# Operators through which the number of elements of a constant weight is still known; Gather: a codebook and its indices.
-PASS_THROUGH = {"DequantizeLinear": 0, "Cast": 0, "Identity": 0, "Reshape": 0, "Transpose": 0, "Gather": 1}
+# Operators that a constant weight may come through; Gather: a codebook and its indices; Mul: numbers and their scales.
+PASS_THROUGH = {"DequantizeLinear": 0, "Cast": 0, "Identity": 0, "Reshape": 0, "Transpose": 0, "Gather": 1, "Mul": 0}
 RATIO_TOLERANCE = 1e-6
 # Two engines may round a tie differently: this many samples of the evaluation set may fall on the other side.
 SAMPLES_TOLERANCE = 1
@@ -60,9 +60,15 @@ class Model:
         self.proto: ModelProto = onnx.load(str(self.path))
         graph = self.proto.graph
         self.sizes = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
+        self.decoded: dict[str, int] = {}
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.sizes[node.output[0]] = prod(node.attribute[0].t.dims)
+        # What a weight that is decoded in the graph comes to.
+        for value in onnx.shape_inference.infer_shapes(self.proto).graph.value_info:
+            axes = value.type.tensor_type.shape.dim
+            if all(axis.HasField("dim_value") for axis in axes):
+                self.decoded[value.name] = prod(axis.dim_value for axis in axes)
         self.producer = {name: node for node in graph.node for name in node.output}
         self.readers: dict[str, list[NodeProto]] = {}
         for node in graph.node:
@@ -80,7 +86,7 @@ class Model:
             node = self.producer.get(name)
             if node is None or node.op_type not in PASS_THROUGH:
                 return None
-            if node.op_type == "Gather" and self.constant(node.input[0]) is None:
+            if node.op_type in ("Gather", "Mul") and self.constant(node.input[1 - PASS_THROUGH[node.op_type]]) is None:
                 return None
             name = node.input[PASS_THROUGH[node.op_type]]
         return name
@@ -104,7 +110,7 @@ class Model:
                 biases[other] = self.sizes[other]
         norm = follower if follower is not None and follower.op_type == "BatchNormalization" else None
         folded = 0 if norm is None or biases else self.sizes[norm.input[2]]
-        return Layer(node, weight, self.sizes[weight], biases, folded)
+        return Layer(node, weight, self.decoded.get(node.input[1], self.sizes[weight]), biases, folded)
 
     def layer_parameters(self) -> int:
         counted: dict[str, int] = {}

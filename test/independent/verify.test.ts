@@ -21,15 +21,19 @@ describe.runIf(python !== '')('the independent reader', () => {
     calibration: join(EXAMPLE, 'calibration.npz'),
     evaluation: join(EXAMPLE, 'evaluation.npz'),
   };
+  const job = async (weights: Record<string, unknown>) => {
+    const output = scratch();
+    const quick = { target: { parameter_ratio: 2 }, method: { weights, samples: 500, max_iterations: 5 } };
+    await compressLocally(localOptions(files, output, quick));
+    return output;
+  };
   let output: string;
   beforeAll(async () => {
-    output = scratch();
-    const quick = { target: { parameter_ratio: 2 }, method: { samples: 500, max_iterations: 5 } };
-    await compressLocally(localOptions(files, output, quick));
+    output = await job({});
   }, 120_000);
 
-  const verify = (report: string) => {
-    const compressed = join(output, 'model.onnx');
+  const verify = (report: string, folder = output) => {
+    const compressed = join(folder, 'model.onnx');
     const named = ['--original', files.model, '--compressed', compressed, '--report', report];
     return spawnSync(python, [VERIFY, ...named, '--evaluation', files.evaluation], { encoding: 'utf8' });
   };
@@ -39,6 +43,17 @@ describe.runIf(python !== '')('the independent reader', () => {
     expect(stderr + stdout).toMatch(/The report agrees/);
     expect(status).toBe(0);
   });
+
+  it.each([{ coding: 'float16' }, { coding: 'int8' }, { coding: 'codebook' }, { coding: 'codebook', bits: 8 }])(
+    'finds them with weights kept as %j',
+    async (weights) => {
+      const folder = await job(weights);
+      const { status, stdout, stderr } = verify(join(folder, 'report.json'), folder);
+      expect(stderr + stdout).toMatch(/The report agrees/);
+      expect(status).toBe(0);
+    },
+    120_000,
+  );
 
   it('notices a report that is better than the model', async () => {
     const report = JSON.parse(await readFile(join(output, 'report.json'), 'utf8')) as { metrics: Metrics };

@@ -222,11 +222,12 @@ describe('the plan of several points', () => {
 
 describe('the evaluation of several networks', () => {
   it('holds no more of them in memory than the limit allows, and each of them once', () => {
+    const bytesOf = ({ bytes }: { bytes: number }) => bytes;
     const sizes = (groups: { bytes: number }[][]) => groups.map((group) => group.map(({ bytes }) => bytes));
     const items = [5, 3, 2, 20, 1].map((bytes) => ({ bytes }));
-    expect(sizes(groupsWithin(items, 8))).toEqual([[5, 3], [2], [20], [1]]);
-    expect(sizes(groupsWithin(items, 100))).toEqual([[5, 3, 2, 20, 1]]);
-    expect(groupsWithin([], 8)).toEqual([]);
+    expect(sizes(groupsWithin(items, 8, bytesOf))).toEqual([[5, 3], [2], [20], [1]]);
+    expect(sizes(groupsWithin(items, 100, bytesOf))).toEqual([[5, 3, 2, 20, 1]]);
+    expect(groupsWithin([], 8, bytesOf)).toEqual([]);
   });
 });
 

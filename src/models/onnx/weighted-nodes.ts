@@ -4,6 +4,7 @@ import { isRowBias } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
 import { DataType, dataTypeName, type NodeProto, type TensorProto } from './messages.js';
 import type { OnnxModel } from './model.js';
+import { storedWeight } from './stored-weight.js';
 import { tensorDims } from './tensors.js';
 
 /** A node with weights and all that the graph alone tells about it; shapes of activations are not known here. */
@@ -54,7 +55,7 @@ export function weightedNodes(model: OnnxModel): WeightedNode[] {
         : undefined;
     if (kind === undefined) continue;
     const name = node.name !== '' && nodeNames.get(node.name) === 1 ? node.name : (node.output[0] ?? '');
-    const layer = describe(node, name, kind.op, index.initializer(node.input[kind.input]), index);
+    const layer = describe(node, name, kind.op, storedWeight(node.input[kind.input], index), index);
     if (layer !== null) found.push(layer);
   }
   blockShared(found, index);
@@ -92,22 +93,25 @@ function describe(
   if (weight === null && op === 'MatMul') {
     // A product of two activations has no weights: nothing to list. Weights on the left are a layer, but not one we rewrite.
     const left = index.initializer(node.input[0]);
-    const dequantized = index.producer(node.input[1])?.opType === 'DequantizeLinear';
+    const dequantized = isDequantized(node, index);
     if (left === null && !dequantized) return null;
-    const reason = dequantized ? 'the weights are quantized (DequantizeLinear)' : 'the weights are on the left side';
+    const reason = dequantized ? QUANTIZED : 'the weights are on the left side';
     return { ...base, weight: left, input: left === null ? base.input : (node.input[1] ?? ''), blocked: reason };
   }
   return connected(base, dims, index);
 }
 
 function weightProblem({ node, weight }: WeightedNode, index: GraphIndex): string | null {
-  if (weight !== null) {
-    return weight.dataType === DataType.FLOAT ? null : `the weights are ${dataTypeName(weight.dataType)}`;
-  }
-  const producer = index.producer(node.input[1]);
-  if (producer?.opType === 'DequantizeLinear') return 'the weights are quantized (DequantizeLinear)';
-  return 'the weights are not constant';
+  if (isDequantized(node, index)) return QUANTIZED;
+  if (weight === null) return 'the weights are not constant';
+  if (weight.name !== node.input[1]) return `the weights are coded (${dataTypeName(weight.dataType)})`;
+  return weight.dataType === DataType.FLOAT ? null : `the weights are ${dataTypeName(weight.dataType)}`;
 }
+
+const QUANTIZED = 'the weights are quantized (DequantizeLinear)';
+
+const isDequantized = (node: NodeProto, index: GraphIndex): boolean =>
+  index.producer(node.input[1])?.opType === 'DequantizeLinear';
 
 function convolution(base: WeightedNode, dims: number[], index: GraphIndex): WeightedNode {
   const { node } = base;
@@ -148,7 +152,8 @@ function connected(base: WeightedNode, dims: number[], index: GraphIndex): Weigh
   if (node.opType !== op) return { ...layer, blocked: `quantized product (${node.opType})` };
   layer.blocked = weightProblem(layer, index);
   if (layer.blocked === null && dims.length !== 2) layer.blocked = `the weights have ${String(dims.length)} dimensions`;
-  if (op === 'MatMul') return layer.blocked === null ? withAddedBias(layer, index) : layer;
+  // Of weights that are coded too: their bias counts.
+  if (op === 'MatMul') return layer.weight === null ? layer : withAddedBias(layer, index);
   if (hasAttribute(node, 'transA') && intAttribute(node, 'transA', 0) !== 0)
     layer.blocked ??= 'its input is transposed';
   const biasName = node.input[2] ?? '';

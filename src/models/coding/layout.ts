@@ -1,0 +1,32 @@
+/** Where the outputs and inputs of a linear map lie in the flat weights of its operator. */
+export interface Layout {
+  /** Rows: outputs, each with a scale of its own. Element i belongs to row floor(i / rowStride) % rows. */
+  rows: number;
+  rowStride: number;
+  /** Element i reads input floor(i / inputStride) % inputs. */
+  inputs: number;
+  inputStride: number;
+  /** Groups of rows that read inputs of their own (grouped convolutions). */
+  groups: number;
+}
+
+/** Row of every element. */
+export const rowOf = ({ rows, rowStride }: Layout, i: number): number => Math.floor(i / rowStride) % rows;
+
+/**
+ * How much an error in each weight matters: the mean square of the input that it is multiplied with.
+ * @param energy mean squares, one per input of the layer (of all groups); null: all alike
+ */
+export function importances(layout: Layout, count: number, energy: Float32Array | null): Float32Array {
+  const { rows, inputs, inputStride, groups } = layout;
+  const result = new Float32Array(count).fill(1);
+  if (energy === null) return result;
+  // An input that was never seen alive gets a little, so that its weights are not thrown away.
+  const floor = 1e-3 * (energy.reduce((a, b) => a + b, 0) / Math.max(1, energy.length)) + 1e-30;
+  const rowsPerGroup = rows / groups;
+  for (let i = 0; i < count; i++) {
+    const group = groups === 1 ? 0 : Math.floor(rowOf(layout, i) / rowsPerGroup);
+    result[i] = Math.max(floor, energy[group * inputs + (Math.floor(i / inputStride) % inputs)] ?? 0);
+  }
+  return result;
+}
