@@ -29,6 +29,14 @@ const ConfigSchema = Type.Object({
     default: 'auto',
     description: 'matrix engine of the workers',
   }),
+  WORKER_CLASS: Type.Optional(
+    Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$', description: 'label of the workers, which jobs may ask for' }),
+  ),
+  DEVICE_MEMORY_BYTES: Type.Integer({
+    default: 0,
+    minimum: 0,
+    description: "memory of a worker's accelerator, which jobs may ask for; 0: as nvidia-smi says, none without it",
+  }),
   THREADS: Type.Integer({
     default: 0,
     minimum: 0,

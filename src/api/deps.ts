@@ -23,7 +23,7 @@ export type CheckSubmission = (files: SubmittedFiles, spec: Spec) => Promise<{ e
 export interface ApiDeps {
   config: Config;
   database: Database;
-  queue: Pick<TaskQueue, 'depth' | 'check' | 'board'>;
+  queue: Pick<TaskQueue, 'depth' | 'check' | 'boards'>;
   storage: Storage;
   logger: FastifyBaseLogger;
   metrics: Metrics;

@@ -5,6 +5,7 @@ import { openBackends, type Backends } from '../backends.js';
 import { readConfig, type Config } from '../config.js';
 import { createEngine } from '../engines/index.js';
 import { createLogger } from '../logger.js';
+import { findDevice } from '../worker/index.js';
 import { EXIT } from './exit-codes.js';
 import { print, printJson } from './output.js';
 
@@ -52,6 +53,15 @@ async function examineBackends(config: Config): Promise<Finding[]> {
         await queue.check();
         return config.REDIS_URL === undefined ? 'in PostgreSQL' : withoutPassword(config.REDIS_URL);
       }),
+      await examine('workers', async () => {
+        const { lanes, tasks } = await database.pool.overview();
+        const found = lanes.map(
+          ({ engine, class: label, deviceMemoryBytes, workers }) =>
+            `${workers} x ${[engine, label, deviceMemoryBytes === 0 ? null : `${deviceMemoryBytes} bytes`].filter((one) => one !== null).join(' ')}`,
+        );
+        const unmatched = tasks.unmatched === 0 ? '' : `; ${tasks.unmatched} tasks that none of them can run`;
+        return (found.length === 0 ? 'none is alive' : found.join(', ')) + unmatched;
+      }),
       await examine('storage', async () => {
         await storage.check();
         return config.STORAGE_URL === undefined
@@ -79,6 +89,11 @@ export async function doctor({ json }: { json: boolean }): Promise<void> {
       const { name } = engine;
       await engine.dispose();
       return config.ENGINE === 'auto' ? `${name} (chosen automatically)` : name;
+    }),
+    await examine('worker', async () => {
+      const { engine, name, class: label, deviceMemoryBytes } = await findDevice(config, config.WORKERS);
+      const memory = deviceMemoryBytes === 0 ? 'no device memory' : `${deviceMemoryBytes} bytes of device memory`;
+      return `engine ${engine}, ${label === null ? 'no class' : `class ${label}`}, ${memory} (${name})`;
     }),
     ...(await examineBackends(config)),
   ];

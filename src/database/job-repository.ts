@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
 import { jobPrefix } from '../jobs/files.js';
+import { needsOf } from '../jobs/lanes.js';
 import { FIRST_TASK, phaseOf } from '../jobs/next-tasks.js';
 import type { DatabaseContext, Tx } from './context.js';
 import { type Job, Prisma } from './generated/client.js';
@@ -48,15 +49,17 @@ export function jobRepository(context: DatabaseContext): JobRepository {
     job: NewJob,
     margin: number,
   ): Promise<{ open: number; allowed: number; made: boolean }> {
+    const needs = needsOf(job.spec);
     const [outcome] = await tx.$queryRaw<{ open: number; allowed: number; made: boolean }[]>`
       with open as (
         select (select count(*)::int from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')) as n,
           coalesce(max_queued_jobs, ${settings.MAX_QUEUED_JOBS}) as allowed
         from teams where id = ${teamId}
       ), job as (
-        insert into jobs (id, team_id, spec, inputs, labels, priority, deadline_seconds, traceparent)
+        insert into jobs (id, team_id, spec, inputs, labels, priority, deadline_seconds, needs, traceparent)
         select ${id}, ${teamId}, ${JSON.stringify(job.spec)}::jsonb, ${JSON.stringify(job.inputs)}::jsonb,
           ${JSON.stringify(job.labels)}::jsonb, ${priorityNumber(job.priority)}, ${job.deadlineSeconds}::float8,
+          ${needs === null ? null : JSON.stringify(needs)}::jsonb,
           ${job.traceparent ?? null}
         from open where n < allowed - ${margin} returning id, team_id, labels
       ), used as (

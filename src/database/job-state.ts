@@ -80,20 +80,23 @@ export async function countDeviceTime(tx: Tx, task: Task, until: 'now' | 'last_h
   const end = until === 'now' ? Prisma.sql`clock_timestamp()` : Prisma.sql`coalesce(heartbeat_at, started_at)`;
   await tx.$executeRaw`
     with attempt as materialized (
-      select id, job_id, team_id, coalesce(greatest(0, extract(epoch from ${end} - started_at)), 0)::float8 as seconds
+      select id, job_id, team_id, lane, coalesce(greatest(0, extract(epoch from ${end} - started_at)), 0)::float8 as seconds
       from tasks where id = ${task.id}
     ), spent as (
       update tasks t set device_seconds = t.device_seconds + attempt.seconds from attempt where t.id = attempt.id
     ), job as (
       update jobs j set device_seconds = j.device_seconds + attempt.seconds from attempt where j.id = attempt.job_id
-      returning j.id, j.team_id, j.labels, j.created_at, j.device_seconds, attempt.seconds
+      returning j.id, j.team_id, j.labels, j.created_at, j.device_seconds, attempt.seconds, attempt.lane
     ), passed as (
       update tasks t set rank = sparank_rank(job.created_at, job.device_seconds) from job
       where t.job_id = job.id and t.state = 'waiting' and t.id <> ${task.id}
         and t.rank <> sparank_rank(job.created_at, job.device_seconds)
     ), account as (
-      update teams set virtual_seconds = virtual_seconds + job.seconds / weight,
-        task_seconds = case when task_seconds = 0 then job.seconds
+      insert into team_lanes as l (team_id, lane, virtual_seconds)
+      select job.team_id, job.lane, job.seconds / teams.weight from job join teams on teams.id = job.team_id
+      on conflict (team_id, lane) do update set virtual_seconds = l.virtual_seconds + excluded.virtual_seconds
+    ), average as (
+      update teams set task_seconds = case when task_seconds = 0 then job.seconds
           else task_seconds + ${AVERAGE_STEP}::float8 * (job.seconds - task_seconds) end
       from job where teams.id = job.team_id
     )
@@ -104,8 +107,9 @@ export async function countDeviceTime(tx: Tx, task: Task, until: 'now' | 'last_h
 
 /** Ends every task of the job that has not ended. Running ones are told by their next heartbeat. */
 export async function cancelOpenTasks(tx: Tx, jobId: string): Promise<void> {
-  for (const task of await tx.task.findMany({ where: { jobId, state: 'running' } }))
-    await countDeviceTime(tx, task, 'now');
+  // The accounts of several lanes in the order in which the relay locks them.
+  const running = await tx.task.findMany({ where: { jobId, state: 'running' } });
+  for (const task of running.sort((a, b) => (a.lane < b.lane ? -1 : 1))) await countDeviceTime(tx, task, 'now');
   await tx.$executeRaw`
     update tasks set state = 'canceled', finished_at = clock_timestamp()
     where job_id = ${jobId} and state in ('waiting', 'released', 'running')`;

@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import { estimatePosition, expectedStart } from '../jobs/fair-share.js';
+import { canRun, type Needs, needsOf } from '../jobs/lanes.js';
 import type { DatabaseContext } from './context.js';
 import { priorityNumber } from './job-record.js';
-import type { JobRecord, QueuePlace } from './records.js';
-import { SEEN_SECONDS } from './worker-repository.js';
+import type { JobRecord, LaneRecord, QueuePlace } from './records.js';
+import { liveLanes } from './worker-repository.js';
 
 /** Reading the queue may take this part of the database's time, whoever polls and however long the queue is. */
 const SHARE_OF_TIME = 1 / 25;
@@ -15,22 +17,26 @@ interface TeamBoard {
   jobSeconds: number;
   /** What is left of its running jobs, in whole jobs. */
   rest: number;
-  queued: number;
-  /** By priority: the numbers of the queued jobs, ascending. */
-  queues: Map<number, number[]>;
+  queues: Queue[];
+}
+
+/** Queued jobs of a team with the same priority and needs. */
+interface Queue {
+  priority: number;
+  needs: Needs;
+  /** Ascending. */
+  seqs: number[];
 }
 
 interface Snapshot {
-  slots: number;
-  running: number;
-  released: number;
+  lanes: LaneRecord[];
   jobSeconds: number;
   taskSeconds: number;
   teams: Map<string, TeamBoard>;
 }
 
 export interface QueueBoard {
-  place(job: Pick<JobRecord, 'teamId' | 'seq' | 'priority'>): Promise<QueuePlace>;
+  place(job: Pick<JobRecord, 'teamId' | 'seq' | 'priority' | 'spec'>): Promise<QueuePlace>;
 }
 
 /**
@@ -63,21 +69,41 @@ export function queueBoard(context: DatabaseContext): QueueBoard {
 
 function placeOn(
   snapshot: Snapshot,
-  { teamId, seq, priority }: Pick<JobRecord, 'teamId' | 'seq' | 'priority'>,
+  { teamId, seq, priority, spec }: Pick<JobRecord, 'teamId' | 'seq' | 'priority' | 'spec'>,
 ): QueuePlace {
   const own = snapshot.teams.get(teamId);
   const rank = priorityNumber(priority);
-  let higher = 0;
-  for (const [other, seqs] of own?.queues ?? []) if (other > rank) higher += seqs.length;
-  const ahead = higher + countBelow(own?.queues.get(rank) ?? [], seq);
+  const needs = needsOf(spec);
+  const lanes = snapshot.lanes.filter((lane) => canRun(needs, lane));
+  // Only who wants the same workers stands in the way; without any, only who asks for the same.
+  const isRival = (other: Needs) => isDeepStrictEqual(other, needs) || lanes.some((lane) => canRun(other, lane));
+  let [higher, before] = [0, 0];
+  for (const queue of own?.queues ?? []) {
+    if (queue.priority < rank || !isRival(queue.needs)) continue;
+    if (queue.priority > rank) higher += queue.seqs.length;
+    else before += countBelow(queue.seqs, seq);
+  }
+  const ahead = higher + before;
   const weight = own?.weight ?? 1;
-  const others = [...snapshot.teams].flatMap(([id, team]) => (id !== teamId && team.queued > 0 ? [team] : []));
-  const { slots, running, released } = snapshot;
+  const others = [...snapshot.teams].flatMap(([id, team]) => {
+    const queued = team.queues.reduce((sum, queue) => sum + (isRival(queue.needs) ? queue.seqs.length : 0), 0);
+    return id !== teamId && queued > 0 ? [{ weight: team.weight, queued }] : [];
+  });
+  const total = (of: (lane: LaneRecord) => number) => lanes.reduce((sum, lane) => sum + of(lane), 0);
+  const slots = total((lane) => lane.slots);
+  const running = total((lane) => lane.running);
+  const released = total((lane) => lane.released);
   const limit = own?.limit ?? Infinity;
   return {
     position: estimatePosition(ahead, weight, others),
     reason:
-      own !== undefined && own.inUse >= limit ? 'team_limit' : higher > 0 ? 'higher_priority' : 'waiting_for_worker',
+      slots === 0
+        ? 'no_such_worker'
+        : own !== undefined && own.inUse >= limit
+          ? 'team_limit'
+          : higher > 0
+            ? 'higher_priority'
+            : 'waiting_for_worker',
     expectedStartSeconds: expectedStart({
       slots,
       free: slots - running,
@@ -114,10 +140,10 @@ interface TeamRow {
 }
 
 async function read({ prisma, settings }: DatabaseContext): Promise<Snapshot> {
-  const [queues, teams, [pool]] = await Promise.all([
-    prisma.$queryRaw<{ teamId: string; priority: number; seqs: number[] }[]>`
-      select team_id as "teamId", priority::int, array_agg(seq::float8 order by seq) as seqs
-      from jobs where status = 'queued' group by team_id, priority`,
+  const [queues, teams, lanes] = await Promise.all([
+    prisma.$queryRaw<({ teamId: string } & Queue)[]>`
+      select team_id as "teamId", priority::int, needs, array_agg(seq::float8 order by seq) as seqs
+      from jobs where status = 'queued' group by team_id, priority, needs`,
     prisma.$queryRaw<TeamRow[]>`
       select team.id, team.weight, team.task_seconds as "taskSeconds", team.job_seconds as "jobSeconds",
         coalesce(team.max_running_tasks, ${settings.MAX_RUNNING_TASKS})::int as limit,
@@ -128,9 +154,7 @@ async function read({ prisma, settings }: DatabaseContext): Promise<Snapshot> {
         from tasks where state in ('released', 'running') group by team_id) use on use.team_id = team.id
       left join (select team_id, sum(1 - fraction) as rest from jobs where status = 'running' group by team_id) open
         on open.team_id = team.id`,
-    prisma.$queryRaw<{ slots: number }[]>`
-      select coalesce(sum(slots), 0)::int as slots from workers
-      where last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS})`,
+    liveLanes(prisma),
   ]);
   const boards = new Map(
     teams.map((team): [string, TeamBoard] => [
@@ -141,22 +165,13 @@ async function read({ prisma, settings }: DatabaseContext): Promise<Snapshot> {
         inUse: team.running + team.released,
         jobSeconds: team.jobSeconds,
         rest: team.rest,
-        queued: 0,
-        queues: new Map(),
+        queues: [],
       },
     ]),
   );
-  for (const { teamId, priority, seqs } of queues) {
-    const board = boards.get(teamId);
-    if (board === undefined) continue;
-    board.queued += seqs.length;
-    board.queues.set(priority, seqs);
-  }
-  const total = (of: (team: TeamRow) => number) => teams.reduce((sum, team) => sum + of(team), 0);
+  for (const { teamId, ...queue } of queues) boards.get(teamId)?.queues.push(queue);
   return {
-    slots: pool?.slots ?? 0,
-    running: total((team) => team.running),
-    released: total((team) => team.released),
+    lanes,
     jobSeconds: meanOfKnown(teams.map((team) => team.jobSeconds)),
     taskSeconds: meanOfKnown(teams.map((team) => team.taskSeconds)),
     teams: boards,

@@ -1,4 +1,5 @@
 import type { SerializedError } from '../errors.js';
+import type { Offer } from '../jobs/lanes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
 import type { Priority, Spec } from '../jobs/spec.js';
 import type { WebhookType } from '../jobs/webhook.js';
@@ -139,9 +140,8 @@ export interface ArtifactRecord {
   expiresAt: Date;
 }
 
-export interface WorkerRecord {
+export interface WorkerRecord extends Offer {
   id: string;
-  engine: string;
   device: string;
   threads: number;
   /** Tasks it can run at once. */
@@ -260,14 +260,27 @@ export interface UsageRow {
 export interface QueuePlace {
   /** 1 is next. */
   position: number;
-  reason: 'waiting_for_worker' | 'team_limit' | 'higher_priority';
+  /** `no_such_worker`: no live worker has what the job asks for. */
+  reason: 'waiting_for_worker' | 'no_such_worker' | 'team_limit' | 'higher_priority';
   expectedStartSeconds: number | null;
+}
+
+/** Live workers that have the same to offer. */
+export interface LaneRecord extends Offer {
+  lane: string;
+  workers: number;
+  slots: number;
+  running: number;
+  released: number;
 }
 
 export interface PoolOverview {
   workers: WorkerRecord[];
   jobs: { queued: number; running: number };
-  tasks: { waiting: number; released: number; running: number };
+  /** `unmatched`: those of the waiting ones that no live worker can run. */
+  tasks: { waiting: number; released: number; running: number; unmatched: number };
+  /** Live workers by what they have, with the tasks that were released to them. */
+  lanes: LaneRecord[];
   teams: { teamId: string; weight: number; queuedJobs: number; runningTasks: number; waitingTasks: number }[];
 }
 

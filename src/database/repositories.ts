@@ -1,4 +1,5 @@
 import type { SerializedError } from '../errors.js';
+import type { Offer } from '../jobs/lanes.js';
 import type { LayerRow } from '../jobs/results.js';
 import type { Assignment, StepFile, StepResult } from '../jobs/tasks.js';
 import type {
@@ -105,7 +106,7 @@ export interface JobRepository {
   /** Finished only. Returns the storage prefixes to delete. @throws InputError conflict while it is not finished */
   remove(teamId: string, jobId: string): Promise<{ prefixes: string[] } | null>;
   /** Where a queued job stands; as of a moment ago, because everybody who polls asks for it. */
-  place(job: Pick<JobRecord, 'teamId' | 'seq' | 'priority'>): Promise<QueuePlace>;
+  place(job: Pick<JobRecord, 'teamId' | 'seq' | 'priority' | 'spec'>): Promise<QueuePlace>;
 }
 
 export interface LayerRepository {
@@ -171,7 +172,11 @@ export interface WebhookRepository {
 
 export interface WorkerRepository {
   /** Registers or refreshes; call it at start and every few seconds. */
-  upsert(worker: { id: string; engine: string; device: string; threads: number; slots: number }): Promise<void>;
+  upsert(
+    worker: { id: string; engine: string; device: string; threads: number; slots: number } & Partial<
+      Pick<Offer, 'class' | 'deviceMemoryBytes'>
+    >,
+  ): Promise<void>;
   remove(workerId: string): Promise<void>;
   /** Those seen in the last minute. */
   list(): Promise<WorkerRecord[]>;
@@ -187,6 +192,8 @@ export type HeartbeatState =
 export interface ReleasableTask {
   taskId: string;
   attempt: number;
+  /** The workers that it is for: see src/jobs/lanes.ts. */
+  lane: string;
 }
 
 /** What a reconciler changed. */

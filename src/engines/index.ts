@@ -3,6 +3,8 @@ import type { Engine } from './engine.js';
 import { createOnnxRuntimeEngine } from './onnxruntime/engine.js';
 import { loadTensorflowEngine } from './tensorflow/load.js';
 
+export { tensorflowInstalled } from './tensorflow/load.js';
+
 export { matrix, rowsOf, type Engine, type Matrix, type Operand, type Resident, type Transpose } from './engine.js';
 
 export type EngineChoice = 'auto' | 'onnxruntime' | 'tensorflow';

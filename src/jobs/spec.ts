@@ -101,6 +101,17 @@ export const WebhookSchema = object({
   url: Type.String({ maxLength: 2048, pattern: '^https?://', description: 'https; http only for URL_ALLOWED_HOSTS' }),
 });
 
+/** Of a label that workers carry and jobs ask for. */
+export const CLASS_PATTERN = '^[a-z0-9][a-z0-9_-]{0,31}$';
+
+export const ResourcesSchema = object({
+  engine: Type.Optional(Type.Union([Type.Literal('onnxruntime'), Type.Literal('tensorflow')])),
+  device_memory_bytes: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 2 ** 50, description: 'at least so much memory of the accelerator' }),
+  ),
+  class: Type.Optional(Type.String({ pattern: CLASS_PATTERN, description: 'WORKER_CLASS of the workers' })),
+});
+
 export const PRIORITIES = ['low', 'normal', 'high'] as const;
 
 export const SpecSchema = object(
@@ -121,6 +132,13 @@ export const SpecSchema = object(
     constraints: Type.Object(ConstraintsSchema.properties, { additionalProperties: false, default: {} }),
     method: Type.Object(MethodSchema.properties, { additionalProperties: false, default: {} }),
     benchmark: Type.Object(BenchmarkSchema.properties, { additionalProperties: false, default: {} }),
+    resources: Type.Optional(
+      Type.Object(ResourcesSchema.properties, {
+        additionalProperties: false,
+        description:
+          'only workers that have all of this run the job; it waits (`queue.reason` `no_such_worker`) while there is none',
+      }),
+    ),
     priority: Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high')], { default: 'normal' }),
     labels: Type.Record(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,64}$' }), Type.String({ maxLength: 256 }), {
       // Not `false`: filling in defaults stumbles over that in a record.
@@ -149,4 +167,5 @@ export type Target = Static<typeof TargetSchema>;
 export type Constraints = Static<typeof ConstraintsSchema>;
 export type Method = Static<typeof MethodSchema>;
 export type Benchmark = Static<typeof BenchmarkSchema>;
+export type Resources = Static<typeof ResourcesSchema>;
 export type Priority = (typeof PRIORITIES)[number];

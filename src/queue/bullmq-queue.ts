@@ -1,6 +1,7 @@
 import type { BaseAdapter } from '@bull-board/api/baseAdapter';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InfrastructureError } from '../errors.js';
+import { PLAIN_LANE } from '../jobs/lanes.js';
 import type { Log } from '../log.js';
 import type { TaskConsumer, TaskHandler, TaskMessage, TaskQueue } from './queue.js';
 
@@ -21,13 +22,16 @@ export interface WorkerLike {
 }
 
 export interface Backend {
-  queue: QueueLike;
-  board(): BaseAdapter;
-  createWorker(process: (job: { data: TaskMessage }) => Promise<void>, concurrency: number): WorkerLike;
+  /** Opens a queue; called once for each name. */
+  openQueue(name: string): { queue: QueueLike; board: BaseAdapter };
+  createWorker(name: string, process: (job: { data: TaskMessage }) => Promise<void>, concurrency: number): WorkerLike;
   close(): Promise<void>;
 }
 
-export const QUEUE_NAME = 'sparank-tasks';
+const QUEUE_NAME = 'sparank-tasks';
+
+/** Every lane has a queue of its own: BullMQ's workers take whatever comes next in theirs. */
+const queueName = (lane: string): string => (lane === PLAIN_LANE ? QUEUE_NAME : `${QUEUE_NAME}-${lane}`);
 
 export const QUEUE_OPTIONS = {
   // PostgreSQL decides about attempts; a message that was handled, however it went, must free its id.
@@ -73,39 +77,58 @@ async function answered<T>(work: Promise<T>): Promise<T> {
 }
 
 export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
-  const { queue } = backend;
+  const open = new Map<string, ReturnType<Backend['openQueue']>>();
+  const lane = (name: string = PLAIN_LANE) => {
+    const known = open.get(name);
+    if (known !== undefined) return known;
+    const opened = backend.openQueue(queueName(name));
+    opened.queue.on('error', (error) => logger.debug({ err: error }, 'queue connection trouble'));
+    open.set(name, opened);
+    return opened;
+  };
+  const all = (lanes: readonly string[]) => {
+    for (const name of lanes) lane(name);
+    return [...open.values()];
+  };
+  lane();
   // Kept from their start on: a message may arrive, and the queue be closed, before a consumer is known to be ready.
   const consumers = new Set<Promise<TaskConsumer>>();
-  queue.on('error', (error) => logger.debug({ err: error }, 'queue connection trouble'));
 
   return {
     async add(message) {
-      await answered(queue.add('task', message, { jobId: messageId(message) }));
+      await answered(lane(message.lane).queue.add('task', message, { jobId: messageId(message) }));
     },
     async has(message) {
-      const state = await answered(queue.getJobState(messageId(message)));
+      const state = await answered(lane(message.lane).queue.getJobState(messageId(message)));
       return !['unknown', 'completed', 'failed'].includes(state);
     },
-    async depth() {
-      const counts = await answered(queue.getJobCounts('wait', 'active', 'prioritized', 'delayed'));
-      const { active = 0, ...others } = counts;
-      return { waiting: Object.values(others).reduce((sum, n) => sum + n, 0), active };
+    async depth(lanes = []) {
+      const depth = { waiting: 0, active: 0 };
+      for (const { queue } of all(lanes)) {
+        const counts = await answered(queue.getJobCounts('wait', 'active', 'prioritized', 'delayed'));
+        for (const [state, n] of Object.entries(counts)) depth[state === 'active' ? 'active' : 'waiting'] += n;
+      }
+      return depth;
     },
     async check() {
-      await answered(queue.getJobCounts('wait'));
+      await answered(lane().queue.getJobCounts('wait'));
     },
-    async consume(handle, { concurrency }) {
-      const starting = startConsumer(backend, handle, concurrency, logger);
+    async consume(handle, { concurrency, lane: name = PLAIN_LANE }) {
+      const starting = startConsumer(backend, queueName(name), handle, concurrency, logger);
       consumers.add(starting);
       return starting;
     },
-    board: () => backend.board(),
+    boards: (lanes = []) => all(lanes).map(({ board }) => board),
     async close() {
       // One that did not start has closed itself.
       await Promise.all(
         [...consumers].map((starting) => starting.then((consumer) => consumer.close(0)).catch(() => undefined)),
       );
-      await queue.close().catch((error: unknown) => logger.debug({ err: error }, 'queue did not close cleanly'));
+      await Promise.all(
+        [...open.values()].map(({ queue }) =>
+          queue.close().catch((error: unknown) => logger.debug({ err: error }, 'queue did not close cleanly')),
+        ),
+      );
       await backend.close();
     },
   };
@@ -113,6 +136,7 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
 
 async function startConsumer(
   backend: Backend,
+  name: string,
   handle: TaskHandler,
   concurrency: number,
   logger: Log,
@@ -120,13 +144,17 @@ async function startConsumer(
   const running = new Set<Promise<void>>();
   let closing: Promise<void> | null = null;
 
-  const worker = backend.createWorker(async ({ data }) => {
-    const run = handle(data).catch((error: unknown) =>
-      logger.error({ err: error, ...data }, 'a message could not be handled'),
-    );
-    running.add(run);
-    await run.finally(() => running.delete(run));
-  }, concurrency);
+  const worker = backend.createWorker(
+    name,
+    async ({ data }) => {
+      const run = handle(data).catch((error: unknown) =>
+        logger.error({ err: error, ...data }, 'a message could not be handled'),
+      );
+      running.add(run);
+      await run.finally(() => running.delete(run));
+    },
+    concurrency,
+  );
   // Lost locks and connections: the task's state is in PostgreSQL, BullMQ tries again by itself.
   worker.on('error', (error) => logger.debug({ err: error }, 'queue worker trouble'));
   try {

@@ -2,7 +2,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { createPostgresBackend, withBackend, type Queue as RedisQueue } from 'bullmq';
 import { PostgresClient } from '../postgres-client.js';
 import type { TaskMessage } from './queue.js';
-import { type Backend, BOARD_OPTIONS, QUEUE_NAME, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
+import { type Backend, BOARD_OPTIONS, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 
 const { Queue, Worker } = withBackend(createPostgresBackend);
 
@@ -16,13 +16,14 @@ export function postgresBackend(url: string): Backend {
     connectionTimeoutMillis: 5000,
     Client: PostgresClient,
   };
-  const queue = new Queue<TaskMessage, void>(QUEUE_NAME, { ...QUEUE_OPTIONS, connection });
   return {
-    queue,
-    // The adapter knows both backends; its types name one.
-    board: () => new BullMQAdapter(queue as unknown as RedisQueue, BOARD_OPTIONS),
-    createWorker: (process, concurrency) =>
-      new Worker<TaskMessage, void>(QUEUE_NAME, process, { ...WORKER_OPTIONS, concurrency, connection }),
+    openQueue(name) {
+      const queue = new Queue<TaskMessage, void>(name, { ...QUEUE_OPTIONS, connection });
+      // The adapter knows both backends; its types name one.
+      return { queue, board: new BullMQAdapter(queue as unknown as RedisQueue, BOARD_OPTIONS) };
+    },
+    createWorker: (name, process, concurrency) =>
+      new Worker<TaskMessage, void>(name, process, { ...WORKER_OPTIONS, concurrency, connection }),
     // Queue and Worker own their connections and close them.
     close: () => Promise.resolve(),
   };

@@ -8,6 +8,8 @@ import type { BaseAdapter } from '@bull-board/api/baseAdapter';
 export interface TaskMessage {
   taskId: string;
   attempt: number;
+  /** The workers that it is for (src/jobs/lanes.ts); absent: those without anything particular. */
+  lane?: string;
 }
 
 export interface TaskQueue {
@@ -15,13 +17,14 @@ export interface TaskQueue {
   add(message: TaskMessage): Promise<void>;
   /** True while it waits or is being handled. */
   has(message: TaskMessage): Promise<boolean>;
-  depth(): Promise<{ waiting: number; active: number }>;
+  /** Over these lanes, and those that this process has added to. */
+  depth(lanes?: readonly string[]): Promise<{ waiting: number; active: number }>;
   /** Throws when the backend does not answer. */
   check(): Promise<void>;
-  /** Starts to hand out messages, `concurrency` at a time. */
-  consume(handle: TaskHandler, options: { concurrency: number }): Promise<TaskConsumer>;
-  /** For the operators' dashboard: the messages, to look at. */
-  board(): BaseAdapter;
+  /** Starts to hand out the messages of a lane, `concurrency` at a time. */
+  consume(handle: TaskHandler, options: { concurrency: number; lane?: string }): Promise<TaskConsumer>;
+  /** For the operators' dashboard: the messages of every lane, to look at. */
+  boards(lanes?: readonly string[]): BaseAdapter[];
   close(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@ import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Log } from '../log.js';
 import type { TaskMessage } from './queue.js';
-import { type Backend, BOARD_OPTIONS, QUEUE_NAME, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
+import { type Backend, BOARD_OPTIONS, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 
 const reconnectMs = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2000);
 
@@ -16,18 +16,16 @@ export function redisBackend(url: string, logger: Log): Backend {
   };
   const producer = connect(1);
   const workers: Redis[] = [];
-  const queue = new Queue<TaskMessage>(QUEUE_NAME, {
-    ...QUEUE_OPTIONS,
-    connection: producer,
-    skipWaitingForReady: true,
-  });
   return {
-    queue,
-    board: () => new BullMQAdapter(queue, BOARD_OPTIONS),
-    createWorker(process, concurrency) {
+    openQueue(name) {
+      const options = { ...QUEUE_OPTIONS, connection: producer, skipWaitingForReady: true };
+      const queue = new Queue<TaskMessage>(name, options);
+      return { queue, board: new BullMQAdapter(queue, BOARD_OPTIONS) };
+    },
+    createWorker(name, process, concurrency) {
       const connection = connect(null);
       workers.push(connection);
-      return new Worker<TaskMessage, void>(QUEUE_NAME, process, { ...WORKER_OPTIONS, concurrency, connection });
+      return new Worker<TaskMessage, void>(name, process, { ...WORKER_OPTIONS, concurrency, connection });
     },
     async close() {
       for (const redis of [producer, ...workers]) redis.disconnect();

@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Backends } from '../backends.js';
 import type { Config } from '../config.js';
+import { laneOf } from '../jobs/lanes.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskConsumer } from '../queue/queue.js';
 import { openScratch } from '../scratch.js';
 import type { Telemetry } from '../telemetry.js';
 import { mayPass, untilItWorks } from './backoff.js';
 import { ComputeProcess } from './compute-process.js';
-import { describeDevice } from './device.js';
+import { findDevice } from './device.js';
 import { FileCache } from './file-cache.js';
 import { stepLimits } from './limits.js';
 import { runTask, type TaskDeps } from './task-run.js';
@@ -42,7 +43,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const { config, database, queue, storage } = deps;
   const id = `wrk_${randomBytes(9).toString('base64url').replace(/[-_]/g, 'x')}`;
   const logger = deps.logger.child({ worker_id: id });
-  const device = describeDevice(config, deps.workersInProcess ?? 1);
+  const device = await findDevice(config, deps.workersInProcess ?? 1);
   const scratch = await openScratch(config.DATA_DIR);
   if (scratch.stale.length > 0)
     logger.info({ stale: scratch.stale }, 'removed scratch files of processes that are gone');
@@ -51,7 +52,15 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const shutdown = new AbortController();
 
   const register = () =>
-    database.workers.upsert({ id, engine: device.engine, device: device.name, threads: device.threads, slots: 1 });
+    database.workers.upsert({
+      id,
+      engine: device.engine,
+      device: device.name,
+      threads: device.threads,
+      slots: 1,
+      class: device.class,
+      deviceMemoryBytes: device.deviceMemoryBytes,
+    });
   const registering = setInterval(() => {
     register().catch((error: unknown) => logger.warn({ err: error }, 'could not register'));
   }, REGISTER_MS);
@@ -84,7 +93,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
           running.add(run);
           return run;
         },
-        { concurrency: 1 },
+        { concurrency: 1, lane: laneOf(device) },
       );
     },
     {

@@ -106,7 +106,8 @@ const message = { taskId: 'tsk_shown', attempt: 1 };
 async function shownBy(settings: { REDIS_URL?: string }): Promise<unknown> {
   const queue = openQueue(settings, await postgres.createDatabase(), quietLog);
   await queue.add(message);
-  const board = queue.board();
+  const [board] = queue.boards();
+  if (board === undefined) throw new Error("no board");
   const [job] = await board.getJobs(['waiting']);
   const counts = await board.getJobCounts();
   await queue.close();

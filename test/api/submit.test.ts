@@ -80,7 +80,7 @@ describe('POST /jobs with JSON', () => {
         deadline_seconds: null,
       },
     });
-    expect(job['queue']).toMatchObject({ position: 1, reason: 'waiting_for_worker' });
+    expect(job['queue']).toMatchObject({ position: 1, reason: 'no_such_worker' });
   });
 
   test('names an upload by the hash of its content', async () => {

@@ -146,6 +146,7 @@ describe('a job', () => {
 
   it('knows its place: behind older and more important jobs, first after they have started', async () => {
     const database = await postgres.open();
+    await database.workers.upsert({ id: 'wrk_a', engine: 'onnxruntime', device: 'cpu', threads: 1, slots: 1 });
     const first = await createJob(database);
     const second = await createJob(database);
     const becomes = (what: string, job: typeof first, place: object) =>
@@ -414,7 +415,8 @@ describe('the pool', () => {
       { id: 'wrk_a', threads: 4, busy: { taskId: assignment?.taskId, kind: 'inspect', layer: null } },
     ]);
     expect(overview.jobs).toEqual({ queued: 2, running: 1 });
-    expect(overview.tasks).toEqual({ waiting: 1, released: 1, running: 1 });
+    expect(overview.tasks).toEqual({ waiting: 1, released: 1, running: 1, unmatched: 0 });
+    expect(overview.lanes).toMatchObject([{ lane: '', workers: 1, slots: 1, running: 1, released: 1 }]);
     expect(overview.teams).toMatchObject([
       { teamId: DEFAULT_TEAM, weight: 1, queuedJobs: 2, runningTasks: 1, waitingTasks: 1 },
     ]);

@@ -179,7 +179,7 @@ describe('the reconciler', () => {
     expect((await database.pool.reconcile(IN_QUEUE)).lostFromQueue).toBe(0);
     await until('it is missed', async () => (await database.pool.reconcile(NOT_IN_QUEUE)).lostFromQueue === 1);
     expect(await database.pool.claim(task.taskId, task.attempt, 'wrk_late')).toBeNull();
-    expect(await database.pool.release()).toEqual([{ taskId: task.taskId, attempt: 2 }]);
+    expect(await database.pool.release()).toEqual([{ taskId: task.taskId, attempt: 2, lane: '' }]);
   });
 
   it('ends a job that ran for longer than its deadline, and not one that only waited', async () => {

@@ -62,7 +62,7 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
       workerId: string,
       before: (kind: string) => Promise<void> = async () => undefined,
     ) => {
-      await database.workers.upsert({ id: workerId, engine: 'test', device: 'cpu', threads: 1, slots: 1 });
+      await database.workers.upsert({ id: workerId, engine: 'onnxruntime', device: 'cpu', threads: 1, slots: 1 });
       const consumer = await queue.consume(
         async ({ taskId, attempt }) => {
           const assignment = await database.pool.claim(taskId, attempt, workerId);
@@ -94,6 +94,23 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
       expect(seen.map((m) => m.taskId).sort()).toEqual(['tsk_test1', 'tsk_test2', 'tsk_test3']);
       expect(await queue.depth()).toEqual({ waiting: 0, active: 0 });
       await consumer.close(1);
+    });
+
+    it('hands the messages of a class to its workers only', async () => {
+      const { queue } = await begin();
+      const seen: Record<string, string[]> = { plain: [], gpu: [] };
+      const lane = 'tensorflow.class-gpu.memory-17179869184';
+      await queue.consume(async ({ taskId }) => void seen['plain']?.push(taskId), { concurrency: 1 });
+      await queue.add({ ...message(1), lane });
+      await queue.add(message(2));
+      await until('the plain message', () => seen['plain']?.length === 1);
+      await sleep(300);
+      expect(await queue.has({ ...message(1), lane })).toBe(true);
+      expect(await queue.depth([lane])).toEqual({ waiting: 1, active: 0 });
+      await queue.consume(async ({ taskId }) => void seen['gpu']?.push(taskId), { concurrency: 1, lane });
+      await until('the other message', () => seen['gpu']?.length === 1);
+      expect(seen).toEqual({ plain: ['tsk_test2'], gpu: ['tsk_test1'] });
+      expect(queue.boards([lane])).toHaveLength(2);
     });
 
     it('has a message while it is handled, and takes its id again afterwards', async () => {

@@ -50,8 +50,8 @@ export const adminRoutes: FastifyPluginAsync<RouteOptions> = async (app, { deps 
   });
 
   const serverAdapter = new FastifyAdapter();
-  createBullBoard({
-    queues: [deps.queue.board()],
+  const { replaceQueues } = createBullBoard({
+    queues: deps.queue.boards(),
     serverAdapter,
     options: {
       uiConfig: {
@@ -77,6 +77,12 @@ export const adminRoutes: FastifyPluginAsync<RouteOptions> = async (app, { deps 
       board.addHook('onRequest', async (request) => {
         if (request.method === 'GET' || request.method === 'HEAD') return;
         throw new InputError('forbidden', 'the dashboard is for looking; change jobs through the interface');
+      });
+      // Workers come and go, and with them the queues.
+      board.addHook('onRequest', async (request) => {
+        if (!request.url.startsWith(`${BOARD}/api/`)) return;
+        const { lanes } = await deps.database.pool.overview();
+        replaceQueues(deps.queue.boards(lanes.map(({ lane }) => lane)));
       });
       await board.register(serverAdapter.registerPlugin());
     },

@@ -9,7 +9,12 @@ import { Nullable, Time } from '../schemas.js';
 
 export const PlaceSchema = Type.Object({
   position: Type.Integer({ description: '1 is next' }),
-  reason: Type.Union([Type.Literal('waiting_for_worker'), Type.Literal('team_limit'), Type.Literal('higher_priority')]),
+  reason: Type.Union([
+    Type.Literal('waiting_for_worker'),
+    Type.Literal('no_such_worker'),
+    Type.Literal('team_limit'),
+    Type.Literal('higher_priority'),
+  ]),
   expected_start_seconds: Nullable(Type.Number()),
 });
 

@@ -31,6 +31,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
   const messages = gauge('sparank_queue_messages', 'Task messages in the queue', ['state']);
   const tasks = gauge('sparank_tasks', 'Tasks that are not finished', ['state']);
   const jobs = gauge('sparank_jobs', 'Jobs that are not finished', ['state']);
+  const unmatched = gauge('sparank_tasks_without_worker', 'Tasks that no live worker can run', ['state']);
   const workers = gauge('sparank_workers', 'Workers seen in the last minute', ['state', 'engine']);
   const teamTasks = gauge('sparank_team_tasks', 'Tasks of a team that are not finished', ['team', 'state']);
   const teamJobs = gauge('sparank_team_jobs', 'Jobs of a team that are not finished', ['team', 'state']);
@@ -45,15 +46,20 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
   const answers = gauge('sparank_backend_up', 'Whether PostgreSQL and the queue answered the last question', [
     'backend',
   ]);
-  const ofDatabase = [tasks, jobs, workers, teamTasks, teamJobs, oldest, ended, webhooks, overdue];
+  const ofDatabase = [tasks, unmatched, jobs, workers, teamTasks, teamJobs, oldest, ended, webhooks, overdue];
 
   const set = (target: Gauge<'state'>, values: Record<string, number>) => {
     for (const [state, value] of Object.entries(values)) target.set({ state }, value);
   };
+  /** As they were when the database was asked last. */
+  let lanes: string[] = [];
   async function readDatabase(): Promise<void> {
     const [pool, backlog] = await Promise.all([database.pool.overview(), database.pool.backlog()]);
     for (const one of ofDatabase) one.reset();
-    set(tasks, pool.tasks);
+    const { unmatched: withoutWorker, ...states } = pool.tasks;
+    set(tasks, states);
+    unmatched.set({ state: 'waiting' }, withoutWorker);
+    lanes = pool.lanes.map(({ lane }) => lane);
     set(jobs, pool.jobs);
     for (const engine of new Set(pool.workers.map((worker) => worker.engine))) {
       const those = pool.workers.filter((worker) => worker.engine === engine);
@@ -73,7 +79,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
     webhooks.set({ state: 'pending' }, backlog.webhooks.pending);
     overdue.set({ state: 'pending' }, backlog.webhooks.overdueSeconds);
   }
-  const readQueue = async () => set(messages, await queue.depth());
+  const readQueue = async () => set(messages, await queue.depth(lanes));
 
   /** What is known is worth having just when a backend is down. */
   const attempt = async (backend: string, read: () => Promise<void>, gauges: Gauge<never>[]) => {

@@ -6,6 +6,11 @@ import { PlaceSchema, presentPlace } from '../jobs/schema.js';
 import { failures, Time } from '../schemas.js';
 
 const Count = Type.Integer();
+/** What a job may ask for, beside the engine. */
+const Offer = {
+  class: Type.Union([Type.String(), Type.Null()]),
+  device_memory_bytes: Type.Integer({ description: 'of the accelerator; 0 without one' }),
+};
 const PoolSchema = Type.Object(
   {
     workers: Type.Array(
@@ -15,6 +20,7 @@ const PoolSchema = Type.Object(
         device: Type.String(),
         threads: Count,
         slots: Type.Integer({ description: 'tasks it can run at once' }),
+        ...Offer,
         busy_with: Type.Union([
           Type.Object({
             job_id: Type.Union([Type.String(), Type.Null()], { description: "null for another team's job" }),
@@ -27,9 +33,25 @@ const PoolSchema = Type.Object(
         last_seen_at: Time,
       }),
     ),
+    classes: Type.Array(
+      Type.Object({
+        engine: Type.String(),
+        ...Offer,
+        workers: Count,
+        slots: Count,
+        running_tasks: Count,
+        released_tasks: Count,
+      }),
+      { description: 'the workers by what they have' },
+    ),
     queue: Type.Object({
       jobs: Type.Object({ queued: Count, running: Count }),
-      tasks: Type.Object({ waiting: Count, released: Count, running: Count }),
+      tasks: Type.Object({
+        waiting: Count,
+        released: Count,
+        running: Count,
+        unmatched: Type.Integer({ description: 'those of the waiting ones that no live worker can run' }),
+      }),
     }),
     own: Type.Array(Type.Object({ job_id: Type.String(), place: PlaceSchema }), {
       description: "this team's queued jobs, the next one first",
@@ -82,6 +104,8 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
           device: worker.device,
           threads: worker.threads,
           slots: worker.slots,
+          class: worker.class,
+          device_memory_bytes: worker.deviceMemoryBytes,
           busy_with: worker.busy && {
             job_id: worker.busy.teamId === teamId ? worker.busy.jobId : null,
             task: worker.busy.kind,
@@ -89,6 +113,15 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
           },
           started_at: worker.startedAt.toISOString(),
           last_seen_at: worker.lastSeenAt.toISOString(),
+        })),
+        classes: pool.lanes.map((lane) => ({
+          engine: lane.engine,
+          class: lane.class,
+          device_memory_bytes: lane.deviceMemoryBytes,
+          workers: lane.workers,
+          slots: lane.slots,
+          running_tasks: lane.running,
+          released_tasks: lane.released,
         })),
         queue: { jobs: pool.jobs, tasks: pool.tasks },
         own: own.sort((a, b) => a.place.position - b.place.position),

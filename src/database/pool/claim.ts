@@ -19,7 +19,10 @@ export function claim({ transaction, settings }: DatabaseContext): PoolRepositor
           update tasks set state = 'running', worker_id = ${workerId}, claim_token = ${token}, fraction = 0,
             started_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
             lease_until = clock_timestamp() + make_interval(secs => ${settings.LEASE_SECONDS})
-          where id = ${taskId} and attempt = ${attempt} and state = 'released'`;
+          where id = ${taskId} and attempt = ${attempt} and state = 'released'
+            -- A worker that has changed since the task was released to its like must not take it.
+            and (needs is null or exists (select from workers w where w.id = ${workerId}
+              and sparank_can_run(needs, w.engine, w.device_memory_bytes, w.class)))`;
         const task = await tx.task.findFirst({ where: { id: taskId, attempt, claimToken: token, state: 'running' } });
         if (task === null) return null;
         if (taken === 1) await markStarted(tx, job, task, workerId);

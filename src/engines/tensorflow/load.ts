@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { InfrastructureError } from '../../errors.js';
 import type { Engine } from '../engine.js';
@@ -10,6 +11,16 @@ interface TensorFlowGpu extends TensorFlow {
 
 // A variable keeps the compiler from resolving an optional package.
 const PACKAGE: string = '@tensorflow/tfjs-node-gpu';
+
+/** Whether the optional package is there; it may still not load. */
+export function tensorflowInstalled(): boolean {
+  try {
+    createRequire(import.meta.url).resolve(PACKAGE);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** @throws {InfrastructureError} when the package is absent or its native library does not load. */
 export async function loadTensorflowEngine(): Promise<{ engine: Engine; gpu: boolean }> {

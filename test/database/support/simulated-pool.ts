@@ -1,9 +1,17 @@
 import pg from 'pg';
 import type { Database, ReleasableTask } from '../../../src/database/repositories.js';
 import type { Assignment } from '../../../src/jobs/tasks.js';
-import { stepFile, stepResult } from '../../support/jobs.js';
+import { canRun, laneOf, needsOf, type Needs, type Offer } from '../../../src/jobs/lanes.js';
+import type { Resources } from '../../../src/jobs/spec.js';
+import { createJob, newJob, stepFile, stepResult } from '../../support/jobs.js';
+
+interface SimulatedWorker extends Offer {
+  id: string;
+  slots: number;
+}
 
 interface Running {
+  worker: SimulatedWorker;
   task: Assignment;
   begin: number;
   end: number;
@@ -22,6 +30,8 @@ export function uniform(seed: number): () => number {
 
 export interface PoolOptions {
   slots: number;
+  /** Instead of one worker with all places and nothing particular. */
+  workers?: (Offer & { slots: number })[];
   /** Layers of every job. */
   layers: number;
   /** Device seconds of a task. */
@@ -35,16 +45,20 @@ export interface PoolOptions {
 export class SimulatedPool {
   now = 0;
   /** Served device seconds by team, those of running tasks up to now included. */
-  readonly starts: { teamId: string; jobId: string; at: number }[] = [];
+  readonly starts: { teamId: string; jobId: string; at: number; workerId: string; seconds: number }[] = [];
+  readonly workers: SimulatedWorker[];
   readonly #ended = new Map<string, number>();
-  readonly #queue: ReleasableTask[] = [];
+  readonly #queues = new Map<string, ReleasableTask[]>();
   #running: Running[] = [];
 
   private constructor(
     readonly database: Database,
     readonly options: PoolOptions,
     readonly client: pg.Client,
-  ) {}
+  ) {
+    const plain = { engine: 'onnxruntime', class: null, deviceMemoryBytes: 0, slots: options.slots };
+    this.workers = (options.workers ?? [plain]).map((worker, i) => ({ ...worker, id: `wrk_sim${i}` }));
+  }
 
   static async open(database: Database, options: PoolOptions): Promise<SimulatedPool> {
     const client = new pg.Client({ connectionString: database.url });
@@ -56,9 +70,8 @@ export class SimulatedPool {
   }
 
   /** As a worker does every few seconds. */
-  register(): Promise<void> {
-    const { slots } = this.options;
-    return this.database.workers.upsert({ id: 'wrk_sim', engine: 'test', device: 'cpu', threads: 1, slots });
+  async register(): Promise<void> {
+    for (const worker of this.workers) await this.database.workers.upsert({ ...worker, device: 'cpu', threads: 1 });
   }
 
   close(): Promise<void> {
@@ -75,47 +88,57 @@ export class SimulatedPool {
     return all;
   }
 
-  /** Fills the places. A place that stays free although a task waits is an error: the pool would be idle. */
+  #isFree(worker: SimulatedWorker): boolean {
+    return this.#running.filter((one) => one.worker === worker).length < worker.slots;
+  }
+
+  /** Fills the places. A place that stays free although a task waits for its like is an error: the pool would be idle. */
   async fill(): Promise<void> {
     for (;;) {
       await this.#release();
-      await this.#take();
-      if (this.#running.length === this.options.slots) return;
-      if ((await this.waiting()) === 0) return;
-      if (this.#queue.length === 0 && (await this.#release()) === 0)
+      for (const worker of this.workers) await this.#take(worker);
+      const free = this.workers.filter((worker) => this.#isFree(worker));
+      if (free.length === 0) return;
+      const waiting = await this.waiting();
+      const idle = free.filter((worker) => waiting.some((needs) => canRun(needs, worker)));
+      if (idle.length === 0) return;
+      const released = await this.#release();
+      if (released === 0 && idle.some((worker) => (this.#queues.get(laneOf(worker)) ?? []).length === 0))
         throw new Error('a place is free and a task waits');
     }
   }
 
   async #release(): Promise<number> {
     const tasks = (await this.database.pool.release()) ?? [];
-    this.#queue.push(...tasks);
+    for (const task of tasks) this.#queues.set(task.lane, [...(this.#queues.get(task.lane) ?? []), task]);
     return tasks.length;
   }
 
-  async #take(): Promise<void> {
-    while (this.#running.length < this.options.slots) {
-      const message = this.#queue.shift();
+  async #take(worker: SimulatedWorker): Promise<void> {
+    while (this.#isFree(worker)) {
+      const message = this.#queues.get(laneOf(worker))?.shift();
       if (message === undefined) return;
-      const task = await this.database.pool.claim(message.taskId, message.attempt, 'wrk_sim');
+      const task = await this.database.pool.claim(message.taskId, message.attempt, worker.id);
       // Out of date: it was taken back.
       if (task === null) continue;
-      this.starts.push({ teamId: task.teamId, jobId: task.jobId, at: this.now });
-      this.#running.push({ task, begin: this.now, end: this.now + this.options.cost(task) });
+      if (!canRun(needsOf(task.spec), worker)) throw new Error('a worker got a task that it cannot run');
+      const seconds = this.options.cost(task);
+      this.starts.push({ teamId: task.teamId, jobId: task.jobId, at: this.now, workerId: worker.id, seconds });
+      this.#running.push({ worker, task, begin: this.now, end: this.now + seconds });
     }
   }
 
-  /** Tasks that may run now and are not released. */
-  async waiting(): Promise<number> {
-    const { rows } = await this.client.query<{ n: number }>(
-      "select count(*)::int as n from tasks where state = 'waiting' and not_before <= clock_timestamp()",
+  /** What the tasks need that no worker has: those that may run now, and those that stand in a queue. */
+  async waiting(): Promise<Needs[]> {
+    const { rows } = await this.client.query<{ needs: Needs }>(
+      "select needs from tasks where (state = 'waiting' and not_before <= clock_timestamp()) or state = 'released' group by needs",
     );
-    return rows[0]?.n ?? 0;
+    return rows.map(({ needs }) => needs);
   }
 
   /** Lets the next task end, and fills its place; false when none runs. */
   async step(): Promise<boolean> {
-    if (this.#running.length < this.options.slots) await this.fill();
+    if (this.workers.some((worker) => this.#isFree(worker))) await this.fill();
     this.#running.sort((a, b) => a.end - b.end);
     const next = this.#running.shift();
     if (next === undefined) return false;
@@ -131,6 +154,22 @@ export class SimulatedPool {
     await this.database.pool.succeed(task.taskId, task.attempt, { result, files });
     await this.fill();
     return true;
+  }
+
+  /** Jobs of a team, all but the first one as copies of it. */
+  async submit(teamId: string, n: number, resources?: Resources): Promise<void> {
+    const { spec, ...rest } = newJob();
+    const job = { ...rest, spec: resources === undefined ? spec : { ...spec, resources } };
+    const { id } = await createJob(this.database, job, teamId);
+    await this.client.query(
+      `with copy as (
+         insert into jobs (id, team_id, spec, inputs, labels, priority, needs, created_at)
+         select id || '_' || n, team_id, spec, inputs, labels, priority, needs, created_at + n * interval '1 ms' from jobs, generate_series(2, $2) as n
+         where id = $1 order by n returning id, team_id
+       )
+       insert into tasks (id, team_id, job_id, kind) select 'tsk_' || id, team_id, id, 'inspect' from copy`,
+      [id, n],
+    );
   }
 
   async steps(n: number): Promise<void> {
