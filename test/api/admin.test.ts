@@ -107,7 +107,7 @@ async function shownBy(settings: { REDIS_URL?: string }): Promise<unknown> {
   const queue = openQueue(settings, await postgres.createDatabase(), quietLog);
   await queue.add(message);
   const [board] = queue.boards();
-  if (board === undefined) throw new Error("no board");
+  if (board === undefined) throw new Error('no board');
   const [job] = await board.getJobs(['waiting']);
   const counts = await board.getJobCounts();
   await queue.close();

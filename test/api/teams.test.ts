@@ -239,6 +239,8 @@ describe('limits of a team', () => {
   test('on running tasks are the reason in the queue', async () => {
     const id = await submit(service);
     await service.call('PATCH', '/teams/team_default', { payload: { limits: { running_tasks: 1 } } });
+    const worker = { id: 'wrk_a', engine: 'onnxruntime', device: 'cpu', threads: 1, slots: 1 };
+    await service.database.workers.upsert(worker);
     await service.database.pool.release();
     const second = await submit(service);
     const reason = async () =>

@@ -120,7 +120,7 @@ describe('a task on a worker', () => {
       shutdown: shutdown.signal,
     });
     expect(await job()).toMatchObject({ status: 'running', phase: 'inspect' });
-    expect(await rig.runNext()).toEqual({ taskId: task.taskId, attempt: task.attempt + 1 });
+    expect(await rig.runNext()).toMatchObject({ taskId: task.taskId, attempt: task.attempt + 1 });
     expect(await job()).toMatchObject({ status: 'running', phase: 'plan' });
   });
 
