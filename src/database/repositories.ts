@@ -86,6 +86,8 @@ export interface UploadRepository {
   ): Promise<{ upload: UploadRecord; created: boolean }>;
   get(teamId: string, uploadId: string): Promise<UploadRecord | null>;
   findByHash(teamId: string, sha256: string): Promise<UploadRecord | null>;
+  /** Returns its storage key, for the caller to delete. @throws InputError conflict while a job that has not ended reads it */
+  remove(teamId: string, uploadId: string): Promise<{ key: string } | null>;
 }
 
 export type CancelOutcome = { job: JobRecord; changed: boolean };

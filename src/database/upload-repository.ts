@@ -17,7 +17,7 @@ export const storageFull = (limit: number, stored: number, bytes: number): Input
   new InputError(
     'limit_exceeded',
     `MAX_STORAGE_BYTES: the team has stored ${stored} of ${limit} bytes, ${bytes} more are too many; ` +
-      'delete jobs with their artifacts, or wait until uploads expire',
+      'delete uploads, or jobs with their artifacts',
   );
 
 export const uploadRepository = ({ prisma, settings, transaction }: DatabaseContext): UploadRepository => ({
@@ -40,6 +40,24 @@ export const uploadRepository = ({ prisma, settings, transaction }: DatabaseCont
     const upload = await prisma.upload.findUnique({ where: { id: uploadId, teamId, expiresAt: { gt: new Date() } } });
     return upload === null ? null : uploadRecord(upload);
   },
+
+  remove: (teamId, uploadId) =>
+    transaction(async (tx) => {
+      // A job that is being made holds its uploads (holdInputs): after this it is seen, or finds the upload gone.
+      const [upload] = await tx.$queryRaw<{ key: string }[]>`
+        select storage_key as key from uploads where id = ${uploadId} and team_id = ${teamId} for update`;
+      if (upload === undefined) return null;
+      const readers = await tx.$queryRaw<{ id: string }[]>`
+        select id from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')
+          and ${upload.key} in (inputs->'model'->>'key', inputs->'calibration'->>'key', inputs->'evaluation'->>'key')
+        order by seq limit 3`;
+      if (readers.length > 0) {
+        const names = readers.map(({ id }) => id).join(', ');
+        throw new InputError('conflict', `jobs that have not ended read the upload (${names}); cancel them first`);
+      }
+      await tx.upload.delete({ where: { id: uploadId, teamId } });
+      return upload;
+    }),
 
   async findByHash(teamId, sha256) {
     const where = { teamId_sha256: { teamId, sha256 }, expiresAt: { gt: new Date() } };

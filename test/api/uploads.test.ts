@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DEFAULT_TEAM } from '../../src/database/records.js';
+import { createJob, newJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
 import { expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
@@ -177,5 +179,64 @@ describe('HEAD and GET /uploads/{id}', () => {
     expectProblem(await service.call('GET', `/uploads/${id}`, { key: service.keys.stranger }), 404, 'not_found');
     expectProblem(await service.call('GET', '/uploads/upl_none'), 404, 'not_found');
     expectProblem(await service.call('GET', `/uploads/${id}`, { key: service.keys.writer }), 403, 'forbidden');
+  });
+});
+
+describe('DELETE /uploads/{id}', () => {
+  const remove = (id: string, key?: string) =>
+    service.call('DELETE', `/uploads/${id}`, key === undefined ? {} : { key });
+
+  test('removes the row and the file, once, and frees the storage', async () => {
+    const before = await service.database.teams.usage(DEFAULT_TEAM);
+    const files = await storedFiles();
+    const id = await upload(service, 'to be removed');
+    const removed = await remove(id);
+    expect([removed.statusCode, removed.body]).toEqual([204, '']);
+    expect(await service.database.teams.usage(DEFAULT_TEAM)).toEqual(before);
+    expect(await storedFiles()).toEqual(files);
+    expectProblem(await service.call('GET', `/uploads/${id}`), 404, 'not_found');
+    expectProblem(await remove(id), 404, 'not_found');
+    expect(await upload(service, 'to be removed')).not.toBe(id);
+  });
+
+  test('does not touch the upload of another team, and needs a key that may write', async () => {
+    const id = await upload(service, 'not yours');
+    expectProblem(await remove(id, service.keys.stranger), 404, 'not_found');
+    expectProblem(await remove(id, service.keys.reader), 403, 'forbidden');
+    expect((await service.call('GET', `/uploads/${id}`)).statusCode).toBe(200);
+  });
+
+  test('is refused while a job that has not ended reads it', async () => {
+    const { database } = service;
+    const job = await createJob(database);
+    const file = await database.uploads.findByHash(DEFAULT_TEAM, job.inputs.model.sha256);
+    const refused = await remove(file?.id ?? '');
+    expectProblem(refused, 409, 'conflict');
+    expect(refused.json<{ detail: string }>().detail).toContain(job.id);
+    await database.jobs.requestCancel(DEFAULT_TEAM, job.id);
+    expect((await remove(file?.id ?? '')).statusCode).toBe(204);
+    await expect(database.jobs.retry(DEFAULT_TEAM, job.id)).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  test('at the same time as a submission: the job has its files, or is not there', async () => {
+    const { database } = service;
+    const outcomes = { made: 0, refused: 0 };
+    for (let i = 0; i < 20; i++) {
+      const made = newJob();
+      for (const file of [made.inputs.model, made.inputs.calibration])
+        await database.uploads.create(DEFAULT_TEAM, file);
+      const { id } = (await database.uploads.findByHash(DEFAULT_TEAM, made.inputs.model.sha256)) ?? { id: '' };
+      const [job, removed] = await Promise.allSettled([
+        database.jobs.create(DEFAULT_TEAM, made),
+        database.uploads.remove(DEFAULT_TEAM, id),
+      ]);
+      // Exactly one of the two has its way.
+      expect([job.status, removed.status].sort()).toEqual(['fulfilled', 'rejected']);
+      for (const one of [job, removed])
+        if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'conflict' });
+      outcomes[job.status === 'fulfilled' ? 'made' : 'refused']++;
+      if (job.status === 'fulfilled') await database.jobs.requestCancel(DEFAULT_TEAM, job.value.id);
+    }
+    console.log(`${outcomes.made} jobs were made, ${outcomes.refused} lost their upload first`);
   });
 });

@@ -21,7 +21,7 @@ const noRoom = (left: number) =>
   new InputError(
     'limit_exceeded',
     `MAX_STORAGE_BYTES: the team may store ${Math.max(0, left)} more bytes, and the file has more; ` +
-      'delete jobs with their artifacts, or wait until uploads expire',
+      'delete uploads, or jobs with their artifacts',
   );
 
 /** Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a failure leaves nothing. */
