@@ -1,5 +1,6 @@
 import { matrix, type Engine, type Matrix, type Resident } from '../engines/index.js';
 import { centered, columnMeans } from './columns.js';
+import type { MaskedPart } from './masked-step.js';
 import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
 
 /**
@@ -25,6 +26,8 @@ export interface Features {
   pull: Float32Array;
   /** [N, m]: added to every prediction as it is. */
   skip?: Matrix | undefined;
+  /** A sparse part whose outputs see different inputs; fitted in turn with the rest. */
+  masked?: MaskedPart | undefined;
 }
 
 /**
@@ -50,6 +53,14 @@ export async function whitenedFeatures(
   const pull = (await engine.multiply(weighted, inverse, { b: true })).data;
   const psi = await engine.multiply(columns, inverse, { b: true });
   return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
+}
+
+/** No variables but the mean. */
+export function noFeatures(rows: number): Features {
+  const psi = matrix(rows, 0);
+  const held: Resident = { rows, cols: 0, dispose: () => undefined };
+  const none = new Float64Array(0);
+  return { n: 0, free: 0, psi, held, mean: none, whiten: none, pull: new Float32Array(0) };
 }
 
 /** gram = gram / samples + ridge D, in place. Returns the diagonal of ridge D. */

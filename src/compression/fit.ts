@@ -2,6 +2,7 @@ import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { addToRows, columnMeans, columnRange, difference } from './columns.js';
 import { addInto, scaleAndAdd } from './elementwise.js';
 import type { Features } from './features.js';
+import { maskedRegression, type MaskedPart } from './masked-step.js';
 import { rankStep, type RankFactors } from './rank-step.js';
 
 /** A least-squares fit in whitened coordinates, and what it predicts at the samples. */
@@ -9,6 +10,8 @@ export interface Fit {
   /** [m, free] */
   freePart: Matrix;
   lowRank: RankFactors | null;
+  /** Coefficients [m, d] of a masked sparse part. */
+  masked?: Matrix;
   /** Mean of the prediction. */
   mean: Float64Array;
   /** [N, m] */
@@ -19,7 +22,7 @@ export interface Fit {
  * Exact joint step of the sparse part, the low-rank part and the bias: least squares of `target` [N, m] on the features, the
  * coefficients of the not free ones limited to `rank`.
  */
-export async function leastSquares(
+export function leastSquares(
   engine: Engine,
   features: Features,
   target: Matrix,
@@ -27,10 +30,70 @@ export async function leastSquares(
   warm: Matrix | null,
   random: () => number,
 ): Promise<Fit> {
+  return features.masked === undefined
+    ? jointFit(engine, features, target, rank, warm, random, [])
+    : alternatingFit(engine, features, features.masked, target, rank, warm, random);
+}
+
+/** Sweeps over both parts, and iterations of the regression in each: the next step goes on where this one ended. */
+const SWEEPS = 2;
+const ITERATIONS = 6;
+
+/**
+ * A masked S and the rest in turn, each exact up to its iterations, from the last S. Rows that belong to S as a whole are
+ * no concern of the rest, and one sweep is the joint solution.
+ */
+async function alternatingFit(
+  engine: Engine,
+  features: Features,
+  masked: MaskedPart,
+  target: Matrix,
+  rank: number,
+  warm: Matrix | null,
+  random: () => number,
+): Promise<Fit> {
+  const { inputs } = masked;
+  const response = (w: Matrix) => engine.multiply(inputs.held, w, { b: true });
+  let weights = masked.warm;
+  let sparse = await response(weights);
+  for (let sweep = 0; ; sweep++) {
+    const fit = await jointFit(engine, features, difference(target, sparse), rank, warm, random, masked.rows);
+    weights = await maskedRegression(
+      engine,
+      { ...masked, warm: weights },
+      difference(target, fit.prediction),
+      ITERATIONS,
+    );
+    sparse = await response(weights);
+    if (sweep + 1 < SWEEPS && masked.rows.length === 0) continue;
+    masked.warm = weights;
+    const prediction = matrix(target.rows, target.cols);
+    addInto(fit.prediction.data, sparse.data, prediction.data);
+    return { ...fit, masked: weights, prediction };
+  }
+}
+
+/** @param without outputs whose coefficients stay zero */
+async function jointFit(
+  engine: Engine,
+  features: Features,
+  target: Matrix,
+  rank: number,
+  warm: Matrix | null,
+  random: () => number,
+  without: readonly number[],
+): Promise<Fit> {
   const { n, free, skip } = features;
   const wanted = skip === undefined ? target : difference(target, skip);
+  if (n === 0) {
+    const mean = columnMeans(wanted);
+    const prediction = addToRows(matrix(wanted.rows, wanted.cols), mean);
+    if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
+    return { freePart: matrix(wanted.cols, 0), lowRank: null, mean, prediction };
+  }
   const k = await engine.multiply(wanted, features.held, { a: true });
   scaleAndAdd(k, wanted.rows, features.pull);
+  for (const row of without) k.data.fill(0, row * n, (row + 1) * n);
   const freePart = columnRange(k, 0, free);
   const limited = n > free && rank > 0;
   const lowRank = limited ? await rankStep(engine, columnRange(k, free, n), rank, warm, random) : null;

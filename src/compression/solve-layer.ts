@@ -1,13 +1,16 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { DENSE, type Factors, type LayerSize, type LowRank } from '../models/layer.js';
+import { groupsOf, groupsTotal, type SparsePart } from '../models/sparse.js';
 import { applyActivation } from './activation-function.js';
 import { admm, type AdmmOptions, type Tolerances } from './admm.js';
 import { addToRows, beside, channelColumns, columnRange, difference } from './columns.js';
 import { addInto } from './elementwise.js';
 import { factoredResponse, rawCoefficients, requireFiniteFactors } from './factors.js';
-import { whitenedFeatures, type Features } from './features.js';
+import { noFeatures, whitenedFeatures, type Features } from './features.js';
 import { leastSquares, type Fit } from './fit.js';
 import { activatedLoss, relative } from './objective.js';
+import { chooseMasked, keptPart, sparsePartOf, type ChosenPart } from './masked-part.js';
+import { maskedInputs, type MaskedInputs } from './masked-step.js';
 import { polish } from './polish.js';
 import { lowRankSpace } from './low-rank-space.js';
 import { checkProblem, type LayerProblem, type Shape } from './problem.js';
@@ -16,6 +19,7 @@ import { seededRandom } from './random.js';
 import { squaredNorm } from './rank-step.js';
 import { withAddedSamples } from './few-samples.js';
 import { selectChannels } from './select-channels.js';
+import { isMasked } from './select-support.js';
 
 export interface SolveOptions {
   reconstruction: 'after_activation' | 'linear';
@@ -66,7 +70,7 @@ export const DEFAULT_RIDGE = 1e-2;
 /** Share of the iterations for the ADMM; the polish takes what is left. */
 const ADMM_SHARE = 0.5;
 
-/** Fits a low-rank part of the given shape and `groups` kept input channels to one layer. */
+/** Fits a low-rank part of the given shape and a sparse part of `groups` kept groups to one layer. */
 export async function solveLayer(
   engine: Engine,
   given: LayerProblem,
@@ -77,9 +81,10 @@ export async function solveLayer(
   const problem = await withAddedSamples(engine, given, options.seed);
   const shape = checkProblem(problem);
   const size: LayerSize = { ...DENSE, ...wanted };
-  const { rank, groups } = size;
-  if (rank < 0 || groups < 0 || rank + groups === 0 || groups > problem.channels) {
-    throw new RangeError(`rank ${rank} and ${groups} of ${problem.channels} channels do not make a layer`);
+  const { rank, groups, pattern = 'channel' } = size;
+  const total = groupsTotal({ ...shape, channels: problem.channels }, pattern);
+  if (rank < 0 || groups < 0 || rank + groups === 0 || groups > total) {
+    throw new RangeError(`rank ${rank} and ${groups} of ${total} groups (${pattern}) do not make a layer`);
   }
   const random = seededRandom(options.seed);
   const inputs = matrix(shape.samples, shape.d, problem.inputs);
@@ -93,14 +98,31 @@ export async function solveLayer(
   const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
   const own = skip === undefined ? target : difference(target, skip);
   const selection = { inputs, target: own, space, groups, rank: limit, random };
-  const channels = keep?.sparse?.kept ?? (await selectChannels(engine, problem, selection));
-  const sparse = channelColumns(inputs, channels, problem.taps);
-  const prior = beside(matrix(shape.m, sparse.cols), space.prior);
   const ridge = options.ridge ?? DEFAULT_RIDGE;
+  let chosen: ChosenPart | null = null;
+  let held: MaskedInputs | null = null;
+  let channels: number[] = [];
+  // A column is a channel of a layer with one tap.
+  const width = pattern === 'column' ? 1 : problem.taps;
+  if (isMasked(pattern) && groups > 0) {
+    held = await maskedInputs(engine, inputs);
+    const kept = keep?.sparse ?? null;
+    const sizes = { ...shape, channels: problem.channels };
+    chosen =
+      kept === null
+        ? await chooseMasked(engine, pattern, problem.channels, selection, held, weights, ridge)
+        : keptPart(held, pattern, kept, sizes, ridge);
+  } else {
+    const view = { ...problem, channels: shape.d / width, taps: width };
+    channels = keep?.sparse?.kept ?? (await selectChannels(engine, view, selection));
+  }
+  const sparse = channelColumns(inputs, channels, width);
+  const prior = beside(matrix(shape.m, sparse.cols), space.prior);
   const columns = beside(sparse, space.columns);
   const free = space.limited ? sparse.cols : columns.cols;
-  const white = await whitenedFeatures(engine, columns, free, prior, ridge);
-  const features: Features = { ...white, skip };
+  const white =
+    columns.cols === 0 ? noFeatures(shape.samples) : await whitenedFeatures(engine, columns, free, prior, ridge);
+  const features: Features = { ...white, skip, masked: chosen?.part };
   try {
     const { fit, diagnostics } = await fitLayer(engine, features, problem, target, limit, options, random);
     const raw = rawCoefficients(features, fit);
@@ -110,17 +132,26 @@ export async function solveLayer(
       const right = matrix(raw.left.cols, space.columns.cols, Float32Array.from(raw.right));
       lowRank = await space.factors(raw.left, right);
     } else if (!space.limited) lowRank = await space.factors(columnRange(unlimited, sparse.cols, free), null);
-    const factors = requireFiniteFactors({
-      lowRank,
-      sparse:
-        channels.length === 0
-          ? null
-          : { pattern: 'channel', kept: channels, weights: columnRange(unlimited, 0, sparse.cols).data },
-      bias: raw.bias,
-    });
+    let part: SparsePart | null = null;
+    if (channels.length > 0) part = { pattern, kept: channels, weights: columnRange(unlimited, 0, sparse.cols).data };
+    if (chosen !== null && isMasked(pattern) && fit.masked !== undefined) {
+      part = sparsePartOf(pattern, chosen.kept, fit.masked);
+      subtractMeans(raw.bias, fit.masked, chosen.part.inputs.mean);
+    }
+    const factors = requireFiniteFactors({ lowRank, sparse: part, bias: raw.bias });
     return { factors, diagnostics: await measured(engine, factors, given, diagnostics) };
   } finally {
     features.held.dispose();
+    held?.dispose();
+  }
+}
+
+/** The regression was on centred inputs. */
+function subtractMeans(bias: Float32Array, { data, cols }: Matrix, mean: Float64Array): void {
+  for (let i = 0; i < bias.length; i++) {
+    let value = bias[i] as number;
+    for (let j = 0; j < cols; j++) value -= (data[i * cols + j] as number) * (mean[j] as number);
+    bias[i] = value;
   }
 }
 
@@ -135,8 +166,10 @@ export function refitLayer(
   options: SolveOptions,
 ): Promise<SolvedLayer> {
   const { shape, rank, inner } = factors.lowRank ?? DENSE;
-  const groups = factors.sparse?.kept.length ?? 0;
-  return solveLayer(engine, problem, { shape, rank, inner, groups }, { ...options, keep: factors });
+  const { sparse, bias } = factors;
+  const groups = sparse === null ? 0 : groupsOf(sparse, bias.length);
+  const size = { shape, rank, inner, groups, ...(sparse === null ? {} : { pattern: sparse.pattern }) };
+  return solveLayer(engine, problem, size, { ...options, keep: factors });
 }
 
 /** The response to approximate, before the activation. `response` lacks the bias. */

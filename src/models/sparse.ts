@@ -34,7 +34,7 @@ export const KEPT_OF = { n: 2, m: 4 } as const;
  */
 const BLOCK = { outputs: 32, inputs: 8 } as const;
 
-type Sizes = Pick<Layer, 'm' | 'd' | 'channels' | 'op'>;
+type Sizes = Pick<Layer, 'm' | 'd' | 'channels'>;
 
 /** Channels of one block, and how many blocks there are each way; at least two each way where the sizes divide. */
 export function blocksOf({ m, channels }: Pick<Layer, 'm' | 'channels'>): {
@@ -92,7 +92,7 @@ export const ZEROS_NOTE =
  * @param alone no low-rank part beside it
  */
 export function sparseParts(
-  layer: Sizes & Pick<Layer, 'positions'>,
+  layer: Sizes & Pick<Layer, 'positions' | 'op'>,
   pattern: SparsePattern,
   groups: number,
   alone: boolean,
