@@ -23,7 +23,7 @@ const cpu: Offer = { engine: 'onnxruntime', class: null, deviceMemoryBytes: 0 };
 const gpu: Offer = { engine: 'tensorflow', class: 'gpu', deviceMemoryBytes: 16 * GIB };
 const large: Offer = { engine: 'tensorflow', class: 'gpu', deviceMemoryBytes: 80 * GIB };
 const onGpu = { class: 'gpu' };
-const LONG = 120_000;
+const LONG = 240_000;
 
 const add = (database: Database, id: string, offer: Offer, slots = 1) =>
   database.workers.upsert({ id, ...offer, device: 'test', threads: 1, slots });
