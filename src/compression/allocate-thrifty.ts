@@ -4,17 +4,17 @@ import { allocate, type AllocationLayer, type AllocationTarget } from './allocat
 const ROUNDS = 24;
 
 /**
- * As `allocate`, and then as cheap in another cost as `slack` allows: the sum of errors may rise by that share over the best
- * that the target allows. The other cost enters the errors with a multiplier (Lagrangian), found by bisection.
+ * As `allocate`, and then as cheap in another cost as is allowed: the sum of errors may rise over the least that the
+ * target allows. The other cost enters the errors with a multiplier (Lagrangian), found by bisection.
  *
- * @param slack 0.5: half as much error again
+ * @param allowed the sum of errors that may be, for the least one
  * @throws {InputError} `unreachable_target`
  */
 export function allocateThrifty(
   layers: readonly AllocationLayer[],
   target: AllocationTarget,
   other: AllocationTarget['cost'],
-  slack: number,
+  allowed: (least: number) => number,
 ): number[] {
   const best = allocate(layers, target);
   const errorOf = (choice: readonly number[]) =>
@@ -23,7 +23,8 @@ export function allocateThrifty(
     layers.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.[other] ?? 0), 0);
   const least = errorOf(best);
   const dearest = costOf(best);
-  if (!(least > 0) || !(dearest > 0) || slack === 0) return best;
+  if (!(least > 0) || !(dearest > 0)) return best;
+  const most = allowed(least);
   const weighted = (multiplier: number) =>
     layers.map(({ candidates, weight }) => ({
       weight: 1,
@@ -36,7 +37,7 @@ export function allocateThrifty(
   for (let round = 0; round < ROUNDS; round++) {
     const middle = (low + high) / 2;
     const choice = allocate(weighted(Math.exp(middle)), target);
-    if (errorOf(choice) <= (1 + slack) * least) {
+    if (errorOf(choice) <= most) {
       if (costOf(choice) < costOf(kept)) kept = choice;
       low = middle;
     } else high = middle;

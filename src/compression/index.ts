@@ -10,7 +10,7 @@ export {
   type MeasuredLayer,
   type StatisticsOptions,
 } from './statistics.js';
-export { MAX_DENSE_INPUTS, refitDense, type RefittedDense } from './refit-dense.js';
+export { refitDense, type RefittedDense } from './refit-dense.js';
 export type { TapFits } from './tap-statistics.js';
 export { refitLayer, solveLayer, type SolveDiagnostics, type SolvedLayer, type SolveOptions } from './solve-layer.js';
 export type { Tolerances } from './admm.js';

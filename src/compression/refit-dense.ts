@@ -10,8 +10,6 @@ import { activatedLoss, relative } from './objective.js';
 import { checkProblem, type LayerProblem } from './problem.js';
 import { squaredNorm } from './rank-step.js';
 
-/** Inputs of a layer that stays dense and is refitted: the Cholesky of more takes longer than the gain is worth. */
-export const MAX_DENSE_INPUTS = 1024;
 /** Strengths that are tried, relative to the variance of each input. */
 const RIDGES = [3e-3, 3e-2, 3e-1];
 
@@ -36,7 +34,6 @@ export interface RefittedDense {
 export async function refitDense(engine: Engine, problem: LayerProblem): Promise<RefittedDense | null> {
   const { m, d, samples } = checkProblem(problem);
   if (problem.target === undefined) throw new RangeError('a dense layer is refitted against a target');
-  if (d > MAX_DENSE_INPUTS) return null;
   const weights = matrix(m, d, problem.weights);
   const inputs = matrix(samples, d, problem.inputs);
   const target = matrix(samples, m, problem.target);

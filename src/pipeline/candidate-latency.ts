@@ -1,6 +1,4 @@
 import type { Candidate } from '../compression/index.js';
-import { cholesky, lowerSolveIdentity } from '../compression/linalg/cholesky.js';
-import { multiply64, transpose64 } from '../compression/linalg/dense.js';
 import {
   extract,
   isDense,
@@ -15,14 +13,12 @@ import {
 import { dummySparse } from './dummy-sparse.js';
 import { measureInTurn, quantile } from './latency.js';
 
-/**
- * Ranks that are timed. The runtime computes blocks of 8 or 16 channels, so that a rank takes about the time of the next
- * timed one above it where that is near; between distant ones the time is interpolated.
- */
-const TIMED_RANKS = [8, 16, 32, 48, 64, 96, 128, 192, 256, 384];
-const NEAR = 16;
-/** Of the pairs of widths of a `tucker` part few are timed, and the others follow from a bilinear fit. */
+/** Ranks that are timed, and widths of a `tucker` part; the times of the others follow from their work. */
+const TIMED_RANKS = [8, 16, 32, 64, 128];
 const TIMED_PAIRS = [16, 32, 64];
+/** Time against work, as powers. */
+const SMALLEST_SLOPE = 0.4;
+const LARGEST_SLOPE = 1.2;
 const RUNS = { warmup: 1, minRuns: 5, maxRuns: 25, budgetSeconds: 0.8, fewestRuns: 3 };
 
 /** A layer's factors of a given size; the values do not matter for its speed, but denormal numbers would. */
@@ -53,6 +49,8 @@ export async function candidateLatencies(
   input: Tensor,
   options: { threads: number; signal: AbortSignal },
 ): Promise<number[]> {
+  const whole = candidates.find(isDense);
+  if (whole === undefined) throw new RangeError(`${layer.name} has no dense candidate`);
   const families = familiesOf(candidates);
   const timed = [...new Set([...families.values()].flatMap((members) => chooseTimed(members)))];
   const feeds = new Map([[layer.input, input]]);
@@ -81,16 +79,14 @@ export async function candidateLatencies(
         const time = ms.get(size);
         return time === undefined ? [] : [{ ...size, ms: time }];
       });
-      const estimate = members[0]?.shape === 'tucker' ? bilinear(points) : alongRank(points);
-      for (const size of members) result.set(size, ms.get(size) ?? estimate(size));
+      const estimate = againstWork(whole, points);
+      for (const size of members) result.set(size, estimate(size));
     }
     return [...result.values()];
   } finally {
     for (const runner of runners) await runner.release();
   }
 }
-
-type Timed = LayerSize & { ms: number };
 
 /** Factored candidates that differ in their ranks and widths only. */
 function familiesOf(candidates: readonly Candidate[]): Map<string, Candidate[]> {
@@ -121,46 +117,19 @@ function chooseTimed(members: readonly Candidate[]): Candidate[] {
   return [...wanted.filter((rank) => rank < most), most].map((rank) => nearest((c) => Math.abs(c.rank - rank)));
 }
 
-/** Up to the next timed rank, and never falling: a smaller rank does not take longer, whatever the noise says. */
-function alongRank(points: readonly Timed[]): (size: LayerSize) => number {
-  const rising: Timed[] = [];
-  for (const point of [...points].sort((a, b) => a.rank - b.rank)) {
-    rising.push({ ...point, ms: Math.max(point.ms, rising.at(-1)?.ms ?? 0) });
-  }
-  return ({ rank }) => {
-    const right = rising.findIndex((point) => point.rank >= rank);
-    const b = rising[right];
-    const a = rising[right - 1];
-    if (b === undefined) return rising.at(-1)?.ms ?? Number.NaN;
-    if (a === undefined || b.rank - a.rank <= NEAR) return b.ms;
-    return a.ms + ((b.ms - a.ms) * (rank - a.rank)) / (b.rank - a.rank);
-  };
-}
-
-/** Least squares of  ms = a + b inner + c rank + d inner rank,  in blocks of channels. */
-function bilinear(points: readonly Timed[]): (size: LayerSize) => number {
-  const block = (channels: number) => (channels <= 8 ? 8 : Math.ceil(channels / 16) * 16);
-  const terms = ({ inner, rank }: LayerSize) => [1, block(inner), block(rank), block(inner) * block(rank)];
-  const rows = points.map(terms);
-  const scale = [0, 1, 2, 3].map((j) => Math.max(...rows.map((row) => row[j] ?? 0), 1));
-  const scaled = (size: LayerSize) => terms(size).map((term, j) => term / (scale[j] ?? 1));
-  const gram = new Float64Array(16);
-  const right = new Float64Array(4);
-  for (const point of points) {
-    const row = scaled(point);
-    for (let i = 0; i < 4; i++) {
-      right[i] = (right[i] ?? 0) + (row[i] ?? 0) * point.ms;
-      for (let j = 0; j < 4; j++) gram[4 * i + j] = (gram[4 * i + j] ?? 0) + (row[i] ?? 0) * (row[j] ?? 0);
-    }
-  }
-  for (let i = 0; i < 4; i++) gram[5 * i] = (gram[5 * i] ?? 0) + 1e-6;
-  const inverse = lowerSolveIdentity(cholesky(gram, 4, 'times of a tucker part'), 4);
-  const half = multiply64(inverse, right, 4, 4, 1);
-  const coefficients = multiply64(transpose64(inverse, 4, 4), half, 4, 4, 1);
-  const least = Math.min(...points.map(({ ms }) => ms));
-  return (size) =>
-    Math.max(
-      0.5 * least,
-      scaled(size).reduce((sum, term, j) => sum + term * (coefficients[j] ?? 0), 0),
-    );
+/**
+ * A line through the logarithms of time and work, by the median of all slopes (Theil and Sen): single times are noisy, the
+ * estimated work is smooth, and how far it is from the time differs from layer to layer and from shape to shape.
+ */
+function againstWork(dense: Candidate, points: readonly (Candidate & { ms: number })[]): (size: Candidate) => number {
+  const logs = points.map(({ work, ms }) => ({ x: Math.log(work / dense.work), y: Math.log(ms) }));
+  const slopes = logs.flatMap((p, i) =>
+    logs.slice(i + 1).flatMap((q) => (Math.abs(p.x - q.x) < 0.1 ? [] : [(p.y - q.y) / (p.x - q.x)])),
+  );
+  const slope = Math.min(LARGEST_SLOPE, Math.max(SMALLEST_SLOPE, slopes.length === 0 ? 1 : quantile(slopes, 0.5)));
+  const offset = quantile(
+    logs.map(({ x, y }) => y - slope * x),
+    0.5,
+  );
+  return ({ work }) => Math.exp(offset + slope * Math.log(work / dense.work));
 }

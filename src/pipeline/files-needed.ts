@@ -1,7 +1,7 @@
 import { targetsOf } from '../jobs/points.js';
 import type { JobInput } from '../jobs/tasks.js';
 import { fileOf, finishedOf, finishedOne, optionalFileOf } from './finished.js';
-import { solvedLayers } from './solved-layers.js';
+import { refittedLayers, solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import type { FilesNeeded } from './step.js';
 
@@ -31,7 +31,10 @@ export const filesNeeded: FilesNeeded = (assignment) => {
         inputs.model,
         inputs.calibration,
         ...solved.map(({ factors }) => factors),
-        ...solved.map(({ index }) => fileOf(inspected, files.response(index))),
+        ...refittedLayers(
+          inspected.result.layers,
+          solved.map(({ index }) => index),
+        ).map((index) => fileOf(inspected, files.response(index))),
       ];
     }
     case 'evaluate': {

@@ -11,6 +11,7 @@ import type { Spec } from '../jobs/spec.js';
 import type { Assignment, FinishedTask, MeasuredPoint, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
 import { finishedOne } from './finished.js';
 import { peakMemoryBytes, resetPeakMemory } from './peak-memory.js';
+import { filesNeeded } from './files-needed.js';
 import { runStep, type StepContext } from './index.js';
 
 /** As in a job, with the ledger. */
@@ -82,8 +83,13 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
         point,
         seconds: { queued: 0, running: elapsed, device: elapsed },
       };
+      const needed = new Set(filesNeeded(assignment).map(({ key }) => key));
       const result = await runStep(assignment, {
-        path: (key) => key,
+        path: (key) => {
+          // A worker has only the files that a step asks for.
+          if (!needed.has(key)) throw new RangeError(`${kind} reads ${key} without asking for it`);
+          return key;
+        },
         directory: scratch,
         signal: options.signal,
         progress: (fraction) => options.onProgress?.(kind, layer, fraction, point),

@@ -12,7 +12,7 @@ import type { PointsShare } from './plan-points.js';
 import { refitInOrder } from './refit.js';
 import { files } from './step-files.js';
 import type { StepContext } from './step.js';
-import { SPEED_SLACK } from './thrift.js';
+import { allowedForSpeed } from './thrift.js';
 
 /** Networks that are built and evaluated; each halves the range of the parameter count on a logarithmic scale. */
 const ROUNDS = 6;
@@ -47,7 +47,7 @@ export async function planAccuracy(
     let high = Math.log(sum(tables, (costs) => Math.max(...costs)));
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;
-      const choice = allocateThrifty(tables, { cost: 'parameters', budget: Math.exp(middle) }, 'work', SPEED_SLACK);
+      const choice = allocateThrifty(tables, { cost: 'parameters', budget: Math.exp(middle) }, 'work', allowedForSpeed);
       const key = choice.join(' ');
       let after = shared.accuracies.get(key);
       if (after === undefined) {

@@ -10,7 +10,7 @@ import { measurePaired, quantile, speedup } from './latency.js';
 import { openNetwork, type Network } from './network.js';
 import type { PointsShare } from './plan-points.js';
 import type { StepContext } from './step.js';
-import { SIZE_SLACK } from './thrift.js';
+import { allowedForSize } from './thrift.js';
 
 /** Whole networks that are tried before the plan settles. */
 const ROUNDS = 5;
@@ -56,24 +56,21 @@ export async function planSpeedup(
         0,
       );
       // What the layers do not explain cannot be made faster.
-      let budget = whole / (asked * MARGIN) - Math.max(0, whole - dense);
+      const rest = Math.max(0, whole - dense);
+      let budget = whole / (asked * MARGIN) - rest;
       let best: { choice: number[]; ratio: number } | null = null;
       for (let round = 0; round < ROUNDS; round++) {
-        const choice = allocateThrifty(
-          timed,
-          { cost: 'latency', budget: Math.max(budget, least) },
-          'parameters',
-          SIZE_SLACK,
-        );
+        budget = Math.min(dense, Math.max(budget, least));
+        const choice = allocateThrifty(timed, { cost: 'latency', budget }, 'parameters', allowedForSize);
         const ratio = await measured(network.prepared, curves, timed, choice, original, images, threads, context);
         context.progress(0.5 + (0.5 * (round + 1)) / ROUNDS);
         const reached = ratio >= asked;
         // The slowest plan that reaches the target loses least; failing that, the fastest.
         if (best === null || (reached ? best.ratio < asked || ratio < best.ratio : ratio > best.ratio))
           best = { choice, ratio };
-        const excess = whole / ratio - whole / (asked * MARGIN);
         if ((reached && ratio < asked * MARGIN * MARGIN) || (!reached && budget <= least)) break;
-        budget -= excess;
+        // The model is off by a factor rather than by a difference.
+        budget = (budget + rest) * (ratio / (asked * MARGIN)) - rest;
       }
       if (best === null || best.ratio < asked) throw outOfReach(asked, best?.ratio ?? 1, batch);
       return best.choice;

@@ -14,7 +14,7 @@ import { planAccuracy } from './plan-accuracy.js';
 import { planPoints, type PointsShare } from './plan-points.js';
 import { planSpeedup } from './plan-speedup.js';
 import type { StepContext } from './step.js';
-import { SIZE_SLACK, SPEED_SLACK } from './thrift.js';
+import { allowedForSize, allowedForSpeed } from './thrift.js';
 
 /** Distributes every target over the layers: every layer gets its rank and its number of kept input channels. */
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
@@ -153,8 +153,8 @@ function allocateWithin(
   const least = leastOf(tables, cost);
   if (least > budget) throw unreachable(cost, curves[cost], asked, least + fixed);
   return cost === 'parameters'
-    ? allocateThrifty(tables, target, 'work', SPEED_SLACK)
-    : allocateThrifty(tables, target, 'parameters', SIZE_SLACK);
+    ? allocateThrifty(tables, target, 'work', allowedForSpeed)
+    : allocateThrifty(tables, target, 'parameters', allowedForSize);
 }
 
 function unreachable(cost: 'parameters' | 'macs', before: number, asked: number, least: number): InputError {

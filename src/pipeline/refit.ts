@@ -1,11 +1,4 @@
-import {
-  MAX_DENSE_INPUTS,
-  refitDense,
-  refitLayer,
-  solveLayer,
-  type LayerProblem,
-  type SolvedLayer,
-} from '../compression/index.js';
+import { refitDense, refitLayer, solveLayer, type LayerProblem, type SolvedLayer } from '../compression/index.js';
 import { createEngine, type Engine } from '../engines/index.js';
 import type { Method } from '../jobs/spec.js';
 import type { Assignment } from '../jobs/tasks.js';
@@ -26,6 +19,7 @@ import {
 import { ActivationStore } from './activation-store.js';
 import { finishedOne, keyOf } from './finished.js';
 import { lastAxisOf, readResponse } from './layer-file.js';
+import { refittedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import type { Network } from './network.js';
 import { runPart } from './network-pass.js';
@@ -49,7 +43,7 @@ export async function refitInOrder(
 ): Promise<Map<string, Replacement>> {
   const { method } = assignment.spec;
   const inspected = finishedOne(assignment, 'inspect');
-  const order = orderOf(network.layers, solved);
+  const order = refittedLayers(inspected.result.layers, [...solved.keys()]);
   const replacements = new Map<string, Replacement>();
   const store = new ActivationStore(context.directory);
   const engine = await createEngine(context.engine, { threads: context.threads });
@@ -78,14 +72,6 @@ export async function refitInOrder(
     await engine.dispose();
     await store.close();
   }
-}
-
-/** The solved layers, and behind the first of them those that stay dense and can make up for it. */
-function orderOf(layers: readonly Layer[], solved: ReadonlyMap<number, Factors>): number[] {
-  const first = Math.min(...solved.keys());
-  return layers.flatMap(({ blocked, d }, index) =>
-    solved.has(index) || (index > first && blocked === null && d <= MAX_DENSE_INPUTS) ? [index] : [],
-  );
 }
 
 /** The layer as it stands in the network compressed so far. */

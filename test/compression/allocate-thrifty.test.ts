@@ -27,10 +27,10 @@ it.each([1, 2, 3, 4, 5])('spends the allowed error on another cost, and keeps th
   const network = layers(seed);
   const target = { cost: 'parameters', budget: 200 } as const;
   const best = allocate(network, target);
-  expect(allocateThrifty(network, target, 'work', 0)).toEqual(best);
+  expect(allocateThrifty(network, target, 'work', (least) => least)).toEqual(best);
   let before = sum(network, best, 'work');
   for (const slack of [0.2, 1, 4]) {
-    const choice = allocateThrifty(network, target, 'work', slack);
+    const choice = allocateThrifty(network, target, 'work', (least) => (1 + slack) * least);
     expect(sum(network, choice, 'parameters')).toBeLessThanOrEqual(200);
     expect(sum(network, choice, 'error')).toBeLessThanOrEqual((1 + slack) * sum(network, best, 'error') + 1e-12);
     expect(sum(network, choice, 'work')).toBeLessThanOrEqual(before);
