@@ -8,13 +8,13 @@ import { roundingStep, type RankCurve } from './rank-curve.js';
 import { denseOf, tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside } from './tap-basis.js';
 
 /** Widths of the first convolution that are looked at; the products of taps and width stay below the second bound. */
-const WIDTHS = [4, 8, 16, 24, 32, 48, 64, 80, 96, 112];
-const MAX_COLUMNS = 1024;
+const WIDTHS = [4, 8, 16, 24, 32, 48, 64, 80, 96, 128, 160];
+const MAX_COLUMNS = 1440;
 /** Numbers that a functional may act on: kh * channels of a wide layer are many, and `tucker` is better there. */
 const MAX_OUTER = 1024;
 /** A larger rank behind a narrow first convolution does not pay. */
-const MAX_RANK = 128;
-const MAX_SPATIAL_RANK = 96;
+const MAX_RANK = 192;
+const MAX_SPATIAL_RANK = 128;
 const RIDGE = 1e-3;
 
 /** What a narrow first convolution alone does to the layer: every later coefficient on it is free. */

@@ -7,6 +7,7 @@ const candidate = (size: Partial<Candidate>): Candidate => ({
   ...DENSE,
   parameters: 1,
   macs: 1,
+  nonzeros: 1,
   work: 1,
   error: 0,
   ...size,
