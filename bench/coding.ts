@@ -1,0 +1,126 @@
+/**
+ * One compressed network with its weights kept in every way: bytes, accuracy, fidelity and speed, measured in turn in one run.
+ * `npx tsx bench/coding.ts [model] [options]`; see --help.
+ */
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { readConfig } from '../src/config.js';
+import { openDataset } from '../src/datasets/index.js';
+import { codeWeights, loadModel, prepare, saveModel, type OnnxModel, type WeightCoding } from '../src/models/index.js';
+import { compareModels } from '../src/pipeline/compare.js';
+import { inputEnergies } from '../src/pipeline/input-energy.js';
+import { networkLatencies } from '../src/pipeline/network-latency.js';
+import { seededRandom } from '../src/pipeline/random.js';
+import { stepLimits } from '../src/worker/limits.js';
+import { addFiles, filesOf, readTarget } from './support/files.js';
+import { runJob } from './support/run-job.js';
+import { note, printMachine, printTable } from './support/table.js';
+
+const command = addFiles(new Command('bench/coding.ts'))
+  .option('--target <name=value>', 'of the job that makes the network', 'parameter_ratio=4')
+  .option('--compressed <file>', 'code this network instead of running a job')
+  .option('--threads <n>', '0: all cores', '0')
+  .option('--samples <n>', 'samples of a layer')
+  .option('--batch-sizes <list>', 'of the speed measurement', '1,32')
+  .parse();
+const options = command.opts<{
+  target: string;
+  compressed?: string;
+  threads: string;
+  samples?: string;
+  batchSizes: string;
+}>();
+const files = filesOf(command);
+const threads = Number(options.threads) || availableParallelism();
+const batches = options.batchSizes.split(',').map(Number);
+const limits = stepLimits(readConfig({}));
+const { signal } = new AbortController();
+
+const WAYS: { name: string; weights: WeightCoding; weighted: boolean }[] = [
+  { name: 'float32', weights: { coding: 'float32', bits: 4 }, weighted: true },
+  { name: 'float16', weights: { coding: 'float16', bits: 4 }, weighted: true },
+  { name: 'int8', weights: { coding: 'int8', bits: 4 }, weighted: true },
+  { name: 'int8, inputs not looked at', weights: { coding: 'int8', bits: 4 }, weighted: false },
+  { name: 'codebook, 8 bits', weights: { coding: 'codebook', bits: 8 }, weighted: true },
+  { name: 'codebook, 4 bits', weights: { coding: 'codebook', bits: 4 }, weighted: true },
+  { name: 'codebook, 4 bits, inputs not looked at', weights: { coding: 'codebook', bits: 4 }, weighted: false },
+];
+
+async function compressed(directory: string): Promise<string> {
+  if (options.compressed !== undefined) return options.compressed;
+  note(`a job for ${options.target}`);
+  const spec = {
+    target: readTarget(options.target),
+    method: options.samples === undefined ? {} : { samples: Number(options.samples) },
+    benchmark: { batch_sizes: [1] },
+  };
+  await runJob({ files, spec, threads, output: directory });
+  return join(directory, 'model.onnx');
+}
+
+async function main(directory: string): Promise<void> {
+  const load = async (path: string) => loadModel(path, { directory, limits, signal });
+  const open = (path: string, what: string) =>
+    openDataset(path, { directory, limits: { ...limits, maxSamples: limits.maxCalibrationSamples }, what, signal });
+  const original = await load(files.model);
+  const network = prepare(await load(await compressed(directory)));
+  const calibration = await open(files.calibration, 'calibration');
+  const evaluation = await open(files.evaluation, 'evaluation');
+  const source = { calibration, images: calibration.count, batch: 32, fixedBatch: null };
+  const energies = await inputEnergies(network, source, threads, signal);
+  const models: OnnxModel[] = [];
+  const rows: { name: string; bytes: number; seconds: number }[] = [];
+  for (const { name, weights, weighted } of WAYS) {
+    note(name);
+    const begun = performance.now();
+    const random = (tensor: number) => seededRandom(1, tensor);
+    const coded = codeWeights(network, weights, { energies: weighted ? energies : new Map(), random });
+    const seconds = (performance.now() - begun) / 1000;
+    const path = join(directory, `way-${String(models.length)}.${coded.format === 'onnx' ? 'onnx' : 'zip'}`);
+    await saveModel(coded, path);
+    rows.push({ name, bytes: (await stat(path)).size, seconds });
+    models.push(await load(path));
+  }
+  note('comparing');
+  const comparisons = await compareModels(original, models, evaluation, { threads, signal }, 32, () => undefined);
+  const spec = { benchmark: { batch_sizes: batches, threads } };
+  const latencies = await networkLatencies(original, models, evaluation, threads, spec, 1, signal, () => undefined);
+  const before = (await stat(files.model)).size;
+  const percent = (value: number | null | undefined) => (value == null ? '-' : (100 * value).toFixed(2));
+  console.log(`original: ${String(before)} bytes, accuracy ${percent(comparisons[0]?.accuracy?.before)} %\n`);
+  printTable(
+    [
+      'weights',
+      'bytes',
+      'original / file',
+      'accuracy, %',
+      'agreement, %',
+      ...batches.map((batch) => `speed at batch ${String(batch)}`),
+      'coding, s',
+    ],
+    rows.map(({ name, bytes, seconds }, i) => [
+      name,
+      bytes,
+      `${(before / bytes).toFixed(2)}x`,
+      percent(comparisons[i]?.accuracy?.after),
+      percent(comparisons[i]?.fidelity.top1_agreement),
+      ...(latencies[i] ?? []).map(
+        ({ speedup, speedup_ci95: [low = NaN, high = NaN] }) =>
+          `${speedup.toFixed(2)}x (${low.toFixed(2)} to ${high.toFixed(2)})`,
+      ),
+      seconds.toFixed(1),
+    ]),
+  );
+  await calibration.close();
+  await evaluation.close();
+}
+
+printMachine();
+const directory = await mkdtemp(join(tmpdir(), 'sparank-bench-coding-'));
+try {
+  await main(directory);
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}
