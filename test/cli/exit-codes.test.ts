@@ -148,6 +148,16 @@ describe('the command line', () => {
     expect(code).toBe(3);
   }, 60_000);
 
+  it('keeps the weights as it is told, and says what that gave', async () => {
+    const { code, out } = await compress('--target', 'parameter_ratio=2', '--weights', 'codebook', '--bits', '8');
+    expect(out).toMatch(/^weights +codebook of 8 bits: file [\d,]+ -> [\d,]+ bytes/m);
+    expect(out).toMatch(/^as float32 .*batch 1 \d/m);
+    expect(code).toBe(0);
+    const refused = await compress('--target', 'parameter_ratio=2', '--weights', 'int3');
+    expect(refused.err).toContain('/method/weights/coding');
+    expect(refused.code).toBe(2);
+  }, 60_000);
+
   it('says that no service answers', async () => {
     const settings = { SPARANK_URL: 'http://127.0.0.1:9', SPARANK_API_KEY: 'spk_none' };
     const { code, err } = await sparank(['jobs'], settings);
