@@ -16,6 +16,16 @@ export function table(header: string[], rows: string[][]): string {
   return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }
 
+/** What the groups of a pattern are called. */
+const GROUPS: Record<string, string> = {
+  channel: 'channels',
+  filter: 'filters',
+  column: 'columns',
+  block: 'blocks',
+  'n:m': 'fours',
+  unstructured: 'weights',
+};
+
 /** One line per layer: what was chosen, what it saves, what it costs. */
 export function layerTable(layers: LayerRow[]): string {
   const rows = layers.map((row) => [
@@ -29,8 +39,20 @@ export function layerTable(layers: LayerRow[]): string {
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
     row.decision ?? row.status,
   ]);
-  const header = ['layer', 'op', 'shape', 'low rank', 'channels', 'parameters', 'after', 'error', 'decision'];
-  return [table(header, rows), ...denseReasons(layers)].join('\n');
+  const pattern = layers.find(({ decision }) => decision === 'compressed')?.pattern ?? 'channel';
+  const header = [
+    'layer',
+    'op',
+    'shape',
+    'low rank',
+    GROUPS[pattern] ?? 'groups',
+    'parameters',
+    'after',
+    'error',
+    'decision',
+  ];
+  const notes = new Set(layers.flatMap(({ decision, reason }) => (decision === 'compressed' ? (reason ?? []) : [])));
+  return [table(header, rows), ...denseReasons(layers), ...notes].join('\n');
 }
 
 /** `spatial 32`, `tucker 48-64`: shape and channels between the convolutions of the low-rank part. */

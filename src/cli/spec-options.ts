@@ -7,6 +7,7 @@ export interface SpecOptions {
   iterations?: number;
   seed?: number;
   inputs?: string;
+  pattern?: string;
   reconstruction?: string;
   weights?: string;
   bits?: number;
@@ -46,7 +47,7 @@ export function addSpecOptions(command: Command): Command {
     .addOption(
       new Option(
         '--target <name=value>',
-        'parameter_ratio, mac_ratio, speedup or max_accuracy_drop (repeatable: a point of the trade-off curve for each)',
+        'parameter_ratio, nonzero_ratio, mac_ratio, speedup or max_accuracy_drop (repeatable: a point of the trade-off curve for each)',
       )
         .argParser(numberPairs)
         .default([], 'none')
@@ -61,6 +62,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--samples <n>', 'samples of a layer', number)
     .option('--iterations <n>', 'ADMM iterations of a layer at most', number)
     .option('--inputs <how>', 'refit, symmetric or asymmetric')
+    .option('--pattern <kind>', 'groups of the sparse part: channel, filter, column, block, n:m or unstructured')
     .option('--reconstruction <how>', 'after_activation or linear')
     .option('--weights <coding>', 'how the file keeps the weights: float32, float16, int8 or codebook')
     .option('--bits <n>', 'bits of a weight in a codebook: 4 or 8', number)
@@ -85,6 +87,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       max_iterations: options.iterations,
       seed: options.seed,
       inputs: options.inputs,
+      pattern: options.pattern,
       reconstruction: options.reconstruction,
       weights: given({ coding: options.weights, bits: options.bits }),
       layers: { include: options.include, exclude: options.exclude },

@@ -8,7 +8,7 @@ export interface AllocationLayer {
 }
 
 export interface AllocationTarget {
-  cost: 'parameters' | 'macs' | 'work' | 'latency';
+  cost: 'parameters' | 'nonzeros' | 'macs' | 'work' | 'latency';
   /** Sum over the given layers. */
   budget: number;
 }

@@ -5,6 +5,9 @@ import { addInto } from './elementwise.js';
 import { withAddedSamples } from './few-samples.js';
 import { whitenedFeatures } from './features.js';
 import type { LowRankShape } from '../models/layer.js';
+import type { SparsePattern } from '../models/sparse.js';
+import { maskedExplanations } from './masked-curves.js';
+import { isMasked } from './select-support.js';
 import { rankCurve, spectrum, split, type Measure, type Spectrum } from './held-out.js';
 import { checkProblem, type LayerProblem } from './problem.js';
 import { roundingStep, type RankCurve } from './rank-curve.js';
@@ -37,6 +40,8 @@ export interface StatisticsOptions {
   components: readonly Component[];
   /** @defaultValue all that the layer's kernel allows */
   shapes?: readonly LowRankShape[];
+  /** @defaultValue `channel` */
+  pattern?: SparsePattern;
   seed: number;
   signal?: AbortSignal;
 }
@@ -95,24 +100,41 @@ export async function layerStatistics(
     fits.push(measured.fits);
     curves.push(...measured.curves);
   }
-  if (options.components.includes('sparse')) {
-    const factors = channelFactors(train, problem);
+  const pattern = options.pattern ?? 'channel';
+  if (options.components.includes('sparse') && isMasked(pattern)) {
+    const leading = lowRank ? firstRows(full.directions, Math.ceil(m / 8)) : null;
+    const data = { train, test, weights, own, leading };
+    for await (const { groups, columns, ...explained } of maskedExplanations(engine, pattern, problem.channels, data)) {
+      options.signal?.throwIfAborted();
+      const unexplained = difference(own.train, explained.train);
+      const values = lowRank ? await spectrum(engine, unexplained, MAX_DIRECTIONS_BESIDE, random) : full;
+      const grid = lowRank ? rankGrid(m, d, columns, values.values.length) : [];
+      const unseen = difference(own.test, explained.test);
+      const curve = await rankCurve(engine, measure, unseen, explained.test, values.directions, [0, ...grid]);
+      curves.push({ ...CHANNEL, groups, pattern, ...curve });
+    }
+  } else if (options.components.includes('sparse')) {
+    // A column is a channel of a layer with one tap.
+    const taps = pattern === 'column' ? 1 : problem.taps;
+    const view = { ...problem, channels: d / taps, taps };
+    const factors = channelFactors(train, view);
     const kept: number[] = [];
     let rest = { residual: own.train, spectrum: full };
-    for (const groups of groupGrid(problem.channels, lowRank)) {
+    for (const groups of groupGrid(view.channels, lowRank, problem.taps / taps)) {
       options.signal?.throwIfAborted();
       const residual = lowRank ? await withoutLeading(engine, rest, Math.ceil(m / 8)) : rest.residual;
-      const gains = await channelGains(engine, residual, train, problem, factors);
+      const gains = await channelGains(engine, residual, train, view, factors);
       for (const channel of kept) gains[channel] = -1;
       kept.push(...topGroups(gains, groups - kept.length));
-      const explained = await explainedBy(engine, { train, test }, kept, problem.taps, own.train);
+      const explained = await explainedBy(engine, { train, test }, kept, taps, own.train);
       const left = difference(own.train, explained.train);
       const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random) : full;
-      const grid = lowRank ? rankGrid(m, d, groups * problem.taps, values.values.length) : [];
+      const grid = lowRank ? rankGrid(m, d, groups * taps, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
       curves.push({
         ...CHANNEL,
         groups,
+        ...(pattern === 'channel' ? {} : { pattern }),
         ...(await rankCurve(engine, measure, unseen, explained.test, values.directions, [0, ...grid])),
       });
       rest = { residual: left, spectrum: values };
@@ -146,9 +168,9 @@ function rankGrid(m: number, d: number, sparseColumns: number, directions: numbe
 }
 
 /** Beside a low-rank part few channels can pay; alone, the sparse part needs the whole range. */
-function groupGrid(channels: number, lowRank: boolean): number[] {
-  const step = roundingStep(channels);
-  if (lowRank) return [1, 2, 4].map((factor) => factor * step).filter((groups) => groups <= channels / 4);
+function groupGrid(channels: number, lowRank: boolean, factor: number): number[] {
+  const step = factor * roundingStep(channels / factor);
+  if (lowRank) return [1, 2, 4].map((steps) => steps * step).filter((groups) => groups <= channels / 4);
   const stride = step * Math.max(1, Math.ceil(channels / step / 16));
   return Array.from({ length: Math.ceil(channels / stride) - 1 }, (_, i) => (i + 1) * stride);
 }
@@ -174,6 +196,9 @@ async function explainedBy(
   features.held.dispose();
   return explained;
 }
+
+const firstRows = ({ rows, cols, data }: Matrix, count: number): Matrix =>
+  matrix(Math.min(rows, count), cols, data.subarray(0, Math.min(rows, count) * cols));
 
 async function withoutLeading(
   engine: Engine,

@@ -29,9 +29,21 @@ export const LayerRowSchema = Type.Object(
     ),
     rank: nullable(Type.Integer({ description: 'channels in front of the last convolution of the low-rank part' })),
     inner_rank: nullable(Type.Integer({ description: 'channels behind the first convolution, for tucker' })),
+    pattern: Type.Optional(
+      nullable(
+        Type.String({
+          description: 'what a group of the sparse part is: channel, filter, column, block, n:m or unstructured',
+        }),
+      ),
+    ),
     groups: nullable(Type.Integer({ description: 'kept groups of the sparse part' })),
     groups_total: nullable(Type.Integer()),
     parameters: BeforeAfter,
+    nonzeros: Type.Optional(
+      Type.Object(BeforeAfter.properties, {
+        description: 'of the parameters, all but the zeros that the pattern makes and the file holds',
+      }),
+    ),
     macs: BeforeAfter,
     relative_error: nullable(
       Type.Number({ description: 'squared, of the response after the activation, on the calibration samples' }),
@@ -83,6 +95,9 @@ const FidelitySchema = Type.Object({
 
 export const MetricsSchema = Type.Object({
   parameters: BeforeAfter,
+  nonzeros: Type.Optional(
+    Type.Object(BeforeAfter.properties, { description: 'of the parameters, all but the zeros that the pattern makes' }),
+  ),
   macs: BeforeAfter,
   bytes: BeforeAfter,
   latency: LatencySchema,

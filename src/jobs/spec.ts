@@ -18,6 +18,7 @@ export const SourceSchema = Type.Union([
 export const TargetSchema = Type.Union([
   oneKey('parameter_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
   oneKey('mac_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
+  oneKey('nonzero_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
   oneKey('speedup', Type.Number({ minimum: 1, maximum: 100 })),
   oneKey('max_accuracy_drop', Type.Number({ minimum: 0, maximum: 1 })),
 ]);
@@ -42,7 +43,21 @@ export const MethodSchema = object({
     uniqueItems: true,
     default: ['low_rank', 'sparse'],
   }),
-  pattern: Type.Literal('channel', { default: 'channel' }),
+  pattern: Type.Union(
+    [
+      Type.Literal('channel'),
+      Type.Literal('filter'),
+      Type.Literal('column'),
+      Type.Literal('block'),
+      Type.Literal('n:m'),
+      Type.Literal('unstructured'),
+    ],
+    {
+      default: 'channel',
+      description:
+        'what the sparse part keeps or drops as a whole: an input channel, an output, a tap of an input channel, a block of outputs x input channels, two of every four neighbours, a single weight. The last two are stored as dense layers with zeros: not faster, and no smaller as parameters; ask for them with nonzero_ratio',
+    },
+  ),
   low_rank_shapes: Type.Array(Type.Union([Type.Literal('channel'), Type.Literal('tucker'), Type.Literal('spatial')]), {
     minItems: 1,
     uniqueItems: true,

@@ -49,6 +49,8 @@ export interface LayerAllocation {
   rank: number;
   inner: number;
   groups: number;
+  /** What the groups are; absent: input channels. */
+  pattern?: 'channel' | 'filter' | 'column' | 'block' | 'n:m' | 'unstructured';
 }
 /** What one target comes to. */
 export interface PlannedPoint {

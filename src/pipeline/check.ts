@@ -23,7 +23,10 @@ export async function check(assignment: Assignment, context: StepContext): Promi
   const network = await openNetwork(context, assignment);
   try {
     const layers = await checkInputs(assignment, context, network);
-    return { model: await summarize(assignment, context, network), layers: layers.map(newRow) };
+    return {
+      model: await summarize(assignment, context, network),
+      layers: layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern)),
+    };
   } finally {
     await network.close();
   }

@@ -2,7 +2,7 @@ import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { choicesOf, modelName } from '../jobs/points.js';
-import type { Metrics } from '../jobs/results.js';
+import type { LayerRow, Metrics } from '../jobs/results.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../jobs/tasks.js';
 import {
   listLayers,
@@ -206,6 +206,7 @@ async function measureGroup(
     const after = await listLayers(prepare(model), probe, { threads: context.threads });
     const measured: Omit<Metrics, 'seconds'> = {
       parameters: beforeAfter(listed.parameters, after.parameters),
+      nonzeros: beforeAfter(listed.parameters, after.parameters - zerosOf(rows[i] ?? [])),
       macs: beforeAfter(listed.macs, after.macs),
       bytes: beforeAfter(original.bytes, bytes),
       latency,
@@ -274,3 +275,7 @@ async function fixedBatchOf(model: OnnxModel, threads: number): Promise<number |
   await runner.release();
   return runner.fixedBatch;
 }
+
+/** Zeros of patterns in the weights that the file holds. */
+const zerosOf = (rows: readonly LayerRow[]): number =>
+  rows.reduce((sum, { parameters, nonzeros }) => sum + parameters.after - (nonzeros?.after ?? parameters.after), 0);

@@ -66,7 +66,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       await engine.dispose();
     }
     const model = await summarize(assignment, context, network);
-    return { model, layers: layers.map(newRow) };
+    return { model, layers: layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern)) };
   } finally {
     await network.close();
   }
@@ -174,10 +174,11 @@ async function measureCurves(
     const wanted = problem.skip === undefined ? own : own.map((value, i) => value + (problem.skip?.[i] ?? 0));
     await writeResponse(join(output, files.response(index)), wanted, samples, layer.m);
 
-    const { low_rank_shapes: shapes, components, seed } = spec.method;
+    const { low_rank_shapes: shapes, components, pattern, seed } = spec.method;
     const { statistics, fits } = await layerStatistics(engine, problem, {
       components,
       shapes,
+      pattern,
       seed,
       signal: context.signal,
     });

@@ -1,10 +1,19 @@
 import type { LayerRow } from '../jobs/results.js';
 import type { Method } from '../jobs/spec.js';
 import { InputError } from '../errors.js';
-import { factoredCost, isDense, type Layer, type LayerSize } from '../models/index.js';
+import {
+  factoredCost,
+  groupsTotal,
+  isDense,
+  storesZeros,
+  ZEROS_NOTE,
+  type Layer,
+  type LayerSize,
+  type SparsePattern,
+} from '../models/index.js';
 
 /** A row of the ledger before anything is decided. */
-export function newRow(layer: Layer, index: number): LayerRow {
+export function newRow(layer: Layer, index: number, pattern: SparsePattern = 'channel'): LayerRow {
   return {
     index,
     name: layer.name,
@@ -16,9 +25,11 @@ export function newRow(layer: Layer, index: number): LayerRow {
     low_rank_shape: null,
     rank: null,
     inner_rank: null,
+    pattern: layer.blocked === null ? pattern : null,
     groups: null,
-    groups_total: layer.blocked === null ? layer.channels : null,
+    groups_total: layer.blocked === null ? groupsTotal(layer, pattern) : null,
     parameters: { before: layer.parameters, after: layer.parameters, ratio: 1 },
+    nonzeros: { before: layer.parameters, after: layer.parameters, ratio: 1 },
     macs: { before: layer.macs, after: layer.macs, ratio: 1 },
     relative_error: null,
     relative_error_linear: null,
@@ -35,18 +46,20 @@ export function newRow(layer: Layer, index: number): LayerRow {
 
 /** The row once its sizes are chosen. */
 export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason: string | null): LayerRow {
-  const { parameters, macs } = factoredCost(layer, size);
+  const { parameters, nonzeros, macs } = factoredCost(layer, size);
+  const zeros = size.groups > 0 && storesZeros(layer, size.pattern ?? 'channel');
   const dense = isDense(size);
   return {
     ...row,
     status: dense ? 'done' : 'waiting',
     decision: dense ? 'dense' : 'compressed',
-    reason,
+    reason: reason ?? (zeros ? ZEROS_NOTE : null),
     low_rank_shape: size.rank === 0 ? null : size.shape,
     rank: dense ? null : size.rank,
     inner_rank: size.inner === 0 ? null : size.inner,
     groups: dense ? null : size.groups,
     parameters: { before: layer.parameters, after: parameters, ratio: layer.parameters / parameters },
+    nonzeros: { before: layer.parameters, after: nonzeros, ratio: layer.parameters / nonzeros },
     macs: { before: layer.macs, after: macs, ratio: layer.macs / macs },
   };
 }

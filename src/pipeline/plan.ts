@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { allocateThrifty, type Candidate } from '../compression/index.js';
+import { allocate, allocateThrifty, type Candidate } from '../compression/index.js';
 import { InputError } from '../errors.js';
 import type { LayerRow } from '../jobs/results.js';
 import { atTarget, targetsOf } from '../jobs/points.js';
@@ -39,9 +39,10 @@ async function planPoint(
     const row = rows.get(index);
     const chosen = tables[i]?.candidates[choice[i] ?? -1];
     if (row === undefined || chosen === undefined) throw new RangeError(`no choice for layer ${String(index)}`);
-    const { shape, rank, inner, groups } = chosen;
+    const { shape, rank, inner, groups, pattern } = chosen;
+    const kind = groups === 0 || pattern === undefined ? {} : { pattern };
     const dense = isDense(chosen);
-    if (!dense) allocations.push({ index, shape, rank, inner, groups });
+    if (!dense) allocations.push({ index, shape, rank, inner, groups, ...kind });
     const reason =
       tables[i]?.candidates.length === 1
         ? 'no smaller form of it is expected to be faster'
@@ -68,10 +69,18 @@ function tablesFor(target: Target, curves: Curves): Table[] {
   });
   if ('speedup' in target || 'max_accuracy_drop' in target) return faster;
   const { cost, budget } = budgetOf(target, curves);
+  if (cost === 'nonzeros') return all;
   return leastOf(faster, cost) + fixedCost(curves, cost) <= budget ? faster : all;
 }
 
-const leastOf = (tables: readonly Table[], cost: 'parameters' | 'macs'): number =>
+/** What a ratio may be asked of. */
+type Cost = 'parameters' | 'nonzeros' | 'macs';
+
+/** The same of the original, whose weights all count. */
+const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): number =>
+  of[cost === 'nonzeros' ? 'parameters' : cost];
+
+const leastOf = (tables: readonly Table[], cost: Cost): number =>
   tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
 
 async function choose(
@@ -90,16 +99,20 @@ async function choose(
   return allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
 }
 
-type RatioTarget = Extract<Target, { parameter_ratio: number } | { mac_ratio: number }>;
+type RatioTarget = Extract<Target, { parameter_ratio: number } | { nonzero_ratio: number } | { mac_ratio: number }>;
 
 /** What all layers together may cost, and the ratio that was asked for. */
 function budgetOf(
   target: RatioTarget,
   { parameters, macs }: Pick<Curves, 'parameters' | 'macs'>,
-): { cost: 'parameters' | 'macs'; budget: number; asked: number } {
+): { cost: Cost; budget: number; asked: number } {
   if ('parameter_ratio' in target) {
     const asked = target.parameter_ratio;
     return { cost: 'parameters', budget: Math.floor(parameters / asked), asked };
+  }
+  if ('nonzero_ratio' in target) {
+    const asked = target.nonzero_ratio;
+    return { cost: 'nonzeros', budget: Math.floor(parameters / asked), asked };
   }
   return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio), asked: target.mac_ratio };
 }
@@ -128,38 +141,40 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
   const { cost, budget, asked } = budgetOf(target, network);
   const least = layers.reduce(
     (sum, layer) =>
-      sum + (layer.blocked === null ? Math.min(layer[cost], ...smallest(layer).map((c) => c[cost])) : layer[cost]),
+      sum + Math.min(originalCost(layer, cost), ...(layer.blocked === null ? smallest(layer).map((c) => c[cost]) : [])),
     0,
   );
-  if (least > budget) throw unreachable(cost, network[cost], asked, least);
+  if (least > budget) throw unreachable(cost, originalCost(network, cost), asked, least);
 }
 
 const smallest = (layer: Layer) =>
   shapesOf(layer).map((shape) => factoredCost(layer, { shape, rank: 1, inner: shape === 'tucker' ? 1 : 0, groups: 0 }));
 
 /** Cost of what cannot be compressed. */
-function fixedCost(curves: Curves, cost: 'parameters' | 'macs'): number {
-  return curves[cost] - curves.layers.reduce((sum, { layer }) => sum + layer[cost], 0);
+function fixedCost(curves: Curves, cost: Cost): number {
+  const weighted = curves.layers.reduce((sum, { layer }) => sum + originalCost(layer, cost), 0);
+  return originalCost(curves, cost) - weighted;
 }
 
 /** As `allocate`; an unreachable target is reported for the whole network, with the part that cannot be compressed. */
 function allocateWithin(
   tables: Table[],
-  target: { cost: 'parameters' | 'macs'; budget: number; asked: number },
+  target: { cost: Cost; budget: number; asked: number },
   curves: Curves,
   fixed: number,
 ): number[] {
   const { cost, budget, asked } = target;
   const least = leastOf(tables, cost);
-  if (least > budget) throw unreachable(cost, curves[cost], asked, least + fixed);
+  if (least > budget) throw unreachable(cost, originalCost(curves, cost), asked, least + fixed);
+  if (cost === 'nonzeros') return allocate(tables, target);
   return cost === 'parameters'
     ? allocateThrifty(tables, target, 'work', allowedForSpeed)
     : allocateThrifty(tables, target, 'parameters', allowedForSize);
 }
 
-function unreachable(cost: 'parameters' | 'macs', before: number, asked: number, least: number): InputError {
+function unreachable(cost: Cost, before: number, asked: number, least: number): InputError {
   const ratio = (before / least).toFixed(2);
-  const name = cost === 'parameters' ? 'parameter_ratio' : 'mac_ratio';
+  const name = { parameters: 'parameter_ratio', nonzeros: 'nonzero_ratio', macs: 'mac_ratio' }[cost];
   const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}`;
   return new InputError('unreachable_target', detail, {
     faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],

@@ -8,6 +8,7 @@ import type { Spec } from '../jobs/spec.js';
 export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<Metrics, 'seconds'>): Verdict {
   const measured: Record<string, { value: number | null; atLeast: boolean }> = {
     parameter_ratio: { value: metrics.parameters.ratio, atLeast: true },
+    nonzero_ratio: { value: (metrics.nonzeros ?? metrics.parameters).ratio, atLeast: true },
     mac_ratio: { value: metrics.macs.ratio, atLeast: true },
     speedup: { value: metrics.speedup, atLeast: true },
     max_accuracy_drop: { value: metrics.accuracy?.drop ?? null, atLeast: false },
