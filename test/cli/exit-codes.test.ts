@@ -176,7 +176,16 @@ describe('sparank doctor', () => {
   it('finds everything in the embedded mode', async () => {
     const { code, out } = await sparank(['doctor', '--json']);
     const { ok, findings } = JSON.parse(out) as { ok: boolean; findings: { name: string; ok: boolean }[] };
-    expect(findings.map(({ name }) => name)).toEqual(['node', 'machine', 'engine', 'database', 'queue', 'storage']);
+    expect(findings.map(({ name }) => name)).toEqual([
+      'node',
+      'machine',
+      'engine',
+      'worker',
+      'database',
+      'queue',
+      'workers',
+      'storage',
+    ]);
     expect({ ok, code }).toEqual({ ok: true, code: 0 });
   }, 60_000);
 
