@@ -4,7 +4,7 @@ import type { IdempotencyRepository } from './repositories.js';
 import { withQuickTries } from './trouble.js';
 
 /** A request that gave no sign of life for this long is taken to be dead. */
-const IN_FLIGHT_SECONDS = 120;
+const IN_FLIGHT_SECONDS = 15;
 const KEPT_HOURS = 24;
 
 interface Row {
@@ -40,8 +40,9 @@ export const idempotencyRepository = ({ prisma }: DatabaseContext): IdempotencyR
       if (row === undefined) return { state: 'in_flight' };
       if (row.bodyHash !== bodyHash) return { state: 'mismatch' };
       if (row.statusCode !== null) return { state: 'replay', statusCode: row.statusCode, response: row.response };
-      if (row.token !== token) return { state: 'in_flight' };
-      return row.jobId === null ? { state: 'started', token } : { state: 'created', jobId: row.jobId, token };
+      // Whoever made the job may have died before the answer: there is nothing to wait for.
+      if (row.jobId !== null) return { state: 'created', jobId: row.jobId, token };
+      return row.token === token ? { state: 'started', token } : { state: 'in_flight' };
     });
   },
 

@@ -1,9 +1,12 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { Log } from '../log.js';
+import { PostgresClient } from '../postgres-client.js';
 import type { Notifications } from './repositories.js';
 
 /** The one channel; the payload is the topic. */
 const CHANNEL = 'sparank';
+/** A connection that only listens does not notice that the other end has gone. */
+const PING_MS = 10_000;
 const RECONNECT_MS = [50, 100, 250, 500, 1000, 2000];
 
 export interface Listener extends Notifications {
@@ -34,7 +37,7 @@ export function listen(url: string, logger: Log): Listener {
   };
 
   async function connect(): Promise<void> {
-    const next = new pg.Client({
+    const next = new PostgresClient({
       connectionString: url,
       keepAlive: true,
       connectionTimeoutMillis: 5000,
@@ -48,6 +51,8 @@ export function listen(url: string, logger: Log): Listener {
       await next.connect();
       await next.query(`listen ${CHANNEL}`);
       failures = 0;
+      const ping = setInterval(() => void next.query('select 1').catch(() => lost(next)), PING_MS).unref();
+      next.once('end', () => clearInterval(ping));
       for (const topic of [...subscribers.keys()]) call(topic);
     } catch (error) {
       logger.warn({ err: error }, 'the database does not notify; trying again');

@@ -5,12 +5,20 @@ import type { Log } from '../log.js';
 import type { TaskMessage } from './queue.js';
 import { type Backend, BOARD_OPTIONS, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 
+/** ms without a byte after a command: the connection is lost. Longer than the longest sleep of a worker. */
+const SILENCE_MS = 15_000;
+
 const reconnectMs = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2000);
 
 /** BullMQ on Redis. Producers give up a command when the connection breaks; workers wait, as BullMQ asks for. */
 export function redisBackend(url: string, logger: Log): Backend {
   const connect = (maxRetriesPerRequest: number | null) => {
-    const redis = new Redis(url, { maxRetriesPerRequest, retryStrategy: reconnectMs, connectTimeout: 5000 });
+    const redis = new Redis(url, {
+      maxRetriesPerRequest,
+      retryStrategy: reconnectMs,
+      connectTimeout: 5000,
+      socketTimeout: SILENCE_MS,
+    });
     redis.on('error', (error: Error) => logger.debug({ err: error }, 'Redis connection trouble'));
     return redis;
   };

@@ -1,4 +1,5 @@
 import type { Database } from '../database/repositories.js';
+import { killPoint } from '../kill-point.js';
 import type { Log } from '../log.js';
 import { type Loop, startLoop } from './loop.js';
 import type { TaskQueue } from './queue.js';
@@ -28,7 +29,9 @@ export function startRelay({ database, queue, logger }: RelayDeps): Pick<Loop, '
 /** One turn. Dying between its two halves leaves released tasks that the reconciler misses in the queue. */
 export async function relayOnce({ database, queue, logger }: TurnDeps): Promise<number> {
   const tasks = (await database.pool.release()) ?? [];
+  if (tasks.length > 0) killPoint('released');
   const results = await Promise.allSettled(tasks.map((task) => queue.add(task)));
+  if (tasks.length > 0) killPoint('queued');
   for (const [i, result] of results.entries()) {
     const task = tasks[i];
     if (result.status === 'fulfilled' || task === undefined) continue;

@@ -6,6 +6,7 @@ import type { Database } from '../database/repositories.js';
 import { InfrastructureError, serializeError, SparankError } from '../errors.js';
 import { outputPrefix, workPrefix } from '../jobs/files.js';
 import type { Assignment } from '../jobs/tasks.js';
+import { killPoint } from '../kill-point.js';
 import type { Metrics, TaskOutcome } from '../metrics.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskMessage } from '../queue/queue.js';
@@ -138,6 +139,7 @@ async function runClaimed(
       () => uploadOutput(deps.storage, join(directory, 'step', 'output'), prefix, interrupt.signal),
       patiently(interrupt.signal, isOutage),
     );
+    killPoint('uploaded');
     heartbeat.deafen();
     committing = true;
     const kept = await untilItWorks(
@@ -145,6 +147,7 @@ async function runClaimed(
         answerOrAbort(pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }), deps.shutdown),
       patiently(deps.shutdown, mayPass),
     );
+    killPoint('result-committed');
     outcome = kept ? 'succeeded' : 'refused';
     if (!kept) await remove(prefix);
     else if (kind === 'evaluate') await remove(workPrefix(jobId));

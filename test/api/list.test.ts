@@ -60,6 +60,8 @@ test.each([
   ['limit=0', '#query/limit'],
   ['limit=1000', '#query/limit'],
   ['limit=ten', '#query/limit'],
+  ['limit=true', '#query/limit'],
+  ['limit=1.5', '#query/limit'],
   ['status=done', '#query/status'],
   ['created_after=yesterday', '#query/created_after'],
   ['colour=red', '#query/colour'],

@@ -1,4 +1,5 @@
 import { serializeError } from '../../errors.js';
+import { killPoint } from '../../kill-point.js';
 import { peakMemoryBytes, resetPeakMemory } from '../../pipeline/peak-memory.js';
 import type { RunStep } from '../../pipeline/step.js';
 import type { FromChild, StepRequest, ToChild } from './protocol.js';
@@ -30,6 +31,7 @@ async function serve(runStep: RunStep, run: number, request: StepRequest): Promi
       // A canceled step is killed with its process, so nothing ever aborts this.
       signal: new AbortController().signal,
       progress: (fraction) => {
+        if (request.assignment.kind === 'layer') killPoint('solving');
         const now = performance.now();
         if (now - last < PROGRESS_MS) return;
         last = now;

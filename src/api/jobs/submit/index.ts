@@ -4,6 +4,7 @@ import multipart from '@fastify/multipart';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { JobRecord } from '../../../database/records.js';
+import { killPoint } from '../../../kill-point.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import { SpecRequestSchema, SpecSchema } from '../../../jobs/spec.js';
 import type { RouteOptions } from '../../deps.js';
@@ -92,7 +93,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         const make = async (idempotencyToken?: string): Promise<JobRecord> => {
           const { files } = await open();
           const kept = await keepSources(files, spec);
-          return deps.database.jobs.create(teamId, {
+          const job = await deps.database.jobs.create(teamId, {
             spec: kept.spec,
             inputs: kept.inputs,
             labels: spec.labels,
@@ -101,6 +102,8 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
             deadlineSeconds: spec.deadline_seconds,
             ...(idempotencyToken === undefined ? {} : { idempotencyToken }),
           });
+          killPoint('job-committed');
+          return job;
         };
         const answer: Answer =
           key === null

@@ -9,7 +9,7 @@ import type { JobView } from '../schema.js';
 const ACCEPTED = 202;
 const MAX_KEY_LENGTH = 255;
 /** Far below the time after which a silent request is taken to be dead. */
-const HOLD_MS = 30_000;
+const HOLD_MS = 4_000;
 
 export interface Answer {
   view: JobView;

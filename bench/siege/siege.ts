@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { seededRandom } from '../../src/compression/random.js';
+import type { JobFiles } from '../support/files.js';
+import { auditJob, auditRest } from './audit.js';
+import type { Deployment } from './deployment.js';
+import { drawFault, type Fault } from './faults.js';
+import { openSubmitter } from './submit.js';
+
+export interface SiegeOptions {
+  seed: number;
+  /** Jobs in flight. */
+  jobs: number;
+  /** Mean time between two faults. */
+  pauseMs: number;
+  /** Whether another fault follows. */
+  goOn(done: number): boolean;
+  /** Every job of this list is one more fault in a fixed order, before the drawn ones. */
+  first?: Fault[];
+  onNote?: (text: string) => void;
+  /** Every job has ended; the service still runs. */
+  onQuiet?: () => Promise<void>;
+}
+
+export interface SiegeReport {
+  faults: Map<string, number>;
+  accepted: number;
+  ended: Map<string, number>;
+  /** Attempts beyond the first, of all tasks. */
+  repeated: number;
+  /** Different bytes of the same model: 1, as all jobs are the same. */
+  models: number;
+  exits: Map<string, number>;
+  restarts: number;
+  swept: number;
+  partial: number;
+  stale: number;
+  wrong: string[];
+}
+
+/** On a machine that does other work too. */
+const JOB_SECONDS = 900;
+/** One job in so many is canceled. */
+const CANCELED = 10;
+
+const count = (map: Map<string, number>, name: string) => map.set(name, (map.get(name) ?? 0) + 1);
+
+/** Keeps jobs coming, does one fault after the other, and checks every accepted job and what is left at the end. */
+export async function besiege(deployment: Deployment, files: JobFiles, options: SiegeOptions): Promise<SiegeReport> {
+  const random = seededRandom(options.seed);
+  const report: SiegeReport = {
+    faults: new Map(),
+    accepted: 0,
+    ended: new Map(),
+    repeated: 0,
+    models: 0,
+    exits: new Map(),
+    restarts: 0,
+    swept: 0,
+    partial: 0,
+    stale: 0,
+    wrong: [],
+  };
+  const models = new Set<string>();
+  const keys = new Map<string, string>();
+  const { submit } = await openSubmitter(deployment, files);
+  let over = false;
+
+  const lane = async () => {
+    while (!over) {
+      try {
+        const { id, key } = await submit();
+        if (keys.has(id)) report.wrong.push(`${id} was accepted twice`);
+        keys.set(id, key);
+        report.accepted++;
+        const canceled = report.accepted % CANCELED === 0;
+        if (canceled) {
+          await sleep(random() * 2000);
+          await deployment.client.act(id, 'cancel').catch(() => undefined);
+        }
+        const audit = await auditJob(deployment, { id, key, canceled }, JOB_SECONDS);
+        count(report.ended, audit.status);
+        report.repeated += audit.attempts;
+        report.wrong.push(...audit.faults);
+        if (audit.model !== null) models.add(audit.model);
+      } catch (error) {
+        report.wrong.push(describe(error));
+        await sleep(1000);
+      }
+    }
+  };
+  const lanes = Array.from({ length: options.jobs }, lane);
+
+  const first = [...(options.first ?? [])];
+  for (let done = 0; options.goOn(done);) {
+    await sleep(-Math.log(1 - random()) * options.pauseMs);
+    const fault = first.shift() ?? drawFault(random);
+    await deployment.note(fault.name);
+    try {
+      if (!(await fault.run(deployment, random))) continue;
+    } catch (error) {
+      report.wrong.push(`${fault.name}: ${describe(error)}`);
+    }
+    count(report.faults, fault.name);
+    // A service that never comes up again between two faults would only show that.
+    await deployment
+      .answers(120)
+      .catch((error: unknown) => report.wrong.push(`after ${fault.name}: ${describe(error)}`));
+    options.onNote?.(
+      `${String(++done)}: ${fault.name}; ${String(report.accepted)} jobs, ${String(report.wrong.length)} wrong`,
+    );
+  }
+  over = true;
+  await Promise.all(lanes);
+  await options.onQuiet?.();
+
+  const [jobs] = await deployment.query<{ n: number }>('select count(*)::int as n from jobs');
+  if (jobs?.n !== report.accepted)
+    report.wrong.push(`${String(jobs?.n)} jobs are recorded, ${String(report.accepted)} were accepted`);
+  for (const { kind, how } of deployment.exits) count(report.exits, `${kind}: ${how}`);
+  report.restarts = deployment.restarts;
+  const rest = await auditRest(deployment);
+  report.models = models.size;
+  if (models.size > 1) report.wrong.push(`the same job made ${String(models.size)} different models`);
+  report.wrong.push(...rest.faults);
+  return { ...report, swept: rest.swept, partial: rest.partial, stale: rest.stale };
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
+}
