@@ -57,7 +57,7 @@ export async function runClients(
 ): Promise<void> {
   while (!over()) {
     const { method = 'GET', path, headers = {}, body, leaveMs } = draw(jobId(), random);
-    const signal = AbortSignal.timeout(leaveMs ?? ANSWER_MS);
+    const signal = AbortSignal.timeout(Math.round(leaveMs ?? ANSWER_MS));
     try {
       const response = await fetch(client.url + path, {
         method,

@@ -11,13 +11,13 @@ const SILENCE_MS = 15_000;
 const reconnectMs = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6), 2000);
 
 /** BullMQ on Redis. Producers give up a command when the connection breaks; workers wait, as BullMQ asks for. */
-export function redisBackend(url: string, logger: Log): Backend {
+export function redisBackend(url: string, logger: Log, silenceMs = SILENCE_MS): Backend {
   const connect = (maxRetriesPerRequest: number | null) => {
     const redis = new Redis(url, {
       maxRetriesPerRequest,
       retryStrategy: reconnectMs,
       connectTimeout: 5000,
-      socketTimeout: SILENCE_MS,
+      socketTimeout: silenceMs,
     });
     redis.on('error', (error: Error) => logger.debug({ err: error }, 'Redis connection trouble'));
     return redis;

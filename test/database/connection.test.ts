@@ -8,6 +8,7 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import { guarded, isPassingTrouble, withQuickTries } from '../../src/database/trouble.js';
 import { InputError } from '../../src/errors.js';
 import { PostgresClient } from '../../src/postgres-client.js';
+import { Proxy } from '../../bench/siege/proxy.js';
 import { createJob, finishNext } from '../support/jobs.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -137,4 +138,35 @@ it('close leaves no connection open', async () => {
   await until('they are there', async () => (await postgres.connections(database.url)) >= 2);
   await database.close();
   await until('all are gone', async () => (await postgres.connections(database.url)) === 0, 5);
+});
+
+describe('a connection whose other end has gone without a word', () => {
+  const SILENCE_MS = 200;
+
+  async function connected() {
+    const url = new URL(await postgres.createDatabase({ migrated: false }));
+    const proxy = await Proxy.open(Number(url.port));
+    url.port = String(proxy.port);
+    const client = new PostgresClient(url.href, SILENCE_MS);
+    await client.connect();
+    return { proxy, client };
+  }
+
+  it('is lost, as passing trouble', async () => {
+    const { proxy, client } = await connected();
+    await client.query('select 1');
+    expect(proxy.silence()).toBe(1);
+    const error: unknown = await client.query('select 1').catch((reason: unknown) => reason);
+    expect(isPassingTrouble(error)).toBe(true);
+    await proxy.close();
+  });
+
+  it('is told from one that has nothing to say', async () => {
+    const { proxy, client } = await connected();
+    await client.query('select 1');
+    await sleep(3 * SILENCE_MS);
+    expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }]);
+    await client.end();
+    await proxy.close();
+  });
 });

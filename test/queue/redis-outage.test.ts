@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
+import { bullmqQueue } from '../../src/queue/bullmq-queue.js';
 import { openQueue, startReconciler, startRelay } from '../../src/queue/index.js';
+import { redisBackend } from '../../src/queue/redis-backend.js';
+import { Proxy } from '../../bench/siege/proxy.js';
 import { createJob, stepResult } from '../support/jobs.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -55,4 +58,14 @@ describe.runIf(hasRedis())('a Redis that is away', () => {
       await queue.close();
     },
   );
+
+  it('a connection that went silent is replaced, and the call on it succeeds', async () => {
+    const proxy = await Proxy.open(Number(new URL(redis.url).port));
+    const queue = bullmqQueue(redisBackend(`redis://127.0.0.1:${String(proxy.port)}`, quietLog, 200), quietLog);
+    await queue.check();
+    expect(proxy.silence()).toBeGreaterThan(0);
+    await queue.check();
+    await queue.close();
+    await proxy.close();
+  });
 });

@@ -7,6 +7,8 @@ import { InputError } from '../../errors.js';
 const WINDOW_MS = 60_000;
 /** A limiter that does not answer lets everything pass; nobody waits for it longer than this. */
 const ANSWER_MS = 250;
+/** ms without a byte after a command: the connection is lost, and a new one is made. */
+const SILENCE_MS = 2000;
 const NAMESPACE = 'sparank-requests-';
 
 function connect(app: FastifyInstance, url: string): Redis {
@@ -15,6 +17,7 @@ function connect(app: FastifyInstance, url: string): Redis {
     enableOfflineQueue: false,
     connectTimeout: 5000,
     commandTimeout: ANSWER_MS,
+    socketTimeout: SILENCE_MS,
   });
   redis.on('error', (error: Error) => app.log.debug({ err: error }, 'the rate limiter has trouble with Redis'));
   app.addHook('onClose', async () => redis.disconnect());

@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { auditJob } from '../../bench/siege/audit.js';
+import { Deployment } from '../../bench/siege/deployment.js';
+import { besiege } from '../../bench/siege/siege.js';
+import { openSubmitter } from '../../bench/siege/submit.js';
+import type { JobFiles } from '../../bench/support/files.js';
+import { writeSynthetic } from '../../bench/support/synthetic.js';
+import { KILL_POINTS } from '../../src/kill-point.js';
+import { hasRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+/** Processes, their environments and their deaths are read from /proc. */
+describe.runIf(process.platform === 'linux' && hasRedis())('every accepted job ends exactly once', () => {
+  let folder: string;
+  let files: JobFiles;
+  let deployment: Deployment;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sparank-siege-files-'));
+    files = await writeSynthetic(folder, 2, 32);
+    deployment = await Deployment.start();
+  }, 120_000);
+  afterAll(async () => {
+    await deployment.remove();
+    await rm(folder, { recursive: true, force: true });
+  }, 60_000);
+
+  it.each(KILL_POINTS)(
+    'when a process is killed at: %s',
+    async (point) => {
+      const { submit } = await openSubmitter(deployment, files);
+      const marker = join(deployment.killDir, point);
+      await writeFile(marker, '');
+      const job = await submit();
+      await until('a process has died there', () => !existsSync(marker), 60);
+      const audit = await auditJob(deployment, { ...job, canceled: false }, 90);
+      expect(audit.faults).toEqual([]);
+      expect(audit.status).toBe('succeeded');
+    },
+    180_000,
+  );
+
+  it('and nothing is left of it, whatever fails at whatever moment', async () => {
+    const before = (await deployment.client.jobs({ limit: '100' })).data.length;
+    const report = await besiege(deployment, files, {
+      seed: 5,
+      jobs: 2,
+      pauseMs: 1000,
+      before,
+      goOn: (done) => done < 12,
+    });
+    expect(report.wrong).toEqual([]);
+    expect(report.exits).toEqual(new Map());
+    expect(report.ended.get('succeeded')).toBeGreaterThan(0);
+  }, 600_000);
+});
