@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Storage } from '../../src/storage/storage.js';
 import { finishNext, stepFile, stepResult, claimNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { until } from '../support/until.js';
 import { expectProblem, sha256, startService, submit, type TestService } from './support/service.js';
 
 const CONTENT = '0123456789';
@@ -47,6 +49,23 @@ test('the list has name, size, hash, type, path and expiry', async () => {
 });
 
 describe('a download', () => {
+  test('leaves no file open when the client goes away while it is opened', async () => {
+    const address = await service.app.listen({ port: 0, host: '127.0.0.1' });
+    const leaving = new AbortController();
+    const get = service.storage.get.bind(service.storage);
+    let body: Readable | undefined;
+    const spy = vi.spyOn(service.storage, 'get').mockImplementationOnce(async (key, range) => {
+      leaving.abort();
+      await sleep(100);
+      body = await get(key, range);
+      return body;
+    });
+    const headers = { authorization: `Bearer ${service.keys.all}` };
+    await expect(fetch(address + url, { headers, signal: leaving.signal })).rejects.toThrow();
+    await until('the file is closed', () => body?.closed === true, 5);
+    spy.mockRestore();
+  });
+
   test('is the whole file, with its ETag and its name', async () => {
     const response = await get();
     expect([response.statusCode, response.body]).toEqual([200, CONTENT]);

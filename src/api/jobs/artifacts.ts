@@ -42,12 +42,20 @@ async function sendArtifact(storage: Storage, artifact: ArtifactRecord, request:
     reply.header('Content-Range', `bytes */${bytes}`);
     throw new InputError('range_not_satisfiable', `the file has ${bytes} bytes`);
   }
-  if (range === null) return reply.header('Content-Length', bytes).send(await storage.get(key));
+  if (range === null) return reply.header('Content-Length', bytes).send(await opened(storage, key, reply));
   return reply
     .code(206)
     .header('Content-Range', `bytes ${range.start}-${range.end}/${bytes}`)
     .header('Content-Length', range.end - range.start + 1)
-    .send(await storage.get(key, range));
+    .send(await opened(storage, key, reply, range));
+}
+
+/** The file as a stream that ends with the answer: a client that left while it was opened would leave it open. */
+async function opened(storage: Storage, key: string, reply: FastifyReply, range?: { start: number; end: number }) {
+  const body = await storage.get(key, range);
+  if (reply.raw.destroyed) body.destroy();
+  else reply.raw.once('close', () => body.destroy());
+  return body;
 }
 
 export const jobArtifacts: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
