@@ -27,6 +27,10 @@ const maxBytes = Number(options.maxMib) * 2 ** 20;
 
 const counts = new Map<string, { usable: number; refused: number }>();
 const findings: string[] = [];
+function found(text: string): void {
+  findings.push(text);
+  note(text);
+}
 let peak = 0;
 let slowest = 0;
 
@@ -55,14 +59,14 @@ function readFrom(from: number): Promise<number> {
       const row = counts.get(label) ?? { usable: 0, refused: 0 };
       counts.set(label, row);
       if (outcome === 'usable' || outcome === 'refused') row[outcome]++;
-      else findings.push(`${String(number)} (${label}): ${outcome}`);
-      if (rss > maxBytes) findings.push(`${String(number)} (${label}): ${mib(rss)} MiB are in use`);
+      else found(`${String(number)} (${label}): ${outcome}`);
+      if (rss > maxBytes) found(`${String(number)} (${label}): ${mib(rss)} MiB are in use`);
       at = number + 1;
       if (at % NOTE_EVERY === 0) note(`${String(at)}: ${String(findings.length)} findings, ${mib(peak)} MiB`);
     });
     child.once('close', (code, signal) => {
       clearInterval(watch);
-      if (at < to) findings.push(`${String(at)} (${label}): the process ended: ${ended || (signal ?? String(code))}`);
+      if (at < to) found(`${String(at)} (${label}): the process ended: ${ended || (signal ?? String(code))}`);
       resolve(at < to ? at + 1 : to);
     });
     child.send({ seed: Number(options.seed), from, to } satisfies ReadOrder);

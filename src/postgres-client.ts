@@ -48,7 +48,8 @@ export class PostgresClient extends pg.Client {
   constructor(config?: string | pg.ClientConfig, silenceMs = SILENCE_MS) {
     const given = typeof config === 'string' ? { connectionString: config } : config;
     const socket = new Socket();
-    super({ ...given, stream: () => socket });
+    // The server does not learn either that its client is gone: a transaction must not hold its locks for that.
+    super({ idle_in_transaction_session_timeout: silenceMs, ...given, stream: () => socket });
     const watch = silenceWatch(socket, silenceMs);
     const query = this.query.bind(this) as (...args: unknown[]) => unknown;
     this.query = ((...args: unknown[]) => {

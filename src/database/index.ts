@@ -31,6 +31,8 @@ export interface DatabaseOptions {
   connections?: number;
 }
 
+/** ms. Calls that wait for a lock give up before their connection is taken for lost, and do not pile up in the server. */
+const LOCK_MS = 10_000;
 const TRANSACTION = { maxWait: 5_000, timeout: 20_000 };
 
 /** Migrates, then opens the repositories. */
@@ -44,6 +46,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
       keepAlive: true,
       connectionTimeoutMillis: 5_000,
       application_name: 'sparank',
+      lock_timeout: LOCK_MS,
       Client: PostgresClient,
     },
     // A connection that breaks while idle: the next query gets another one.

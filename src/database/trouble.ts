@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InfrastructureError, SparankError } from '../errors.js';
 
-/** SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many clients, deadlock. */
+/** SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many clients, deadlock, a lock that is held too long. */
 const PASSING = [
   /^(08|57P|53)/,
-  /^(40001|40P01)$/,
+  /^(40001|40P01|55P03|25P03)$/,
   /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/,
   /^(P1001|P1002|P1008|P1011|P1017|P2024|P2028|P2034|P2037)$/,
   /^(DatabaseNotReachable|ConnectionClosed|SocketTimeout|TransactionWriteConflict|TooManyConnections|TlsConnectionError)$/,

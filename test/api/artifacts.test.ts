@@ -60,7 +60,7 @@ describe('a download', () => {
       body = await get(key, range);
       return body;
     });
-    const headers = { authorization: `Bearer ${service.keys.all}` };
+    const headers = { authorization: service.keys.all };
     await expect(fetch(address + url, { headers, signal: leaving.signal })).rejects.toThrow();
     await until('the file is closed', () => body?.closed === true, 5);
     spy.mockRestore();

@@ -144,12 +144,13 @@ describe('a connection whose other end has gone without a word', () => {
   const SILENCE_MS = 200;
 
   async function connected() {
-    const url = new URL(await postgres.createDatabase({ migrated: false }));
+    const direct = await postgres.createDatabase({ migrated: false });
+    const url = new URL(direct);
     const proxy = await Proxy.open(Number(url.port));
     url.port = String(proxy.port);
     const client = new PostgresClient(url.href, SILENCE_MS);
     await client.connect();
-    return { proxy, client };
+    return { proxy, client, direct };
   }
 
   it('is lost, as passing trouble', async () => {
@@ -167,6 +168,19 @@ describe('a connection whose other end has gone without a word', () => {
     await sleep(3 * SILENCE_MS);
     expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }]);
     await client.end();
+    await proxy.close();
+  });
+
+  it('does not keep the locks of its transaction', async () => {
+    const { proxy, client, direct } = await connected();
+    await client.query('begin');
+    await client.query('select pg_advisory_xact_lock(1)');
+    proxy.silence();
+    const other = new PostgresClient(direct);
+    await other.connect();
+    await other.query("set lock_timeout = '10s'");
+    await other.query('select pg_advisory_lock(1)');
+    await other.end();
     await proxy.close();
   });
 });

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditJob } from '../../bench/siege/audit.js';
 import { Deployment } from '../../bench/siege/deployment.js';
-import { besiege } from '../../bench/siege/siege.js';
 import { openSubmitter } from '../../bench/siege/submit.js';
 import type { JobFiles } from '../../bench/support/files.js';
 import { writeSynthetic } from '../../bench/support/synthetic.js';
@@ -42,18 +41,4 @@ describe.runIf(process.platform === 'linux' && hasRedis())('every accepted job e
     },
     180_000,
   );
-
-  it('and nothing is left of it, whatever fails at whatever moment', async () => {
-    const before = (await deployment.client.jobs({ limit: '100' })).data.length;
-    const report = await besiege(deployment, files, {
-      seed: 5,
-      jobs: 2,
-      pauseMs: 1000,
-      before,
-      goOn: (done) => done < 12,
-    });
-    expect(report.wrong).toEqual([]);
-    expect(report.exits).toEqual(new Map());
-    expect(report.ended.get('succeeded')).toBeGreaterThan(0);
-  }, 600_000);
 });
