@@ -37,6 +37,10 @@ const LOW_RANK: Variant = { name: 'low-rank only', method: { components: ['low_r
 const SPARSE: Variant = { name: 'sparse only', method: { components: ['sparse'] } };
 const LINEAR: Variant = { name: 'linear', method: { reconstruction: 'linear' } };
 const ASYMMETRIC = ['symmetric', 'refit', 'asymmetric'].map((inputs) => ({ name: inputs, method: { inputs } }));
+const SHAPES = ['channel', 'tucker', 'spatial'].map((shape) => ({
+  name: `${shape} only`,
+  method: { low_rank_shapes: [shape] },
+}));
 // Without a low-rank part: what it does to the speed would hide what the pattern does.
 const PATTERNS = patterns().map((pattern) => ({
   name: `sparse only, ${pattern}`,
@@ -47,6 +51,7 @@ const QUESTIONS: Record<string, { title: string; variants: Variant[] }> = {
   sum: { title: 'Does the sum beat either part?', variants: [LOW_RANK, SPARSE, DEFAULT] },
   activation: { title: 'Does fitting after the activation beat the linear fit?', variants: [LINEAR, DEFAULT] },
   inputs: { title: 'On whose inputs?', variants: ASYMMETRIC },
+  shapes: { title: 'Which shape of the low-rank part?', variants: [...SHAPES, DEFAULT] },
   far: { title: 'How far do size and speed go?', variants: [DEFAULT] },
   patterns: { title: 'Is structured faster than unstructured?', variants: PATTERNS },
 };

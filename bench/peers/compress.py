@@ -131,7 +131,7 @@ def svd_layers(layer: Layers, rank: int) -> nn.Sequential:
 
 
 def tucker_layers(layer: nn.Conv2d, ranks: tuple[int, int]) -> nn.Sequential:
-    (core, (left, right)), _ = partial_tucker(layer.weight.data, rank=list(ranks), modes=[0, 1], init="svd", tol=1e-5)
+    (core, (left, right)), _ = partial_tucker(layer.weight.data, rank=list(ranks), modes=[0, 1], init="svd", n_iter_max=10)
     first = nn.Conv2d(layer.in_channels, ranks[1], 1, bias=False)
     middle = nn.Conv2d(ranks[1], ranks[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation, bias=False)
     last = nn.Conv2d(ranks[0], layer.out_channels, 1)
