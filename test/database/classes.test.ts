@@ -8,6 +8,7 @@ import type { Resources } from '../../src/jobs/spec.js';
 import { createJob, testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { addTeam, runSql } from '../support/teams.js';
+import { openSimulated } from './support/simulated-clock.js';
 import { SimulatedPool } from './support/simulated-pool.js';
 
 /** Which workers get which tasks, through the SQL that the service runs. */
@@ -136,7 +137,7 @@ describe('several classes', () => {
   it(
     'hundreds of jobs for one do not keep the other one idle',
     async () => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       const pool = await SimulatedPool.open(database, {
         slots: 2,
         workers: [cpu, gpu].map((offer) => ({ ...offer, slots: 1 })),
@@ -182,7 +183,7 @@ describe('several classes', () => {
   it(
     'each of them is shared by weight, whatever a team uses elsewhere; no place of either is idle',
     async () => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       const heavy = await addTeam(database.url, 'team_heavy', 3);
       const pool = await SimulatedPool.open(database, {
         slots: 3,

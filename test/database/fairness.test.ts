@@ -3,6 +3,7 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import { createJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { addTeam } from '../support/teams.js';
+import { openSimulated } from './support/simulated-clock.js';
 import { SimulatedPool, uniform } from './support/simulated-pool.js';
 
 /** Shares of a pool whose tasks take simulated time, through the SQL that the service runs. */
@@ -64,7 +65,7 @@ describe('in the long run', () => {
   it.each(cases)(
     '%s get the device time by their weights (within a twentieth), no place is idle, nobody waits for long',
     async (_, { slots, teams, tasks }) => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       const random = uniform(20);
       const byId = new Map<string, { weight: number; seconds: number }>();
       for (const [i, team] of teams.entries()) byId.set(await addTeam(database.url, `team_${i}`, team.weight), team);
@@ -106,7 +107,7 @@ describe('a team that floods the pool', () => {
   it.each([1, 4])(
     "with 1,000 jobs on %i places does not delay another one's single job by more than the time of one task",
     async (slots) => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       const other = await addTeam(database.url, 'team_other');
       const seconds = 8;
       const pool = await SimulatedPool.open(database, { slots, layers: 4, cost: () => seconds });
@@ -133,7 +134,7 @@ describe('a team that floods the pool', () => {
   it(
     'may use everything while it is alone, and owes nothing for it afterwards',
     async () => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       const other = await addTeam(database.url, 'team_other');
       const pool = await SimulatedPool.open(database, { slots: 2, layers: 16, cost: () => 5 });
       await pool.submit(DEFAULT_TEAM, 12);
@@ -151,7 +152,7 @@ describe('a team that floods the pool', () => {
   );
 
   it('stays within its limit of tasks at once, also when places are free', async () => {
-    const database = await postgres.open();
+    const database = await openSimulated(postgres);
     await database.teams.update(DEFAULT_TEAM, { limits: { runningTasks: 2 } });
     const pool = await SimulatedPool.open(database, { slots: 8, layers: 0, cost: () => 1 });
     await pool.submit(DEFAULT_TEAM, 5);
@@ -165,7 +166,7 @@ describe('inside a team', () => {
   it(
     'a short job does not stand behind what is left of a long one',
     async () => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       // Sixty layers of ten seconds, of which it has used more than the five minutes that come first in any case.
       const pool = await SimulatedPool.open(database, { slots: 1, layers: 60, cost: () => 10 });
       const long = await createJob(database);
@@ -184,7 +185,7 @@ describe('inside a team', () => {
   it(
     'a job of higher priority takes the next place',
     async () => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       const pool = await SimulatedPool.open(database, { slots: 1, layers: 4, cost: () => 10 });
       await pool.submit(DEFAULT_TEAM, 20);
       await pool.steps(5);
@@ -200,7 +201,7 @@ describe('inside a team', () => {
   it(
     'the expected start comes true',
     async () => {
-      const database = await postgres.open();
+      const database = await openSimulated(postgres);
       const pool = await SimulatedPool.open(database, { slots: 2, layers: 0, cost: () => 10 });
       await pool.submit(DEFAULT_TEAM, 40);
       await pool.steps(40);

@@ -16,7 +16,7 @@ export interface TestPostgres {
   /** A fresh database, opened. It is closed by `stop` at the latest. */
   open(settings?: Partial<DatabaseSettings>): Promise<Database>;
   /** Another client of the same database, closed by `stop`. */
-  openAgain(database: Database, settings?: Partial<DatabaseSettings>): Promise<Database>;
+  openAgain(database: Pick<Database, 'url'>, settings?: Partial<DatabaseSettings>): Promise<Database>;
   /** Server processes other than this helper's own that are connected to the database. */
   connections(url: string): Promise<number>;
   /** Kills every connection to the database, as a restart would. */

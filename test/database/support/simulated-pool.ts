@@ -4,6 +4,7 @@ import type { Assignment } from '../../../src/jobs/tasks.js';
 import { canRun, laneOf, needsOf, type Needs, type Offer } from '../../../src/jobs/lanes.js';
 import type { Resources } from '../../../src/jobs/spec.js';
 import { createJob, newJob, stepFile, stepResult } from '../../support/jobs.js';
+import { setClock } from './simulated-clock.js';
 
 interface SimulatedWorker extends Offer {
   id: string;
@@ -39,12 +40,12 @@ export interface PoolOptions {
 }
 
 /**
- * A pool whose tasks take simulated time, over the real database: releases, claims and results are those of the service, and
- * each task is made to have begun its cost ago when it ends.
+ * A pool whose tasks take simulated time, over a real database with a simulated clock (`openSimulated`): releases, claims and
+ * results are those of the service, and nothing depends on how fast the machine is.
  */
 export class SimulatedPool {
+  /** Seconds since the start. */
   now = 0;
-  /** Served device seconds by team, those of running tasks up to now included. */
   readonly starts: { teamId: string; jobId: string; at: number; workerId: string; seconds: number }[] = [];
   readonly workers: SimulatedWorker[];
   readonly #ended = new Map<string, number>();
@@ -65,13 +66,8 @@ export class SimulatedPool {
     client.on('error', () => undefined);
     await client.connect();
     const pool = new SimulatedPool(database, options, client);
-    await pool.register();
+    for (const worker of pool.workers) await database.workers.upsert({ ...worker, device: 'cpu', threads: 1 });
     return pool;
-  }
-
-  /** As a worker does every few seconds. */
-  async register(): Promise<void> {
-    for (const worker of this.workers) await this.database.workers.upsert({ ...worker, device: 'cpu', threads: 1 });
   }
 
   close(): Promise<void> {
@@ -82,6 +78,12 @@ export class SimulatedPool {
     return this.#running.length;
   }
 
+  /** Device seconds of the tasks that have ended, by team. */
+  get ended(): ReadonlyMap<string, number> {
+    return this.#ended;
+  }
+
+  /** Served device seconds by team, those of running tasks up to now included. */
   served(): Map<string, number> {
     const all = new Map(this.#ended);
     for (const { task, begin } of this.#running) all.set(task.teamId, (all.get(task.teamId) ?? 0) + this.now - begin);
@@ -122,7 +124,8 @@ export class SimulatedPool {
       // Out of date: it was taken back.
       if (task === null) continue;
       if (!canRun(needsOf(task.spec), worker)) throw new Error('a worker got a task that it cannot run');
-      const seconds = this.options.cost(task);
+      // Whole milliseconds, as the database keeps times.
+      const seconds = Math.round(1000 * this.options.cost(task)) / 1000;
       this.starts.push({ teamId: task.teamId, jobId: task.jobId, at: this.now, workerId: worker.id, seconds });
       this.#running.push({ worker, task, begin: this.now, end: this.now + seconds });
     }
@@ -143,12 +146,8 @@ export class SimulatedPool {
     const next = this.#running.shift();
     if (next === undefined) return false;
     const { task, begin, end } = next;
-    this.now = end;
-    this.#ended.set(task.teamId, (this.#ended.get(task.teamId) ?? 0) + end - begin);
-    await this.client.query(
-      "update tasks set started_at = clock_timestamp() - make_interval(secs => $2) where id = $1 and state = 'running'",
-      [task.taskId, end - begin],
-    );
+    await this.#advance(end);
+    this.#ended.set(task.teamId, (this.#ended.get(task.teamId) ?? 0) + this.now - begin);
     const files = task.kind === 'evaluate' ? [stepFile('model.onnx')] : [];
     const result = stepResult(task, this.options.layers);
     await this.database.pool.succeed(task.taskId, task.attempt, { result, files });
@@ -156,7 +155,12 @@ export class SimulatedPool {
     return true;
   }
 
-  /** Jobs of a team, all but the first one as copies of it. */
+  async #advance(to: number): Promise<void> {
+    this.now = Math.max(this.now, to);
+    await setClock(this.client, this.now);
+  }
+
+  /** Jobs of a team, all but the first one as copies of it, a millisecond apart: the order of jobs is that of their creation. */
   async submit(teamId: string, n: number, resources?: Resources): Promise<void> {
     const { spec, ...rest } = newJob();
     const job = { ...rest, spec: resources === undefined ? spec : { ...spec, resources } };
@@ -164,18 +168,16 @@ export class SimulatedPool {
     await this.client.query(
       `with copy as (
          insert into jobs (id, team_id, spec, inputs, labels, priority, needs, created_at)
-         select id || '_' || n, team_id, spec, inputs, labels, priority, needs, created_at + n * interval '1 ms' from jobs, generate_series(2, $2) as n
+         select id || '_' || n, team_id, spec, inputs, labels, priority, needs, created_at + (n - 1) * interval '1 ms' from jobs, generate_series(2, $2) as n
          where id = $1 order by n returning id, team_id
        )
        insert into tasks (id, team_id, job_id, kind) select 'tsk_' || id, team_id, id, 'inspect' from copy`,
       [id, n],
     );
+    await this.#advance(this.now + n / 1000);
   }
 
   async steps(n: number): Promise<void> {
-    for (let i = 0; i < n; i++) {
-      if (i % 50 === 0) await this.register();
-      if (!(await this.step())) throw new Error('nothing runs');
-    }
+    for (let i = 0; i < n; i++) if (!(await this.step())) throw new Error('nothing runs');
   }
 }
