@@ -46,9 +46,14 @@ export async function startPostgres(): Promise<TestPostgres> {
   const opened: Database[] = [];
   let count = 0;
 
+  // One after the other, also for tests that run at the same time: it is one connection, and one template.
+  let created: Promise<unknown> = Promise.resolve();
   const createDatabase: TestPostgres['createDatabase'] = async ({ migrated = true } = {}) => {
     const name = `test_${++count}`;
-    await admin.query(`create database ${name}${migrated ? ' template template' : ''}`);
+    const create = () => admin.query(`create database ${name}${migrated ? ' template template' : ''}`);
+    const turn = created.then(create, create);
+    created = turn;
+    await turn;
     return url(name);
   };
   const openUrl = async (databaseUrl: string, settings: Partial<DatabaseSettings>) => {

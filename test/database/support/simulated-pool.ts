@@ -83,6 +83,14 @@ export class SimulatedPool {
     return this.#ended;
   }
 
+  /** The same as the service has counted it. */
+  async counted(): Promise<Map<string, number>> {
+    const { rows } = await this.client.query<{ id: string; seconds: number }>(
+      'select team_id as id, sum(device_seconds) as seconds from usage group by 1 having sum(device_seconds) > 0',
+    );
+    return new Map(rows.map(({ id, seconds }) => [id, seconds]));
+  }
+
   /** Served device seconds by team, those of running tasks up to now included. */
   served(): Map<string, number> {
     const all = new Map(this.#ended);
