@@ -40,7 +40,7 @@ const cases: [string, Case][] = [
     'two teams of weights 1 and 3 on four places',
     {
       slots: 4,
-      tasks: 100,
+      tasks: 120,
       teams: [
         { weight: 1, seconds: 3 },
         { weight: 3, seconds: 5 },
@@ -49,7 +49,7 @@ const cases: [string, Case][] = [
   ],
   [
     'five teams of weights 1 to 5 on three places',
-    { slots: 3, tasks: 150, teams: [3, 5, 6, 10, 12].map((seconds, i) => ({ weight: i + 1, seconds })) },
+    { slots: 3, tasks: 180, teams: [3, 5, 6, 10, 12].map((seconds, i) => ({ weight: i + 1, seconds })) },
   ],
   [
     // Whoever has less of the pool has shorter tasks, or the shares of the light teams would be some tasks only.
@@ -169,12 +169,12 @@ describe.concurrent('a team that floods the pool', () => {
       const database = await openSimulated(postgres);
       const other = await addTeam(database.url, 'team_other');
       const pool = await SimulatedPool.open(database, { slots: 2, layers: 16, cost: () => 5 });
-      await pool.submit(DEFAULT_TEAM, 10);
-      await pool.steps(40);
+      await pool.submit(DEFAULT_TEAM, 12);
+      await pool.steps(60);
       const before = pool.served();
       expect(before.get(DEFAULT_TEAM)).toBeGreaterThan(2 * 0.99 * pool.now);
-      await pool.submit(other, 4);
-      await pool.steps(40);
+      await pool.submit(other, 8);
+      await pool.steps(60);
       const after = pool.served();
       const got = (team: string) => (after.get(team) ?? 0) - (before.get(team) ?? 0);
       expect(Math.abs(got(DEFAULT_TEAM) / got(other) - 1)).toBeLessThan(0.1);
