@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import { createJob, finishNext, claimNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -10,6 +10,18 @@ beforeAll(async () => {
 afterAll(() => postgres.stop());
 
 describe('the way of a job', () => {
+  it('does not depend on the clock of the process that takes it a step further', async () => {
+    const database = await postgres.open();
+    await createJob(database);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3600_000 });
+    try {
+      await finishNext(database, 1);
+    } finally {
+      vi.useRealTimers();
+    }
+    expect((await claimNext(database))?.kind).toBe('plan');
+  });
+
   it('goes from inspect to evaluate, layer by layer, and keeps ledger, events, artifacts, metrics and clocks', async () => {
     const database = await postgres.open();
     const { id } = await createJob(database, { labels: { pipeline: 'nightly' } });
