@@ -71,7 +71,7 @@ export const MethodSchema = object({
   inputs: Type.Union([Type.Literal('symmetric'), Type.Literal('asymmetric'), Type.Literal('refit')], {
     default: 'refit',
     description:
-      'symmetric: every layer is fitted on the inputs of the original network; refit: the same, then one sequential refit on the inputs of the compressed network; asymmetric: sequential from the start',
+      'symmetric: every layer is fitted on the inputs of the original network; refit: the same, then each is solved again in sequence on the inputs of the compressed network, with the structure that was found; asymmetric: structure included',
   }),
   weights: object(
     {
