@@ -1,4 +1,4 @@
-import { matrix, type Engine, type Matrix } from '../engines/index.js';
+import { matrix, rowsOf, type Engine, type Matrix } from '../engines/index.js';
 import { DENSE, type Factors, type LayerSize, type LowRank } from '../models/layer.js';
 import { groupsOf, groupsTotal, type SparsePart } from '../models/sparse.js';
 import { applyActivation } from './activation-function.js';
@@ -139,7 +139,7 @@ export async function solveLayer(
       subtractMeans(raw.bias, fit.masked, chosen.part.inputs.mean);
     }
     const factors = requireFiniteFactors({ lowRank, sparse: part, bias: raw.bias });
-    return { factors, diagnostics: await measured(engine, factors, given, diagnostics) };
+    return { factors, diagnostics: await measured(engine, factors, given, inputs, target, diagnostics) };
   } finally {
     features.held.dispose();
     held?.dispose();
@@ -224,19 +224,19 @@ async function fitLayer(
   return { fit: polished.best, diagnostics };
 }
 
-/** The error of the factors themselves, after all rounding, on the samples that were given. */
+/** The error of the factors themselves, after all rounding, on the samples that were given: added ones come after them. */
 async function measured(
   engine: Engine,
   factors: Factors,
-  problem: LayerProblem,
+  given: LayerProblem,
+  inputs: Matrix,
+  target: Matrix,
   diagnostics: SolveDiagnostics,
 ): Promise<SolveDiagnostics> {
-  const shape = checkProblem(problem);
-  const inputs = matrix(shape.samples, shape.d, problem.inputs);
-  const original = await engine.multiply(inputs, matrix(shape.m, shape.d, problem.weights), { b: true });
-  const y = applyActivation(problem.activation, targetOf(problem, shape, original).data);
-  const response = await factoredResponse(engine, factors, inputs, problem);
-  if (problem.skip !== undefined) addInto(response.data, problem.skip, response.data);
-  const loss = activatedLoss(problem.activation, y, response.data);
+  const samples = given.inputs.length / inputs.cols;
+  const y = applyActivation(given.activation, rowsOf(target, 0, samples).data);
+  const response = await factoredResponse(engine, factors, rowsOf(inputs, 0, samples), given);
+  if (given.skip !== undefined) addInto(response.data, given.skip, response.data);
+  const loss = activatedLoss(given.activation, y, response.data);
   return { ...diagnostics, relativeError: relative(loss, squaredNorm(y)) };
 }

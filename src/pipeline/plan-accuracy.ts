@@ -1,4 +1,4 @@
-import { allocateThrifty, solveLayer, type Candidate } from '../compression/index.js';
+import { allocateThrifty, solveLayer, type AllocationLayer } from '../compression/index.js';
 import { createEngine, type Engine } from '../engines/index.js';
 import { InputError } from '../errors.js';
 import type { Assignment } from '../jobs/tasks.js';
@@ -17,8 +17,6 @@ import { allowedForSpeed } from './thrift.js';
 /** Networks that are built and evaluated; each halves the range of the parameter count on a logarithmic scale. */
 const ROUNDS = 6;
 
-type Table = { candidates: Candidate[]; weight: number };
-
 /**
  * The smallest network whose accuracy falls by at most `drop`, by bisection over the parameter budget. Every trial is a real
  * network, evaluated on all evaluation data: its layers are fitted linearly on the samples that inspect took (a fit that two
@@ -30,7 +28,7 @@ export async function planAccuracy(
   assignment: Assignment,
   context: StepContext,
   curves: Curves,
-  tables: readonly Table[],
+  tables: readonly AllocationLayer[],
   drop: number,
   shared: PointsShare,
 ): Promise<number[]> {
@@ -71,7 +69,7 @@ export async function planAccuracy(
   }
 }
 
-const sum = (tables: readonly Table[], pick: (costs: number[]) => number): number =>
+const sum = (tables: readonly AllocationLayer[], pick: (costs: number[]) => number): number =>
   tables.reduce((total, { candidates }) => total + pick(candidates.map(({ parameters }) => parameters)), 0);
 
 export function needsLabels(): InputError {
@@ -84,7 +82,7 @@ async function trial(
   context: StepContext,
   network: Network,
   curves: Curves,
-  tables: readonly Table[],
+  tables: readonly AllocationLayer[],
   choice: readonly number[],
   engine: Engine,
   fits: Map<string, Factors>,

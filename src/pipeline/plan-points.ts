@@ -1,4 +1,4 @@
-import type { Candidate } from '../compression/index.js';
+import type { AllocationLayer } from '../compression/index.js';
 import { InputError, serializeError } from '../errors.js';
 import { atTarget, targetsOf } from '../jobs/points.js';
 import type { LayerRow } from '../jobs/results.js';
@@ -10,7 +10,7 @@ import type { StepContext } from './step.js';
 /** What the plan of one point leaves to the next: it costs time and does not depend on the target. */
 export interface PointsShare {
   /** Candidates with the time of each on this worker's runtime. */
-  timed: { candidates: Candidate[]; weight: number }[] | null;
+  timed: AllocationLayer[] | null;
   /** Linear fits, by layer, rank and groups. */
   fits: Map<string, Factors>;
   /** Accuracy of networks that were tried, by the choice of every layer; null without labels. */

@@ -1,4 +1,4 @@
-import { allocateThrifty, type Candidate } from '../compression/index.js';
+import { allocateThrifty, type AllocationLayer } from '../compression/index.js';
 import { InputError } from '../errors.js';
 import type { Assignment } from '../jobs/tasks.js';
 import { DENSE, isDense, rewrite, Runner, type OnnxModel, type Tensor } from '../models/index.js';
@@ -20,8 +20,6 @@ const MARGIN = 1.03;
 const UNEXPLAINED = 0.08;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
-type Table = { candidates: Candidate[]; weight: number };
-
 /**
  * Distributes a speedup over the layers by what their candidates take on this machine's runtime, not by MACs. The sum of
  * layer times is only a model of the network's time: each plan is built and timed whole, and the budget corrected.
@@ -33,7 +31,7 @@ export async function planSpeedup(
   assignment: Assignment,
   context: StepContext,
   curves: Curves,
-  tables: readonly Table[],
+  tables: readonly AllocationLayer[],
   asked: number,
   shared: PointsShare,
 ): Promise<number[]> {
@@ -91,14 +89,14 @@ export async function planSpeedup(
   }
 }
 
-const denseTime = (tables: readonly Table[]): number =>
+const denseTime = (tables: readonly AllocationLayer[]): number =>
   tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.latency ?? 0), 0);
 
 /**
  * Layers were timed alone, in turn with many others: only their relation counts. Together they take what the network takes,
  * but for the share of the operators between them.
  */
-function scaled(tables: readonly Table[], whole: number): Table[] {
+function scaled(tables: readonly AllocationLayer[], whole: number): AllocationLayer[] {
   const factor = ((1 - UNEXPLAINED) * whole) / Math.max(denseTime(tables), Number.MIN_VALUE);
   return tables.map(({ candidates, weight }) => ({
     weight,
@@ -109,12 +107,12 @@ function scaled(tables: readonly Table[], whole: number): Table[] {
 async function timedTables(
   network: Network,
   curves: Curves,
-  tables: readonly Table[],
+  tables: readonly AllocationLayer[],
   images: Tensor,
   threads: number,
   context: StepContext,
-): Promise<Table[]> {
-  const result: Table[] = [];
+): Promise<AllocationLayer[]> {
+  const result: AllocationLayer[] = [];
   for (const [i, { layer }] of curves.layers.entries()) {
     const table = tables[i];
     if (table === undefined) throw new RangeError(`no candidates for ${layer.name}`);
@@ -135,7 +133,7 @@ async function timedTables(
 async function measured(
   model: OnnxModel,
   curves: Curves,
-  tables: readonly Table[],
+  tables: readonly AllocationLayer[],
   choice: readonly number[],
   original: Runner,
   images: Tensor,

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { allocate, allocateThrifty, type Candidate } from '../compression/index.js';
+import { allocate, allocateThrifty, type AllocationLayer, type Candidate } from '../compression/index.js';
 import { InputError } from '../errors.js';
 import type { LayerRow } from '../jobs/results.js';
 import { atTarget, targetsOf } from '../jobs/points.js';
@@ -52,13 +52,11 @@ async function planPoint(
   return { allocations, layers: [...rows.values()] };
 }
 
-type Table = { candidates: Candidate[]; weight: number };
-
 /**
  * The candidates of every layer, by their effect on the network. Those that are smaller but not expected to be faster are
  * left out, unless the target needs them.
  */
-function tablesFor(target: Target, curves: Curves): Table[] {
+function tablesFor(target: Target, curves: Curves): AllocationLayer[] {
   const all = curves.layers.map(({ candidates }) => ({
     candidates: candidates.map((candidate): Candidate => ({ ...candidate, error: candidate.effect })),
     weight: 1,
@@ -80,14 +78,14 @@ type Cost = 'parameters' | 'nonzeros' | 'macs';
 const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): number =>
   of[cost === 'nonzeros' ? 'parameters' : cost];
 
-const leastOf = (tables: readonly Table[], cost: Cost): number =>
+const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number =>
   tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
 
 async function choose(
   assignment: Assignment,
   context: StepContext,
   curves: Curves,
-  tables: Table[],
+  tables: AllocationLayer[],
   shared: PointsShare,
 ): Promise<number[]> {
   const { target } = assignment.spec;
@@ -158,7 +156,7 @@ function fixedCost(curves: Curves, cost: Cost): number {
 
 /** As `allocate`; an unreachable target is reported for the whole network, with the part that cannot be compressed. */
 function allocateWithin(
-  tables: Table[],
+  tables: AllocationLayer[],
   target: { cost: Cost; budget: number; asked: number },
   curves: Curves,
   fixed: number,
