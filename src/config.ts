@@ -1,6 +1,17 @@
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import Value from 'typebox/value';
+
+const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal'];
+
+function isNetwork(text: string): boolean {
+  if (NAMED_NETWORKS.includes(text)) return true;
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+}
 
 /** Every setting, its default and its meaning. The environment is read here and nowhere else. */
 const ConfigSchema = Type.Object({
@@ -84,6 +95,20 @@ const ConfigSchema = Type.Object({
   MAX_RUNNING_TASKS: Type.Integer({ default: 10_000, minimum: 1, description: 'tasks of a team that run at once' }),
   MAX_STORAGE_BYTES: Type.Integer({ default: 2 ** 40, minimum: 1, description: 'uploads and artifacts of a team' }),
   REQUESTS_PER_MINUTE: Type.Integer({ default: 12_000, minimum: 1, description: 'calls of one API key' }),
+  INVALID_KEYS_PER_MINUTE: Type.Integer({
+    default: 60,
+    minimum: 1,
+    description: 'calls of one client address with keys that are not valid',
+  }),
+  TRUST_PROXY: Type.Refine(
+    Type.String({
+      default: '',
+      description:
+        'comma-separated addresses or networks of proxies, or `loopback`, `linklocal`, `uniquelocal`, whose `X-Forwarded-*` headers are believed',
+    }),
+    (value) => value === '' || value.split(',').every((one) => isNetwork(one.trim())),
+    () => 'must name addresses, networks such as 10.0.0.0/8, loopback, linklocal or uniquelocal',
+  ),
   CACHE_BYTES: Type.Integer({
     default: 10 * 2 ** 30,
     minimum: 0,

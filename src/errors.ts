@@ -46,6 +46,8 @@ export interface ErrorOptionsExtra {
   faults?: Fault[];
   /** Name of the network layer the error belongs to. */
   layer?: string;
+  /** When the same call can work, where that is known. */
+  retryAfterSeconds?: number;
   cause?: unknown;
 }
 
@@ -54,6 +56,7 @@ export class SparankError extends Error {
   readonly code: ErrorCode;
   readonly faults: Fault[];
   readonly layer: string | undefined;
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, detail: string, extra: ErrorOptionsExtra = {}) {
     super(detail, extra.cause === undefined ? undefined : { cause: extra.cause });
@@ -61,6 +64,7 @@ export class SparankError extends Error {
     this.code = code;
     this.faults = extra.faults ?? [];
     this.layer = extra.layer;
+    this.retryAfterSeconds = extra.retryAfterSeconds;
   }
 
   get status(): number {

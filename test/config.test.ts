@@ -30,6 +30,11 @@ test.each([
   ['STORAGE_URL', '/var/files'],
   ['BOOTSTRAP_API_KEY', 'short'],
   ['LEASE_SECONDS', '0'],
+  ['TRUST_PROXY', 'true'],
+  ['TRUST_PROXY', '1'],
+  ['TRUST_PROXY', '10.0.0.0/8, 10.0.0.256'],
+  ['TRUST_PROXY', '0.0.0.0/0'],
+  ['TRUST_PROXY', '10.0.0.0/33'],
 ])('%s=%s stops the program and names the variable', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(ConfigError);
   expect(() => readConfig({ [name]: value })).toThrow(name);
@@ -37,6 +42,12 @@ test.each([
 
 test('every bad variable is named at once', () => {
   expect(() => readConfig({ PORT: 'x', ENGINE: 'y' })).toThrow(/PORT.*ENGINE/s);
+});
+
+test('proxies are addresses, networks or names of networks', () => {
+  for (const TRUST_PROXY of ['loopback', '10.0.0.0/8, fd00::/8', '192.0.2.7', '::1']) {
+    expect(readConfig({ TRUST_PROXY }).TRUST_PROXY).toBe(TRUST_PROXY);
+  }
 });
 
 test('variables that are none of ours are ignored', () => {

@@ -12,6 +12,7 @@ import type { ApiDeps, RouteDeps } from './deps.js';
 import { healthRoutes } from './health/index.js';
 import { jobRoutes } from './jobs/index.js';
 import { registerAuth } from './plugins/auth.js';
+import { openKeyLookup } from './plugins/key-lookup.js';
 import { registerMetrics } from './plugins/metrics.js';
 import { registerOpenApi } from './plugins/openapi.js';
 import { registerRateLimit } from './plugins/rate-limit.js';
@@ -42,6 +43,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
     logController: new LogController({ requestIdLogLabel: 'request_id' }),
     bodyLimit: deps.config.MAX_BODY_BYTES,
     connectionTimeout: IDLE_MS,
+    trustProxy: deps.config.TRUST_PROXY === '' ? false : deps.config.TRUST_PROXY,
     requestTimeout: REQUEST_MS,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     forceCloseConnections: 'idle',
@@ -70,14 +72,15 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   app.addHook('onClose', () => scratch.remove());
 
   registerTracing(app, deps.telemetry ?? NO_TELEMETRY);
-  registerAuth(app, deps.database.keys);
+  const keyLookup = await openKeyLookup(app, deps.config, deps.database.keys);
+  registerAuth(app, deps.database.keys, keyLookup);
   await app.register(helmet, { crossOriginResourcePolicy: { policy: 'same-site' } });
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
   await registerOpenApi(app, VERSION);
   registerMetrics(app, deps);
   await registerRateLimit(app, deps.config);
 
-  const options = { deps: { ...deps, closing: closing.signal, scratch: scratch.path } satisfies RouteDeps };
+  const options = { deps: { ...deps, closing: closing.signal, scratch: scratch.path, keyLookup } satisfies RouteDeps };
   await app.register(healthRoutes, options);
   await app.register(uploadRoutes, options);
   await app.register(jobRoutes, options);

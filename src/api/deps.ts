@@ -4,6 +4,7 @@ import type { Database } from '../database/repositories.js';
 import type { Spec } from '../jobs/spec.js';
 import type { TaskQueue } from '../queue/queue.js';
 import type { Metrics } from '../metrics.js';
+import type { KeyLookup } from './plugins/key-lookup.js';
 import type { Telemetry } from '../telemetry.js';
 import type { Storage } from '../storage/storage.js';
 
@@ -39,6 +40,7 @@ export interface RouteDeps extends ApiDeps {
   closing: AbortSignal;
   /** A directory of this process for files that do not outlive a request. */
   scratch: string;
+  keyLookup: KeyLookup;
 }
 
 export interface RouteOptions {

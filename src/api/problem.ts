@@ -66,7 +66,9 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const problem = toProblem(error, request);
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed');
   if (problem.status === 401) reply.header('WWW-Authenticate', 'Bearer realm="sparank"');
-  if (problem.status === 503) reply.header('Retry-After', RETRY_AFTER_SECONDS);
+  const retryAfter = error instanceof SparankError ? error.retryAfterSeconds : undefined;
+  if (retryAfter !== undefined) reply.header('Retry-After', retryAfter);
+  else if (problem.status === 503) reply.header('Retry-After', RETRY_AFTER_SECONDS);
   // What a handler set for the answer that it could not give.
   for (const name of ['ETag', 'Content-Disposition', 'Content-Length', 'Location']) reply.removeHeader(name);
   return reply

@@ -1,32 +1,33 @@
 import type { DatabaseContext } from './context.js';
-import type { ApiKey } from './generated/client.js';
+import { Prisma, type ApiKey } from './generated/client.js';
 import { newId } from './ids.js';
-import type { KeyRecord, Scope, UsableKey } from './records.js';
+import type { KeyRecord, Scope, StoredKey } from './records.js';
 import type { KeyRepository } from './repositories.js';
 
 const TOUCH_INTERVAL_MS = 60_000;
 
 const keyRecord = ({ hash: _, scopes, ...key }: ApiKey): KeyRecord => ({ ...key, scopes: scopes as Scope[] });
 
+/** Those that open the service now. */
+const usable = (prisma: DatabaseContext['prisma'], which: Prisma.Sql): Promise<StoredKey[]> => prisma.$queryRaw`
+  select k.id, k.team_id as "teamId", k.prefix, k.name, k.scopes, k.created_at as "createdAt", k.expires_at as "expiresAt",
+    k.last_used_at as "lastUsedAt", k.revoked_at as "revokedAt", t.requests_per_minute as "requestsPerMinute", k.hash
+  from api_keys k join teams t on t.id = k.team_id
+  where ${which} and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`;
+
 export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
   /** The one query that every request makes: by its hash, so that a revoked key is refused at once by every process. */
   async findByHash(hash) {
-    const [key] = await prisma.$queryRaw<UsableKey[]>`
-      select k.id, k.team_id as "teamId", k.prefix, k.name, k.scopes, k.created_at as "createdAt", k.expires_at as "expiresAt",
-        k.last_used_at as "lastUsedAt", k.revoked_at as "revokedAt", t.requests_per_minute as "requestsPerMinute"
-      from api_keys k join teams t on t.id = k.team_id
-      where k.hash = ${hash} and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`;
+    const [key] = await usable(prisma, Prisma.sql`k.hash = ${hash}`);
     return key ?? null;
   },
 
   async findById(keyId) {
-    const [key] = await prisma.$queryRaw<(UsableKey & { hash: string })[]>`
-      select k.id, k.team_id as "teamId", k.prefix, k.name, k.scopes, k.created_at as "createdAt", k.expires_at as "expiresAt",
-        k.last_used_at as "lastUsedAt", k.revoked_at as "revokedAt", t.requests_per_minute as "requestsPerMinute", k.hash
-      from api_keys k join teams t on t.id = k.team_id
-      where k.id = ${keyId} and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`;
+    const [key] = await usable(prisma, Prisma.sql`k.id = ${keyId}`);
     return key ?? null;
   },
+
+  findTogether: ({ hashes, ids }) => usable(prisma, Prisma.sql`(k.hash = any(${hashes}) or k.id = any(${ids}))`),
 
   async create(teamId, { hash, prefix, name, scopes, expiresAt }) {
     const data = { id: newId('key'), teamId, hash, prefix, name, scopes, expiresAt: expiresAt ?? null };

@@ -57,6 +57,11 @@ export interface UsableKey extends KeyRecord {
   requestsPerMinute: number | null;
 }
 
+export interface StoredKey extends UsableKey {
+  /** Hex SHA-256 of the whole key. */
+  hash: string;
+}
+
 export interface UploadRecord {
   id: string;
   teamId: string;

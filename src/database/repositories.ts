@@ -19,11 +19,11 @@ import type {
   PoolOverview,
   QueuePlace,
   Scope,
+  StoredKey,
   TeamLimits,
   TeamRecord,
   TeamUsage,
   UploadRecord,
-  UsableKey,
   UsageQuery,
   UsageRow,
   WorkerRecord,
@@ -57,9 +57,11 @@ export interface UsageRepository {
 
 export interface KeyRepository {
   /** Hash: hex sha256 of the whole key. Revoked and expired keys are not found. */
-  findByHash(hash: string): Promise<UsableKey | null>;
-  /** The same by its id, with the hash that it is stored by. */
-  findById(keyId: string): Promise<(UsableKey & { hash: string }) | null>;
+  findByHash(hash: string): Promise<StoredKey | null>;
+  /** The same by its id. */
+  findById(keyId: string): Promise<StoredKey | null>;
+  /** All of these that there are, in one query. */
+  findTogether(wanted: { hashes: string[]; ids: string[] }): Promise<StoredKey[]>;
   /** An existing key with this hash and team stays as it is and is returned. */
   create(
     teamId: string,

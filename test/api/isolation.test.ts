@@ -73,7 +73,7 @@ const closed = () => calls.filter(({ scopes }) => scopes.length > 0);
 
 beforeAll(async () => {
   postgres = await startPostgres();
-  service = await startService(postgres);
+  service = await startService(postgres, { settings: { INVALID_KEYS_PER_MINUTE: '1000' } });
   const { database } = service;
   const made = await upload(service, 'a secret model');
   const job = await createJob(database, { labels: { name: 'secret-label' } });

@@ -9,8 +9,8 @@ seconds=${1:-60} seed=${2:-1}
 data=$(mktemp -d)
 key=spk_a-key-for-schemathesis-0001
 
-PORT=0 WORKERS=0 DATA_DIR=$data BOOTSTRAP_API_KEY=$key REQUESTS_PER_MINUTE=2147483647 LOG_LEVEL=warn \
-  node dist/cli/main.js start --json >"$data/started" 2>"$data/log" &
+PORT=0 WORKERS=0 DATA_DIR=$data BOOTSTRAP_API_KEY=$key LOG_LEVEL=warn \
+  REQUESTS_PER_MINUTE=2147483647 INVALID_KEYS_PER_MINUTE=2147483647 node dist/cli/main.js start --json >"$data/started" 2>"$data/log" &
 service=$!
 stop() {
   kill "$service" 2>/dev/null || true

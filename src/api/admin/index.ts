@@ -31,14 +31,15 @@ export const adminRoutes: FastifyPluginAsync<RouteOptions> = async (app, { deps 
     login.get(LOGIN, hidden, async (_request, reply) => reply.type('text/html; charset=utf-8').send(loginPage()));
     login.post<{ Body: { key?: string } | undefined }>(LOGIN, hidden, async (request, reply) => {
       const hash = hashKey(request.body?.key?.trim() ?? '');
-      const key = await deps.database.keys.findByHash(hash);
+      const key = await deps.keyLookup.byHash(request, hash);
       if (key === null || !key.scopes.includes('admin')) {
         request.log.warn('a login to the dashboard was refused');
-        const fault = key === null ? 'The key is unknown, revoked or expired.' : 'The key lacks the scope admin.';
-        return reply
-          .code(key === null ? 401 : 403)
-          .type('text/html; charset=utf-8')
-          .send(loginPage(fault));
+        const refusal =
+          key === null
+            ? await deps.keyLookup.refusal(request, 'The key is unknown, revoked or expired.')
+            : new InputError('forbidden', 'The key lacks the scope admin.');
+        if (refusal.retryAfterSeconds !== undefined) reply.header('Retry-After', refusal.retryAfterSeconds);
+        return reply.code(refusal.status).type('text/html; charset=utf-8').send(loginPage(refusal.message));
       }
       request.log.info({ key_id: key.id }, 'a login to the dashboard');
       return reply.header('Set-Cookie', sessionCookie(request, key.id, hash)).redirect(`${BOARD}/`, 303);

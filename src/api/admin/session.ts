@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { UsableKey } from '../../database/records.js';
-import type { KeyRepository } from '../../database/repositories.js';
+import type { KeyLookup } from '../plugins/key-lookup.js';
 
 /** A browser sends no header of its own, so an operator's key is traded for a cookie that is valid for an hour. */
 export const SESSION_SECONDS = 3600;
@@ -28,14 +28,14 @@ function cookie(request: FastifyRequest, value: string, seconds: number): string
   return [`${NAME}=${value}`, ...attributes, ...(secure ? ['Secure'] : [])].join('; ');
 }
 
-/** The key behind the cookie of a request; null without one, or when it is forged, over, or its key revoked. */
-export async function keyOfSession(
-  request: FastifyRequest,
-  keys: Pick<KeyRepository, 'findById'>,
-): Promise<UsableKey | null> {
+/**
+ * The key behind the cookie of a request; null without one, or when it is over.
+ * @throws {InputError} when it is forged, or its key revoked
+ */
+export async function keyOfSession(request: FastifyRequest, keys: KeyLookup): Promise<UsableKey | null> {
   const [, keyId = '', until = '', mac = ''] = COOKIE.exec(request.headers.cookie ?? '') ?? [];
   if (keyId === '' || Number(until) * 1000 <= Date.now()) return null;
-  const key = await keys.findById(keyId);
-  if (key === null) return null;
-  return timingSafeEqual(Buffer.from(mac), Buffer.from(sign(keyId, until, key.hash))) ? key : null;
+  const key = await keys.byId(request, keyId);
+  if (key !== null && timingSafeEqual(Buffer.from(mac), Buffer.from(sign(keyId, until, key.hash)))) return key;
+  throw await keys.refusal(request, 'the session has ended');
 }

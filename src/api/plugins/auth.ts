@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { KeyRepository } from '../../database/repositories.js';
 import type { Scope, UsableKey } from '../../database/records.js';
+import type { KeyLookup } from './key-lookup.js';
 import { keyOfSession } from '../admin/session.js';
 import { InputError, InfrastructureError } from '../../errors.js';
 
@@ -28,19 +29,22 @@ declare module 'fastify' {
 
 export const hashKey = (key: string): string => createHash('sha256').update(key).digest('hex');
 
+const SEND_A_KEY = 'send the header "Authorization: Bearer <API key>"';
 const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
-async function identify(request: FastifyRequest, keys: KeyRepository): Promise<Caller> {
+type Touch = Pick<KeyRepository, 'touch'>;
+
+async function identify(request: FastifyRequest, keys: Touch, lookup: KeyLookup): Promise<Caller> {
   if (request.routeOptions.config.login !== undefined && request.headers.authorization === undefined) {
-    const key = await keyOfSession(request, keys);
+    const key = await keyOfSession(request, lookup);
     if (key !== null) return callerOf(key);
   }
-  const key = BEARER.exec(request.headers.authorization ?? '')?.[1];
-  if (key === undefined) {
-    throw new InputError('unauthorized', 'send the header "Authorization: Bearer <API key>"');
-  }
-  const record = await keys.findByHash(hashKey(key));
-  if (record === null) throw new InputError('unauthorized', 'the API key is unknown, revoked or expired');
+  const header = request.headers.authorization;
+  if (header === undefined) throw new InputError('unauthorized', SEND_A_KEY);
+  const key = BEARER.exec(header)?.[1];
+  if (key === undefined) throw await lookup.refusal(request, SEND_A_KEY);
+  const record = await lookup.byHash(request, hashKey(key));
+  if (record === null) throw await lookup.refusal(request, 'the API key is unknown, revoked or expired');
   keys.touch(record).catch((error: unknown) => request.log.warn({ err: error }, 'the use of a key was not noted'));
   return callerOf(record);
 }
@@ -53,7 +57,7 @@ const callerOf = ({ id, teamId, scopes, requestsPerMinute }: UsableKey): Caller 
 });
 
 /** Checked before the body is read, so that nobody without a key can make the service read one. */
-export function registerAuth(app: FastifyInstance, keys: KeyRepository): void {
+export function registerAuth(app: FastifyInstance, keys: Touch, lookup: KeyLookup): void {
   const routes: RouteOptions[] = [];
   app.decorateRequest('caller', null);
   app.addHook('onRoute', (route) => void routes.push(route));
@@ -68,10 +72,10 @@ export function registerAuth(app: FastifyInstance, keys: KeyRepository): void {
     const { scope, login } = request.routeOptions.config;
     if (scope === 'public') return;
     try {
-      request.caller = await identify(request, keys);
+      request.caller = await identify(request, keys, lookup);
     } catch (error) {
       const isPage = login !== undefined && request.headers.accept?.includes('text/html') === true;
-      if (isPage && error instanceof InputError) return reply.redirect(login, 303);
+      if (isPage && error instanceof InputError && error.code === 'unauthorized') return reply.redirect(login, 303);
       throw error;
     }
     const { scopes } = request.caller;
