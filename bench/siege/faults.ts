@@ -22,6 +22,9 @@ const killPart = (kind: Part['kind']): Fault => ({
   run: async (deployment, random) => one(deployment.partsOf(kind), random)?.process.kill('SIGKILL') ?? false,
 });
 
+/** Between two tasks there is no compute process to kill. */
+const NEXT_TASK_MS = 10_000;
+const INTO_TASK_MS = 600;
 const DOWN_MS = 400;
 /** Longer than a lease and its check. */
 const FROZEN_MS = 5000;
@@ -41,13 +44,19 @@ const redisFault = (name: string, keep: boolean): Fault => ({
   },
 });
 
-export const FAULTS: Fault[] = [
+/** What can be done to the processes of the service alone. */
+export const KILLS: Fault[] = [
   killPart('api'),
   killPart('worker'),
   {
     name: 'SIGKILL of a compute process',
     weight: 3,
     async run({ dataDir }, random) {
+      for (const deadline = Date.now() + NEXT_TASK_MS; computeProcesses(dataDir).length === 0;) {
+        if (Date.now() > deadline) return false;
+        await sleep(20);
+      }
+      await sleep(random() * INTO_TASK_MS);
       const child = one(computeProcesses(dataDir), random);
       if (child === undefined) return false;
       try {
@@ -57,6 +66,10 @@ export const FAULTS: Fault[] = [
       }
     },
   },
+];
+
+export const FAULTS: Fault[] = [
+  ...KILLS,
   {
     name: 'SIGKILL of PostgreSQL',
     weight: 2,
@@ -130,9 +143,9 @@ export const FAULTS: Fault[] = [
 ];
 
 /** One of the faults, by their weights. */
-export function drawFault(random: () => number): Fault {
-  let at = random() * FAULTS.reduce((sum, { weight }) => sum + weight, 0);
-  for (const fault of FAULTS) {
+export function drawFault(faults: readonly Fault[], random: () => number): Fault {
+  let at = random() * faults.reduce((sum, { weight }) => sum + weight, 0);
+  for (const fault of faults) {
     at -= fault.weight;
     if (at < 0) return fault;
   }

@@ -3,7 +3,7 @@ import { seededRandom } from '../../src/compression/random.js';
 import type { JobFiles } from '../support/files.js';
 import { auditJob, auditRest } from './audit.js';
 import type { Deployment } from './deployment.js';
-import { drawFault, type Fault } from './faults.js';
+import { drawFault, type Fault, FAULTS } from './faults.js';
 import { openSubmitter } from './submit.js';
 
 export interface SiegeOptions {
@@ -16,8 +16,10 @@ export interface SiegeOptions {
   before?: number;
   /** Whether another fault follows. */
   goOn(done: number): boolean;
-  /** Every job of this list is one more fault in a fixed order, before the drawn ones. */
-  first?: Fault[];
+  /** What is drawn from. @defaultValue everything */
+  faults?: readonly Fault[];
+  /** One fault after the other in this order, before the drawn ones; what cannot be done is passed over. */
+  first?: readonly Fault[];
   onNote?: (text: string) => void;
   /** Every job has ended; the service still runs. */
   onQuiet?: () => Promise<void>;
@@ -95,20 +97,21 @@ export async function besiege(deployment: Deployment, files: JobFiles, options: 
   const first = [...(options.first ?? [])];
   for (let done = 0; options.goOn(done);) {
     await sleep(-Math.log(1 - random()) * options.pauseMs);
-    const fault = first.shift() ?? drawFault(random);
+    const fault = first.shift() ?? drawFault(options.faults ?? FAULTS, random);
     await deployment.note(fault.name);
     try {
       if (!(await fault.run(deployment, random))) continue;
     } catch (error) {
       report.wrong.push(`${fault.name}: ${describe(error)}`);
     }
+    done++;
     count(report.faults, fault.name);
     // A service that never comes up again between two faults would only show that.
     await deployment
       .answers(120)
       .catch((error: unknown) => report.wrong.push(`after ${fault.name}: ${describe(error)}`));
     options.onNote?.(
-      `${String(++done)}: ${fault.name}; ${String(report.accepted)} jobs, ${String(report.wrong.length)} wrong`,
+      `${String(done)}: ${fault.name}; ${String(report.accepted)} jobs, ${String(report.wrong.length)} wrong`,
     );
   }
   over = true;

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditJob } from '../../bench/siege/audit.js';
 import { Deployment } from '../../bench/siege/deployment.js';
+import { KILLS } from '../../bench/siege/faults.js';
+import { besiege } from '../../bench/siege/siege.js';
 import { openSubmitter } from '../../bench/siege/submit.js';
 import type { JobFiles } from '../../bench/support/files.js';
 import { writeSynthetic } from '../../bench/support/synthetic.js';
@@ -41,4 +43,33 @@ describe.runIf(process.platform === 'linux' && hasRedis())('every accepted job e
     },
     180_000,
   );
+});
+
+const SEED = 7;
+const RANDOM_KILLS = 9;
+
+/** The queue in PostgreSQL: nothing has to be installed. bench/crash.ts does the same for longer, and to more than processes. */
+describe.runIf(process.platform === 'linux')('when processes are killed at random moments', () => {
+  it('every accepted job ends once with the bytes of its attempt, and no process or file is left', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sparank-siege-files-'));
+    const deployment = await Deployment.start({}, { redis: false });
+    try {
+      const report = await besiege(deployment, await writeSynthetic(folder, 3, 32), {
+        seed: SEED,
+        jobs: 2,
+        pauseMs: 400,
+        goOn: (done) => done < RANDOM_KILLS,
+        faults: KILLS,
+        first: KILLS,
+      });
+      expect(report.wrong).toEqual([]);
+      expect([...report.exits]).toEqual([]);
+      expect(report.accepted).toBeGreaterThan(0);
+      expect([...report.faults.values()].reduce((sum, n) => sum + n)).toBe(RANDOM_KILLS);
+      expect(report.restarts).toBeGreaterThanOrEqual(2);
+    } finally {
+      await deployment.remove();
+      await rm(folder, { recursive: true, force: true });
+    }
+  }, 300_000);
 });
