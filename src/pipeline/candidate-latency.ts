@@ -57,7 +57,7 @@ export async function candidateLatencies(
   const runners: Runner[] = [];
   const open = async (whole: OnnxModel) => {
     const part = extract(whole, [layer.input], [layer.output]).model;
-    const runner = await Runner.open(part, { threads: options.threads, spinning: false });
+    const runner = await Runner.open(part, { threads: options.threads });
     runners.push(runner);
     return () => runner.feed(feeds);
   };

@@ -1,4 +1,4 @@
-import { allocateThrifty, type AllocationLayer } from '../compression/index.js';
+import type { AllocationLayer } from '../compression/index.js';
 import { InputError } from '../errors.js';
 import type { Assignment } from '../jobs/tasks.js';
 import { DENSE, isDense, rewrite, Runner, type OnnxModel, type Tensor } from '../models/index.js';
@@ -6,14 +6,12 @@ import { repeatRows } from './batch.js';
 import { candidateLatencies, dummyFactors } from './candidate-latency.js';
 import type { Curves } from './curves.js';
 import { inputOf } from './layer-latency.js';
-import { measurePaired, quantile, speedup } from './latency.js';
+import { measureInTurn, measurePaired, quantile, speedup } from './latency.js';
 import { openNetwork, type Network } from './network.js';
 import type { PointsShare } from './plan-points.js';
 import type { StepContext } from './step.js';
-import { allowedForSize } from './thrift.js';
+import { denseCost, searchSpeedup, type Tried } from './search-speedup.js';
 
-/** Whole networks that are tried before the plan settles. */
-const ROUNDS = 6;
 /** The plan aims this much above what was asked: the verdict is measured once more, later. */
 const MARGIN = 1.03;
 /** Share of a network's time that its layers do not explain: 5 to 10 % on VGG-16. */
@@ -21,9 +19,10 @@ const UNEXPLAINED = 0.08;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
 /**
- * Distributes a speedup over the layers by what their candidates take on this machine's runtime, not by MACs. The sum of
- * layer times is only a model of the network's time: each plan is built and timed whole, and the budget corrected.
- * Times count at the first batch size of the benchmark.
+ * Distributes a speedup over the layers. What a layer takes alone on this machine's runtime, and the estimate of its work, are
+ * both only models of its share of the network's time, one noisy, the other blind for this machine. So plans are made
+ * with each, every plan is built and timed whole, the budget is corrected by that, and of the plans that reach
+ * the speedup the one with the least effect on the outputs is taken. Times count at the first batch size of the benchmark.
  *
  * @returns the index of the chosen candidate for every layer of `curves`
  */
@@ -44,43 +43,22 @@ export async function planSpeedup(
     const alone = (shared.timed ??= await timedTables(network, curves, tables, images, threads, context));
     const original = await Runner.open(network.original, { threads });
     try {
-      const first = await measurePaired(
-        () => original.run(images),
-        () => original.run(images),
-        { ...WHOLE, signal: context.signal },
-      );
-      const whole = quantile([...first.before, ...first.after], 0.5);
-      const timed = scaled(alone, whole);
-      const dense = denseTime(timed);
-      const least = timed.reduce(
-        (sum, { candidates }) => sum + Math.min(...candidates.map((c) => c.latency ?? Infinity)),
-        0,
-      );
-      // What the layers do not explain cannot be made faster.
-      const rest = Math.max(0, whole - dense);
-      let budget = whole / (asked * MARGIN) - rest;
-      let [enough, tooMuch] = [0, Infinity];
-      let best: { choice: number[]; ratio: number } | null = null;
-      for (let round = 0; round < ROUNDS; round++) {
-        budget = Math.min(dense, Math.max(budget, least));
-        const choice = allocateThrifty(timed, { cost: 'latency', budget }, 'parameters', allowedForSize);
-        const ratio = await measured(network.prepared, curves, timed, choice, original, images, threads, context);
-        context.progress(0.5 + (0.5 * (round + 1)) / ROUNDS);
-        const reached = ratio >= asked;
-        // The slowest plan that reaches the target loses least; failing that, the fastest.
-        if (best === null || (reached ? best.ratio < asked || ratio < best.ratio : ratio > best.ratio))
-          best = { choice, ratio };
-        if ((reached && ratio < asked * MARGIN * MARGIN) || (!reached && budget <= least)) break;
-        if (reached) enough = Math.max(enough, budget);
-        else tooMuch = Math.min(tooMuch, budget);
-        // The model is off by a factor rather than by a difference; between a plan that does and one that does not, halve.
-        budget =
-          enough > 0 && tooMuch < Infinity
-            ? Math.sqrt(enough * tooMuch)
-            : (budget + rest) * (ratio / (asked * MARGIN)) - rest;
+      const run = { ...WHOLE, signal: context.signal };
+      const first = await measureInTurn([() => original.run(images)], run);
+      const timed = scaled(alone, quantile(first[0] ?? [], 0.5));
+      const measure = (choice: readonly number[]) =>
+        measured(network.prepared, curves, timed, choice, original, images, threads, context);
+      const found: Tried[] = [];
+      for (const [i, cost] of (['latency', 'work'] as const).entries()) {
+        found.push(
+          await searchSpeedup(timed, cost, asked * MARGIN, measure, (share) => context.progress(0.5 + (i + share) / 4)),
+        );
       }
-      if (best === null || best.ratio < asked) throw outOfReach(asked, best?.ratio ?? 1, batch);
-      return best.choice;
+      const reached = found.filter(({ ratio }) => ratio >= asked);
+      if (reached.length === 0) throw outOfReach(asked, Math.max(...found.map(({ ratio }) => ratio)), batch);
+      const effect = ({ choice }: Tried): number =>
+        timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
+      return reached.reduce((best, other) => (effect(other) < effect(best) ? other : best)).choice;
     } finally {
       await original.release();
     }
@@ -89,15 +67,12 @@ export async function planSpeedup(
   }
 }
 
-const denseTime = (tables: readonly AllocationLayer[]): number =>
-  tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.latency ?? 0), 0);
-
 /**
  * Layers were timed alone, in turn with many others: only their relation counts. Together they take what the network takes,
  * but for the share of the operators between them.
  */
 function scaled(tables: readonly AllocationLayer[], whole: number): AllocationLayer[] {
-  const factor = ((1 - UNEXPLAINED) * whole) / Math.max(denseTime(tables), Number.MIN_VALUE);
+  const factor = ((1 - UNEXPLAINED) * whole) / Math.max(denseCost(tables, 'latency'), Number.MIN_VALUE);
   return tables.map(({ candidates, weight }) => ({
     weight,
     candidates: candidates.map((c) => ({ ...c, latency: factor * (c.latency ?? Infinity) })),

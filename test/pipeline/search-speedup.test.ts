@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { denseCost, searchSpeedup } from '../../src/pipeline/search-speedup.js';
+import type { AllocationLayer } from '../../src/compression/index.js';
+import { DENSE } from '../../src/models/index.js';
+
+/** Ranks of 8, 16, ... of a layer whose error falls and whose costs grow with the rank. */
+function layer(scale: number, decay: number): AllocationLayer {
+  const ranks = Array.from({ length: 16 }, (_, i) => 8 * (i + 1));
+  const costs = (share: number) => ({
+    parameters: scale * share,
+    nonzeros: scale * share,
+    macs: scale * share,
+    work: scale * share,
+    latency: 0.01 * scale * share,
+  });
+  return {
+    weight: 1,
+    candidates: [
+      { ...DENSE, error: 0, ...costs(1) },
+      ...ranks.map((rank) => ({ ...DENSE, rank, error: Math.exp(-decay * rank), ...costs(rank / 160) })),
+    ],
+  };
+}
+
+const layers = [layer(1000, 0.05), layer(400, 0.02), layer(2000, 0.1)];
+
+/** A runtime on which every layer takes `overhead` more than the model of it says. */
+function runtime(overhead: number, tables = layers) {
+  const timed: number[] = [];
+  const took = (choice: readonly number[]) =>
+    tables.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.latency ?? 0) + overhead, 0);
+  const whole = took(layers.map(() => 0));
+  const measure = (choice: readonly number[]) => {
+    const ratio = whole / took(choice);
+    timed.push(ratio);
+    return Promise.resolve(ratio);
+  };
+  return { measure, timed, took };
+}
+
+const effect = (choice: readonly number[]) =>
+  layers.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.error ?? 0), 0);
+const ignore = (): void => undefined;
+
+describe('search of a speedup', () => {
+  it.each([
+    ['a model that is right', 0],
+    ['a model that is blind for a part of the time', 1],
+  ])('finds a plan that reaches the goal and is little faster, with %s', async (_, overhead) => {
+    for (const goal of [1.5, 2, 3]) {
+      for (const cost of ['latency', 'work'] as const) {
+        const { measure, timed } = runtime(overhead);
+        const { ratio } = await searchSpeedup(layers, cost, goal, measure, ignore);
+        expect(ratio).toBeGreaterThanOrEqual(goal);
+        expect(ratio).toBeLessThan(1.15 * goal);
+        expect(timed.length).toBeLessThanOrEqual(5);
+      }
+    }
+  });
+
+  it('gives the slowest of the tried plans that reach the goal, with the least effect', async () => {
+    const { measure, timed } = runtime(0.5);
+    const { choice, ratio } = await searchSpeedup(layers, 'latency', 2, measure, ignore);
+    expect(ratio).toBe(Math.min(...timed.filter((tried) => tried >= 2)));
+    const faster = await searchSpeedup(layers, 'latency', 3, runtime(0.5).measure, ignore);
+    expect(effect(choice)).toBeLessThan(effect(faster.choice));
+  });
+
+  it('tries the least budget before it says that a goal is out of reach, and gives the fastest plan', async () => {
+    const { measure, timed, took } = runtime(1);
+    const { ratio } = await searchSpeedup(layers, 'latency', 50, measure, ignore);
+    const most = took([0, 0, 0]) / took([1, 1, 1]);
+    expect(ratio).toBeCloseTo(most, 6);
+    expect(ratio).toBe(Math.max(...timed));
+  });
+
+  it('tells the share that is done, and counts the cost of the dense network', async () => {
+    const shares: number[] = [];
+    await searchSpeedup(layers, 'work', 2, runtime(1).measure, (share) => shares.push(share));
+    expect(shares.every((share, i) => share > (shares[i - 1] ?? 0) && share <= 1)).toBe(true);
+    expect(denseCost(layers, 'latency')).toBeCloseTo(34, 9);
+  });
+});
