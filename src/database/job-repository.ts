@@ -185,7 +185,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
             and index in (select layer from tasks where job_id = ${jobId} and state = 'waiting')`;
         await tx.$executeRaw`
           update jobs set status = 'queued', error = null, started_at = null, finished_at = null, running_seconds = 0,
-            clock_running = false, clock_at = clock_timestamp()
+            clock_running = false, clock_at = clock_timestamp(), queued_at = clock_timestamp()
           where id = ${jobId}`;
         await addEvent(tx, job, 'job.retried');
         return read(tx, jobId);

@@ -164,7 +164,10 @@ export const SpecSchema = object(
     webhook: Type.Optional(
       Type.Union([WebhookSchema, Type.Null()], { description: 'told when the job has ended; see the webhooks' }),
     ),
-    deadline_seconds: Type.Union([Type.Integer({ minimum: 1, maximum: 2_592_000 }), Type.Null()], { default: null }),
+    deadline_seconds: Type.Union([Type.Integer({ minimum: 1, maximum: 2_592_000 }), Type.Null()], {
+      default: null,
+      description: 'a job that has not ended so long after it was accepted fails, whether it runs or waits',
+    }),
   },
   { $id: 'Spec' },
 );

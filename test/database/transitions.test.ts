@@ -3,7 +3,7 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import { InfrastructureError, InputError, serializeError } from '../../src/errors.js';
 import type { Assignment } from '../../src/jobs/tasks.js';
-import { claimNext, createJob, finishNext, stepResult } from '../support/jobs.js';
+import { claimNext, createJob, finishNext, stepResult, testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
@@ -182,31 +182,49 @@ describe('the reconciler', () => {
     expect(await database.pool.release()).toEqual([{ taskId: task.taskId, attempt: 2, lane: '' }]);
   });
 
-  it('ends a job that ran for longer than its deadline, and not one that only waited', async () => {
+  it('ends a running job at its deadline, and its worker stops', async () => {
     const database = await postgres.open();
-    const waiting = await createJob(database, { deadlineSeconds: 0.3 });
-    await new Promise((done) => setTimeout(done, 500));
-    expect((await database.pool.reconcile(IN_QUEUE)).deadlines).toBe(0);
-    expect((await job(database, waiting.id)).status).toBe('queued');
+    const { id } = await createJob(database, { deadlineSeconds: 0.3 });
     const { taskId, attempt } = await claimed(database);
+    expect((await job(database, id)).status).toBe('running');
     await until('the deadline', async () => (await database.pool.reconcile(IN_QUEUE)).deadlines === 1);
-    expect(await job(database, waiting.id)).toMatchObject({
+    expect(await job(database, id)).toMatchObject({
       status: 'failed',
-      error: { code: 'deadline_exceeded', origin: 'input' },
+      error: { code: 'deadline_exceeded', origin: 'input', detail: expect.not.stringContaining('waiting') },
     });
     expect(await database.pool.heartbeat(taskId, attempt, { fraction: 0.5 })).toBe('cancel');
   });
 
+  it('ends a job at its deadline that waits, for a place or for a worker that there is not, and no other', async () => {
+    const database = await postgres.open();
+    const waiting = await createJob(database, { deadlineSeconds: 0.3 });
+    const withoutWorker = await createJob(database, {
+      deadlineSeconds: 0.3,
+      spec: { ...testSpec(), resources: { class: 'no-such-class' } },
+    });
+    const patient = await createJob(database, { deadlineSeconds: 3600 });
+    const ageless = await createJob(database);
+    let ended = 0;
+    await until('the deadlines', async () => (ended += (await database.pool.reconcile(IN_QUEUE)).deadlines) === 2);
+    for (const { id } of [waiting, withoutWorker]) {
+      expect(await job(database, id)).toMatchObject({
+        status: 'failed',
+        error: { code: 'deadline_exceeded', origin: 'input', detail: expect.stringContaining('waiting all the time') },
+      });
+    }
+    for (const { id } of [patient, ageless]) expect((await job(database, id)).status).toBe('queued');
+    const released = (await database.pool.release()) ?? [];
+    expect(released).toHaveLength(2);
+  });
+
   it('gives a job that is retried after its deadline the whole time again', async () => {
     const database = await postgres.open();
-    const { id } = await createJob(database, { deadlineSeconds: 0.3 });
+    const { id } = await createJob(database, { deadlineSeconds: 0.5 });
     await claimed(database);
     await until('the deadline', async () => (await database.pool.reconcile(IN_QUEUE)).deadlines === 1);
     await database.jobs.retry(DEFAULT_TEAM, id);
     expect((await database.pool.reconcile(IN_QUEUE)).deadlines).toBe(0);
     expect((await job(database, id)).status).toBe('queued');
-    await claimed(database);
-    expect((await database.pool.reconcile(IN_QUEUE)).deadlines).toBe(0);
     await until('the deadline', async () => (await database.pool.reconcile(IN_QUEUE)).deadlines === 1);
   });
 });

@@ -7,7 +7,6 @@ import {
   lockJob,
   lockRunningTask,
   putBack,
-  settleClock,
 } from '../job-state.js';
 import type { PoolRepository, ReleasableTask } from '../repositories.js';
 import { endAttempt } from './fail.js';
@@ -86,25 +85,31 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
     });
   }
 
-  /** Only the running clock counts: time in the queue never does. */
+  /** A deadline is one for the client: the time in the queue counts. */
   async function overdue(): Promise<string[]> {
     const rows = await prisma.$queryRaw<{ id: string }[]>`
       select (select id from tasks where job_id = jobs.id limit 1) as id from jobs
-      where status = 'running' and deadline_seconds < running_seconds
-        + case when clock_running then extract(epoch from clock_timestamp() - clock_at) else 0 end
+      where status in ('queued', 'running') and queued_at + make_interval(secs => deadline_seconds) < clock_timestamp()
       limit ${BATCH}`;
     return rows.map((row) => row.id);
   }
 
   function endOverdue(taskId: string): Promise<boolean> {
     return transaction(async (tx) => {
-      const before = await lockJob(tx, { taskId });
-      if (before === null || before.status !== 'running') return false;
-      await settleClock(tx, before.id);
-      const job = await tx.job.findUniqueOrThrow({ where: { id: before.id } });
-      if (job.deadlineSeconds === null || job.runningSeconds < job.deadlineSeconds) return false;
-      const late = new InputError('deadline_exceeded', `the job ran for more than ${job.deadlineSeconds} seconds`);
-      await endJob(tx, job, { status: 'failed', error: serializeError(late) });
+      const job = await lockJob(tx, { taskId });
+      if (job === null) return false;
+      const [still] = await tx.$queryRaw<{ late: boolean; started: boolean }[]>`
+        select status in ('queued', 'running') and queued_at + make_interval(secs => deadline_seconds) < clock_timestamp() as late,
+          started_at is not null as started
+        from jobs where id = ${job.id}`;
+      if (still?.late !== true) return false;
+      const detail =
+        `the job did not end within ${job.deadlineSeconds ?? ''} seconds of being accepted` +
+        (still.started ? '' : ': it was waiting all the time');
+      await endJob(tx, job, {
+        status: 'failed',
+        error: serializeError(new InputError('deadline_exceeded', detail)),
+      });
       return true;
     });
   }
