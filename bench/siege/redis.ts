@@ -6,6 +6,8 @@ import { freePort } from '../../src/database/embedded/server.js';
 
 export interface RedisServer {
   port: number;
+  /** Of the running server. */
+  readonly pid: number;
   kill(): Promise<void>;
   /** Starts it again, with what its append-only file kept or empty. */
   start(options: { keep: boolean }): Promise<void>;
@@ -40,6 +42,9 @@ export async function startRedis(directory: string): Promise<RedisServer | null>
   await start();
   return {
     port,
+    get pid() {
+      return server?.pid ?? 0;
+    },
     kill,
     async start({ keep }) {
       if (!keep) await rm(join(directory, 'appendonlydir'), { recursive: true, force: true });

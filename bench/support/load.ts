@@ -16,6 +16,7 @@ export interface Answer {
 }
 
 export interface Rate {
+  calls: number;
   perSecond: number;
   p50Ms: number;
   p99Ms: number;
@@ -47,21 +48,29 @@ export async function callOnce(url: string, what: Call): Promise<Answer> {
 }
 
 /**
- * Keeps `concurrency` calls in flight for `seconds` over connections that stay open. An answer other than `expected`
- * ends the bench: a rate of refusals is not a rate.
+ * Keeps `concurrency` calls in flight for `seconds`, or until `calls` are made, over connections that stay open. An answer
+ * other than `expected` ends the bench: a rate of refusals is not a rate.
  */
 export async function load(
   { url, pid }: { url: string; pid: number },
   next: () => Call,
-  { expected, concurrency, seconds }: { expected: number; concurrency: number; seconds: number },
+  {
+    expected,
+    concurrency,
+    seconds = Infinity,
+    calls = Infinity,
+  }: { expected: number; concurrency: number; seconds?: number; calls?: number },
 ): Promise<Rate> {
   const agent = new Agent({ keepAlive: true, maxSockets: concurrency });
   const times: number[] = [];
   const cpuBefore = cpuSeconds(pid);
   const start = performance.now();
   const end = start + seconds * 1000;
+  let begunCalls = 0;
   const lane = async () => {
-    for (let begun = performance.now(); begun < end; begun = performance.now()) {
+    for (let begun = start; begun < end && begunCalls < calls;) {
+      begunCalls++;
+      begun = performance.now();
       const { status, body } = await call(agent, url, next());
       if (status !== expected) throw new Error(`${status} instead of ${expected}: ${body}`);
       times.push(performance.now() - begun);
@@ -74,6 +83,7 @@ export async function load(
   }
   const elapsed = (performance.now() - start) / 1000;
   return {
+    calls: times.length,
     perSecond: times.length / elapsed,
     p50Ms: quantile(times, 0.5),
     p99Ms: quantile(times, 0.99),

@@ -4,12 +4,16 @@ import { KEY } from './service.js';
 
 const CHUNK = 1 << 16;
 
-/** Uploads `bytes` of changing content without ever holding them; returns the seconds until the answer. */
-export async function sendUpload(url: string, bytes: number): Promise<number> {
+/**
+ * Uploads `bytes` of changing content without ever holding them; returns the seconds until the answer. Two uploads of the same
+ * size with another `variant` have nothing in common.
+ */
+export async function sendUpload(url: string, bytes: number, variant = 0): Promise<number> {
   function* content() {
     for (let sent = 0; sent < bytes; sent += CHUNK) {
       const chunk = Buffer.alloc(Math.min(CHUNK, bytes - sent));
       chunk.writeDoubleLE(bytes + sent);
+      chunk.writeDoubleLE(variant, 8);
       yield chunk;
     }
   }

@@ -1,6 +1,7 @@
 import type { SerializedError } from '../errors.js';
 import { etaSeconds } from '../jobs/progress.js';
 import type { Metrics, Verdict } from '../jobs/results.js';
+import type { Needs } from '../jobs/lanes.js';
 import { PRIORITIES, type Spec } from '../jobs/spec.js';
 import type { Phase } from '../jobs/tasks.js';
 import type { Job } from './generated/client.js';
@@ -32,6 +33,7 @@ export function jobRecord(job: Job): JobRecord {
     inputs: job.inputs as unknown as JobInputs,
     labels: job.labels as Record<string, string>,
     priority: PRIORITIES[job.priority] ?? 'normal',
+    needs: job.needs as unknown as Needs,
     createdAt: job.createdAt,
     startedAt: job.startedAt,
     finishedAt: job.finishedAt,

@@ -1,22 +1,18 @@
 import { InputError } from '../errors.js';
 import { jobPrefix } from '../jobs/files.js';
-import { needsOf } from '../jobs/lanes.js';
 import { FIRST_TASK, phaseOf } from '../jobs/next-tasks.js';
 import type { DatabaseContext, Tx } from './context.js';
+import { createJob, lockTeam, refuseTooMany } from './create-job.js';
 import { type Job, Prisma } from './generated/client.js';
-import { holdInputs } from './hold-inputs.js';
-import { newId } from './ids.js';
-import { jobRecord, priorityNumber } from './job-record.js';
+import { holdInputs, refuseLostInputs } from './hold-inputs.js';
+import { readBrief } from './job-brief.js';
+import { jobRecord } from './job-record.js';
 import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
 import { queueBoard } from './queue-board.js';
-import type { JobFilter, JobInputs, NewJob } from './records.js';
+import type { JobFilter } from './records.js';
 import type { JobRepository } from './repositories.js';
-import { withQuickTries } from './trouble.js';
 
 const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
-
-/** More submissions of a team than this are never under way at once (every one holds a database connection). */
-const IN_FLIGHT = 1000;
 
 export function jobRepository(context: DatabaseContext): JobRepository {
   const { prisma, settings, transaction } = context;
@@ -24,75 +20,9 @@ export function jobRepository(context: DatabaseContext): JobRepository {
 
   const read = async (tx: Tx, jobId: string) => jobRecord(await tx.job.findUniqueOrThrow({ where: { id: jobId } }));
 
-  /** Two requests of a team cannot both take the last place. */
-  const lockTeam = (tx: Tx, teamId: string) =>
-    tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
-
-  function refuseTooMany(open: number, allowed: number): void {
-    if (open < allowed) return;
-    throw new InputError(
-      'limit_exceeded',
-      `MAX_QUEUED_JOBS: the team has ${open} jobs queued or running, ${allowed} are allowed`,
-    );
-  }
-
   async function openJobsAllowed(tx: Tx, teamId: string): Promise<number> {
     const team = await tx.team.findUnique({ where: { id: teamId }, select: { maxQueuedJobs: true } });
     return team?.maxQueuedJobs ?? settings.MAX_QUEUED_JOBS;
-  }
-
-  /** Everything in one statement: submitting is what clients do most, and every round trip counts. */
-  async function insert(
-    tx: Tx,
-    id: string,
-    teamId: string,
-    job: NewJob,
-    margin: number,
-  ): Promise<{ open: number; allowed: number; made: boolean }> {
-    const needs = needsOf(job.spec);
-    const [outcome] = await tx.$queryRaw<{ open: number; allowed: number; made: boolean }[]>`
-      with open as (
-        select (select count(*)::int from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')) as n,
-          coalesce(max_queued_jobs, ${settings.MAX_QUEUED_JOBS}) as allowed
-        from teams where id = ${teamId}
-      ), job as (
-        insert into jobs (id, team_id, spec, inputs, labels, priority, deadline_seconds, needs, traceparent)
-        select ${id}, ${teamId}, ${JSON.stringify(job.spec)}::jsonb, ${JSON.stringify(job.inputs)}::jsonb,
-          ${JSON.stringify(job.labels)}::jsonb, ${priorityNumber(job.priority)}, ${job.deadlineSeconds}::float8,
-          ${needs === null ? null : JSON.stringify(needs)}::jsonb,
-          ${job.traceparent ?? null}
-        from open where n < allowed - ${margin} returning id, team_id, labels
-      ), used as (
-        insert into usage (team_id, day, job_id, labels, jobs)
-        select team_id, (clock_timestamp() at time zone 'UTC')::date, id, labels, 1 from job
-      ), task as (
-        insert into tasks (id, team_id, job_id, kind) select ${newId('tsk')}, team_id, id, ${FIRST_TASK.kind} from job
-      ), event as (
-        insert into events (team_id, job_id, type, data)
-        select team_id, id, 'job.created', ${JSON.stringify({ priority: job.priority })}::jsonb from job
-      )
-      select n as open, allowed, exists (select from job) as made from open`;
-    return outcome ?? { open: 0, allowed: 0, made: false };
-  }
-
-  async function holdIdempotency(tx: Tx, id: string, teamId: string, token: string): Promise<void> {
-    const held = await tx.idempotencyKey.updateMany({ where: { teamId, token }, data: { jobId: id } });
-    if (held.count > 0) return;
-    throw new InputError(
-      'idempotency_in_flight',
-      'this request took so long that another one with its idempotency key took over',
-    );
-  }
-
-  async function refuseLostInputs(tx: Tx, teamId: string, inputs: JobInputs): Promise<void> {
-    const gone = await holdInputs(tx, teamId, inputs);
-    if (gone.length === 0) return;
-    throw new InputError(
-      'conflict',
-      `the job cannot run: its ${gone.join(' and ')} ${gone.length > 1 ? 'are' : 'is'} not stored any more ` +
-        `(UPLOAD_TTL_DAYS = ${settings.UPLOAD_TTL_DAYS}); send what is missing again and submit a new job`,
-      { faults: gone.map((part) => ({ pointer: `/${part}`, detail: 'is not stored any more' })) },
-    );
   }
 
   /** New tasks, so that nothing of the old ones, whose files may be going just now, is taken for theirs. */
@@ -108,31 +38,14 @@ export function jobRepository(context: DatabaseContext): JobRepository {
   }
 
   return {
-    create(teamId, job) {
-      const id = newId('job');
-      return withQuickTries((attempt) =>
-        transaction(async (tx) => {
-          // The commit of the try before may have gone through although its answer was lost.
-          const before = attempt === 1 ? null : await tx.job.findUnique({ where: { id } });
-          if (before !== null) return jobRecord(before);
-          // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
-          if (!(await insert(tx, id, teamId, job, IN_FLIGHT)).made) {
-            await lockTeam(tx, teamId);
-            const { open, allowed, made } = await insert(tx, id, teamId, job, 0);
-            if (!made) refuseTooMany(open, allowed);
-          }
-          // They may have expired while they were checked.
-          await refuseLostInputs(tx, teamId, job.inputs);
-          if (job.idempotencyToken !== undefined) await holdIdempotency(tx, id, teamId, job.idempotencyToken);
-          return read(tx, id);
-        }),
-      );
-    },
+    create: createJob(context),
 
     async get(teamId, jobId) {
       const job = await prisma.job.findUnique({ where: { id: jobId, teamId } });
       return job === null ? null : jobRecord(job);
     },
+
+    brief: readBrief(context),
 
     async list(teamId, filter) {
       const ids = await prisma.$queryRaw<{ id: string }[]>`
@@ -171,7 +84,8 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         await lockTeam(tx, teamId);
         const open = await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } });
         refuseTooMany(open, await openJobsAllowed(tx, teamId));
-        await refuseLostInputs(tx, teamId, jobRecord(job).inputs);
+        const { inputs } = jobRecord(job);
+        refuseLostInputs(inputs, await holdInputs(tx, teamId, inputs), settings);
         const [work] = await tx.$queryRaw<{ gone: boolean }[]>`
           select ${workIsGone(settings)} as gone from jobs where id = ${jobId}`;
         if (work?.gone !== false) await startAnew(tx, job);

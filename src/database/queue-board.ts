@@ -1,14 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { estimatePosition, expectedStart } from '../jobs/fair-share.js';
-import { canRun, type Needs, needsOf } from '../jobs/lanes.js';
+import { canRun, type Needs } from '../jobs/lanes.js';
 import type { DatabaseContext } from './context.js';
 import { priorityNumber } from './job-record.js';
-import type { JobRecord, LaneRecord, QueuePlace } from './records.js';
+import type { LaneRecord, QueuedJob, QueuePlace } from './records.js';
 import { liveLanes } from './worker-repository.js';
 
 /** Reading the queue may take this part of the database's time, whoever polls and however long the queue is. */
 const SHARE_OF_TIME = 1 / 25;
-const LONGEST_AGE_MS = 5_000;
+/** However long it takes: a place that is shown is no older than this when the look at it begins anew. */
+const LONGEST_AGE_MS = 1_000;
 
 interface TeamBoard {
   weight: number;
@@ -36,7 +37,7 @@ interface Snapshot {
 }
 
 export interface QueueBoard {
-  place(job: Pick<JobRecord, 'teamId' | 'seq' | 'priority' | 'spec'>): Promise<QueuePlace>;
+  place(job: QueuedJob): Promise<QueuePlace>;
 }
 
 /**
@@ -67,13 +68,9 @@ export function queueBoard(context: DatabaseContext): QueueBoard {
   return { place: async (job) => placeOn(await look(), job) };
 }
 
-function placeOn(
-  snapshot: Snapshot,
-  { teamId, seq, priority, spec }: Pick<JobRecord, 'teamId' | 'seq' | 'priority' | 'spec'>,
-): QueuePlace {
+function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob): QueuePlace {
   const own = snapshot.teams.get(teamId);
   const rank = priorityNumber(priority);
-  const needs = needsOf(spec);
   const lanes = snapshot.lanes.filter((lane) => canRun(needs, lane));
   // Only who wants the same workers stands in the way; without any, only who asks for the same.
   const isRival = (other: Needs) => isDeepStrictEqual(other, needs) || lanes.some((lane) => canRun(other, lane));

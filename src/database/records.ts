@@ -1,5 +1,5 @@
 import type { SerializedError } from '../errors.js';
-import type { Offer } from '../jobs/lanes.js';
+import type { Needs, Offer } from '../jobs/lanes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
 import type { Priority, Spec } from '../jobs/spec.js';
 import type { WebhookType } from '../jobs/webhook.js';
@@ -97,6 +97,8 @@ export interface JobRecord {
   inputs: JobInputs;
   labels: Record<string, string>;
   priority: Priority;
+  /** What a worker must have for it. */
+  needs: Needs;
   createdAt: Date;
   startedAt: Date | null;
   finishedAt: Date | null;
@@ -110,6 +112,14 @@ export interface JobRecord {
   points: StoredPoint[] | null;
   error: SerializedError | null;
 }
+
+/** What a poll that finds nothing new has to know of a job. */
+export type JobBrief = Pick<JobRecord, 'id' | 'seq' | 'teamId' | 'status' | 'version' | 'priority' | 'needs'> & {
+  progress: Pick<JobRecord['progress'], 'etaSeconds'>;
+};
+
+/** What decides about a place in the queue. */
+export type QueuedJob = Pick<JobRecord, 'seq' | 'teamId' | 'priority' | 'needs'>;
 
 export interface EventRecord {
   /** Ascending within a job: the cursor, and the `Last-Event-ID`. */

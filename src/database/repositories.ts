@@ -11,12 +11,14 @@ import type {
   DeliveryState,
   EventRecord,
   IdempotencyStart,
+  JobBrief,
   JobFilter,
   JobRecord,
   KeyRecord,
   NewJob,
   Page,
   PoolOverview,
+  QueuedJob,
   QueuePlace,
   Scope,
   StoredKey,
@@ -88,6 +90,8 @@ export interface UploadRepository {
   ): Promise<{ upload: UploadRecord; created: boolean }>;
   get(teamId: string, uploadId: string): Promise<UploadRecord | null>;
   findByHash(teamId: string, sha256: string): Promise<UploadRecord | null>;
+  /** Those that are there, in any order: named by id, or by content as `sha256:<hex>`. */
+  find(teamId: string, names: string[]): Promise<UploadRecord[]>;
   /** Returns its storage key, for the caller to delete. @throws InputError conflict while a job that has not ended reads it */
   remove(teamId: string, uploadId: string): Promise<{ key: string } | null>;
 }
@@ -95,9 +99,11 @@ export interface UploadRepository {
 export type CancelOutcome = { job: JobRecord; changed: boolean };
 
 export interface JobRepository {
-  /** Job, its first task and its first event in one transaction. @throws InputError limit_exceeded (MAX_QUEUED_JOBS) */
+  /** Job, its first task and its first event, all or nothing. @throws InputError limit_exceeded (MAX_QUEUED_JOBS) */
   create(teamId: string, job: NewJob): Promise<JobRecord>;
   get(teamId: string, jobId: string): Promise<JobRecord | null>;
+  /** Much cheaper than the whole job. */
+  brief(teamId: string, jobId: string): Promise<JobBrief | null>;
   /** Newest first. */
   list(teamId: string, filter: JobFilter): Promise<Page<JobRecord>>;
   /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. */
@@ -110,7 +116,7 @@ export interface JobRepository {
   /** Finished only. Returns the storage prefixes to delete. @throws InputError conflict while it is not finished */
   remove(teamId: string, jobId: string): Promise<{ prefixes: string[] } | null>;
   /** Where a queued job stands; as of a moment ago, because everybody who polls asks for it. */
-  place(job: Pick<JobRecord, 'teamId' | 'seq' | 'priority' | 'spec'>): Promise<QueuePlace>;
+  place(job: QueuedJob): Promise<QueuePlace>;
 }
 
 export interface LayerRepository {

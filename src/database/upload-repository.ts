@@ -7,6 +7,9 @@ import type { UploadRepository } from './repositories.js';
 import { storageLimit, storedBytes } from './team-repository.js';
 import { addUsage } from './usage-repository.js';
 
+const BY_ID = /^\w+$/;
+const BY_CONTENT = /^sha256:([0-9a-f]{64})$/;
+
 const uploadRecord = ({ storageKey, bytes, ...upload }: Upload): UploadRecord => ({
   ...upload,
   key: storageKey,
@@ -58,6 +61,16 @@ export const uploadRepository = ({ prisma, settings, transaction }: DatabaseCont
       await tx.upload.delete({ where: { id: uploadId, teamId } });
       return upload;
     }),
+
+  find(teamId, names) {
+    const hashes = names.flatMap((name) => BY_CONTENT.exec(name)?.[1] ?? []);
+    const ids = names.filter((name) => BY_ID.test(name));
+    return prisma.$queryRaw<UploadRecord[]>`
+      select id, team_id as "teamId", sha256, storage_key as key, bytes::float8 as bytes, filename, created_at as "createdAt",
+        expires_at as "expiresAt"
+      from uploads
+      where team_id = ${teamId} and expires_at > clock_timestamp() and (id = any(${ids}) or sha256 = any(${hashes}))`;
+  },
 
   async findByHash(teamId, sha256) {
     const where = { teamId_sha256: { teamId, sha256 }, expiresAt: { gt: new Date() } };

@@ -67,6 +67,11 @@ describe('GET /jobs/{id}', () => {
     const same = await get(id, { 'if-none-match': etag });
     expect([same.statusCode, same.body, same.headers.etag]).toEqual([304, '', etag]);
     expect(Number(same.headers['retry-after'])).toBeGreaterThan(0);
+    const whole = await get(id);
+    for (const name of ['etag', 'retry-after', 'cache-control', 'vary'])
+      expect([name, same.headers[name]]).toEqual([name, whole.headers[name]]);
+    const stranger = { key: service.keys.stranger, headers: { 'if-none-match': etag } };
+    expectProblem(await service.call('GET', `/jobs/${id}`, stranger), 404, 'not_found');
     const task = await claimNext(service.database);
     const changed = await get(id, { 'if-none-match': `"other", ${etag}` });
     expect([changed.statusCode, changed.json<Job>().status]).toEqual([200, 'running']);

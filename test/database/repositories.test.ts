@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DEFAULT_TEAM } from '../../src/database/records.js';
+import { DEFAULT_TEAM, type JobRecord } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
-import { createJob, finishNext, claimNext, newJob } from '../support/jobs.js';
+import { createJob, finishNext, claimNext, newJob, testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { addTeam, runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
@@ -84,6 +84,7 @@ describe('teams', () => {
     });
 
     expect(await database.jobs.get(other, id)).toBeNull();
+    expect(await database.jobs.brief(other, id)).toBeNull();
     expect((await database.jobs.list(other, { limit: 10 })).data).toEqual([]);
     await expect(database.jobs.list(other, { limit: 10, after: id })).rejects.toMatchObject({
       code: 'invalid_request',
@@ -97,6 +98,11 @@ describe('teams', () => {
     expect(await database.artifacts.get(other, id, 'model.onnx')).toBeNull();
     expect(await database.uploads.get(other, upload.id)).toBeNull();
     expect(await database.uploads.findByHash(other, upload.sha256)).toBeNull();
+    const names = [upload.id, `sha256:${upload.sha256}`, 'no\0name'];
+    expect(await database.uploads.find(other, names)).toEqual([]);
+    expect(await database.uploads.find(DEFAULT_TEAM, names)).toEqual([
+      await database.uploads.get(DEFAULT_TEAM, upload.id),
+    ]);
     expect(await database.keys.revoke(other, key.id)).toBeNull();
     expect(await database.keys.get(other, key.id)).toBeNull();
     expect((await database.keys.list(other, { limit: 10 })).data).toEqual([]);
@@ -131,6 +137,45 @@ describe('a job', () => {
     const [first] = (await database.jobs.list(DEFAULT_TEAM, { limit: 1 })).data;
     await database.jobs.requestCancel(DEFAULT_TEAM, first?.id ?? '');
     await createJob(database);
+  });
+
+  it('is counted for the limit where its count is near, whoever made the others', async () => {
+    // So far from the limit that a count of a moment ago would do for the first one.
+    const database = await postgres.open({ MAX_QUEUED_JOBS: 1002 });
+    const { id } = await createJob(database);
+    await runSql(
+      database.url,
+      `insert into jobs (id, team_id, spec, inputs) select 'job_' || i, team_id, spec, inputs
+       from jobs cross join generate_series(1, 1000) i where id = $1`,
+      [id],
+    );
+    await createJob(database);
+    await expect(createJob(database)).rejects.toMatchObject({ code: 'limit_exceeded', message: /has 1002 jobs/ });
+  });
+
+  it('is the same as it was made and as it is read, and in brief', async () => {
+    const database = await postgres.open();
+    const needs = { engine: 'tensorflow' as const, device_memory_bytes: 1024 };
+    const spec = { ...testSpec(), resources: needs };
+    const change = { spec, labels: { a: 'b' }, priority: 'high' as const, deadlineSeconds: 60 };
+    const made = await createJob(database, change);
+    const read = await database.jobs.get(DEFAULT_TEAM, made.id);
+    expect(read).toEqual({ ...made, seconds: { queued: expect.any(Number) as number, running: 0, device: 0 } });
+    expect(made).toMatchObject({ status: 'queued', needs, labels: { a: 'b' } });
+    const brief = ({ id, seq, teamId, status, version, priority, needs: asked, progress }: JobRecord) => ({
+      ...{ id, seq, teamId, status, version, priority, needs: asked },
+      progress: { etaSeconds: progress.etaSeconds },
+    });
+    expect(await database.jobs.brief(DEFAULT_TEAM, made.id)).toEqual(brief(made));
+    await runSql(
+      database.url,
+      `update jobs set status = 'running', fraction = 0.5, running_seconds = 10, clock_running = false where id = $1`,
+      [made.id],
+    );
+    const running = await database.jobs.get(DEFAULT_TEAM, made.id);
+    expect(running).toMatchObject({ version: 2, progress: { etaSeconds: 10 } });
+    if (running !== null) expect(await database.jobs.brief(DEFAULT_TEAM, made.id)).toEqual(brief(running));
+    expect(await database.jobs.brief(DEFAULT_TEAM, 'job_nothing')).toBeNull();
   });
 
   it('is removed with all that hangs on it, but only when finished', async () => {

@@ -10,7 +10,7 @@ const coarse = (seconds: number | null): string =>
  * The position, the reason and a coarse expected start are in it, so that a client which polls with it sees them move.
  * The status is in it, so that a wait can tell whether it changed since the client last looked.
  */
-export function jobEtag(job: JobRecord, place: QueuePlace | null): string {
+export function jobEtag(job: Pick<JobRecord, 'status' | 'version'>, place: QueuePlace | null): string {
   const queue = place === null ? '' : `.${place.position}.${place.reason}.${coarse(place.expectedStartSeconds)}`;
   return `W/"${job.status}.${job.version}${queue}"`;
 }

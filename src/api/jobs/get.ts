@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import type { JobRecord } from '../../database/records.js';
+import type { JobBrief, JobRecord, QueuePlace } from '../../database/records.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
@@ -40,6 +40,19 @@ async function settled(deps: RouteDeps, job: JobRecord, seen: string, seconds: n
   }
 }
 
+/** The headers of an answer, whether it has a body or not. */
+function describe<Reply extends Pick<FastifyReply, 'header'>>(
+  reply: Reply,
+  job: JobBrief,
+  place: QueuePlace | null,
+): Reply {
+  reply.header('ETag', jobEtag(job, place)).header('Cache-Control', 'private, no-cache');
+  reply.header('Vary', 'Authorization, Prefer');
+  const retryAfter = retryAfterSeconds(job, place);
+  if (retryAfter !== null) reply.header('Retry-After', retryAfter);
+  return reply;
+}
+
 export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/jobs/:id',
@@ -62,10 +75,18 @@ export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { dep
     },
     async (request, reply) => {
       const { database } = deps;
+      const teamId = teamOf(request);
+      const { id } = request.params;
       const condition = request.headers['if-none-match'];
-      let job = await database.jobs.get(teamOf(request), request.params.id);
-      if (job === null) throw notFound('job');
       const seconds = readWait(request.headers.prefer);
+      if (condition !== undefined && seconds === 0) {
+        const brief = await database.jobs.brief(teamId, id);
+        if (brief === null) throw notFound('job');
+        const place = await placeOf(database, brief);
+        if (matches(condition, jobEtag(brief, place))) return describe(reply, brief, place).code(304).send(null);
+      }
+      let job = await database.jobs.get(teamId, id);
+      if (job === null) throw notFound('job');
       if (seconds > 0) {
         reply.header('Preference-Applied', `wait=${seconds}`);
         const seen = statusSeen(condition) ?? job.status;
@@ -73,11 +94,8 @@ export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { dep
         if (job === null) throw notFound('job');
       }
       const place = await placeOf(database, job);
-      const etag = jobEtag(job, place);
-      reply.header('ETag', etag).header('Cache-Control', 'private, no-cache').header('Vary', 'Authorization, Prefer');
-      const retryAfter = retryAfterSeconds(job, place);
-      if (retryAfter !== null) reply.header('Retry-After', retryAfter);
-      if (matches(condition, etag)) return reply.code(304).send(null);
+      describe(reply, job, place);
+      if (matches(condition, jobEtag(job, place))) return reply.code(304).send(null);
       return reply.code(200).send(await viewJob(database, job, place));
     },
   );

@@ -1,5 +1,5 @@
 import { InputError } from '../../../errors.js';
-import type { JobInputs } from '../../../database/records.js';
+import type { JobInputs, UploadRecord } from '../../../database/records.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import type { Source, Spec } from '../../../jobs/spec.js';
 import type { RouteDeps } from '../../deps.js';
@@ -46,15 +46,8 @@ export function checkIncomplete(submission: Submission): void {
   else resolveSpec({ ...given, model: given['model'] ?? AWAITED, calibration: given['calibration'] ?? AWAITED });
 }
 
-async function openSource(deps: RouteDeps, teamId: string, part: Part, source: Source, directory: string) {
-  if (!('upload' in source)) return fetchSource(deps, teamId, part, source, directory);
-  const { uploads } = deps.database;
-  const hash = /^sha256:([0-9a-f]{64})$/.exec(source.upload)?.[1];
-  const upload = await (hash === undefined ? uploads.get(teamId, source.upload) : uploads.findByHash(teamId, hash));
-  if (upload !== null) return storedFile(deps, upload);
-  const detail = `there is no upload ${source.upload}`;
-  throw new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/upload`, detail }] });
-}
+const uploadOf = (uploads: UploadRecord[], name: string): UploadRecord | undefined =>
+  uploads.find(({ id, sha256 }) => name === id || name === `sha256:${sha256}`);
 
 /** The files of a resolved specification. */
 export async function openSources(
@@ -64,12 +57,23 @@ export async function openSources(
   files: Submission['files'],
   directory: string,
 ): Promise<JobFiles> {
-  const open = (part: Part, source: Source) => files[part] ?? openSource(deps, teamId, part, source, directory);
-  const [model, calibration, evaluation] = await Promise.all([
-    open('model', spec.model),
-    open('calibration', spec.calibration),
-    spec.evaluation === undefined || spec.evaluation === null ? null : open('evaluation', spec.evaluation),
-  ]);
+  const sources = PARTS.flatMap((part) => {
+    const source = spec[part];
+    return source === undefined || source === null || files[part] !== undefined ? [] : [{ part, source }];
+  });
+  const names = sources.flatMap(({ source }) => ('upload' in source ? [source.upload] : []));
+  const uploads = names.length === 0 ? [] : await deps.database.uploads.find(teamId, names);
+  const open = async ({ part, source }: { part: Part; source: Source }): Promise<[Part, SourceFile]> => {
+    if (!('upload' in source)) return [part, await fetchSource(deps, teamId, part, source, directory)];
+    const upload = uploadOf(uploads, source.upload);
+    if (upload !== undefined) return [part, storedFile(deps, upload)];
+    const detail = `there is no upload ${source.upload}`;
+    throw new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/upload`, detail }] });
+  };
+  const opened: Submission['files'] = { ...files, ...Object.fromEntries(await Promise.all(sources.map(open))) };
+  const { model, calibration, evaluation = null } = opened;
+  if (model === undefined || calibration === undefined)
+    throw new Error('the specification names no model or no samples');
   return { model, calibration, evaluation };
 }
 

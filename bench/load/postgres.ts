@@ -1,0 +1,52 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import {
+  freePort,
+  openCluster,
+  runningPid,
+  serverUrl,
+  startServer,
+  stopServer,
+} from '../../src/database/embedded/server.js';
+import { treeCpuSeconds } from '../support/process-time.js';
+
+const PASSWORD = 'bench';
+
+/** A PostgreSQL as `sparank start` brings it, every commit durable, that the bench can look into. */
+export interface BenchPostgres {
+  url: string;
+  query<T>(text: string, values?: unknown[]): Promise<T[]>;
+  /** Of the server with all its processes. */
+  cpuSeconds(): number;
+  close(): Promise<void>;
+}
+
+export async function startPostgres(flags: string[] = []): Promise<BenchPostgres> {
+  const directory = await mkdtemp(join(tmpdir(), 'sparank-load-'));
+  await chmod(directory, 0o755);
+  const cluster = await openCluster(join(directory, 'postgres'), PASSWORD);
+  const port = await freePort();
+  const outcome = await startServer(cluster, port, PASSWORD, flags);
+  const pid = await runningPid(cluster);
+  if (outcome !== 'started' || pid === null) throw new Error('PostgreSQL did not start');
+  const admin = new pg.Client({ connectionString: serverUrl(port, PASSWORD, 'postgres') });
+  await admin.connect();
+  await admin.query('create database sparank');
+  await admin.end();
+  const url = serverUrl(port, PASSWORD, 'sparank');
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return {
+    url,
+    query: async <T>(text: string, values: unknown[] = []) => (await client.query(text, values)).rows as T[],
+    cpuSeconds: () => treeCpuSeconds(pid),
+    async close() {
+      await client.end();
+      await stopServer(cluster);
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { startLoop } from '../../src/queue/loop.js';
+import { quietLog } from '../support/log.js';
+import { until } from '../support/until.js';
+
+const NEVER_MS = 60_000;
+const TURN_MS = 20;
+
+test('a loop that is woken often rests between its turns, and misses no wake', async () => {
+  let turns = 0;
+  const turn = async () => {
+    turns++;
+    await sleep(TURN_MS);
+  };
+  const loop = startLoop('test', turn, NEVER_MS, quietLog, { turns: 20, mostMs: NEVER_MS });
+  // The rest is 20 turns long, whatever they take: many wakes fall into it.
+  for (let i = 0; i < 10; i++) {
+    await sleep(TURN_MS / 2);
+    loop.wake();
+  }
+  expect(turns).toBe(1);
+  await until('the wakes are answered', () => Promise.resolve(turns === 2));
+  await loop.close();
+  expect(turns).toBe(2);
+});
+
+test('closing does not wait for the rest', async () => {
+  let turns = 0;
+  const turn = () => Promise.resolve(turns++).then(() => sleep(TURN_MS));
+  const loop = startLoop('test', turn, NEVER_MS, quietLog, { turns: 1e6, mostMs: NEVER_MS });
+  await until('it rests', () => Promise.resolve(turns === 1));
+  await loop.close();
+  expect(turns).toBe(1);
+});
+
+test('a failed turn rests too, and the next one comes', async () => {
+  let turns = 0;
+  const loop = startLoop('test', () => Promise.reject(new Error(`turn ${++turns}`)), 1, quietLog, {
+    turns: 1,
+    mostMs: 10,
+  });
+  await until('it goes on', () => Promise.resolve(turns > 2));
+  await loop.close();
+});
