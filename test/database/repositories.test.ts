@@ -153,6 +153,25 @@ describe('a job', () => {
     await expect(createJob(database)).rejects.toMatchObject({ code: 'limit_exceeded', message: /has 1002 jobs/ });
   });
 
+  it('that is refused, for want of room or of its files, leaves its idempotency key free', async () => {
+    const database = await postgres.open({ MAX_QUEUED_JOBS: 1 });
+    const first = await createJob(database);
+    const refused = async () => {
+      const start = await database.idempotency.begin(DEFAULT_TEAM, 'key', 'a');
+      if (start.state !== 'started') throw new Error(`not started but ${start.state}`);
+      const failure: unknown = await database.jobs
+        .create(DEFAULT_TEAM, newJob({ idempotencyToken: start.token }))
+        .catch((error: unknown) => error);
+      await database.idempotency.abandon(DEFAULT_TEAM, 'key', start.token);
+      return failure;
+    };
+    expect(await refused()).toMatchObject({ code: 'limit_exceeded' });
+    await database.jobs.requestCancel(DEFAULT_TEAM, first.id);
+    await runSql(database.url, 'delete from uploads');
+    expect(await refused()).toMatchObject({ code: 'conflict', faults: [{ pointer: '/model' }, {}] });
+    expect(await database.idempotency.begin(DEFAULT_TEAM, 'key', 'b')).toMatchObject({ state: 'started' });
+  });
+
   it('is the same as it was made and as it is read, and in brief', async () => {
     const database = await postgres.open();
     const needs = { engine: 'tensorflow' as const, device_memory_bytes: 1024 };
