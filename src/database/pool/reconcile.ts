@@ -1,13 +1,6 @@
 import { serializeError, InfrastructureError, InputError } from '../../errors.js';
 import type { DatabaseContext } from '../context.js';
-import {
-  countDeviceTime,
-  endIfCanceled,
-  endJob,
-  lockJob,
-  lockRunningTask,
-  putBack,
-} from '../job-state.js';
+import { countDeviceTime, endIfCanceled, endJob, lockJob, lockRunningTask, putBack } from '../job-state.js';
 import type { PoolRepository, ReleasableTask } from '../repositories.js';
 import { endAttempt } from './fail.js';
 
