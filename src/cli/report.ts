@@ -103,11 +103,13 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
 }
 
 /** What the compressed network was before its weights were coded. */
-function uncodedLines({ coding, bytes, uncoded }: NonNullable<Metrics['coding']>): string[] {
+function uncodedLines({ coding, bytes, integer_layers: layers, uncoded }: NonNullable<Metrics['coding']>): string[] {
   const speeds = uncoded.latency.map(({ batch, speedup }) => `batch ${String(batch)} ${ratio(speedup)}`).join(', ');
+  const integers =
+    layers === undefined ? '' : `, ${String(layers.integer)} of ${String(layers.all)} layers compute with integers`;
   const accuracy = uncoded.accuracy === null ? '' : `accuracy ${percent(uncoded.accuracy.after)}, `;
   return [
-    `weights     ${coding}: file ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})`,
+    `weights     ${coding}: file ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})${integers}`,
     `as float32  ${accuracy}${speeds}`,
   ];
 }

@@ -64,7 +64,10 @@ export function addSpecOptions(command: Command): Command {
     .option('--inputs <how>', 'refit, symmetric or asymmetric')
     .option('--pattern <kind>', 'groups of the sparse part: channel, filter, column, block, n:m or unstructured')
     .option('--reconstruction <how>', 'after_activation or linear')
-    .option('--weights <coding>', 'how the file keeps the weights: float32, float16, int8 or codebook')
+    .option(
+      '--weights <coding>',
+      'how the file keeps the weights: float32, float16, int8, codebook, or static_int8 (layers compute with integers)',
+    )
     .option('--bits <n>', 'bits of a weight in a codebook: 4 or 8', number)
     .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])

@@ -109,6 +109,12 @@ export const MetricsSchema = Type.Object({
       {
         coding: Type.String(),
         bytes: BeforeAfter,
+        integer_layers: Type.Optional(
+          Type.Object(
+            { integer: Type.Integer(), all: Type.Integer() },
+            { description: 'with static_int8: layers of the file that compute with 8-bit integers, of all it has' },
+          ),
+        ),
         uncoded: Type.Object({
           bytes: BeforeAfter,
           latency: LatencySchema,

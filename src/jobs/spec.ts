@@ -76,7 +76,13 @@ export const MethodSchema = object({
   weights: object(
     {
       coding: Type.Union(
-        [Type.Literal('float32'), Type.Literal('float16'), Type.Literal('int8'), Type.Literal('codebook')],
+        [
+          Type.Literal('float32'),
+          Type.Literal('float16'),
+          Type.Literal('int8'),
+          Type.Literal('static_int8'),
+          Type.Literal('codebook'),
+        ],
         { default: 'float32' },
       ),
       bits: Type.Union([Type.Literal(4), Type.Literal(8)], {
@@ -87,7 +93,7 @@ export const MethodSchema = object({
     {
       default: { coding: 'float32', bits: 4 },
       description:
-        'how the file keeps the weights of all layers; decoded once, when a runtime loads the model, so size changes and speed does not. int8: a scale for every output channel; codebook: k-means',
+        'how the file keeps the weights of all layers. float16, int8 (a scale for every output channel) and codebook (k-means) are decoded once, when a runtime loads the model: size changes, speed does not. static_int8: layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels',
     },
   ),
   samples: Type.Integer({ minimum: 64, maximum: 1_000_000, default: 5000 }),

@@ -4,7 +4,7 @@ import { checkLabels } from '../datasets/index.js';
 import { InputError } from '../errors.js';
 import { targetsOf } from '../jobs/points.js';
 import type { Assignment, InspectResult, ModelSummary } from '../jobs/tasks.js';
-import { Runner, type Layer } from '../models/index.js';
+import { raiseOpset, Runner, type Layer } from '../models/index.js';
 import { applySelection, newRow } from './layer-rows.js';
 import { openCalibration, openNetwork, type Network } from './network.js';
 import { checkTargets } from './plan.js';
@@ -41,6 +41,7 @@ export async function checkInputs(
   const layers = applySelection(network.layers, spec.method.layers);
   if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
   checkTargets(spec, layers, network);
+  if (spec.method.weights.coding === 'static_int8') raiseOpset(network.prepared);
   const starved = layers.find((layer) => layer.blocked === null && network.images * layer.positions < MIN_SAMPLES);
   if (starved !== undefined) {
     const detail = `${starved.name} needs at least ${String(MIN_SAMPLES)} calibration samples`;

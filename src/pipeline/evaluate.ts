@@ -5,6 +5,7 @@ import { choicesOf, modelName } from '../jobs/points.js';
 import type { LayerRow, Metrics } from '../jobs/results.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../jobs/tasks.js';
 import {
+  countIntegerLayers,
   listLayers,
   loadModel,
   prepare,
@@ -212,7 +213,7 @@ async function measureGroup(
       latency,
       speedup: latency[0]?.speedup ?? 1,
       ...comparison,
-      ...coding(spec, original.bytes, bytes, uncoded, twins.get(point), comparisons, latencies),
+      ...coding(spec, model, original.bytes, bytes, uncoded, twins.get(point), comparisons, latencies),
       device: {
         engine: 'onnxruntime',
         name: cpus()[0]?.model.trim() ?? 'cpu',
@@ -236,6 +237,7 @@ async function measureGroup(
 
 function coding(
   { method }: Assignment['spec'],
+  model: OnnxModel,
   original: number,
   coded: number,
   uncoded: Candidate['uncoded'],
@@ -251,6 +253,7 @@ function coding(
     coding: {
       coding: coding === 'codebook' ? `codebook of ${String(bits)} bits` : coding,
       bytes: beforeAfter(uncoded.bytes, coded),
+      ...(coding === 'static_int8' ? { integer_layers: countIntegerLayers(model) } : {}),
       uncoded: {
         bytes: beforeAfter(original, uncoded.bytes),
         latency,

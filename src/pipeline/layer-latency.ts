@@ -1,7 +1,6 @@
 import type { LayerRow } from '../jobs/results.js';
-import { extract, Runner, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
+import { extract, integerEnds, Runner, type Ends, type Layer, type OnnxModel, type Tensor } from '../models/index.js';
 import { measureInTurn, quantile } from './latency.js';
-import { floats } from './network-pass.js';
 
 /** The budget is for two networks. */
 const RUNS = { warmup: 2, minRuns: 7, maxRuns: 50, budgetSeconds: 0.4 };
@@ -33,23 +32,33 @@ export async function layerLatencies(
     if (forms.length === 0) continue;
     signal.throwIfAborted();
     const input = await inputOf(prepared, layer.input, images, threads);
-    const open = (model: OnnxModel) => Runner.open(extract(model, [layer.input], [layer.output]).model, { threads });
-    const runners = [await open(prepared)];
+    const whole = { from: layer.input, to: layer.output };
+    const timed: { runner: Runner; feeds: Map<string, Tensor> }[] = [];
+    const open = async (model: OnnxModel, { from, to }: Ends, value: Tensor) => {
+      const runner = await Runner.open(extract(model, [from], [to]).model, { threads });
+      timed.push({ runner, feeds: new Map([[from, value]]) });
+    };
     try {
+      await open(prepared, whole, input);
       for (const [first = 0] of forms) {
-        const network = networks[first];
-        if (network !== undefined) runners.push(await open(network.model));
+        const model = networks[first]?.model;
+        if (model === undefined) continue;
+        const ends = integerEnds(model, whole);
+        await open(model, ends, ends.from === whole.from ? input : await inputOf(model, ends.from, images, threads));
       }
-      const feeds = new Map([[layer.input, input]]);
       const [dense = [], ...factored] = await measureInTurn(
-        runners.map((runner) => () => runner.feed(feeds)),
-        { ...RUNS, budgetSeconds: (RUNS.budgetSeconds / 2) * runners.length, signal },
+        timed.map(
+          ({ runner, feeds }) =>
+            () =>
+              runner.feed(feeds),
+        ),
+        { ...RUNS, budgetSeconds: (RUNS.budgetSeconds / 2) * timed.length, signal },
       );
       const before = quantile(dense, 0.5);
       for (const [i, members] of forms.entries())
         for (const member of members) times[member]?.set(index, { before, after: quantile(factored[i] ?? [], 0.5) });
     } finally {
-      for (const runner of runners) await runner.release();
+      for (const { runner } of timed) await runner.release();
     }
   }
   return networks.map(({ rows }, i) =>
@@ -64,7 +73,7 @@ export async function inputOf(model: OnnxModel, name: string, images: Tensor, th
   try {
     const value = (await runner.run(images)).get(name);
     if (value === undefined) throw new RangeError(`${name} was not computed`);
-    return { dims: value.dims, data: floats(value) };
+    return value;
   } finally {
     await runner.release();
   }

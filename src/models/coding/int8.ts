@@ -1,4 +1,4 @@
-import { rowOf, type Layout } from './layout.js';
+import type { Layout } from './layout.js';
 
 export interface Int8Weights {
   /** In -127..127: symmetric, so that zero is exact and negation loses nothing. */
@@ -7,39 +7,92 @@ export interface Int8Weights {
   scales: Float32Array;
 }
 
+export interface Int8Options {
+  /** Scales may not be smaller, one per row. */
+  least?: Float32Array;
+  /** Keeps neighbours small enough for `NEIGHBOURS_MAX`. */
+  neighbours?: boolean;
+}
+
 /** Shares of a row's largest weight that are tried as the largest that can be told. */
 const CLIPS = [1, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6];
+/** For rows with large neighbours; with twice the range no two weights can exceed the bound. */
+const WIDER = [1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2];
+
+/**
+ * The most that two neighbours of one sign may add up to. x86 processors without VNNI multiply unsigned by signed bytes in pairs and
+ * add each pair into a signed 16-bit number that saturates (VPMADDUBSW): 255 * 128 = 32640 is the last multiple that fits.
+ */
+const NEIGHBOURS_MAX = 128;
 
 /**
  * Symmetric 8-bit integers with a scale for every row: round(w / scale), limited to -127..127. The scale is the one of several clip
  * ratios that loses least, sum of importance * (w - ŵ)^2 over the row.
  * @param importance one per weight
  */
-export function toInt8(weights: Float32Array, importance: Float32Array, layout: Layout): Int8Weights {
-  const largest = new Float32Array(layout.rows);
-  for (let i = 0; i < weights.length; i++) {
-    const row = rowOf(layout, i);
-    largest[row] = Math.max(largest[row] ?? 0, Math.abs(weights[i] ?? 0));
+export function toInt8(
+  weights: Float32Array,
+  importance: Float32Array,
+  layout: Layout,
+  { least, neighbours = false }: Int8Options = {},
+): Int8Weights {
+  const values = new Int8Array(weights.length);
+  const scales = new Float32Array(layout.rows);
+  const perRow = weights.length / layout.rows;
+  const [row, matters] = [new Float64Array(perRow), new Float64Array(perRow)];
+  const places = placesOf(layout, perRow);
+  for (let r = 0; r < layout.rows; r++) {
+    const begin = r * layout.rowStride;
+    let largest = 0;
+    for (let k = 0; k < perRow; k++) {
+      const at = begin + (places[k] ?? 0);
+      const weight = weights[at] ?? 0;
+      row[k] = weight;
+      matters[k] = importance[at] ?? 0;
+      largest = Math.max(largest, Math.abs(weight));
+    }
+    const scale = bestScale(row, matters, largest, least?.[r] ?? 0, neighbours);
+    scales[r] = scale;
+    for (let k = 0; k < perRow; k++) values[begin + (places[k] ?? 0)] = rounded(row[k] ?? 0, scale);
   }
-  const scales = new Float32Array(layout.rows).fill(1);
-  const least = new Float64Array(layout.rows).fill(Infinity);
-  for (const clip of CLIPS) {
-    const tried = largest.map((value) => scaleOf(value * clip));
-    const losses = new Float64Array(layout.rows);
-    for (let i = 0; i < weights.length; i++) {
-      const row = rowOf(layout, i);
-      const scale = tried[row] ?? 1;
-      const weight = weights[i] ?? 0;
+  return { values, scales };
+}
+
+/** Of a row's elements from its first one, in the order in which kernels go through them: all inputs of a tap, then those of the next. */
+function placesOf({ inputs, inputStride }: Layout, perRow: number): Int32Array {
+  return Int32Array.from({ length: perRow }, (_, k) => (k % inputs) * inputStride + Math.floor(k / inputs));
+}
+
+function bestScale(
+  row: Float64Array,
+  importance: Float64Array,
+  largest: number,
+  least: number,
+  neighbours: boolean,
+): number {
+  let best = 1;
+  let lowest = Infinity;
+  for (const clip of neighbours ? [...CLIPS, ...WIDER] : CLIPS) {
+    const scale = Math.fround(Math.max(scaleOf(largest * clip), least));
+    let loss = 0;
+    for (let k = 0; k < row.length; k++) {
+      const weight = row[k] ?? 0;
       const error = weight - rounded(weight, scale) * scale;
-      losses[row] = (losses[row] ?? 0) + (importance[i] ?? 0) * error * error;
+      loss += (importance[k] ?? 0) * error * error;
     }
-    for (let row = 0; row < layout.rows; row++) {
-      if ((losses[row] ?? 0) >= (least[row] ?? 0)) continue;
-      least[row] = losses[row] ?? 0;
-      scales[row] = tried[row] ?? 1;
-    }
+    if (loss >= lowest || (neighbours && !neighboursFit(row, scale))) continue;
+    lowest = loss;
+    best = scale;
   }
-  return { values: Int8Array.from(weights, (w, i) => rounded(w, scales[rowOf(layout, i)] ?? 1)), scales };
+  return best;
+}
+
+function neighboursFit(row: Float64Array, scale: number): boolean {
+  for (let k = 0; k + 1 < row.length; k += 2) {
+    const sum = rounded(row[k] ?? 0, scale) + rounded(row[k + 1] ?? 0, scale);
+    if (sum > NEIGHBOURS_MAX || sum < -NEIGHBOURS_MAX) return false;
+  }
+  return true;
 }
 
 /** A row of zeros has any scale; the smallest normal float32 keeps the quotient finite. */

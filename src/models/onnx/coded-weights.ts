@@ -69,7 +69,7 @@ export function codeWeights(model: OnnxModel, { coding, bits }: WeightCoding, op
 }
 
 /** Null for weights that are not coded. */
-function layoutOf({ node, op, weight, group }: WeightedNode): (Layout & { rowAxis: number }) | null {
+export function layoutOf({ node, op, weight, group }: WeightedNode): (Layout & { rowAxis: number }) | null {
   if (weight?.dataType !== DataType.FLOAT || node.input[1] !== weight.name) return null;
   const dims = tensorDims(weight);
   const [first = 1, second = 1, ...kernel] = dims;

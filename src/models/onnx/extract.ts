@@ -10,7 +10,7 @@ export interface Extracted {
 }
 
 /**
- * The part of a network that computes `to` from the tensors `from` (float32, of any shape) and, where these do not
+ * The part of a network that computes `to` from the tensors `from` (float32 or quantized, of any shape) and, where these do not
  * suffice, from the network's inputs. Weights are shared, not copied.
  */
 export function extract(model: OnnxModel, from: Iterable<string>, to: readonly string[]): Extracted {
@@ -41,7 +41,7 @@ export function extract(model: OnnxModel, from: Iterable<string>, to: readonly s
   }
 
   const info = (name: string): ValueInfoProto =>
-    networkInputs.get(name) ?? { name, type: { tensorType: { elemType: DataType.FLOAT } } };
+    networkInputs.get(name) ?? { name, type: { tensorType: { elemType: elementType(name, index) } } };
   const outputs = new Map(graph.output.map((output) => [output.name, output]));
   const part: GraphProto = withFields(graph, {
     node: graph.node.filter((node) => nodes.has(node)),
@@ -52,6 +52,13 @@ export function extract(model: OnnxModel, from: Iterable<string>, to: readonly s
     valueInfo: [],
   });
   return { model: { ...model, graph: part, proto: withFields(model.proto, { graph: part }) }, inputs: [...inputs] };
+}
+
+/** Of an inner tensor: float32, or the integers that float32 is quantized to. */
+function elementType(name: string, index: GraphIndex): number {
+  const producer = index.producer(name);
+  if (producer?.opType !== 'QuantizeLinear') return DataType.FLOAT;
+  return index.initializer(producer.input[2])?.dataType ?? DataType.UINT8;
 }
 
 /** Tensors of `candidates` that some node not yet in `done` still reads: what a sequential pass has to keep. */

@@ -132,13 +132,13 @@ function convolution(base: WeightedNode, dims: number[], index: GraphIndex): Wei
     group,
   };
   const biasName = node.opType === 'Conv' || transposed ? (node.input[2] ?? '') : '';
-  layer.bias = index.initializer(biasName);
+  layer.bias = storedWeight(biasName, index);
   if (transposed) layer.blocked = 'transposed convolution';
   else if (node.opType !== 'Conv') layer.blocked = `quantized convolution (${node.opType})`;
   else if (group !== 1) layer.blocked = `grouped convolution (${String(group)} groups)`;
   else if (base.weight !== null && rank !== 1 && rank !== 2) layer.blocked = `${String(rank)}-D convolution`;
   else layer.blocked = weightProblem(layer, index);
-  if (layer.blocked === null && biasName !== '' && layer.bias?.dataType !== DataType.FLOAT)
+  if (layer.blocked === null && biasName !== '' && index.initializer(biasName)?.dataType !== DataType.FLOAT)
     layer.blocked = 'the bias is not constant';
   return layer;
 }
@@ -157,9 +157,10 @@ function connected(base: WeightedNode, dims: number[], index: GraphIndex): Weigh
   if (hasAttribute(node, 'transA') && intAttribute(node, 'transA', 0) !== 0)
     layer.blocked ??= 'its input is transposed';
   const biasName = node.input[2] ?? '';
-  layer.bias = index.initializer(biasName);
+  layer.bias = storedWeight(biasName, index);
   if (biasName === '' || layer.blocked !== null) return layer;
-  if (layer.bias?.dataType !== DataType.FLOAT) layer.blocked = 'the bias is not constant';
+  if (layer.bias === null || layer.bias.name !== biasName || layer.bias.dataType !== DataType.FLOAT)
+    layer.blocked = 'the bias is not constant';
   else if (!isRowBias(tensorDims(layer.bias), layer.m)) layer.blocked = 'the bias differs between the rows';
   return layer;
 }
