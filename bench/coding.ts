@@ -11,6 +11,7 @@ import { openDataset } from '../src/datasets/index.js';
 import { codeWeights, loadModel, prepare, saveModel, type OnnxModel, type WeightCoding } from '../src/models/index.js';
 import { compareModels } from '../src/pipeline/compare.js';
 import { inputEnergies } from '../src/pipeline/input-energy.js';
+import { integerNetwork } from '../src/pipeline/integer-network.js';
 import { networkLatencies } from '../src/pipeline/network-latency.js';
 import { seededRandom } from '../src/pipeline/random.js';
 import { stepLimits } from '../src/worker/limits.js';
@@ -24,6 +25,7 @@ const command = addFiles(new Command('bench/coding.ts'))
   .option('--threads <n>', '0: all cores', '0')
   .option('--samples <n>', 'samples of a layer')
   .option('--batch-sizes <list>', 'of the speed measurement', '1,32')
+  .option('--codings <list>', 'only these, of the names in the first column')
   .parse();
 const options = command.opts<{
   target: string;
@@ -31,6 +33,7 @@ const options = command.opts<{
   threads: string;
   samples?: string;
   batchSizes: string;
+  codings?: string;
 }>();
 const files = filesOf(command);
 const threads = Number(options.threads) || availableParallelism();
@@ -38,11 +41,13 @@ const batches = options.batchSizes.split(',').map(Number);
 const limits = stepLimits(readConfig({}));
 const { signal } = new AbortController();
 
-const WAYS: { name: string; weights: WeightCoding; weighted: boolean }[] = [
+const wanted = options.codings?.split(',');
+const WAYS: { name: string; weights: WeightCoding; weighted: boolean; activations?: boolean }[] = [
   { name: 'float32', weights: { coding: 'float32', bits: 4 }, weighted: true },
   { name: 'float16', weights: { coding: 'float16', bits: 4 }, weighted: true },
   { name: 'int8', weights: { coding: 'int8', bits: 4 }, weighted: true },
   { name: 'int8, inputs not looked at', weights: { coding: 'int8', bits: 4 }, weighted: false },
+  { name: 'static_int8', weights: { coding: 'int8', bits: 4 }, weighted: true, activations: true },
   { name: 'codebook, 8 bits', weights: { coding: 'codebook', bits: 8 }, weighted: true },
   { name: 'codebook, 4 bits', weights: { coding: 'codebook', bits: 4 }, weighted: true },
   { name: 'codebook, 4 bits, inputs not looked at', weights: { coding: 'codebook', bits: 4 }, weighted: false },
@@ -72,11 +77,13 @@ async function main(directory: string): Promise<void> {
   const energies = await inputEnergies(network, source, threads, signal);
   const models: OnnxModel[] = [];
   const rows: { name: string; bytes: number; seconds: number }[] = [];
-  for (const { name, weights, weighted } of WAYS) {
+  const context = { energies, bytes: limits.layerMemoryBytes / 4, threads, signal };
+  for (const { name, weights, weighted, activations } of WAYS.filter((way) => wanted?.includes(way.name) ?? true)) {
     note(name);
     const begun = performance.now();
     const random = (tensor: number) => seededRandom(1, tensor);
-    const coded = codeWeights(network, weights, { energies: weighted ? energies : new Map(), random });
+    const integers = activations === true ? await integerNetwork(network, source, context) : network;
+    const coded = codeWeights(integers, weights, { energies: weighted ? energies : new Map(), random });
     const seconds = (performance.now() - begun) / 1000;
     const path = join(directory, `way-${String(models.length)}.${coded.format === 'onnx' ? 'onnx' : 'zip'}`);
     await saveModel(coded, path);
@@ -97,7 +104,7 @@ async function main(directory: string): Promise<void> {
       'original / file',
       'accuracy, %',
       'agreement, %',
-      ...batches.map((batch) => `speed at batch ${String(batch)}`),
+      ...batches.flatMap((batch) => [`ms at batch ${String(batch)}`, `speed at batch ${String(batch)}`]),
       'coding, s',
     ],
     rows.map(({ name, bytes, seconds }, i) => [
@@ -106,10 +113,10 @@ async function main(directory: string): Promise<void> {
       `${(before / bytes).toFixed(2)}x`,
       percent(comparisons[i]?.accuracy?.after),
       percent(comparisons[i]?.fidelity.top1_agreement),
-      ...(latencies[i] ?? []).map(
-        ({ speedup, speedup_ci95: [low = NaN, high = NaN] }) =>
-          `${speedup.toFixed(2)}x (${low.toFixed(2)} to ${high.toFixed(2)})`,
-      ),
+      ...(latencies[i] ?? []).flatMap(({ after_ms: { p50 }, speedup, speedup_ci95: [low = NaN, high = NaN] }) => [
+        p50.toFixed(3),
+        `${speedup.toFixed(2)}x (${low.toFixed(2)} to ${high.toFixed(2)})`,
+      ]),
       seconds.toFixed(1),
     ]),
   );

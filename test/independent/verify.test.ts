@@ -44,7 +44,13 @@ describe.runIf(python !== '')('the independent reader', () => {
     expect(status).toBe(0);
   });
 
-  it.each([{ coding: 'float16' }, { coding: 'int8' }, { coding: 'codebook' }, { coding: 'codebook', bits: 8 }])(
+  it.each([
+    { coding: 'float16' },
+    { coding: 'int8' },
+    { coding: 'static_int8' },
+    { coding: 'codebook' },
+    { coding: 'codebook', bits: 8 },
+  ])(
     'finds them with weights kept as %j',
     async (weights) => {
       const folder = await job(weights);

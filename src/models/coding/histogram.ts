@@ -2,7 +2,7 @@ import type { Range } from './affine.js';
 
 /** Bins over [-limit, limit). */
 const BINS = 4096;
-/** Shares of the whole range that are tried as the range that can be told, 1 down to a twentieth. */
+/** Shares of the largest value that are tried as the largest that can be told, on both sides of zero: 1 down to a twentieth. */
 const CLIPS = Array.from({ length: 96 }, (_, i) => 1 - i / 100);
 /** Values of one call that are counted at most, evenly spaced; the extremes are those of all. */
 const COUNTED = 1 << 18;
@@ -64,16 +64,17 @@ export class Histogram {
   }
 
   /**
-   * The share of the range whose 255 steps lose least: expected squared error of rounding (a twelfth of a squared step, Bennett 1948)
+   * The part of the range whose 255 steps lose least: expected squared error of rounding (a twelfth of a squared step, Bennett 1948)
    * for what lies inside, and of the limit for what lies outside.
    */
   bestRange(): Range | null {
     const whole = this.range;
     if (whole === null) return null;
+    const largest = Math.max(-whole.low, whole.high);
     let best = whole;
     let least = Infinity;
     for (const clip of CLIPS) {
-      const tried = { low: whole.low * clip, high: whole.high * clip };
+      const tried = { low: Math.max(whole.low, -largest * clip), high: Math.min(whole.high, largest * clip) };
       const loss = this.loss(tried);
       if (loss >= least) continue;
       least = loss;
