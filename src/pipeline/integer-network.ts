@@ -23,10 +23,14 @@ const IMAGES_OF_A_LAYER = 32;
 /** Squared error of the outputs, relative to their variance, that integers may cost before layers go back to float32. */
 const MOST_ERROR = 0.01;
 
-/** What may be the range of an activation: all that calibration saw, or what loses least of it. */
+/** Of the values of an activation. */
+const MOST_VALUES = 0.9999;
+
+/** What may be the range of an activation: all that calibration saw, what loses least of it, or where most of it lies. */
 const RANGES: ((histogram: Histogram) => Range | null)[] = [
   (histogram) => histogram.range,
   (histogram) => histogram.bestRange(),
+  (histogram) => histogram.rangeOf(MOST_VALUES),
 ];
 
 export interface IntegerContext {

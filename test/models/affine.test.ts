@@ -132,6 +132,17 @@ describe('a histogram', () => {
     expect(best?.high).toBeGreaterThan(3);
   });
 
+  it('finds where a share of the values lies, on both sides of zero', () => {
+    const values = Float32Array.from({ length: 20_001 }, (_, i) => (i - 10_000) / 10_000);
+    const range = of(values, Float32Array.of(-40), new Float32Array(1e6)).rangeOf(0.9);
+    // a bin is 64 / 2048 wide
+    expect(Math.abs((range?.high ?? 0) - 0.9)).toBeLessThan(0.04);
+    expect(Math.abs((range?.low ?? 0) + 0.9)).toBeLessThan(0.04);
+    expect(of(Float32Array.of(-1, 3)).rangeOf(1)).toEqual({ low: -1, high: 3 });
+    expect(of(new Float32Array(9)).rangeOf(0.9)).toEqual({ low: 0, high: 0 });
+    expect(of(Float32Array.of(NaN)).rangeOf(0.9)).toBeNull();
+  });
+
   it('of growing values is that of the same values at once, and does not count zeros', () => {
     const values = Float32Array.from({ length: 4000 }, (_, i) => (i % 2 === 0 ? 0 : Math.exp(i / 300)));
     const grown = of(...Array.from({ length: 40 }, (_, i) => values.subarray(100 * i, 100 * i + 100)));

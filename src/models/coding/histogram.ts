@@ -83,6 +83,21 @@ export class Histogram {
     return best;
   }
 
+  /** The part of the range that holds a share of all values other than zero: what lies outside may be a freak of a single image. */
+  rangeOf(share: number): Range | null {
+    const whole = this.range;
+    if (whole === null) return null;
+    const wanted = share * this.counts.reduce((a, b) => a + b, 0);
+    let counted = 0;
+    let bins = 0;
+    while (bins < BINS / 2 && counted < wanted) {
+      counted += (this.counts[BINS / 2 + bins] ?? 0) + (this.counts[BINS / 2 - 1 - bins] ?? 0);
+      bins += 1;
+    }
+    const largest = (bins * 2 * this.limit) / BINS;
+    return { low: Math.max(whole.low, -largest), high: Math.min(whole.high, largest) };
+  }
+
   private loss({ low, high }: Range): number {
     const width = (2 * this.limit) / BINS;
     const rounding = ((high - low) / 255) ** 2 / 12;
