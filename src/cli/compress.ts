@@ -49,7 +49,7 @@ export async function compress(model: string, options: CompressOptions): Promise
     spec,
     output: options.output,
     temporary,
-    engine: config.ENGINE,
+    engine: spec.resources?.engine ?? config.ENGINE,
     threads: config.THREADS === 0 ? availableParallelism() : config.THREADS,
     limits: stepLimits(config),
     signal: new AbortController().signal,

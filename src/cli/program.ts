@@ -4,7 +4,7 @@ import { compress } from './compress.js';
 import { demo } from './demo.js';
 import { doctor } from './doctor.js';
 import { act, get, listJobs, submit, watch } from './jobs.js';
-import { addSpecOptions } from './spec-options.js';
+import { addPoolOptions, addSpecOptions } from './spec-options.js';
 import { start, work } from './start.js';
 import { createKey, createTeam, listKeys, listTeams, revokeKey, setTeam, showUsage } from './teams.js';
 
@@ -81,7 +81,9 @@ export function buildProgram(): Command {
   )
     .option('--output <directory>', 'where the artifacts go', './compressed')
     .action(compress);
-  remote(addSpecOptions(files(program.command('submit <model>').description('submit a job to a service'))))
+  remote(
+    addPoolOptions(addSpecOptions(files(program.command('submit <model>').description('submit a job to a service')))),
+  )
     .option('--priority <priority>', 'low, normal or high')
     .option('--webhook <url>', 'told when the job has ended')
     .option('--idempotency-key <key>', 'the same key makes the same job only once')

@@ -16,6 +16,10 @@ export interface SpecOptions {
   batchSizes?: number[];
   label: Record<string, string>;
   webhook?: string;
+  engine?: string;
+  deviceMemory?: number;
+  workerClass?: string;
+  deadline?: number;
 }
 
 function pair(text: string): [string, string] {
@@ -28,6 +32,14 @@ function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('must be a number');
   return value;
+}
+
+const UNITS: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+function size(text: string): number {
+  const [, value = '', unit = ''] = /^(\d+(?:\.\d+)?)(KiB|MiB|GiB)?$/.exec(text) ?? [];
+  if (value === '') throw new InvalidArgumentError('must be bytes, or a size such as 16GiB');
+  return Math.round(Number(value) * (UNITS[unit] ?? 1));
 }
 
 const numberPair = (text: string, before: Record<string, number>) => {
@@ -73,7 +85,16 @@ export function addSpecOptions(command: Command): Command {
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])
     .option('--batch-sizes <list>', 'batch sizes of the speed measurement', (text) => text.split(',').map(number))
     .option('--seed <n>', 'seed of every random choice', number)
-    .option('--label <name=value>', 'a label of the job (repeatable)', textPair, {});
+    .option('--label <name=value>', 'a label of the job (repeatable)', textPair, {})
+    .option('--engine <name>', 'matrix engine: onnxruntime or tensorflow');
+}
+
+/** What only a service has: a pool of workers to choose from, and a queue. */
+export function addPoolOptions(command: Command): Command {
+  return command
+    .option('--device-memory <size>', 'only workers whose accelerator has so much memory, as 16GiB', size)
+    .option('--worker-class <label>', 'only workers of this WORKER_CLASS')
+    .option('--deadline <seconds>', 'the job fails when it has not ended by then, waiting or running', number);
 }
 
 const given = (values: Record<string, unknown>) =>
@@ -81,6 +102,11 @@ const given = (values: Record<string, unknown>) =>
 
 /** The specification as a client would send it; the sources are filled in by the caller. */
 export function specFrom(options: SpecOptions, sources: Record<string, unknown>): Record<string, unknown> {
+  const resources = given({
+    engine: options.engine,
+    device_memory_bytes: options.deviceMemory,
+    class: options.workerClass,
+  });
   return {
     ...sources,
     ...(options.target.length > 1 ? { targets: options.target } : { target: options.target[0] }),
@@ -97,6 +123,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
     }),
     benchmark: given({ batch_sizes: options.batchSizes }),
     labels: options.label,
-    ...given({ webhook: options.webhook && { url: options.webhook } }),
+    ...(Object.keys(resources).length > 0 ? { resources } : {}),
+    ...given({ webhook: options.webhook && { url: options.webhook }, deadline_seconds: options.deadline }),
   };
 }
