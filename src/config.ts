@@ -95,6 +95,11 @@ const ConfigSchema = Type.Object({
   MAX_RUNNING_TASKS: Type.Integer({ default: 10_000, minimum: 1, description: 'tasks of a team that run at once' }),
   MAX_STORAGE_BYTES: Type.Integer({ default: 2 ** 40, minimum: 1, description: 'uploads and artifacts of a team' }),
   REQUESTS_PER_MINUTE: Type.Integer({ default: 12_000, minimum: 1, description: 'calls of one API key' }),
+  STREAMS_PER_KEY: Type.Integer({
+    default: 1000,
+    minimum: 1,
+    description: 'event streams of one API key that are open at once, in each API process',
+  }),
   INVALID_KEYS_PER_MINUTE: Type.Integer({
     default: 60,
     minimum: 1,

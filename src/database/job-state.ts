@@ -153,7 +153,7 @@ export const workIsGone = ({
   ARTIFACT_TTL_DAYS,
 }: Pick<DatabaseSettings, 'ARTIFACT_TTL_DAYS'>): Prisma.Sql => Prisma.sql`(
   jobs.status = 'succeeded' or (jobs.status = 'failed' and jobs.error->>'origin' = 'input' and jobs.error->>'code' <> 'deadline_exceeded')
-  or (jobs.status in ('failed', 'canceled') and jobs.finished_at < clock_timestamp() - make_interval(days => ${ARTIFACT_TTL_DAYS})))`;
+  or (jobs.status in ('failed', 'canceled') and jobs.finished_at < clock_timestamp() - make_interval(secs => ${ARTIFACT_TTL_DAYS * 86_400})))`;
 
 /** Puts a task back: the next attempt waits until `delaySeconds` from now. */
 export async function putBack(

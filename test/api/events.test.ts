@@ -11,7 +11,7 @@ let port = 0;
 
 beforeAll(async () => {
   postgres = await startPostgres();
-  service = await startService(postgres);
+  service = await startService(postgres, { settings: { STREAMS_PER_KEY: '5' } });
   await service.app.listen({ host: '127.0.0.1', port: 0 });
   const address = service.app.server.address();
   port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -150,4 +150,24 @@ test('closing the server ends streams and waits at once', async () => {
   await ended;
   expect((await waiting).statusCode).toBe(200);
   expect(Date.now() - started).toBeLessThan(4000);
+});
+
+test('a key may have only so many streams open, other keys are not touched, and there is room when one ends', async () => {
+  const id = await submit(service);
+  const open = await Promise.all(Array.from({ length: 5 }, () => stream(id)));
+  expect(open.map(({ response }) => response.statusCode)).toEqual(open.map(() => 200));
+  const headers = { accept: 'text/event-stream' };
+  const refused = await service.call('GET', `/jobs/${id}/events`, { headers });
+  expect(expectProblem(refused, 429, 'too_many_requests').detail).toContain('STREAMS_PER_KEY');
+  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+  expect((await service.call('GET', `/jobs/${id}/events`)).statusCode).toBe(200);
+  const other = await stream(id, { authorization: service.keys.reader });
+  expect(other.response.statusCode).toBe(200);
+  other.response.destroy();
+  for (const { response } of open) response.destroy();
+  await until('there is room', async () => {
+    const next = await stream(id);
+    next.response.destroy();
+    return next.response.statusCode === 200;
+  });
 });

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ensureBootstrapKey, keyFile } from '../../src/api/bootstrap-key.js';
 import { hashKey } from '../../src/api/plugins/auth.js';
 import { readConfig } from '../../src/config.js';
@@ -38,6 +38,18 @@ test('/healthz needs no key', async () => {
   const response = await service.call('GET', '/healthz', { key: null });
   expect([response.statusCode, response.json<{ status: string }>().status]).toEqual([200, 'ok']);
   expect(response.headers['x-content-type-options']).toBe('nosniff');
+});
+
+test('however many ask without a key, /metrics and /readyz look at the backends once at a time', async () => {
+  const [overview, check] = [vi.spyOn(service.database.pool, 'overview'), vi.spyOn(service.database, 'check')];
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, i) => service.call('GET', i % 2 === 0 ? '/metrics' : '/readyz', { key: null })),
+  );
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual(answers.map(() => 200));
+  expect(answers.filter(({ body }) => body.includes('sparank_backend_up{backend="postgres"} 1'))).toHaveLength(25);
+  expect(overview.mock.calls.length).toBeLessThanOrEqual(2);
+  expect(check.mock.calls.length).toBeLessThanOrEqual(2);
+  vi.restoreAllMocks();
 });
 
 test('/readyz names what is not ready, and nothing more', async () => {

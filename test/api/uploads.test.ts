@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
+import { InfrastructureError } from '../../src/errors.js';
 import { createJob, newJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
@@ -239,4 +240,19 @@ describe('DELETE /uploads/{id}', () => {
     }
     console.log(`${outcomes.made} jobs were made, ${outcomes.refused} lost their upload first`);
   });
+});
+
+test('an upload whose row may have been written although nobody was told keeps its file', async () => {
+  const content = 'whose commit was not answered';
+  const create = service.database.uploads.create.bind(service.database.uploads);
+  const lost = vi.spyOn(service.database.uploads, 'create').mockImplementationOnce(async (...args) => {
+    await create(...args);
+    throw new InfrastructureError('unavailable', 'the database does not answer');
+  });
+  const headers = { 'content-type': 'application/octet-stream' };
+  expectProblem(await service.call('POST', '/uploads', { payload: content, headers }), 503, 'unavailable');
+  lost.mockRestore();
+  const id = await upload(service, content);
+  const { key } = (await service.database.uploads.get(DEFAULT_TEAM, id)) ?? { key: '' };
+  expect((await service.files()).filter((path) => path.endsWith(key))).toHaveLength(1);
 });

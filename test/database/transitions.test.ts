@@ -353,6 +353,18 @@ describe('retry', () => {
     expect(await database.jobs.retry(DEFAULT_TEAM, id)).toMatchObject({ status: 'queued' });
   });
 
+  it('works with times to live that are no whole days', async () => {
+    const database = await postgres.open({ ARTIFACT_TTL_DAYS: 0.5 });
+    const { id } = await createJob(database);
+    await finishNext(database, 2);
+    await database.jobs.requestCancel(DEFAULT_TEAM, id);
+    expect((await database.pool.filesInUse([id])).get(id)).toHaveLength(1);
+    expect(await database.jobs.retry(DEFAULT_TEAM, id)).toMatchObject({ status: 'queued' });
+    await database.jobs.requestCancel(DEFAULT_TEAM, id);
+    await runSql(database.url, "update jobs set finished_at = now() - interval '13 hours'");
+    expect((await database.pool.filesInUse([id])).get(id)).toEqual([]);
+  });
+
   it('keeps uploads whose time is over but which are still there', async () => {
     const database = await postgres.open();
     const { id, inputs } = await createJob(database);

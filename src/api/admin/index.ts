@@ -29,8 +29,9 @@ export const adminRoutes: FastifyPluginAsync<RouteOptions> = async (app, { deps 
     );
     const hidden = { config: { scope: 'public' as const }, schema: { hide: true } };
     login.get(LOGIN, hidden, async (_request, reply) => reply.type('text/html; charset=utf-8').send(loginPage()));
-    login.post<{ Body: { key?: string } | undefined }>(LOGIN, hidden, async (request, reply) => {
-      const hash = hashKey(request.body?.key?.trim() ?? '');
+    login.post<{ Body: { key?: unknown } | null | undefined }>(LOGIN, hidden, async (request, reply) => {
+      const given = request.body?.key;
+      const hash = hashKey(typeof given === 'string' ? given.trim() : '');
       const key = await deps.keyLookup.byHash(request, hash);
       if (key === null || !key.scopes.includes('admin')) {
         request.log.warn('a login to the dashboard was refused');

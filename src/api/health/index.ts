@@ -24,6 +24,20 @@ async function within(work: Promise<void>): Promise<void> {
 }
 
 export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  async function probe(name: string, part: { check(): Promise<void> }) {
+    try {
+      await within(part.check());
+      return 'ok' as const;
+    } catch (error) {
+      app.log.warn({ err: error }, `${name} is not ready`);
+      return 'failing' as const;
+    }
+  }
+  const look = () =>
+    Promise.all([probe('postgres', deps.database), probe('queue', deps.queue), probe('storage', deps.storage)]);
+  /** Nobody needs a key: however many ask, the backends are asked once at a time. */
+  let underWay: ReturnType<typeof look> | null = null;
+
   app.get(
     '/healthz',
     {
@@ -49,21 +63,9 @@ export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
         response: { 200: Readiness, 503: Readiness },
       },
     },
-    async (request, reply) => {
-      const probe = async (name: string, part: { check(): Promise<void> }) => {
-        try {
-          await within(part.check());
-          return 'ok' as const;
-        } catch (error) {
-          request.log.warn({ err: error }, `${name} is not ready`);
-          return 'failing' as const;
-        }
-      };
-      const [postgres, queue, storage] = await Promise.all([
-        probe('postgres', deps.database),
-        probe('queue', deps.queue),
-        probe('storage', deps.storage),
-      ]);
+    async (_request, reply) => {
+      underWay ??= look().finally(() => (underWay = null));
+      const [postgres, queue, storage] = await underWay;
       const ready = !deps.closing.aborted && [postgres, queue, storage].every((state) => state === 'ok');
       return reply
         .code(ready ? 200 : 503)

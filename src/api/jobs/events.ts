@@ -4,9 +4,10 @@ import { Type, type Static } from 'typebox';
 import type { EventRecord, JobRecord } from '../../database/records.js';
 import { InputError } from '../../errors.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
-import { teamOf } from '../plugins/auth.js';
+import { callerFrom, teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures, Limit, page, PageOf, Time } from '../schemas.js';
+import { OpenStreams } from './open-streams.js';
 import { isFinished } from './read.js';
 import { clientGone, watch } from './watch.js';
 
@@ -67,6 +68,7 @@ async function* follow(
 }
 
 export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  const streams = new OpenStreams(deps.config.STREAMS_PER_KEY);
   app.get(
     '/jobs/:id/events',
     {
@@ -108,8 +110,13 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         // An EventSource reconnects by itself whenever a stream ends; only 204 tells it to stop.
         if (rest?.data.length === 0) return reply.code(204).send(null);
       }
-      reply.sse.sendHeaders();
-      await reply.sse.send(follow(deps, job, from, AbortSignal.any([deps.closing, clientGone(reply)])));
+      const over = streams.add(callerFrom(request).keyId);
+      try {
+        reply.sse.sendHeaders();
+        await reply.sse.send(follow(deps, job, from, AbortSignal.any([deps.closing, clientGone(reply)])));
+      } finally {
+        over();
+      }
       // Before returning: Fastify takes a returned reply as "wait until it has ended".
       reply.sse.close();
       return reply;

@@ -22,13 +22,14 @@ function readStatus(given: string | string[]): JobStatus[] {
 }
 
 function readLabels(query: object): Record<string, string> {
-  const labels: Record<string, string> = {};
-  for (const [name, value] of Object.entries(query)) {
-    if (!name.startsWith(LABEL)) continue;
-    if (typeof value !== 'string') throw queryFault(name, 'is given twice');
-    labels[name.slice(LABEL.length)] = value;
-  }
-  return labels;
+  const given = Object.entries(query).filter(([name]) => name.startsWith(LABEL));
+  // Not by assignment, which does nothing for a label that is called `__proto__`.
+  return Object.fromEntries(
+    given.map(([name, value]: [string, unknown]) => {
+      if (typeof value !== 'string') throw queryFault(name, 'is given twice');
+      return [name.slice(LABEL.length), value];
+    }),
+  );
 }
 
 export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {

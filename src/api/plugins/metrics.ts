@@ -93,6 +93,16 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
     }
   };
 
+  async function look(): Promise<string> {
+    await Promise.all([
+      attempt('postgres', readDatabase, ofDatabase as Gauge<never>[]),
+      attempt('queue', readQueue, [messages] as Gauge<never>[]),
+    ]);
+    return registry.metrics();
+  }
+  /** Nobody needs a key: however many ask, PostgreSQL is asked once at a time. */
+  let underWay: Promise<string> | null = null;
+
   app.get(
     '/metrics',
     {
@@ -100,11 +110,8 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
       schema: { tags: ['service'], summary: 'Prometheus metrics', security: [], produces: ['text/plain'] },
     },
     async (_request, reply) => {
-      await Promise.all([
-        attempt('postgres', readDatabase, ofDatabase as Gauge<never>[]),
-        attempt('queue', readQueue, [messages] as Gauge<never>[]),
-      ]);
-      return reply.type(registry.contentType).send(await registry.metrics());
+      underWay ??= look().finally(() => (underWay = null));
+      return reply.type(registry.contentType).send(await underWay);
     },
   );
 }

@@ -24,7 +24,10 @@ const noRoom = (left: number) =>
       'delete uploads, or jobs with their artifacts',
   );
 
-/** Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a failure leaves nothing. */
+/**
+ * Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a refusal leaves nothing.
+ * When PostgreSQL does not answer, the row may be there all the same: the file stays, and the janitor takes it if it has no row.
+ */
 export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Incoming): Promise<UploadRecord> {
   const { storage, database, config } = deps;
   const key = `${UPLOADS_PREFIX}${teamId}/${randomUUID()}`;
@@ -44,7 +47,7 @@ export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Inco
     if (upload.key !== key) await storage.delete(key);
     return upload;
   } catch (error) {
-    await storage.delete(key).catch(() => undefined);
+    if (error instanceof InputError) await storage.delete(key).catch(() => undefined);
     throw error;
   }
 }
