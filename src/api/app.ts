@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import helmet from '@fastify/helmet';
 import { fastifySSE } from '@fastify/sse';
 import Fastify, { LogController, type FastifyInstance } from 'fastify';
@@ -19,6 +20,7 @@ import { registerRateLimit } from './plugins/rate-limit.js';
 import { poolRoutes } from './pool/index.js';
 import { registerTracing } from './plugins/tracing.js';
 import { sendProblem } from './problem.js';
+import { checkStorable } from './storable.js';
 import { teamRoutes } from './teams/index.js';
 import { uploadRoutes } from './uploads/index.js';
 import { usageRoutes } from './usage/index.js';
@@ -67,6 +69,12 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
     ),
   );
   app.addHook('onRequest', async (request, reply) => void reply.header('X-Request-Id', request.id));
+  app.addHook('preValidation', async ({ params, query, body }) => {
+    checkStorable(params, '#path');
+    checkStorable(query, '#query');
+    // The body of an upload is a stream.
+    if (!(body instanceof Readable)) checkStorable(body);
+  });
   // Waits and event streams end here; otherwise closing would wait for them.
   app.addHook('preClose', async () => closing.abort());
   app.addHook('onClose', () => scratch.remove());

@@ -11,7 +11,7 @@ let port = 0;
 
 beforeAll(async () => {
   postgres = await startPostgres();
-  service = await startService(postgres, { settings: { STREAMS_PER_KEY: '5' } });
+  service = await startService(postgres, { settings: { STREAMS_PER_KEY: '50' } });
   await service.app.listen({ host: '127.0.0.1', port: 0 });
   const address = service.app.server.address();
   port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -154,7 +154,7 @@ test('closing the server ends streams and waits at once', async () => {
 
 test('a key may have only so many streams open, other keys are not touched, and there is room when one ends', async () => {
   const id = await submit(service);
-  const open = await Promise.all(Array.from({ length: 5 }, () => stream(id)));
+  const open = await Promise.all(Array.from({ length: 50 }, () => stream(id)));
   expect(open.map(({ response }) => response.statusCode)).toEqual(open.map(() => 200));
   const headers = { accept: 'text/event-stream' };
   const refused = await service.call('GET', `/jobs/${id}/events`, { headers });

@@ -6,6 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import { InputError, SparankError } from '../../../errors.js';
 import { Measure } from '../../../storage/measured-body.js';
 import type { RouteDeps } from '../../deps.js';
+import { checkStorable } from '../../storable.js';
 import { tooLarge } from '../../uploads/keep.js';
 import { refuseSecondSource } from './sources.js';
 import { PARTS, receivedFile, type Part, type SourceFile } from './source-file.js';
@@ -24,11 +25,14 @@ function fault(pointer: string, detail: string): InputError {
 }
 
 function parseSpec(text: string): unknown {
+  let spec: unknown;
   try {
-    return JSON.parse(text);
+    spec = JSON.parse(text);
   } catch (cause) {
     throw fault('#part/spec', `is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
+  checkStorable(spec);
+  return spec;
 }
 
 /** A hostile path or a control character in the client's name for a file ends here. */
