@@ -11,11 +11,12 @@ export interface RankFactors {
   right: Matrix;
 }
 
-/** Up to this size a dense eigen-solve costs less than a few subspace steps. */
+/** Up to this size a dense eigen-solve costs less than the many steps of a cold start; and than those of a warm one. */
 const DENSE_SIZE = 128;
+const DENSE_SIZE_WARM = 32;
 const OVERSAMPLING = 16;
 const COLD_STEPS = 30;
-const WARM_STEPS = 2;
+const WARM_STEPS = 1;
 const FIRST_SHIFT = 1e-6;
 const LAST_SHIFT = 1e-3;
 
@@ -34,7 +35,8 @@ export async function rankStep(
 ): Promise<RankFactors> {
   if (rank >= k.rows) return { left: identityMatrix(k.rows), right: k };
   if (rank >= k.cols) return { left: k, right: identityMatrix(k.cols) };
-  const left = k.rows <= DENSE_SIZE ? denseSubspace(k, rank) : await subspaceIteration(engine, k, rank, warm, random);
+  const dense = k.rows <= (warm === null ? DENSE_SIZE : DENSE_SIZE_WARM);
+  const left = dense ? denseSubspace(k, rank) : await subspaceIteration(engine, k, rank, warm, random);
   return { left, right: await engine.multiply(left, k, { a: true }) };
 }
 

@@ -40,7 +40,7 @@ describe('a fully connected layer with fewer samples than outputs', () => {
     };
     // A branch that adds nothing changes nothing, except that its samples cannot be added to.
     const alone = await errorOf({ ...seen, skip: new Float32Array(100 * 150) });
-    expect(await errorOf(seen)).toBeLessThan(0.8 * alone);
+    expect(await errorOf(seen)).toBeLessThan(0.85 * alone);
   });
 
   it('gets rows whose columns hold values of the samples, and the original response as their target', async () => {
