@@ -1,11 +1,10 @@
 import { InputError } from '../errors.js';
 import type { Activation } from '../models/activation.js';
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
-import { dualUpdate, addInto, scaleInPlace, subtractInto } from './elementwise.js';
+import { scaleInPlace } from './elementwise.js';
 import type { Features } from './features.js';
 import { leastSquares, type Fit } from './fit.js';
-import { activatedLoss } from './objective.js';
-import { zStep } from './prox/z-step.js';
+import { passesOf } from './passes.js';
 
 export interface Tolerances {
   /** Of the residuals' root mean square, relative to that of the response. */
@@ -67,7 +66,7 @@ export async function admm(
   start: Fit,
   options: AdmmOptions,
 ): Promise<AdmmResult> {
-  const { step } = zStep(activation);
+  const passes = passesOf(activation);
   const size = y.data.length;
   const scale = Math.sqrt(size);
   const z = Float32Array.from(start.prediction.data);
@@ -75,7 +74,7 @@ export async function admm(
   const target = matrix(y.rows, y.cols);
   let fit = start;
   let { rho } = options;
-  let loss = activatedLoss(activation, y.data, start.prediction.data);
+  let loss = passes.loss(y.data, start.prediction.data);
   const result: AdmmResult = {
     best: start,
     loss,
@@ -92,12 +91,10 @@ export async function admm(
   for (let iteration = 1; iteration <= options.maxIterations; iteration++) {
     options.signal?.throwIfAborted();
     const f = fit.prediction.data;
-    subtractInto(f, u, target.data);
-    step(y.data, target.data, rho, z);
-    addInto(z, u, target.data);
+    passes.split(y.data, f, u, rho, z, target.data);
     fit = await leastSquares(engine, features, target, options.rank, fit.lowRank?.left ?? null, options.random);
-    const sums = dualUpdate(z, f, fit.prediction.data, target.data, u);
-    loss = activatedLoss(activation, y.data, fit.prediction.data);
+    const sums = passes.dual(y.data, z, f, fit.prediction.data, target.data, u);
+    loss = sums.loss;
     if (!Number.isFinite(loss) || !Number.isFinite(sums.primal)) {
       throw new InputError(
         'numerical_breakdown',

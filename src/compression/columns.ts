@@ -1,13 +1,19 @@
 import { matrix, type Matrix } from '../engines/index.js';
+import { addOffsets, sumsOfColumns } from './kernels/column-kernels.js';
 
 /** Mean of every column, in double precision. */
 export function columnMeans(a: Matrix): Float64Array {
-  const mean = new Float64Array(a.cols);
-  for (let r = 0, i = 0; r < a.rows; r++) {
-    for (let c = 0; c < a.cols; c++, i++) mean[c] = (mean[c] as number) + (a.data[i] as number);
-  }
+  const mean = sumsOfColumns(a) ?? plainColumnSums(a);
   for (let c = 0; c < a.cols; c++) mean[c] = (mean[c] as number) / a.rows;
   return mean;
+}
+
+function plainColumnSums(a: Matrix): Float64Array {
+  const sums = new Float64Array(a.cols);
+  for (let r = 0, i = 0; r < a.rows; r++) {
+    for (let c = 0; c < a.cols; c++, i++) sums[c] = (sums[c] as number) + (a.data[i] as number);
+  }
+  return sums;
 }
 
 /** a - 1 meanᵀ */
@@ -21,6 +27,7 @@ export function centered(a: Matrix, mean: Float64Array): Matrix {
 
 /** a += 1 offsetᵀ, in place. */
 export function addToRows(a: Matrix, offset: ArrayLike<number>): Matrix {
+  if (addOffsets(a, offset)) return a;
   for (let r = 0, i = 0; r < a.rows; r++) {
     for (let c = 0; c < a.cols; c++, i++) a.data[i] = (a.data[i] as number) + (offset[c] as number);
   }

@@ -1,0 +1,103 @@
+import type { Activation } from '../../models/activation.js';
+import type { Kernel, Lanes } from './kernel.js';
+
+/** An activation r, and its Z-step (see `prox/step.ts`), in lanes. */
+export interface ActivationLanes {
+  value(k: Kernel, z: Lanes): Lanes;
+  slope(k: Kernel, z: Lanes): Lanes;
+  step(k: Kernel, y: Lanes, v: Lanes): Lanes;
+  /** The scalars that `step` reads: rho first. */
+  stepScalars(rho: number): number[];
+}
+
+const identity: ActivationLanes = {
+  value: (_, z) => z,
+  slope: (k) => k.constant(1),
+  step: weightedMean,
+  stepScalars: (rho) => [rho, 1 / (1 + rho)],
+};
+
+/** (y + rho v) / (1 + rho) */
+function weightedMean(k: Kernel, y: Lanes, v: Lanes): Lanes {
+  return k.mul(k.add(y, k.mul(k.scalar(0), v)), k.scalar(1));
+}
+
+/** The side of zero is decided as in `prox/relu.ts`. */
+const relu: ActivationLanes = {
+  value: (k, z) => k.max(z, k.constant(0)),
+  slope: (k, z) => k.where(k.greater(z, k.constant(0)), k.constant(1)),
+  step(k, y, v) {
+    const zero = k.constant(0);
+    const side = k.add(v, k.mul(k.scalar(2), k.max(y, zero)));
+    return k.select(k.less(side, zero), v, k.max(weightedMean(k, y, v), zero));
+  },
+  stepScalars: (rho) => [rho, 1 / (1 + rho), Math.sqrt((1 + rho) / rho) - 1],
+};
+
+/** (y - r)² + rho (z - v)² */
+function cost(k: Kernel, y: Lanes, r: Lanes, z: Lanes, v: Lanes): Lanes {
+  const gap = k.sub(y, r);
+  const move = k.sub(z, v);
+  return k.add(k.mul(gap, gap), k.mul(k.scalar(0), k.mul(move, move)));
+}
+
+/** The best of three branches, as in `prox/clip.ts`. */
+function clip(min: number, max: number): ActivationLanes {
+  const clamped = (k: Kernel, z: Lanes): Lanes => k.min(k.max(z, k.constant(min)), k.constant(max));
+  return {
+    value: clamped,
+    slope(k, z) {
+      const inside = k.both(k.greater(z, k.constant(min)), k.less(z, k.constant(max)));
+      return k.where(inside, k.constant(1));
+    },
+    step(k, y, v) {
+      let z = clamped(k, weightedMean(k, y, v));
+      let best = cost(k, y, z, z, v);
+      const consider = (border: Lanes, branch: Lanes): void => {
+        const own = cost(k, y, border, branch, v);
+        const better = k.less(own, best);
+        z = k.select(better, branch, z);
+        best = k.select(better, own, best);
+      };
+      if (min > -Infinity) consider(k.constant(min), k.min(v, k.constant(min)));
+      if (max < Infinity) consider(k.constant(max), k.max(v, k.constant(max)));
+      return z;
+    },
+    stepScalars: (rho) => [rho, 1 / (1 + rho)],
+  };
+}
+
+/** The better of two branches, as in `prox/leaky-relu.ts`. */
+function leakyRelu(alpha: number): ActivationLanes {
+  return {
+    value: (k, z) => k.select(k.greater(z, k.constant(0)), z, k.mul(k.constant(alpha), z)),
+    slope: (k, z) => k.select(k.greater(z, k.constant(0)), k.constant(1), k.constant(alpha)),
+    step(k, y, v) {
+      const zero = k.constant(0);
+      const slope = k.constant(alpha);
+      const plus = k.max(weightedMean(k, y, v), zero);
+      const inner = k.add(k.mul(slope, y), k.mul(k.scalar(0), v));
+      const minus = k.min(k.mul(inner, k.scalar(2)), zero);
+      const costPlus = cost(k, y, plus, plus, v);
+      const costMinus = cost(k, y, k.mul(slope, minus), minus, v);
+      return k.select(k.lessOrEqual(costPlus, costMinus), plus, minus);
+    },
+    stepScalars: (rho) => [rho, 1 / (1 + rho), 1 / (alpha * alpha + rho)],
+  };
+}
+
+/** The lanes of an activation whose Z-step has a closed form; null for the others. */
+export function activationLanes(activation: Activation): ActivationLanes | null {
+  switch (activation.kind) {
+    case 'identity':
+      return identity;
+    case 'relu':
+      return relu;
+    case 'clip':
+      return clip(activation.min, activation.max);
+    case 'leaky_relu':
+      return leakyRelu(activation.alpha);
+    default:
+      return null;
+  }
+}
