@@ -1,6 +1,6 @@
 /**
  * What the solver needs from a machine: products of matrices. Everything elementwise stays on the host, where one fused
- * loop over a Float32Array is faster than a chain of small tensor ops (measured on two cores).
+ * loop is faster than a chain of small tensor ops (measured on two cores).
  */
 
 /** Dense, row-major, single precision. */

@@ -1,5 +1,6 @@
 import type { Activation } from '../../models/activation.js';
 import type { Passes } from '../passes.js';
+import { activationFunction } from '../activation-function.js';
 import { activationLanes, type ActivationLanes } from './activation-lanes.js';
 import { Kernel } from './kernel.js';
 import { compiled, run, runSums } from './run.js';
@@ -47,15 +48,17 @@ function build(activation: Activation): Passes | null {
   if (lanes === null) return null;
   const kernels = compiled({ split: split(lanes), dual: dual(lanes), loss: loss(lanes), majorize: majorize(lanes) });
   if (kernels === null) return null;
+  // y = r(0), next = 0: no loss.
+  const padding = activationFunction(activation).value(0);
   return {
     split: (y, f, u, rho, z, target) =>
       run(kernels.split, { inputs: [y, f, u], outputs: [z, target], scalars: lanes.stepScalars(rho) }),
     dual(y, z, previous, next, target, u) {
-      const arrays = { inputs: [y, z, previous, next, target], outputs: [u] };
+      const arrays = { inputs: [y, z, previous, next, target], outputs: [u], padding };
       const [primal = NaN, dual = NaN, sumZ = NaN, sumF = NaN, sumU = NaN, lost = NaN] = runSums(kernels.dual, arrays);
       return { primal, dual, z: sumZ, f: sumF, u: sumU, loss: lost };
     },
-    loss: (y, z) => runSums(kernels.loss, { inputs: [y, z], outputs: [] })[0] ?? NaN,
+    loss: (y, z) => runSums(kernels.loss, { inputs: [y, z], outputs: [], padding })[0] ?? NaN,
     majorize: (y, f, previous, momentum, target) =>
       run(kernels.majorize, { inputs: [y, f, previous], outputs: [target], scalars: [momentum] }),
   };

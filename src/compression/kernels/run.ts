@@ -31,13 +31,15 @@ export interface Arrays {
   scalars?: readonly number[];
   /** Floats per block. */
   block?: number;
+  /** What the first input is filled up with. */
+  padding?: number;
 }
 
 /**
- * Runs a kernel over arrays of one length. The last block is filled up with zeros, which every sum of squares leaves as it
- * is as long as the kernel maps zeros to zeros.
+ * Runs a kernel over arrays of one length. The last block is filled up to whole lanes: the first input with `padding`, chosen
+ * so that what is added to sums there is zero, the others with zeros.
  */
-export function run(kernel: Compiled, { inputs, outputs, scalars = [], block = SLOT }: Arrays): void {
+export function run(kernel: Compiled, { inputs, outputs, scalars = [], block = SLOT, padding = 0 }: Arrays): void {
   const length = (inputs[0] ?? outputs[0])?.length ?? 0;
   for (const each of [...inputs, ...outputs]) {
     if (each.length !== length) throw new RangeError(`arrays of ${length} and of ${each.length} floats in one pass`);
@@ -49,7 +51,7 @@ export function run(kernel: Compiled, { inputs, outputs, scalars = [], block = S
     for (let i = 0; i < inputs.length; i++) {
       const to = slot(i);
       to.set((inputs[i] as Float32Array).subarray(begin, begin + count));
-      if (count < padded) to.fill(0, count, padded);
+      if (count < padded) to.fill(i === 0 ? padding : 0, count, padded);
     }
     kernel(4 * padded, a, b, c, d);
     for (let i = 0; i < outputs.length; i++) {
