@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const SIZE_MIB = 512;
+const SIZE_MIB = 2048;
 const CHUNK = 1 << 20;
 
 /** Where storage and scratch files lie; small enough to be filled, where this user may mount one. */

@@ -1,11 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Storage } from '../storage/storage.js';
 
 const TEMPORARY = '.part';
 /** A download that has not been touched for this long belongs to no one. */
 const ABANDONED_MS = 3_600_000;
+/** What copies leave of the disk, at most this share of it: tasks write there too, and copies can be had again. */
+const RESERVE_BYTES = 2 * 2 ** 30;
+const RESERVE_SHARE = 0.1;
+
+/** Bytes that are missing to the reserve of the disk of a directory. */
+async function lackingBytes(directory: string): Promise<number> {
+  const { bsize, blocks, bavail } = await statfs(directory);
+  return Math.max(0, Math.min(RESERVE_BYTES, RESERVE_SHARE * blocks * bsize) - bavail * bsize);
+}
 
 /**
  * Local copies of stored objects, by storage key; a key's content never changes. Several processes may share the
@@ -15,18 +24,23 @@ export class FileCache {
   readonly #directory: string;
   readonly #storage: Storage;
   readonly #maxBytes: number;
+  readonly #lacking: (directory: string) => Promise<number>;
   readonly #loading = new Map<string, Promise<void>>();
 
-  constructor(directory: string, storage: Storage, maxBytes: number) {
+  constructor(directory: string, storage: Storage, maxBytes: number, lacking = lackingBytes) {
     this.#directory = directory;
     this.#storage = storage;
     this.#maxBytes = maxBytes;
+    this.#lacking = lacking;
   }
 
   /** Makes the object `key` appear at `path`, downloading it when it is not here or has another size. */
   async fetch(key: string, bytes: number, path: string, signal: AbortSignal): Promise<void> {
     const name = createHash('sha256').update(key).digest('hex');
     const cached = join(this.#directory, name);
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    // Also for a file that is here: otherwise a disk that copies have filled would stay full, and every task on it fail.
+    if ((await this.#lacking(this.#directory)) > 0) await this.#makeRoom(0);
     // A second pass covers an eviction by another process between the look and the link.
     for (let pass = 0; ; pass++) {
       const found = await stat(cached).catch(() => null);
@@ -52,7 +66,6 @@ export class FileCache {
   }
 
   async #download(key: string, cached: string, bytes: number, signal: AbortSignal): Promise<void> {
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     await this.#makeRoom(bytes);
     const temporary = `${cached}.${randomBytes(4).toString('hex')}${TEMPORARY}`;
     try {
@@ -63,7 +76,7 @@ export class FileCache {
     }
   }
 
-  /** Drops the files that were not used for longest until `bytes` more fit. */
+  /** Drops the files that were not used for longest until `bytes` more fit, and the disk has its reserve. */
   async #makeRoom(bytes: number): Promise<void> {
     const names = await readdir(this.#directory);
     const files = await Promise.all(
@@ -75,12 +88,14 @@ export class FileCache {
     );
     const known = files.filter((file) => file !== null).sort((a, b) => a.used - b.used);
     let total = known.reduce((sum, file) => sum + file.bytes, bytes);
+    let lacking = await this.#lacking(this.#directory);
     for (const file of known) {
       const temporary = file.name.endsWith(TEMPORARY);
-      const drop = temporary ? Date.now() - file.used > ABANDONED_MS : total > this.#maxBytes;
+      const drop = temporary ? Date.now() - file.used > ABANDONED_MS : total > this.#maxBytes || lacking > 0;
       if (!drop) continue;
       await rm(file.path, { force: true });
       total -= file.bytes;
+      lacking -= file.bytes;
     }
   }
 }

@@ -37,7 +37,8 @@ describe('the cache of stored files', () => {
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
-  const open = (maxBytes: number, over = storage) => new FileCache(cacheDirectory, over, maxBytes);
+  const open = (maxBytes: number, over = storage, lacking = 0) =>
+    new FileCache(cacheDirectory, over, maxBytes, async () => lacking);
   const fetch = async (cache: FileCache, key: string, signal = never()) => {
     const path = join(directory, `fetched-${++fetched}`);
     await cache.fetch(key, SIZE, path, signal);
@@ -54,6 +55,25 @@ describe('the cache of stored files', () => {
     await Promise.all([fetch(cache, 'a'), fetch(cache, 'a')]);
     await fetch(open(10 * SIZE), 'a');
     expect(downloads).toEqual(['a']);
+  });
+
+  it('gives way, the oldest first, when the disk runs full, also for a task that needs nothing new', async () => {
+    const cache = open(10 * SIZE);
+    for (const key of ['a', 'b', 'c']) await fetch(cache, key);
+    // So that one of three has to go, before what is asked for is looked at.
+    await fetch(open(10 * SIZE, storage, SIZE), 'c');
+    expect(await cachedBytes()).toBe(2 * SIZE);
+    await fetch(open(10 * SIZE), 'b');
+    expect(downloads).toEqual(['a', 'b', 'c']);
+    // Nothing that could be dropped makes room enough: the task gets its file all the same.
+    await fetch(open(10 * SIZE, storage, 100 * SIZE), 'b');
+    expect(downloads).toEqual(['a', 'b', 'c', 'b']);
+  });
+
+  it('leaves a part of a real disk alone', async () => {
+    const cache = new FileCache(cacheDirectory, storage, 10 * SIZE);
+    await fetch(cache, 'a');
+    expect(await cachedBytes()).toBeLessThanOrEqual(SIZE);
   });
 
   it('drops what was not used for longest when it is full, and never holds more than its limit', async () => {
