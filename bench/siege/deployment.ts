@@ -25,6 +25,8 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const PASSWORD = 'siege';
 export const KEY = 'spk_a-key-for-the-siege-of-the-service';
 const RESTART_MS = 100;
+const QUERY_MS = 60_000;
+const QUERY_PAUSE_MS = 200;
 
 export interface Part {
   kind: 'api' | 'worker';
@@ -182,14 +184,26 @@ export class Deployment {
   }
 
   /** Straight to PostgreSQL, past the proxy. */
+  /** Asked again while PostgreSQL is away: what looks at the service must outlive its faults. */
   async query<T>(text: string, values: unknown[] = []): Promise<T[]> {
+    for (const deadline = Date.now() + QUERY_MS; ; await sleep(QUERY_PAUSE_MS)) {
+      try {
+        return await this.#queryOnce<T>(text, values);
+      } catch (error) {
+        // What the server says about the statement itself has a position; it will not change.
+        if (Date.now() > deadline || (error as { position?: string }).position !== undefined) throw error;
+      }
+    }
+  }
+
+  async #queryOnce<T>(text: string, values: unknown[]): Promise<T[]> {
     const client = new pg.Client({ connectionString: this.databaseUrl });
     client.on('error', () => undefined);
-    await client.connect();
     try {
+      await client.connect();
       return (await client.query(text, values)).rows as T[];
     } finally {
-      await client.end();
+      await client.end().catch(() => undefined);
     }
   }
 
