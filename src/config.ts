@@ -117,7 +117,8 @@ const ConfigSchema = Type.Object({
   CACHE_BYTES: Type.Integer({
     default: 10 * 2 ** 30,
     minimum: 0,
-    description: 'local copies of stored files that a worker keeps',
+    description:
+      'local copies of stored files that a worker keeps; fewer where less than 2 GiB, or a tenth of the disk, is free',
   }),
   LAYER_MEMORY_MB: Type.Integer({
     default: 256,

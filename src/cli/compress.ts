@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +11,7 @@ import { note, print, printJson } from './output.js';
 import { outcome, somePasses } from './points.js';
 import { layerTable } from './report.js';
 import { specFrom, type SpecOptions } from './spec-options.js';
-import { openTemporary } from './temporary.js';
+import { openTemporary, removeNow } from './temporary.js';
 import { untilSignal } from './until-signal.js';
 
 export interface CompressOptions extends SpecOptions {
@@ -35,7 +34,7 @@ export async function compress(model: string, options: CompressOptions): Promise
   }
   const temporary = await openTemporary();
   // However the process ends, short of being killed: a step that is under way would not look at a signal at once.
-  process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
+  process.once('exit', () => removeNow(temporary));
   void untilSignal().then(() => {
     note('interrupted');
     process.exit(EXIT.interrupted);

@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs';
 import { lstat, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,4 +19,20 @@ export async function openTemporary(): Promise<string> {
   if (!found.isDirectory() || (uid !== undefined && found.uid !== uid))
     throw new InputError('invalid_request', `${own} belongs to someone else; TMPDIR says where temporary files go`);
   return (await openScratch(own)).path;
+}
+
+const TRIES = 10;
+const PAUSE_MS = 10;
+
+/**
+ * Removes a directory while the process ends. An operation that was already handed to the file system's threads may still make it,
+ * or something in it, a moment later: so until it stays away.
+ */
+export function removeNow(path: string): void {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+    Atomics.wait(clock, 0, 0, PAUSE_MS);
+    if (!existsSync(path)) return;
+  }
 }
