@@ -1,4 +1,5 @@
 import type { BaseAdapter } from '@bull-board/api/baseAdapter';
+import { WaitingError } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InfrastructureError } from '../errors.js';
 import { PLAIN_LANE } from '../jobs/lanes.js';
@@ -21,10 +22,19 @@ export interface WorkerLike {
   close(force: boolean): Promise<void>;
 }
 
+/** A message as a worker gets it. */
+export interface TakenMessage {
+  data: TaskMessage;
+  /** Back to the queue, for any worker. */
+  moveToWait(token?: string): Promise<unknown>;
+}
+
+export type ProcessMessage = (message: TakenMessage, token?: string) => Promise<void>;
+
 export interface Backend {
   /** Opens a queue; called once for each name. */
   openQueue(name: string): { queue: QueueLike; board: BaseAdapter };
-  createWorker(name: string, process: (job: { data: TaskMessage }) => Promise<void>, concurrency: number): WorkerLike;
+  createWorker(name: string, process: ProcessMessage, concurrency: number): WorkerLike;
   close(): Promise<void>;
 }
 
@@ -146,7 +156,13 @@ async function startConsumer(
 
   const worker = backend.createWorker(
     name,
-    async ({ data }) => {
+    async (taken, token) => {
+      const { data } = taken;
+      // The server's answer to a take may be under way when the consumer starts to close: what it brings is another's.
+      if (closing !== null) {
+        await taken.moveToWait(token).catch((error: unknown) => logger.debug({ err: error }, 'message not given back'));
+        throw new WaitingError();
+      }
       const run = handle(data).catch((error: unknown) =>
         logger.error({ err: error, ...data }, 'a message could not be handled'),
       );
