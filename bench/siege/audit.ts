@@ -79,7 +79,7 @@ const names = async (path: string) => (existsSync(path) ? readdir(path) : []);
 /** What is left when every process has been told to stop. */
 export async function auditRest(
   deployment: Deployment,
-): Promise<{ faults: string[]; swept: number; partial: number; stale: number }> {
+): Promise<{ faults: string[]; swept: number; canceled: number; partial: number; stale: number }> {
   const faults: string[] = [];
   await deployment.stopParts();
   const left = livingProcesses(deployment.dataDir);
@@ -89,7 +89,11 @@ export async function auditRest(
   const logger = pino({ level: 'silent' });
   const database = await openDatabase({ url: deployment.databaseUrl, settings: readConfig({}), logger });
   const quiet = { removed: () => undefined, removalFailed: () => undefined };
-  const swept = await sweepJobs({ database, storage, logger, metrics: quiet });
+  const sweep = () => sweepJobs({ database, storage, logger, metrics: quiet });
+  const swept = await sweep();
+  // A canceled job keeps what its steps have made, for a retry, until its time is over.
+  await deployment.query("update jobs set finished_at = finished_at - interval '1 year' where status = 'canceled'");
+  const canceled = await sweep();
   const kept = new Set<string>();
   for await (const { key } of storage.list('jobs/')) kept.add(key);
   await database.close();
@@ -107,6 +111,7 @@ export async function auditRest(
   return {
     faults,
     swept,
+    canceled,
     partial: (await names(join(root, '.incoming'))).length,
     stale: scratch.stale.length,
   };

@@ -21,6 +21,7 @@ export function printSiege(report: SiegeReport, seconds: number): void {
       ['processes started again', report.restarts],
       ['processes that ended by themselves', list(report.exits)],
       ['files of unfinished attempts, taken by the sweep', report.swept],
+      ['files of canceled jobs, kept for a retry', report.canceled],
       ['partial files of killed processes, kept for a day', report.partial],
       ['scratch directories of killed processes, removed', report.stale],
       ['wrong', report.wrong.length],

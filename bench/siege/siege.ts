@@ -36,6 +36,8 @@ export interface SiegeReport {
   exits: Map<string, number>;
   restarts: number;
   swept: number;
+  /** Files of canceled jobs that were kept for a retry. */
+  canceled: number;
   partial: number;
   stale: number;
   wrong: string[];
@@ -60,6 +62,7 @@ export async function besiege(deployment: Deployment, files: JobFiles, options: 
     exits: new Map(),
     restarts: 0,
     swept: 0,
+    canceled: 0,
     partial: 0,
     stale: 0,
     wrong: [],
@@ -127,7 +130,7 @@ export async function besiege(deployment: Deployment, files: JobFiles, options: 
   report.models = models.size;
   if (models.size > 1) report.wrong.push(`the same job made ${String(models.size)} different models`);
   report.wrong.push(...rest.faults);
-  return { ...report, swept: rest.swept, partial: rest.partial, stale: rest.stale };
+  return { ...report, swept: rest.swept, canceled: rest.canceled, partial: rest.partial, stale: rest.stale };
 }
 
 function describe(error: unknown): string {
