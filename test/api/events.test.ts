@@ -119,6 +119,25 @@ test('a stream of another team’s job is 404, one without a key 401, both as pr
   await service.call('POST', `/jobs/${id}/cancel`);
 });
 
+test('a stream ends with the key that it was opened with', async () => {
+  const id = await submit(service);
+  const key = (
+    await service.call('POST', '/teams/self/keys', { payload: { name: 'ends', scopes: ['jobs:read'] } })
+  ).json<{
+    id: string;
+    key: string;
+  }>();
+  const follower = await stream(id, { authorization: `Bearer ${key.key}` });
+  const other = await stream(id);
+  await until('the first event', () => follower.messages.length === 1);
+  expect((await service.call('DELETE', `/teams/self/keys/${key.id}`)).statusCode).toBeLessThan(300);
+  await follower.ended;
+  await service.call('POST', `/jobs/${id}/cancel`);
+  await other.ended;
+  expect(other.messages.at(-1)?.event).toBe('job.canceled');
+  expect(follower.messages.map(({ event }) => event)).toEqual(['job.created']);
+});
+
 test('fifty clients follow one job', async () => {
   const id = await submit(service);
   const clients = await Promise.all(Array.from({ length: 50 }, () => stream(id)));

@@ -24,6 +24,8 @@ const EventSchema = Type.Object(
 
 const STREAM_PAGE = 100;
 const LOOK_AGAIN_MS = 5_000;
+/** How long a key may have been good, at a time when events follow each other closely. */
+const KEY_IS_GOOD_MS = 1_000;
 
 const present = (event: EventRecord): Static<typeof EventSchema> => ({
   id: String(event.id),
@@ -40,17 +42,19 @@ function readCursor(given: string | undefined, pointer: string): number {
   throw new InputError('invalid_request', `${pointer} ${detail}`, { faults: [{ pointer, detail }] });
 }
 
-/** Events above `after` as they come; ends with the job, the client, or the server. */
+/** Events above `after` as they come; ends with the job, the client, the server, or the key that it was opened with. */
 async function* follow(
-  deps: RouteDeps,
-  job: JobRecord,
-  after: number,
-  signal: AbortSignal,
+  { database }: RouteDeps,
+  { job, keyId, after, signal }: { job: JobRecord; keyId: string; after: number; signal: AbortSignal },
 ): AsyncGenerator<SSEMessage> {
-  const { database } = deps;
+  let looked = Date.now();
   const changes = watch(database.notifications, job.id, signal);
   try {
     for (let cursor = after; !signal.aborted;) {
+      if (Date.now() - looked >= KEY_IS_GOOD_MS) {
+        if ((await database.keys.findById(keyId)) === null) return;
+        looked = Date.now();
+      }
       // The job is read first: when it had ended by then, its last event is in what is read next.
       const current = await database.jobs.get(job.teamId, job.id);
       const events = await database.events.list(job.teamId, job.id, { after: cursor, limit: STREAM_PAGE });
@@ -77,7 +81,8 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       schema: {
         tags: ['jobs'],
         summary: 'What happened, oldest first; live with Accept: text/event-stream',
-        description: 'The stream goes on after `Last-Event-ID` and closes when the job has ended.',
+        description:
+          'The stream goes on after `Last-Event-ID` and closes when the job has ended, or within seconds when its key is revoked or expires.',
         params: Type.Object({ id: Type.String() }),
         querystring: Type.Object(
           { limit: Limit, after: Type.Optional(Type.String()) },
@@ -110,10 +115,12 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         // An EventSource reconnects by itself whenever a stream ends; only 204 tells it to stop.
         if (rest?.data.length === 0) return reply.code(204).send(null);
       }
-      const over = streams.add(callerFrom(request).keyId);
+      const { keyId } = callerFrom(request);
+      const over = streams.add(keyId);
       try {
         reply.sse.sendHeaders();
-        await reply.sse.send(follow(deps, job, from, AbortSignal.any([deps.closing, clientGone(reply)])));
+        const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
+        await reply.sse.send(follow(deps, { job, keyId, after: from, signal }));
       } finally {
         over();
       }
