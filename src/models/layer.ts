@@ -1,7 +1,8 @@
 import type { Activation } from './activation.js';
 import { sparseNonzeros, sparseParts, type SparsePart, type SparsePattern } from './sparse.js';
 
-export type LayerOp = 'Conv' | 'Gemm' | 'MatMul';
+/** Recurrent layers are counted, never compressed. */
+export type LayerOp = 'Conv' | 'Gemm' | 'MatMul' | 'LSTM' | 'GRU' | 'RNN';
 
 /**
  * One weighted layer of a network, as the compressor sees it: a linear map from a patch of `d` inputs to `m` outputs,

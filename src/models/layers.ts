@@ -3,6 +3,7 @@ import type { Layer } from './layer.js';
 import { activationAfter } from './onnx/activations.js';
 import { denseWeightsOf, type DenseWeights } from './onnx/dense-weights.js';
 import { GraphIndex } from './onnx/graph-index.js';
+import type { TensorProto } from './onnx/messages.js';
 import type { OnnxModel } from './onnx/model.js';
 import { elementCount, tensorDims } from './onnx/tensors.js';
 import { weightedNodes, type WeightedNode } from './onnx/weighted-nodes.js';
@@ -60,9 +61,15 @@ function assemble(
     const m = node.m === 0 ? (output[node.op === 'Conv' ? 1 : output.length - 1] ?? 0) : node.m;
     const channels = node.channels === 0 ? (input[node.op === 'Conv' ? 1 : input.length - 1] ?? 0) : node.channels;
     const d = channels * elementCount(node.kernel);
-    const positions = m === 0 ? 0 : elementCount(output) / (batch * m);
+    // A recurrent layer may have its last state as its only output.
+    const positions =
+      node.recurrence !== null
+        ? elementCount(input) / (batch * channels)
+        : m === 0
+          ? 0
+          : elementCount(output) / (batch * m);
     let parameters = 0;
-    for (const tensor of [node.weight, node.bias]) {
+    for (const tensor of [node.weight, node.recurrence, node.bias]) {
       if (tensor === null || counted.has(tensor.name)) continue;
       counted.add(tensor.name);
       parameters += elementCount(tensorDims(tensor));
@@ -70,7 +77,9 @@ function assemble(
     const transposed = node.node.opType === 'ConvTranspose';
     const macs = transposed
       ? (elementCount(input) / batch) * (m / node.group) * elementCount(node.kernel)
-      : positions * m * d;
+      : node.recurrence !== null
+        ? positions * (sizeOf(node.weight) + sizeOf(node.recurrence))
+        : positions * m * d;
     const found = skips.get(node) ?? null;
     const skip = found !== null && String(shapes.get(found.other)) === String(output) ? found : null;
     const blocked =
@@ -106,6 +115,8 @@ function assemble(
     macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
   };
 }
+
+const sizeOf = (tensor: TensorProto | null): number => (tensor === null ? 0 : elementCount(tensorDims(tensor)));
 
 /** The sum that is the only reader of `tensor`, with another branch of the network. */
 function skipAt(tensor: string, index: GraphIndex): Layer['skip'] {

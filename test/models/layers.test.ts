@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { listLayers, prepare, type Layer } from '../../src/models/index.js';
-import { makeInt, makeInts } from '../../src/models/onnx/attributes.js';
+import { makeInt, makeInts, makeNode } from '../../src/models/onnx/attributes.js';
 import { DataType } from '../../src/models/onnx/messages.js';
 import { floatTensor, int64Tensor } from '../../src/models/onnx/tensors.js';
 import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
@@ -71,6 +71,47 @@ describe('a listed layer', () => {
     expect(layers.map(({ name, output, activation, hasBias }) => [name, output, activation.kind, hasBias])).toEqual([
       ['conv', 'n', 'relu', true],
       ['fc', 'y', 'identity', true],
+    ]);
+  });
+
+  it('carries the bias and the scale of nodes behind it: its activation is what follows them', async () => {
+    const layers = await list(TOPOLOGIES['bias and scale in nodes of their own']);
+    expect(layers.map(({ name, output, activation, hasBias }) => [name, output, activation.kind, hasBias])).toEqual([
+      ['conv1', 's1', 'relu', true],
+      ['conv2', 's2', 'relu', true],
+      ['fc', 'y', 'identity', true],
+    ]);
+  });
+
+  it.each([
+    ['along the columns', [5]],
+    ['of every place', [4, 5, 5]],
+    ['with one more dimension', [1, 1, 4, 1, 1]],
+  ])('does not take a constant %s for its bias', async (_, dims) => {
+    const layers = await list({
+      input: [3, 7, 7],
+      tensors: [tensorOf('w', [4, 3, 3, 3]), tensorOf('c', dims)],
+      nodes: [node('Conv', ['x', 'w'], 'p'), node('Add', ['p', 'c'], 'y')],
+    });
+    expect(layers[0]).toMatchObject({ output: 'p', hasBias: false });
+  });
+
+  it('keeps weights that others read as they are, and takes a bias of its own only', async () => {
+    const sketch: Sketch = {
+      input: [4, 6, 6],
+      tensors: [tensorOf('w', [4, 4, 1, 1]), tensorOf('b', [1, 4, 1, 1]), tensorOf('s', [1, 4, 1, 1])],
+      nodes: [
+        node('Conv', ['x', 'w'], 'c1'),
+        node('Add', ['c1', 'b'], 'a'),
+        node('Conv', ['a', 'w'], 'c2'),
+        node('Mul', ['c2', 's'], 'y'),
+      ],
+    };
+    const listed = await listLayers(prepare(await build(sketch)), batchOf(sketch.input, 2), { threads: 1 });
+    expect(listed.parameters).toBe(16 + 4);
+    expect(listed.layers.map(({ output, hasBias }) => [output, hasBias])).toEqual([
+      ['a', true],
+      ['c2', false],
     ]);
   });
 
@@ -233,6 +274,40 @@ describe('a layer that must stay dense', () => {
       parameters: 180,
       macs: 36 * 180,
     });
+  });
+
+  it('is counted with all its matrices when it is recurrent', async () => {
+    const recurrent = (op: string, gates: number): Sketch => ({
+      input: [5, 3],
+      tensors: [tensorOf('w', [2, gates * 4, 3]), tensorOf('r', [2, gates * 4, 4]), tensorOf('b', [2, gates * 8])],
+      nodes: [
+        node('Transpose', ['x'], 't', [makeInts('perm', [1, 0, 2])]),
+        makeNode(
+          op,
+          'layer',
+          ['t', 'w', 'r', 'b'],
+          ['', 'y'],
+          [makeInt('hidden_size', 4), { name: 'direction', type: 3, s: Buffer.from('bidirectional') }],
+        ),
+      ],
+    });
+    for (const [op, gates] of [
+      ['LSTM', 4],
+      ['GRU', 3],
+      ['RNN', 1],
+    ] as const) {
+      const matrices = 2 * gates * 4 * (3 + 4);
+      expect(await only(recurrent(op, gates))).toMatchObject({
+        name: 'layer',
+        op,
+        m: 8,
+        channels: 3,
+        positions: 5,
+        parameters: matrices + 2 * gates * 8,
+        macs: 5 * matrices,
+        blocked: `recurrent layer (${op})`,
+      });
+    }
   });
 
   it('is not listed when it has no weights at all', async () => {

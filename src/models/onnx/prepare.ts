@@ -1,13 +1,21 @@
-import { floatAttribute, hasAttribute, intAttribute, intsAttribute, makeInt } from './attributes.js';
-import { denseWeightsOf, isRowBias } from './dense-weights.js';
-import { GraphIndex, NameSource, capturedBy } from './graph-index.js';
+import { intAttribute, intsAttribute } from './attributes.js';
+import { foldAffine } from './fold-affine.js';
+import { GraphIndex, capturedBy } from './graph-index.js';
 import { DataType, int64ToNumber, withFields, type GraphProto, type NodeProto, type TensorProto } from './messages.js';
 import { realInputs, type OnnxModel } from './model.js';
-import { floatTensor, int64Tensor, scalarValue, tensorDims, tensorFloats } from './tensors.js';
+import {
+  elementCount,
+  floatTensor,
+  int64Tensor,
+  scalarValue,
+  tensorDims,
+  tensorFloats,
+  tensorInts,
+} from './tensors.js';
 
 /**
  * A copy of the model made ready for inference: constants become initializers, pass-through nodes go away, and
- * normalisations are folded into the layers before them. Computes the same function; `model` stays as it is.
+ * normalisations, scales and biases are folded into the layers before them. Computes the same function; `model` stays as it is.
  */
 export function prepare(model: OnnxModel): OnnxModel {
   const graph = withFields(model.graph, {
@@ -20,8 +28,8 @@ export function prepare(model: OnnxModel): OnnxModel {
   });
   liftConstants(graph);
   dropPassThrough(graph, model);
-  foldTransposes(graph, model.directory);
-  foldNormalizations(graph, model);
+  foldMovedConstants(graph, model.directory);
+  foldAffine(graph, model);
   tidy(graph);
   // Initializers that are not inputs are allowed from IR version 4 on.
   const irVersion = Math.max(4, int64ToNumber(model.proto.irVersion));
@@ -90,20 +98,50 @@ function isPassThrough(node: NodeProto, index: GraphIndex, model: OnnxModel): bo
   return flag !== null && scalarValue(flag, model.directory) === 0;
 }
 
-/** Weights stored the other way round and turned by a Transpose node. */
-function foldTransposes(graph: GraphProto, directory: string | null): void {
+/** Weights stored the other way round and turned by a Transpose node, or put into another shape. */
+function foldMovedConstants(graph: GraphProto, directory: string | null): void {
   const index = new GraphIndex(graph);
   const captured = new Set(graph.node.flatMap((node) => [...capturedBy(node)]));
   graph.node = graph.node.filter((node) => {
     const [output] = node.output;
     const tensor = index.initializer(node.input[0]);
-    if (node.opType !== 'Transpose' || output === undefined || tensor === null) return true;
-    if (tensor.dataType !== DataType.FLOAT || index.isOutput(output) || captured.has(output)) return true;
-    const dims = tensorDims(tensor);
-    const perm = intsAttribute(node, 'perm') ?? dims.map((_, i) => dims.length - 1 - i);
-    graph.initializer.push(permuted(output, tensorFloats(tensor, directory), dims, perm));
+    if (output === undefined || tensor?.dataType !== DataType.FLOAT) return true;
+    if (index.isOutput(output) || captured.has(output)) return true;
+    const moved = movedConstant(node, output, tensor, index, directory);
+    if (moved === null) return true;
+    graph.initializer.push(moved);
+    // It may be moved once more.
+    index.initializers.set(output, moved);
     return false;
   });
+}
+
+function movedConstant(
+  node: NodeProto,
+  name: string,
+  tensor: TensorProto,
+  index: GraphIndex,
+  directory: string | null,
+): TensorProto | null {
+  const dims = tensorDims(tensor);
+  if (node.opType === 'Transpose') {
+    const perm = intsAttribute(node, 'perm') ?? dims.map((_, i) => dims.length - 1 - i);
+    return permuted(name, tensorFloats(tensor, directory), dims, perm);
+  }
+  if (node.opType !== 'Reshape' || intAttribute(node, 'allowzero', 0) !== 0) return null;
+  if (index.consumers(tensor.name).length > 1) return null;
+  const wanted = index.initializer(node.input[1]);
+  const shape = wanted === null ? null : reshaped(dims, tensorInts(wanted, directory));
+  return shape === null ? null : floatTensor(name, shape, tensorFloats(tensor, directory));
+}
+
+/** The shape that Reshape gives: 0 keeps a dimension, one -1 is worked out. Null when it does not fit. */
+function reshaped(dims: readonly number[], wanted: readonly number[]): number[] | null {
+  const shape = wanted.map((d, i) => (d === 0 ? (dims[i] ?? 0) : d));
+  const open = shape.indexOf(-1);
+  const count = elementCount(dims);
+  if (open >= 0) shape[open] = count / shape.reduce((product, d, i) => (i === open ? product : product * d), 1);
+  return shape.every((d) => Number.isInteger(d) && d > 0) && elementCount(shape) === count ? shape : null;
 }
 
 function permuted(name: string, source: Float32Array, dims: number[], perm: number[]): TensorProto {
@@ -127,74 +165,4 @@ function permuted(name: string, source: Float32Array, dims: number[], perm: numb
     }
   }
   return floatTensor(name, shape, result);
-}
-
-/** y = scale * x + shift per channel, of a BatchNormalization in inference; null for any other node. */
-function normalization(
-  node: NodeProto,
-  index: GraphIndex,
-  model: OnnxModel,
-): { scale: Float32Array; shift: Float32Array } | null {
-  if (node.opType !== 'BatchNormalization' || intAttribute(node, 'training_mode', 0) !== 0) return null;
-  if (model.opset < 9 && hasAttribute(node, 'spatial') && intAttribute(node, 'spatial', 1) === 0) return null;
-  if (node.output.slice(1).some((name) => index.consumers(name).length > 0 || index.isOutput(name))) return null;
-  const tensors = [1, 2, 3, 4].map((i) => index.initializer(node.input[i]));
-  const values = tensors.map((t) => (t?.dataType === DataType.FLOAT ? tensorFloats(t, model.directory) : null));
-  const [gamma, beta, mean, variance] = values;
-  if (gamma == null || beta == null || mean == null || variance == null) return null;
-  const epsilon = floatAttribute(node, 'epsilon', 1e-5);
-  const scale = gamma.map((g, i) => g / Math.sqrt((variance[i] ?? 0) + epsilon));
-  const shift = beta.map((b, i) => b - (mean[i] ?? 0) * (scale[i] ?? 0));
-  if (!scale.every(Number.isFinite) || !shift.every(Number.isFinite)) return null;
-  return { scale, shift };
-}
-
-function foldNormalizations(graph: GraphProto, model: OnnxModel): void {
-  const index = new GraphIndex(graph);
-  const names = new NameSource(graph);
-  const folded = new Set<NodeProto>();
-  for (const node of graph.node) {
-    const affine = normalization(node, index, model);
-    const layer = index.producer(node.input[0]);
-    const output = node.output[0];
-    if (affine === null || layer === null || output === undefined || folded.has(layer)) continue;
-    if (index.soleConsumer(node.input[0] ?? '') !== node) continue;
-    const parts = foldInto(layer, affine, index, model);
-    if (parts === null) continue;
-    const weight = names.fresh(`${output}_weight`);
-    const bias = names.fresh(`${output}_bias`);
-    graph.initializer.push(
-      floatTensor(weight, parts.dims, parts.weights),
-      floatTensor(bias, [parts.bias.length], parts.bias),
-    );
-    layer.input = [layer.input[0] ?? '', weight, bias];
-    layer.output = [output];
-    if (layer.opType === 'Gemm') {
-      const kept = layer.attribute.filter(({ name }) => name !== 'transB' && name !== 'alpha' && name !== 'beta');
-      layer.attribute = [...kept, makeInt('transB', 1)];
-    }
-    folded.add(node);
-  }
-  graph.node = graph.node.filter((node) => !folded.has(node));
-}
-
-function foldInto(
-  layer: NodeProto,
-  { scale, shift }: { scale: Float32Array; shift: Float32Array },
-  index: GraphIndex,
-  model: OnnxModel,
-): { dims: number[]; weights: Float32Array; bias: Float32Array } | null {
-  if (layer.opType !== 'Conv' && layer.opType !== 'Gemm') return null;
-  const weight = index.initializer(layer.input[1]);
-  const biasName = layer.input[2] ?? '';
-  const bias = biasName === '' ? null : index.initializer(biasName);
-  if (weight?.dataType !== DataType.FLOAT || (biasName !== '' && bias?.dataType !== DataType.FLOAT)) return null;
-  const m = scale.length;
-  if (bias !== null && !isRowBias(tensorDims(bias), m)) return null;
-  const dense = denseWeightsOf(layer, weight, bias, model.directory);
-  if (dense.bias.length !== m || dense.weights.length % m !== 0) return null;
-  const d = dense.weights.length / m;
-  const weights = dense.weights.map((w, i) => w * (scale[Math.floor(i / d)] ?? 0));
-  const dims = layer.opType === 'Conv' ? tensorDims(weight) : [m, d];
-  return { dims, weights, bias: shift.map((s, i) => s + (scale[i] ?? 0) * (dense.bias[i] ?? 0)) };
 }

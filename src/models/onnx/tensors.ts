@@ -165,6 +165,13 @@ export function scalarValue(tensor: TensorProto, directory: string | null): numb
   }
 }
 
+/** The values of an int64 or int32 tensor, such as a shape; none for any other type. */
+export function tensorInts(tensor: TensorProto, directory: string | null): number[] {
+  const bytes = Uint8Array.from(tensorBytes(tensor, directory));
+  if (tensor.dataType === DataType.INT64) return Array.from(new BigInt64Array(bytes.buffer), Number);
+  return tensor.dataType === DataType.INT32 ? [...new Int32Array(bytes.buffer)] : [];
+}
+
 /** Index of the first NaN or infinity, or -1. */
 export function firstNonFinite(tensor: TensorProto, directory: string | null): number {
   const type = tensor.dataType;

@@ -16,6 +16,8 @@ export interface WeightedNode {
   add: NodeProto | null;
   weight: TensorProto | null;
   bias: TensorProto | null;
+  /** The second matrix of a recurrent layer. */
+  recurrence: TensorProto | null;
   input: string;
   output: string;
   m: number;
@@ -40,6 +42,9 @@ const WEIGHT_INPUT: Record<string, { op: LayerOp; input: number }> = {
   MatMul: { op: 'MatMul', input: 1 },
   MatMulInteger: { op: 'MatMul', input: 1 },
   QLinearMatMul: { op: 'MatMul', input: 3 },
+  LSTM: { op: 'LSTM', input: 1 },
+  GRU: { op: 'GRU', input: 1 },
+  RNN: { op: 'RNN', input: 1 },
 };
 
 /** The layers of a prepared model, in graph order. */
@@ -77,8 +82,9 @@ function describe(
     add: null,
     weight,
     bias: null,
+    recurrence: null,
     input: node.input[0] ?? '',
-    output: node.output[0] ?? '',
+    output: node.output.find((output) => output !== '') ?? '',
     m: 0,
     channels: 0,
     kernel: [],
@@ -90,6 +96,7 @@ function describe(
     blocked: null,
   };
   if (op === 'Conv') return convolution(base, dims, index);
+  if (op === 'LSTM' || op === 'GRU' || op === 'RNN') return recurrent(base, dims, index);
   if (weight === null && op === 'MatMul') {
     // A product of two activations has no weights: nothing to list. Weights on the left are a layer, but not one we rewrite.
     const left = index.initializer(node.input[0]);
@@ -99,6 +106,19 @@ function describe(
     return { ...base, weight: left, input: left === null ? base.input : (node.input[1] ?? ''), blocked: reason };
   }
   return connected(base, dims, index);
+}
+
+/** Weights [directions, gates * hidden, inputs]. */
+function recurrent(base: WeightedNode, [directions = 0, , channels = 0]: number[], index: GraphIndex): WeightedNode {
+  const { node, op } = base;
+  return {
+    ...base,
+    m: directions * intAttribute(node, 'hidden_size', 0),
+    channels,
+    recurrence: storedWeight(node.input[2] ?? '', index),
+    bias: storedWeight(node.input[3] ?? '', index),
+    blocked: `recurrent layer (${op})`,
+  };
 }
 
 function weightProblem({ node, weight }: WeightedNode, index: GraphIndex): string | null {
