@@ -29,7 +29,7 @@ const GROUPS: Record<string, string> = {
 /** One line per layer: what was chosen, what it saves, what it costs. */
 export function layerTable(layers: LayerRow[]): string {
   const rows = layers.map((row) => [
-    row.name,
+    shortName(row.name),
     row.op,
     row.shape.join('x'),
     row.decision === 'compressed' ? lowRankOf(row) : '-',
@@ -55,6 +55,10 @@ export function layerTable(layers: LayerRow[]): string {
   return [table(header, rows), ...denseReasons(layers), ...notes].join('\n');
 }
 
+/** Some converters name a node after all that they have merged into it. */
+const NAME_WIDTH = 60;
+const shortName = (name: string): string => (name.length > NAME_WIDTH ? `…${name.slice(1 - NAME_WIDTH)}` : name);
+
 /** `spatial 32`, `tucker 48-64`: shape and channels between the convolutions of the low-rank part. */
 function lowRankOf({ low_rank_shape: shape, inner_rank: inner, rank }: LayerRow): string {
   if (shape === null) return '0';
@@ -65,7 +69,7 @@ function lowRankOf({ low_rank_shape: shape, inner_rank: inner, rank }: LayerRow)
 function denseReasons(layers: LayerRow[]): string[] {
   const names = new Map<string, string[]>();
   for (const { decision, reason, name } of layers) {
-    if (decision === 'dense' && reason !== null) names.set(reason, [...(names.get(reason) ?? []), name]);
+    if (decision === 'dense' && reason !== null) names.set(reason, [...(names.get(reason) ?? []), shortName(name)]);
   }
   return [...names].map(([reason, of]) => `dense (${reason}): ${of.join(', ')}`);
 }
@@ -91,6 +95,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
     );
   }
   if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
+  lines.push(`outputs     relative error ${fidelity.relative_error.toFixed(4)}`);
   if (coding !== undefined) lines.push(...uncodedLines(coding));
   lines.push(
     `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,

@@ -73,7 +73,9 @@ export class Runner {
     const [input] = this.inputs;
     if (input === undefined || this.inputs.length !== 1) {
       const names = this.inputs.map(({ name }) => name).join(', ');
-      throw badModel(`only models with one input are supported; this one has ${String(this.inputs.length)} (${names})`);
+      throw badModel(
+        `only models with one input are supported; this one has ${String(this.inputs.length)} (${names}). Make the others constants of the model`,
+      );
     }
     return input;
   }

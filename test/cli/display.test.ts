@@ -95,6 +95,16 @@ describe('the table of layers', () => {
     expect(Math.max(...lines.slice(0, 5).map(({ length }) => length))).toBeLessThan(110);
     expect(lines[5]).toBe(`dense (${reason}): conv0, conv2`);
   });
+
+  it('shows the end of a name that a converter has put together from many', () => {
+    const name = `${'model/batch_norm/FusedBatchNormV3;'.repeat(12)}model/conv2d_5/Conv2D`;
+    const [, , line = '', note = ''] = layerTable([
+      layerRow(0, { name, status: 'done', decision: 'dense', reason: 'depthwise convolution' }),
+    ]).split('\n');
+    expect(line).toMatch(/^….*;model\/conv2d_5\/Conv2D /);
+    expect(line.length).toBeLessThan(140);
+    expect(note).toMatch(/^dense \(depthwise convolution\): ….{59}$/);
+  });
 });
 
 describe('the table of points', () => {

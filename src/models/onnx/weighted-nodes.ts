@@ -155,7 +155,8 @@ function convolution(base: WeightedNode, dims: number[], index: GraphIndex): Wei
   layer.bias = storedWeight(biasName, index);
   if (transposed) layer.blocked = 'transposed convolution';
   else if (node.opType !== 'Conv') layer.blocked = `quantized convolution (${node.opType})`;
-  else if (group !== 1) layer.blocked = `grouped convolution (${String(group)} groups)`;
+  else if (group !== 1)
+    layer.blocked = layer.channels === 1 ? 'depthwise convolution' : `grouped convolution (${String(group)} groups)`;
   else if (base.weight !== null && rank !== 1 && rank !== 2) layer.blocked = `${String(rank)}-D convolution`;
   else layer.blocked = weightProblem(layer, index);
   if (layer.blocked === null && biasName !== '' && index.initializer(biasName)?.dataType !== DataType.FLOAT)
