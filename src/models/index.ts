@@ -14,6 +14,7 @@ export {
   type LowRankShape,
 } from './layer.js';
 export { denseWeights, listLayers, type ListedLayers } from './layers.js';
+export { holdsClasses } from './onnx/classes.js';
 export { codeWeights, inputsOfLayers, type CodingOptions, type WeightCoding } from './onnx/coded-weights.js';
 export { transpose, type DenseWeights } from './onnx/dense-weights.js';
 export { spillWeights } from './onnx/external-data.js';

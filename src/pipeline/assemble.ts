@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LayerRow } from '../jobs/results.js';
 import type { AssembleResult, Assignment } from '../jobs/tasks.js';
 import { rewrite, Runner, saveModel, type Factors, type Replacement } from '../models/index.js';
 import { codeNetwork } from './code-network.js';
 import { readFactors } from './layer-file.js';
-import { solvedLayers } from './solved-layers.js';
+import { pointOf, solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import { openNetwork, type Network } from './network.js';
 import { refitInOrder } from './refit.js';
@@ -38,11 +39,33 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     }
     await saveModel(result, join(output, files.model));
     return {
-      layers: layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error })),
+      layers: [
+        ...layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error })),
+        ...rowsWithNewBias(assignment, network, replacements),
+      ],
     };
   } finally {
     await network.close();
   }
+}
+
+/** Rows of layers that stay dense and had no bias, but have one since their refit. */
+function rowsWithNewBias(
+  assignment: Assignment,
+  network: Network,
+  replacements: ReadonlyMap<string, Replacement>,
+): LayerRow[] {
+  return pointOf(assignment).layers.flatMap((row) => {
+    const layer = network.layers[row.index];
+    const refitted = layer === undefined ? undefined : replacements.get(layer.name);
+    if (layer === undefined || layer.hasBias || refitted === undefined || 'lowRank' in refitted) return [];
+    const grown = ({ before, after }: LayerRow['parameters']) => ({
+      before,
+      after: after + layer.m,
+      ratio: before / (after + layer.m),
+    });
+    return [{ ...row, parameters: grown(row.parameters), nonzeros: grown(row.nonzeros ?? row.parameters) }];
+  });
 }
 
 function nameOf(network: Network, index: number): string {

@@ -89,11 +89,18 @@ async function checkEvaluation(context: StepContext, network: Network, key: stri
     runner.checkSamples([data.count, ...data.shape], data.type, 'evaluation');
     await data.verify(context.signal);
     if (data.labels === null) return false;
-    const [first] = (await runner.run(await data.batch(0, 1))).values();
-    checkLabels(data.labels, first?.dims.at(-1) ?? 0);
+    const dims = (await runner.run(await data.batch(0, 1))).get(runner.outputs[0]?.name ?? '')?.dims ?? [];
+    const classes = dims.at(-1) ?? 0;
+    if (dims.reduce((a, b) => a * b, 1) !== classes) throw notOneRow(runner.outputs[0]?.name ?? '', dims);
+    checkLabels(data.labels, classes);
     return true;
   } finally {
     await runner.release();
     await data.close();
   }
+}
+
+function notOneRow(output: string, dims: readonly number[]): InputError {
+  const detail = `evaluation: y has a class for every sample, but ${output} of the model is [${dims.join(', ')}] for one sample; without y, outputs are compared with the original's`;
+  return new InputError('invalid_dataset', detail, { faults: [{ pointer: '#evaluation/y', detail }] });
 }

@@ -1,7 +1,7 @@
 import type { Dataset } from '../datasets/index.js';
 import type { Metrics } from '../jobs/results.js';
-import { Runner, type OnnxModel, type Tensor } from '../models/index.js';
-import { argmaxRows, OutputError } from './output-error.js';
+import { holdsClasses, Runner, type OnnxModel, type Tensor } from '../models/index.js';
+import { Agreement, argmaxRows, OutputError } from './output-error.js';
 import { batches, floats } from './network-pass.js';
 import type { StepContext } from './step.js';
 
@@ -27,11 +27,12 @@ export async function compareModels(
 ): Promise<Comparison[]> {
   const open = (model: OnnxModel) => Runner.open(model, { threads: context.threads });
   const a = await open(original);
-  const others: { runner: Runner; error: OutputError; agreement: OutputError; correct: number }[] = [];
+  const others: { runner: Runner; error: OutputError; agreement: Agreement; correct: number }[] = [];
   try {
     for (const model of compressed)
-      others.push({ runner: await open(model), error: new OutputError(), agreement: new OutputError(), correct: 0 });
+      others.push({ runner: await open(model), error: new OutputError(), agreement: new Agreement(), correct: 0 });
     const first = a.outputs[0]?.name ?? '';
+    const classes = holdsClasses(original, first);
     let correct = 0;
     for (const { begin, end } of batches(data.count, a.fixedBatch ?? batch)) {
       context.signal.throwIfAborted();
@@ -44,8 +45,8 @@ export async function compareModels(
         for (const [name, value] of before) {
           const changed = after.get(name);
           if (changed === undefined) continue;
-          other.error.add(value, changed);
-          if (name === first) other.agreement.add(value, changed);
+          other.error.add(name, value, changed);
+          if (name === first && (classes || value.dims.length === 2)) other.agreement.add(value, changed);
         }
         if (labels !== null) other.correct += hits(after.get(first), labels);
       }
@@ -58,7 +59,7 @@ export async function compareModels(
         data.labels === null
           ? null
           : { before: share(correct), after: share(other.correct), drop: share(correct - other.correct), samples },
-      fidelity: { top1_agreement: other.agreement.agreement, relative_error: Math.sqrt(other.error.relative), samples },
+      fidelity: { top1_agreement: other.agreement.share, relative_error: Math.sqrt(other.error.relative), samples },
     }));
   } finally {
     await a.release();

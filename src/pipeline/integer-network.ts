@@ -133,7 +133,7 @@ async function outputError(
       const changed = await runner.run(await network.calibration.batch(begin, end));
       for (const [name, value] of values) {
         const other = changed.get(name);
-        if (other !== undefined) error.add(value, other);
+        if (other !== undefined) error.add(name, value, other);
       }
     }
     return Number.isNaN(error.relative) ? Infinity : error.relative;

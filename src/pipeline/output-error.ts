@@ -1,43 +1,68 @@
 import type { Tensor } from '../models/index.js';
 import { floats } from './network-pass.js';
 
-/** Accumulates how far outputs of a changed network lie from the original's, batch by batch. */
-export class OutputError {
-  private squares = 0;
-  private sum = 0;
-  private total = 0;
-  private count = 0;
-  private agreeing = 0;
-  private rows = 0;
+interface Sums {
+  squares: number;
+  sum: number;
+  total: number;
+  count: number;
+}
 
-  /** Both [n, ...]; the last axis holds the classes when there are two axes or more. */
-  add(original: Tensor, changed: Tensor): void {
+/** A variance below this part of the mean square is that of a constant, up to rounding. */
+const CONSTANT = 1e-6;
+
+/** Accumulates how far outputs of a changed network lie from the original's, batch by batch. Every output counts alike, whatever its scale. */
+export class OutputError {
+  private readonly outputs = new Map<string, Sums>();
+
+  /** @param count outputs of the network; those that are never added did not change. Default: those that are added. */
+  constructor(private readonly count?: number) {}
+
+  add(name: string, original: Tensor, changed: Tensor): void {
     const a = floats(original);
     const b = floats(changed);
+    const sums = this.outputs.get(name) ?? { squares: 0, sum: 0, total: 0, count: 0 };
+    this.outputs.set(name, sums);
     for (let i = 0; i < a.length; i++) {
       const x = a[i] ?? 0;
       const difference = x - (b[i] ?? 0);
-      this.squares += difference * difference;
-      this.total += x * x;
-      this.sum += x;
+      sums.squares += difference * difference;
+      sums.total += x * x;
+      sums.sum += x;
     }
-    this.count += a.length;
+    sums.count += a.length;
+  }
+
+  /** Squared difference over the original's variance, the mean of all outputs. */
+  get relative(): number {
+    let sum = 0;
+    for (const output of this.outputs.values()) sum += relativeOf(output);
+    return sum / Math.max(1, this.count ?? this.outputs.size);
+  }
+}
+
+function relativeOf({ squares, sum, total, count }: Sums): number {
+  if (squares === 0) return 0;
+  const variance = total - (sum * sum) / Math.max(1, count);
+  return squares / Math.max(variance, CONSTANT * total, Number.MIN_VALUE);
+}
+
+/** Rows of two tensors [n, ..., classes] with the same largest entry. */
+export class Agreement {
+  private agreeing = 0;
+  private rows = 0;
+
+  add(original: Tensor, changed: Tensor): void {
     const classes = original.dims.at(-1) ?? 1;
     if (original.dims.length < 2 || classes < 2) return;
-    const predictedA = argmaxRows(a, classes);
-    const predictedB = argmaxRows(b, classes);
-    this.rows += predictedA.length;
-    for (let i = 0; i < predictedA.length; i++) if (predictedA[i] === predictedB[i]) this.agreeing += 1;
+    const a = argmaxRows(floats(original), classes);
+    const b = argmaxRows(floats(changed), classes);
+    this.rows += a.length;
+    for (let i = 0; i < a.length; i++) if (a[i] === b[i]) this.agreeing += 1;
   }
 
-  /** Squared difference over the original's variance. */
-  get relative(): number {
-    const variance = this.total - (this.sum * this.sum) / Math.max(1, this.count);
-    return this.squares === 0 ? 0 : this.squares / Math.max(variance, Number.MIN_VALUE);
-  }
-
-  /** Share of rows with the same largest entry, or null for outputs without classes. */
-  get agreement(): number | null {
+  /** Null without such rows. */
+  get share(): number | null {
     return this.rows === 0 ? null : this.agreeing / this.rows;
   }
 }

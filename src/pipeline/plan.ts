@@ -57,8 +57,12 @@ async function planPoint(
  * left out, unless the target needs them.
  */
 function tablesFor(target: Target, curves: Curves): AllocationLayer[] {
-  const all = curves.layers.map(({ candidates }) => ({
-    candidates: candidates.map((candidate): Candidate => ({ ...candidate, error: candidate.effect })),
+  const all = curves.layers.map(({ candidates, layer }) => ({
+    candidates: candidates.map((candidate): Candidate => {
+      const bias = isDense(candidate) ? biasOfRefit(layer) : 0;
+      const { parameters, nonzeros, effect: error } = candidate;
+      return { ...candidate, parameters: parameters + bias, nonzeros: nonzeros + bias, error };
+    }),
     weight: 1,
   }));
   const faster = all.map(({ candidates, weight }) => {
@@ -70,6 +74,9 @@ function tablesFor(target: Target, curves: Curves): AllocationLayer[] {
   if (cost === 'nonzeros') return all;
   return leastOf(faster, cost) + fixedCost(curves, cost) <= budget ? faster : all;
 }
+
+/** What the refit of a layer that stays dense may add to it: without this, a network of layers without bias would miss its target. */
+const biasOfRefit = ({ hasBias, m }: Layer): number => (hasBias ? 0 : m);
 
 /** What a ratio may be asked of. */
 type Cost = 'parameters' | 'nonzeros' | 'macs';
@@ -139,10 +146,19 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
   const { cost, budget, asked } = budgetOf(target, network);
   const least = layers.reduce(
     (sum, layer) =>
-      sum + Math.min(originalCost(layer, cost), ...(layer.blocked === null ? smallest(layer).map((c) => c[cost]) : [])),
+      sum +
+      (layer.blocked !== null
+        ? originalCost(layer, cost)
+        : Math.min(
+            originalCost(layer, cost) + (cost === 'macs' ? 0 : biasOfRefit(layer)),
+            ...smallest(layer).map((c) => c[cost]),
+          )),
     0,
   );
-  if (least > budget) throw unreachable(cost, originalCost(network, cost), asked, least);
+  if (least <= budget) return;
+  const blocked = layers.filter((layer) => layer.blocked !== null);
+  const fixed = blocked.reduce((sum, layer) => sum + originalCost(layer, cost), 0);
+  throw unreachable(cost, originalCost(network, cost), asked, least, fixed);
 }
 
 const smallest = (layer: Layer) =>
@@ -163,17 +179,21 @@ function allocateWithin(
 ): number[] {
   const { cost, budget, asked } = target;
   const least = leastOf(tables, cost);
-  if (least > budget) throw unreachable(cost, originalCost(curves, cost), asked, least + fixed);
+  if (least > budget) throw unreachable(cost, originalCost(curves, cost), asked, least + fixed, fixed);
   if (cost === 'nonzeros') return allocate(tables, target);
   return cost === 'parameters'
     ? allocateThrifty(tables, target, 'work', allowedForSpeed)
     : allocateThrifty(tables, target, 'parameters', allowedForSize);
 }
 
-function unreachable(cost: Cost, before: number, asked: number, least: number): InputError {
+function unreachable(cost: Cost, before: number, asked: number, least: number, fixed: number): InputError {
   const ratio = (before / least).toFixed(2);
   const name = { parameters: 'parameter_ratio', nonzeros: 'nonzero_ratio', macs: 'mac_ratio' }[cost];
-  const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}`;
+  const stays =
+    fixed === 0
+      ? ''
+      : `; ${String(fixed)} of ${String(before)} ${cost === 'macs' ? 'multiply-accumulates' : 'parameters'} are in layers that stay dense`;
+  const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}${stays}`;
   return new InputError('unreachable_target', detail, {
     faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
   });

@@ -146,13 +146,15 @@ export class SensitivityProbe {
     private readonly runner: Runner,
     private readonly part: BehindMap,
     private readonly outputs: readonly string[],
+    /** Those included that do not depend on the layer. */
+    allOutputs: number,
     private readonly probes: readonly { rank: number; layerError: number }[],
     private readonly maps: readonly ReadonlyMap<string, FloatTensor>[],
     private readonly variants: readonly Variant[],
     private readonly identity: ReadonlyMap<string, FloatTensor>,
     private readonly read: (name: string, batch: number) => Promise<Tensor>,
   ) {
-    this.errors = [...probes, ...variants].map(() => new OutputError());
+    this.errors = [...probes, ...variants].map(() => new OutputError(allOutputs));
   }
 
   /**
@@ -174,7 +176,7 @@ export class SensitivityProbe {
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
     const identity = mapOf(part, { mean: new Float64Array(layer.m), basis: identityMatrix(layer.m) }, layer.m, axes);
     const runner = await Runner.open(part.model, { threads: network.threads });
-    return new SensitivityProbe(runner, part, outputs, probes, maps, variants, identity, read);
+    return new SensitivityProbe(runner, part, outputs, network.outputs.length, probes, maps, variants, identity, read);
   }
 
   /**
@@ -191,7 +193,7 @@ export class SensitivityProbe {
       const changed = await this.runner.feed(new Map([...feeds, ...changes]));
       for (const [name, original] of originals) {
         const other = changed.get(name);
-        if (other !== undefined) this.errors[i]?.add(original, other);
+        if (other !== undefined) this.errors[i]?.add(name, original, other);
       }
     };
     for (const [i, map] of this.maps.entries()) await compare(i, map);

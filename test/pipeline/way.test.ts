@@ -6,8 +6,8 @@ import { writeNpz } from '../../src/datasets/index.js';
 import { InputError } from '../../src/errors.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { listLayers, loadModel, prepare, Runner } from '../../src/models/index.js';
-import { floatTensor } from '../../src/models/onnx/tensors.js';
-import { batchOf, noise, scratch, writeProto } from '../models/graphs.js';
+import { floatTensor, tensorDims } from '../../src/models/onnx/tensors.js';
+import { batchOf, noise, scratch, tensorOf, writeProto } from '../models/graphs.js';
 import { LIMITS, localOptions, plantedNetwork, SIDE, writeFiles, type Files } from './network.js';
 
 const sha256 = async (path: string) =>
@@ -136,6 +136,41 @@ describe('the whole way of a job', () => {
     const result = await compressLocally(localOptions({ ...files, model }, scratch()));
     expect(result.metrics.fidelity.relative_error).toBeLessThan(0.05);
     expect(result.metrics.accuracy?.drop).toBe(0);
+  });
+
+  it('reaches its target where layers without bias stay dense and get one when they are refitted', async () => {
+    const bare = plantedNetwork();
+    if (!bare.graph) throw new Error('the planted network has no graph');
+    for (const layer of bare.graph.node) if (['Conv', 'Gemm'].includes(layer.opType)) layer.input.splice(2);
+    // Of full rank: something is lost in front of the layers that stay dense.
+    bare.graph.initializer = bare.graph.initializer.map((t) =>
+      t.name.startsWith('w') ? tensorOf(t.name, tensorDims(t), 51) : t,
+    );
+    const model = writeProto(bare, scratch());
+    const output = scratch();
+    const wish = { target: { parameter_ratio: 1.3 } };
+    const result = await compressLocally(localOptions({ ...files, model }, output, wish));
+    const saved = await loadModel(join(output, 'model.onnx'), { directory: scratch(), limits: LIMITS });
+    const listed = await listLayers(prepare(saved), batchOf([3, SIDE, SIDE], 2), { threads: 1 });
+    const grown = result.layers.filter(({ decision, parameters: of }) => decision === 'dense' && of.after > of.before);
+    expect(grown).not.toEqual([]);
+    expect(grown.map(({ parameters: of }) => of.after - of.before)).toEqual(grown.map(({ shape }) => shape[0]));
+    expect(result.layers.reduce((sum, row) => sum + row.parameters.after, 0)).toBe(listed.parameters);
+    expect(result.verdict.passed).toBe(true);
+  });
+
+  it('takes no rows of a map for answers', async () => {
+    const map = plantedNetwork();
+    const [output] = map.graph?.output ?? [];
+    if (output === undefined) throw new Error('the planted network has no output');
+    output.name = 'p';
+    const model = writeProto(map, scratch());
+    const result = await compressLocally(localOptions({ ...files, model, evaluation: files.calibration }, scratch()));
+    expect(result.metrics.fidelity.top1_agreement).toBeNull();
+    const error = await refusal({ model });
+    expect(error.code).toBe('invalid_dataset');
+    expect(error.faults[0]?.pointer).toBe('#evaluation/y');
+    expect(error.message).toMatch(/p of the model is \[1, 32, 4, 4\] for one sample/);
   });
 
   it('does not depend on how many calibration images fit a fixed batch', async () => {
