@@ -8,7 +8,8 @@ import {
   type FloatTensor,
   type Tensor,
 } from '../../src/models/index.js';
-import { batchOf, build, node, type Sketch } from './graphs.js';
+import { makeInt, makeNode } from '../../src/models/onnx/attributes.js';
+import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
 function sketchOf(name: string): Sketch {
@@ -43,6 +44,33 @@ describe('a part of a network', () => {
     const model = prepare(await build(sketchOf('residual addition')));
     expect(stillNeeded(model, ['c1', 'r1'], ['c2'])).toEqual(new Set(['r1']));
     expect(stillNeeded(model, ['c1', 'r1'], ['y'])).toEqual(new Set(['r1', 'x']));
+  });
+
+  it('may need a node for one of its outputs and be given another', async () => {
+    const split = makeNode('Split', 'split', ['c'], ['left', 'right'], [makeInt('axis', 1)]);
+    const sketch: Sketch = {
+      input: [3, 5, 5],
+      opset: 11,
+      tensors: [tensorOf('w', [8, 3, 1, 1]), tensorOf('v', [4, 4, 1, 1])],
+      nodes: [
+        node('Conv', ['x', 'w'], 'c'),
+        split,
+        node('Conv', ['right', 'v'], 'd'),
+        node('Concat', ['left', 'right', 'd'], 'y', [makeInt('axis', 1)]),
+      ],
+    };
+    const model = prepare(await build(sketch));
+    const x = batchOf(sketch.input, 2);
+    const whole = await Runner.open(model, { threads: 1, capture: ['right', 'd'] });
+    const values = await whole.run(x);
+    await whole.release();
+    const given = new Map<string, Tensor>([['x', x]]);
+    for (const name of ['right', 'd']) given.set(name, values.get(name) ?? x);
+    const part = extract(model, ['right', 'd'], ['y']);
+    expect(part.inputs.sort()).toEqual(['d', 'right', 'x']);
+    const runner = await Runner.open(part.model, { threads: 1 });
+    expect((await runner.feed(given)).get('y')?.data).toEqual(values.get('y')?.data);
+    await runner.release();
   });
 
   it('does not exist for a tensor that nothing makes', async () => {

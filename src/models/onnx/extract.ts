@@ -1,4 +1,4 @@
-import { GraphIndex, readBy } from './graph-index.js';
+import { GraphIndex, NameSource, readBy } from './graph-index.js';
 import { DataType, withFields, type GraphProto, type NodeProto, type ValueInfoProto } from './messages.js';
 import { initializersOf, realInputs, type OnnxModel } from './model.js';
 
@@ -43,8 +43,14 @@ export function extract(model: OnnxModel, from: Iterable<string>, to: readonly s
   const info = (name: string): ValueInfoProto =>
     networkInputs.get(name) ?? { name, type: { tensorType: { elemType: elementType(name, index) } } };
   const outputs = new Map(graph.output.map((output) => [output.name, output]));
+  const names = new NameSource(graph);
+  // A node of several outputs may be needed for one of them and make another, which is given.
+  const withoutGiven = (node: NodeProto): NodeProto =>
+    node.output.some((name) => inputs.has(name))
+      ? withFields(node, { output: node.output.map((name) => (inputs.has(name) ? names.fresh(name) : name)) })
+      : node;
   const part: GraphProto = withFields(graph, {
-    node: graph.node.filter((node) => nodes.has(node)),
+    node: graph.node.filter((node) => nodes.has(node)).map(withoutGiven),
     initializer: graph.initializer.filter((tensor) => used.has(tensor.name)),
     input: [...inputs].map(info),
     // A wanted tensor that is also given needs no node: the caller has it already.
