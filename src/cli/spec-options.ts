@@ -9,6 +9,7 @@ export interface SpecOptions {
   inputs?: string;
   pattern?: string;
   reconstruction?: string;
+  errorMetric?: string;
   weights?: string;
   bits?: number;
   include: string[];
@@ -76,6 +77,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--inputs <how>', 'refit, symmetric or asymmetric')
     .option('--pattern <kind>', 'groups of the sparse part: channel, filter, column, block, n:m or unstructured')
     .option('--reconstruction <how>', 'after_activation or linear')
+    .option('--error-metric <what>', 'responses, or outputs: errors are weighed by their effect on the network')
     .option(
       '--weights <coding>',
       'how the file keeps the weights: float32, float16, int8, codebook, or static_int8 (layers compute with integers)',
@@ -118,6 +120,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       inputs: options.inputs,
       pattern: options.pattern,
       reconstruction: options.reconstruction,
+      error_metric: options.errorMetric,
       weights: given({ coding: options.weights, bits: options.bits }),
       layers: { include: options.include, exclude: options.exclude },
     }),

@@ -92,7 +92,7 @@ export async function admm(
     options.signal?.throwIfAborted();
     const f = fit.prediction.data;
     passes.split(y.data, f, u, rho, z, target.data);
-    fit = await leastSquares(engine, features, target, options.rank, fit.lowRank?.left ?? null, options.random);
+    fit = await leastSquares(engine, features, target, options.rank, fit.warm, options.random);
     const sums = passes.dual(y.data, z, f, fit.prediction.data, target.data, u);
     loss = sums.loss;
     if (!Number.isFinite(loss) || !Number.isFinite(sums.primal)) {

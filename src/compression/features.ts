@@ -1,6 +1,7 @@
 import { matrix, type Engine, type Matrix, type Resident } from '../engines/index.js';
 import { centered, columnMeans } from './columns.js';
 import type { MaskedPart } from './masked-step.js';
+import type { ResponseMetric } from './response-metric.js';
 import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
 
 /**
@@ -26,6 +27,8 @@ export interface Features {
   pull: Float32Array;
   /** [N, m]: added to every prediction as it is. */
   skip?: Matrix | undefined;
+  /** What a limited rank keeps is chosen in this metric. */
+  metric?: ResponseMetric | null;
   /** A sparse part whose outputs see different inputs; fitted in turn with the rest. */
   masked?: MaskedPart | undefined;
 }

@@ -10,6 +10,8 @@ export interface Fit {
   /** [m, free] */
   freePart: Matrix;
   lowRank: RankFactors | null;
+  /** Where the next, similar fit begins its search for the low-rank part's span. */
+  warm: Matrix | null;
   /** Coefficients [m, d] of a masked sparse part. */
   masked?: Matrix;
   /** Mean of the prediction. */
@@ -89,18 +91,38 @@ async function jointFit(
     const mean = columnMeans(wanted);
     const prediction = addToRows(matrix(wanted.rows, wanted.cols), mean);
     if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
-    return { freePart: matrix(wanted.cols, 0), lowRank: null, mean, prediction };
+    return { freePart: matrix(wanted.cols, 0), lowRank: null, warm: null, mean, prediction };
   }
   const k = await engine.multiply(wanted, features.held, { a: true });
   scaleAndAdd(k, wanted.rows, features.pull);
   for (const row of without) k.data.fill(0, row * n, (row + 1) * n);
   const freePart = columnRange(k, 0, free);
   const limited = n > free && rank > 0;
-  const lowRank = limited ? await rankStep(engine, columnRange(k, free, n), rank, warm, random) : null;
+  const { lowRank, span } = limited
+    ? await limitedPart(engine, features, columnRange(k, free, n), rank, warm, random)
+    : { lowRank: null, span: null };
   const mean = columnMeans(wanted);
   const prediction = addToRows(await predict(engine, features, freePart, lowRank), mean);
   if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
-  return { freePart, lowRank, mean, prediction };
+  return { freePart, lowRank, warm: span, mean, prediction };
+}
+
+/** The best coefficients [m, n] of limited rank, in the metric of the features. */
+async function limitedPart(
+  engine: Engine,
+  { metric }: Features,
+  k: Matrix,
+  rank: number,
+  warm: Matrix | null,
+  random: () => number,
+): Promise<{ lowRank: RankFactors; span: Matrix }> {
+  if (metric == null) {
+    const lowRank = await rankStep(engine, k, rank, warm, random);
+    return { lowRank, span: lowRank.left };
+  }
+  const turned = await rankStep(engine, await engine.multiply(metric.turn, k, { a: true }), rank, warm, random);
+  const left = await engine.multiply(metric.back, turned.left, { a: true });
+  return { lowRank: { left, right: turned.right }, span: turned.left };
 }
 
 async function predict(

@@ -1,10 +1,13 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
+import type { Activation } from '../models/activation.js';
+import { applyActivation } from './activation-function.js';
 import { addToRows, columnRange } from './columns.js';
 import { addInto } from './elementwise.js';
 import { symmetricEigen } from './linalg/eigen.js';
 import { activatedLoss, relative } from './objective.js';
 import type { LayerProblem } from './problem.js';
-import { leadingRightSubspace } from './rank-step.js';
+import type { ResponseMetric } from './response-metric.js';
+import { leadingRightSubspace, squaredNorm } from './rank-step.js';
 
 /**
  * Samples that the errors after the activation are measured on: relative spread of an error below 3 %. The fits do not see
@@ -22,6 +25,10 @@ export interface Measure {
   skip: Matrix | undefined;
   y: Float32Array;
   energy: number;
+  /** In which principal directions are taken. */
+  metric: ResponseMetric | null;
+  /** In which errors after the activation are measured. */
+  after: ResponseMetric | null;
 }
 
 /** Rows to fit on, and rows held out; both are all of them when there are too few to share. */
@@ -40,27 +47,34 @@ function pickRows(a: Matrix, rows: readonly number[]): Matrix {
   return out;
 }
 
-/** Principal directions of a centred matrix: row i of `directions` [v, m] belongs to values[i]. */
+/** Principal directions of a centred matrix: row i of both matrices belongs to values[i]. */
 export interface Spectrum {
   values: number[];
+  /** [v, m]: a row y has the score y directionᵀ. */
   directions: Matrix;
+  /** [v, m]: what a score of 1 adds to a row. The same as `directions` where all outputs matter alike. */
+  terms: Matrix;
 }
 
 export async function spectrum(
   engine: Engine,
-  residual: Matrix,
+  given: Matrix,
   limit: number,
   random: () => number,
+  metric: ResponseMetric | null,
 ): Promise<Spectrum> {
+  const residual = metric === null ? given : await engine.multiply(given, metric.turn);
   const wide = residual.cols > limit;
   const basis = wide ? await leadingRightSubspace(engine, residual, Math.min(limit, residual.rows - 1), random) : null;
   const columns = basis === null ? residual : await engine.multiply(residual, basis);
   const n = columns.cols;
   const { values, vectors } = symmetricEigen(await engine.gram(columns), n);
   const rotated = matrix(n, n, Float32Array.from(vectors));
+  const principal = basis === null ? rotated : await engine.multiply(rotated, basis, { b: true });
   return {
     values: Array.from(values, (value) => Math.max(0, value / residual.rows)),
-    directions: basis === null ? rotated : await engine.multiply(rotated, basis, { b: true }),
+    directions: metric === null ? principal : await engine.multiply(principal, metric.turn, { b: true }),
+    terms: metric === null ? principal : await engine.multiply(principal, metric.back),
   };
 }
 
@@ -70,11 +84,25 @@ export async function rankCurve(
   measure: Measure,
   predicted: Matrix,
   explained: Matrix | null,
-  directions: Matrix,
+  { directions, terms }: Pick<Spectrum, 'directions' | 'terms'>,
   ranks: number[],
 ): Promise<{ ranks: number[]; errors: number[] }> {
   const scores = await engine.multiply(predicted, directions, { b: true });
-  return { ranks, errors: await partialErrors(engine, measure, scores, directions, explained, ranks) };
+  return { ranks, errors: await partialErrors(engine, measure, scores, terms, explained, ranks) };
+}
+
+/** || (Y - r(response)) C ||² for a metric C Cᵀ. */
+export async function lossIn(
+  engine: Engine,
+  metric: ResponseMetric | null,
+  activation: Activation,
+  y: Float32Array,
+  response: Matrix,
+): Promise<number> {
+  if (metric === null) return activatedLoss(activation, y, response.data);
+  const rest = applyActivation(activation, response.data);
+  for (let i = 0; i < rest.length; i++) rest[i] = (y[i] as number) - (rest[i] as number);
+  return squaredNorm((await engine.multiply(matrix(response.rows, response.cols, rest), metric.turn)).data);
 }
 
 /**
@@ -83,7 +111,7 @@ export async function rankCurve(
  */
 export async function partialErrors(
   engine: Engine,
-  { problem, offset, skip, y, energy }: Measure,
+  { problem, offset, skip, y, energy, after }: Measure,
   scores: Matrix,
   terms: Matrix,
   explained: Matrix | null,
@@ -101,7 +129,7 @@ export async function partialErrors(
       addInto(prediction.data, part.data, prediction.data);
       from = count;
     }
-    errors.push(relative(activatedLoss(problem.activation, y, prediction.data), energy));
+    errors.push(relative(await lossIn(engine, after, problem.activation, y, prediction), energy));
   }
   return errors;
 }

@@ -2,6 +2,7 @@ import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import type { LayerSize, LowRank } from '../models/layer.js';
 import type { LayerProblem } from './problem.js';
 import { identityMatrix, leadingRightSubspace } from './rank-step.js';
+import type { ResponseMetric } from './response-metric.js';
 import { givenBasis, tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside, type TapBasis } from './tap-basis.js';
 
 /** More variables than this are reduced to their leading principal subspace: a Cholesky of 1,024 takes 0.2 s. */
@@ -41,6 +42,7 @@ export async function lowRankSpace(
   layer: LayerMatrices,
   problem: LayerProblem,
   random: () => number,
+  metric: ResponseMetric | null = null,
   keep: LowRank | null = null,
 ): Promise<LowRankSpace> {
   const { inputs, weights } = layer;
@@ -57,7 +59,7 @@ export async function lowRankSpace(
   const split = tapSplit(size.shape, problem);
   const kept = keep?.shape === 'spatial' ? keep.q : keep?.basis;
   const basis = await (kept == null
-    ? tapBasis(engine, inputs, weights, split, width, random)
+    ? tapBasis(engine, inputs, weights, split, width, random, metric)
     : givenBasis(engine, inputs, weights, split, kept));
   const columns = await tapColumns(engine, inputs, basis, width);
   const { prior, functionals } = basis;

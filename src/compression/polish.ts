@@ -52,7 +52,7 @@ export async function polish(
     pace = nextPace;
     passes.majorize(y.data, fit.prediction.data, previous, momentum, target.data);
     previous = fit.prediction.data;
-    fit = await leastSquares(engine, features, target, options.rank, fit.lowRank?.left ?? null, options.random);
+    fit = await leastSquares(engine, features, target, options.rank, fit.warm, options.random);
     loss = passes.loss(y.data, fit.prediction.data);
     small = result.loss - loss <= SMALL_GAIN * result.loss ? small + 1 : 0;
     if (loss < result.loss) {

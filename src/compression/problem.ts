@@ -22,6 +22,10 @@ export interface LayerProblem {
   target?: Float32Array;
   /** [N, m]: what another branch adds to the response before the activation; `target` then is the original's sum. */
   skip?: Float32Array;
+  /** [m, m], symmetric: how much errors of the response matter (see output-metric.ts). Absent: each output as much as the other. */
+  metric?: Float32Array;
+  /** The same of errors after the activation. */
+  metricAfter?: Float32Array;
 }
 
 export interface Shape {
@@ -54,6 +58,9 @@ export function checkProblem(problem: LayerProblem): Shape {
   }
   if (problem.skip !== undefined && problem.skip.length !== samples * m) {
     throw new RangeError(`${problem.skip.length} values of the skip branch are not ${samples} x ${m}`);
+  }
+  if (problem.metric !== undefined && problem.metric.length !== m * m) {
+    throw new RangeError(`${problem.metric.length} values of the metric are not ${m} x ${m}`);
   }
   requireFinite(problem.weights, 'the weights');
   requireFinite(problem.bias, 'the bias');

@@ -11,6 +11,7 @@ import { leastSquares, type Fit } from './fit.js';
 import { activatedLoss, relative } from './objective.js';
 import { chooseMasked, keptPart, sparsePartOf, type ChosenPart } from './masked-part.js';
 import { maskedInputs, type MaskedInputs } from './masked-step.js';
+import { responseMetric } from './response-metric.js';
 import { polish } from './polish.js';
 import { lowRankSpace } from './low-rank-space.js';
 import { checkProblem, type LayerProblem, type Shape } from './problem.js';
@@ -93,7 +94,8 @@ export async function solveLayer(
   const target = targetOf(problem, shape, response);
   const layer = { inputs, weights, response };
   const { space: kind = 'response', keep } = options;
-  const space = await lowRankSpace(engine, kind, size, layer, problem, random, keep?.lowRank ?? null);
+  const metric = responseMetric(problem.metric);
+  const space = await lowRankSpace(engine, kind, size, layer, problem, random, metric, keep?.lowRank ?? null);
   const limit = space.limited ? rank : 0;
   const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
   const own = skip === undefined ? target : difference(target, skip);
@@ -122,7 +124,7 @@ export async function solveLayer(
   const free = space.limited ? sparse.cols : columns.cols;
   const white =
     columns.cols === 0 ? noFeatures(shape.samples) : await whitenedFeatures(engine, columns, free, prior, ridge);
-  const features: Features = { ...white, skip, masked: chosen?.part };
+  const features: Features = { ...white, skip, metric, masked: chosen?.part };
   try {
     const { fit, diagnostics } = await fitLayer(engine, features, problem, target, limit, options, random);
     const raw = rawCoefficients(features, fit);

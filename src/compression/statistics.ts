@@ -1,4 +1,4 @@
-import { matrix, type Engine, type Matrix } from '../engines/index.js';
+import { matrix, rowsOf, type Engine, type Matrix } from '../engines/index.js';
 import { applyActivation } from './activation-function.js';
 import { addToRows, centered, channelColumns, columnMeans, difference } from './columns.js';
 import { addInto } from './elementwise.js';
@@ -10,6 +10,7 @@ import { maskedExplanations } from './masked-curves.js';
 import { isMasked } from './select-support.js';
 import { rankCurve, spectrum, split, type Measure, type Spectrum } from './held-out.js';
 import { checkProblem, type LayerProblem } from './problem.js';
+import { responseMetric } from './response-metric.js';
 import { roundingStep, type RankCurve } from './rank-curve.js';
 import { topGroups } from './prox/top-groups.js';
 import { seededRandom } from './random.js';
@@ -25,7 +26,7 @@ export interface LayerStatistics {
   /** Energy of the centred response per sample, and of the activated response per sample. */
   energy: number;
   activatedEnergy: number;
-  /** Of the response covariance, descending. */
+  /** Of the response covariance in the metric of the layer, descending. */
   eigenvalues: number[];
   curves: RankCurve[];
 }
@@ -75,11 +76,14 @@ export async function layerStatistics(
   const truth = addToRows(seen, problem.bias);
   if (skip !== undefined) addInto(truth.data, skip.data, truth.data);
   const y = applyActivation(problem.activation, truth.data);
-  const measure: Measure = { problem, offset, skip, y, energy: squaredNorm(y) };
+  const after = responseMetric(problem.metricAfter);
+  const energy =
+    after === null ? squaredNorm(y) : squaredNorm((await engine.multiply(matrix(truth.rows, m, y), after.turn)).data);
+  const measure: Measure = { problem, offset, skip, y, energy, metric: responseMetric(problem.metric), after };
   const random = seededRandom(options.seed);
 
   const lowRank = options.components.includes('low_rank');
-  const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random);
+  const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random, measure.metric);
   const curves: RankCurve[] = [];
   const fits: TapFits[] = [];
   const shapes = options.shapes ?? ['channel', 'tucker', 'spatial'];
@@ -88,7 +92,7 @@ export async function layerStatistics(
     curves.push({
       ...CHANNEL,
       groups: 0,
-      ...(await rankCurve(engine, measure, own.test, null, full.directions, grid)),
+      ...(await rankCurve(engine, measure, own.test, null, full, grid)),
     });
   }
   for (const shape of ['tucker', 'spatial'] as const) {
@@ -102,15 +106,17 @@ export async function layerStatistics(
   }
   const pattern = options.pattern ?? 'channel';
   if (options.components.includes('sparse') && isMasked(pattern)) {
-    const leading = lowRank ? firstRows(full.directions, Math.ceil(m / 8)) : null;
+    const leading = lowRank ? (await spectrum(engine, own.train, Math.ceil(m / 8), random, null)).directions : null;
     const data = { train, test, weights, own, leading };
     for await (const { groups, columns, ...explained } of maskedExplanations(engine, pattern, problem.channels, data)) {
       options.signal?.throwIfAborted();
       const unexplained = difference(own.train, explained.train);
-      const values = lowRank ? await spectrum(engine, unexplained, MAX_DIRECTIONS_BESIDE, random) : full;
+      const values = lowRank
+        ? await spectrum(engine, unexplained, MAX_DIRECTIONS_BESIDE, random, measure.metric)
+        : full;
       const grid = lowRank ? rankGrid(m, d, columns, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
-      const curve = await rankCurve(engine, measure, unseen, explained.test, values.directions, [0, ...grid]);
+      const curve = await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid]);
       curves.push({ ...CHANNEL, groups, pattern, ...curve });
     }
   } else if (options.components.includes('sparse')) {
@@ -128,14 +134,14 @@ export async function layerStatistics(
       kept.push(...topGroups(gains, groups - kept.length));
       const explained = await explainedBy(engine, { train, test }, kept, taps, own.train);
       const left = difference(own.train, explained.train);
-      const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random) : full;
+      const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random, measure.metric) : full;
       const grid = lowRank ? rankGrid(m, d, groups * taps, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
       curves.push({
         ...CHANNEL,
         groups,
         ...(pattern === 'channel' ? {} : { pattern }),
-        ...(await rankCurve(engine, measure, unseen, explained.test, values.directions, [0, ...grid])),
+        ...(await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid])),
       });
       rest = { residual: left, spectrum: values };
     }
@@ -197,16 +203,12 @@ async function explainedBy(
   return explained;
 }
 
-const firstRows = ({ rows, cols, data }: Matrix, count: number): Matrix =>
-  matrix(Math.min(rows, count), cols, data.subarray(0, Math.min(rows, count) * cols));
-
 async function withoutLeading(
   engine: Engine,
-  { residual, spectrum: { directions } }: { residual: Matrix; spectrum: Spectrum },
+  { residual, spectrum: { directions, terms } }: { residual: Matrix; spectrum: Spectrum },
   rank: number,
 ): Promise<Matrix> {
   const used = Math.min(rank, directions.rows);
-  const leading = matrix(used, directions.cols, directions.data.subarray(0, used * directions.cols));
-  const scores = await engine.multiply(residual, leading, { b: true });
-  return difference(residual, await engine.multiply(scores, leading));
+  const scores = await engine.multiply(residual, rowsOf(directions, 0, used), { b: true });
+  return difference(residual, await engine.multiply(scores, rowsOf(terms, 0, used)));
 }

@@ -3,6 +3,7 @@ import type { LowRankShape } from '../models/layer.js';
 import { transposed } from './columns.js';
 import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
 import { symmetricEigen } from './linalg/eigen.js';
+import type { ResponseMetric } from './response-metric.js';
 import type { LayerProblem } from './problem.js';
 import { normals } from './random.js';
 import { orthonormal } from './rank-step.js';
@@ -48,6 +49,7 @@ export interface TapBasis {
  *
  * @param inputs [N, channels * taps]
  * @param weights [m, channels * taps]
+ * @param metric in which the response is kept; C weighs the rows of A
  */
 export async function tapBasis(
   engine: Engine,
@@ -56,11 +58,14 @@ export async function tapBasis(
   split: TapSplit,
   size: number,
   random: () => number,
+  metric: ResponseMetric | null = null,
 ): Promise<TapBasis> {
   const { outer } = split;
   const moments = await secondMoments(engine, inputs, split);
   const unfoldedWeights = unfold(weights, split);
-  const square = matrix(outer, outer, Float32Array.from(await engine.gram(unfoldedWeights)));
+  const weighed =
+    metric === null ? unfoldedWeights : unfold(await engine.multiply(metric.turn, weights, { a: true }), split);
+  const square = matrix(outer, outer, Float32Array.from(await engine.gram(weighed)));
   const width = Math.min(outer, size + OVERSAMPLING);
   let v = matrix(outer, width, normals(outer * width, random));
   for (let step = 0; step < STEPS; step++) {

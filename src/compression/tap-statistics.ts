@@ -63,7 +63,7 @@ export async function tapStatistics(
   const allowed = widths.filter((width) => width <= limit && width % roundingStep(Math.min(outer, m)) === 0);
   const widest = allowed.at(-1);
   if (widest === undefined || outer > MAX_OUTER) return null;
-  const basis = await tapBasis(engine, train, weights, tapsSplit, widest, random);
+  const basis = await tapBasis(engine, train, weights, tapsSplit, widest, random, measure.metric);
   const n = widest * taps;
   const columns = async (inputs: Matrix): Promise<Matrix> =>
     matrix(inputs.rows, n, tapsInside(await tapColumns(engine, inputs, basis, widest), taps));
@@ -104,9 +104,9 @@ export async function tapStatistics(
     const ranks = steps(roundingStep(m), Math.min(MAX_RANK, m - 1, size - 1));
     if (ranks.length === 0) continue;
     const leading = rowsOf(terms, 0, size);
-    const { directions } = await spectrum(engine, leading, ranks.at(-1) ?? 0, random);
+    const values = await spectrum(engine, leading, ranks.at(-1) ?? 0, random, measure.metric);
     const predicted = await engine.multiply(columnRange(unseen, 0, size), leading);
-    curves.push({ shape, inner, groups: 0, ...(await rankCurve(engine, measure, predicted, null, directions, ranks)) });
+    curves.push({ shape, inner, groups: 0, ...(await rankCurve(engine, measure, predicted, null, values, ranks)) });
   }
   return { fits, curves };
 }

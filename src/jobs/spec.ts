@@ -68,6 +68,11 @@ export const MethodSchema = object({
   reconstruction: Type.Union([Type.Literal('after_activation'), Type.Literal('linear')], {
     default: 'after_activation',
   }),
+  error_metric: Type.Union([Type.Literal('responses'), Type.Literal('outputs')], {
+    default: 'responses',
+    description:
+      'what a layer may lose: responses, every channel counts alike; outputs, errors are weighed by what they do to the outputs of the network, estimated from weights and activations. outputs keeps more accuracy at high ratios of networks without residual branches, and takes more work',
+  }),
   inputs: Type.Union([Type.Literal('symmetric'), Type.Literal('asymmetric'), Type.Literal('refit')], {
     default: 'refit',
     description:

@@ -17,6 +17,7 @@ export { denseWeights, listLayers, type ListedLayers } from './layers.js';
 export { holdsClasses } from './onnx/classes.js';
 export { codeWeights, inputsOfLayers, type CodingOptions, type WeightCoding } from './onnx/coded-weights.js';
 export { transpose, type DenseWeights } from './onnx/dense-weights.js';
+export { channelFlows, type ChannelFlow, type ChannelFlows } from './onnx/channel-flow.js';
 export { spillWeights } from './onnx/external-data.js';
 export { integerLayers, integerTensors, toIntegers, type IntegerOptions } from './onnx/integers/apply.js';
 export { countIntegerLayers, integerEnds, type Ends } from './onnx/integers/ends.js';

@@ -1,9 +1,14 @@
 import { targetsOf } from '../jobs/points.js';
-import type { JobInput } from '../jobs/tasks.js';
+import type { FinishedTask, JobInput, StepFile } from '../jobs/tasks.js';
 import { fileOf, finishedOf, finishedOne, optionalFileOf } from './finished.js';
 import { refittedLayers, solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import type { FilesNeeded } from './step.js';
+
+const metricFile = (inspected: FinishedTask, index: number): StepFile[] => {
+  const file = optionalFileOf(inspected, files.metric(index));
+  return file === null ? [] : [file];
+};
 
 /** The stored files that a step reads. In a file of its own, so that a worker's parent need not load the runtime. */
 export const filesNeeded: FilesNeeded = (assignment) => {
@@ -22,8 +27,11 @@ export const filesNeeded: FilesNeeded = (assignment) => {
       if (targets.some((target) => 'speedup' in target)) return [curves, inputs.model, inputs.calibration];
       return [curves];
     }
-    case 'layer':
-      return [fileOf(finishedOne(assignment, 'inspect'), files.samples(assignment.layer ?? -1))];
+    case 'layer': {
+      const inspected = finishedOne(assignment, 'inspect');
+      const index = assignment.layer ?? -1;
+      return [fileOf(inspected, files.samples(index)), ...metricFile(inspected, index)];
+    }
     case 'assemble': {
       const solved = solvedLayers(assignment);
       const inspected = finishedOne(assignment, 'inspect');
@@ -34,7 +42,7 @@ export const filesNeeded: FilesNeeded = (assignment) => {
         ...refittedLayers(
           inspected.result.layers,
           solved.map(({ index }) => index),
-        ).map((index) => fileOf(inspected, files.response(index))),
+        ).flatMap((index) => [fileOf(inspected, files.response(index)), ...metricFile(inspected, index)]),
       ];
     }
     case 'evaluate': {

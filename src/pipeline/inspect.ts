@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { costCurve, layerStatistics, type TapFits } from '../compression/index.js';
+import { costCurve, layerStatistics, responseMetric, type TapFits } from '../compression/index.js';
 import { createEngine, matrix, type Engine } from '../engines/index.js';
 import type { Assignment, InspectResult } from '../jobs/tasks.js';
 import {
@@ -18,7 +18,9 @@ import { checkInputs, summarize } from './check.js';
 import { ActivationStore } from './activation-store.js';
 import type { Curves } from './curves.js';
 import { withEffects, type TapEffect } from './effects.js';
-import { createSamples, readProblem, writeResponse } from './layer-file.js';
+import { createSamples, readProblem, writeMetric, writeResponse } from './layer-file.js';
+import { layerResponse } from './layer-response.js';
+import { sampledMetrics, type LayerMetrics } from './output-metrics.js';
 import { files } from './step-files.js';
 import { newRow } from './layer-rows.js';
 import { openNetwork, type Network } from './network.js';
@@ -59,7 +61,12 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     const store = new ActivationStore(context.directory);
     try {
       await capture(network, layers, store, assignment, context, output);
-      const curves = await measureCurves(engine, network, layers, store, assignment, context, output);
+      const weighed = assignment.spec.method.error_metric === 'outputs';
+      const samples = (index: number) => join(output, files.samples(index));
+      const metrics: LayerMetrics = weighed
+        ? await sampledMetrics(engine, network.prepared, layers, samples, context.signal)
+        : new Map();
+      const curves = await measureCurves(engine, network, layers, metrics, store, assignment, context, output);
       await writeFile(join(output, files.curves), JSON.stringify(curves));
     } finally {
       await store.close();
@@ -153,6 +160,7 @@ async function measureCurves(
   engine: Engine,
   network: Network,
   layers: readonly Layer[],
+  metrics: LayerMetrics,
   store: ActivationStore,
   { spec }: Assignment,
   context: StepContext,
@@ -166,13 +174,14 @@ async function measureCurves(
     if (layer.blocked !== null) continue;
     context.signal.throwIfAborted();
     if (store.has(layer.input)) before.add(layer.input);
-    const { problem } = await readProblem(join(output, files.samples(index)));
-    const samples = problem.inputs.length / layer.d;
-    const inputs = matrix(samples, layer.d, problem.inputs);
-    const response = await engine.multiply(inputs, matrix(layer.m, layer.d, problem.weights), { b: true });
-    const own = response.data.map((value, i) => value + (problem.bias[i % layer.m] ?? 0));
-    const wanted = problem.skip === undefined ? own : own.map((value, i) => value + (problem.skip?.[i] ?? 0));
+    const { problem: sampled } = await readProblem(join(output, files.samples(index)));
+    const samples = sampled.inputs.length / layer.d;
+    const { own, wanted } = await layerResponse(engine, layer, sampled);
     await writeResponse(join(output, files.response(index)), wanted, samples, layer.m);
+    const known = metrics.get(layer.output);
+    if (known !== undefined) await writeMetric(join(output, files.metric(index)), known.response.data);
+    const problem =
+      known === undefined ? sampled : { ...sampled, metric: known.response.data, metricAfter: known.after.data };
 
     const { low_rank_shapes: shapes, components, pattern, seed } = spec.method;
     const { statistics, fits } = await layerStatistics(engine, problem, {
@@ -185,7 +194,13 @@ async function measureCurves(
     const candidates = costCurve(layer, statistics, components);
     const probes = chooseProbes(candidates, MAX_PROBED_RANK);
     const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
-    const basis = await responseBasis(engine, matrix(samples, layer.m, own), maxRank, seed);
+    const basis = await responseBasis(
+      engine,
+      matrix(samples, layer.m, own),
+      maxRank,
+      seed,
+      responseMetric(problem.metric),
+    );
     const effects = await sensitivityOf(network, layer, basis, probes, fits, { store, images, before }, context);
     curves.layers.push({
       index,

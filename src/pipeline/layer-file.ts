@@ -1,5 +1,9 @@
 import type { LayerProblem } from '../compression/index.js';
 import type { Factors, Layer, LowRankShape, SparsePart, SparsePattern } from '../models/index.js';
+import type { FinishedTask } from '../jobs/tasks.js';
+import { optionalFileOf } from './finished.js';
+import { files } from './step-files.js';
+import type { StepContext } from './step.js';
 import { openTensorFile, TensorFileWriter, writeTensors } from './tensor-file.js';
 
 /** Opens the file for the inputs of one layer; rows arrive batch by batch. */
@@ -102,6 +106,28 @@ export async function readFactors(path: string): Promise<Factors> {
 /** [samples, m] */
 export async function writeResponse(path: string, response: Float32Array, samples: number, m: number): Promise<void> {
   await writeTensors(path, { response: { shape: [samples, m], data: response } });
+}
+
+/** [m, m] */
+export async function writeMetric(path: string, metric: Float32Array): Promise<void> {
+  const m = Math.sqrt(metric.length);
+  await writeTensors(path, { metric: { shape: [m, m], data: metric } });
+}
+
+/** Of a layer, as the inspection left it: a field of a problem, or none. */
+export async function readMetric(
+  context: Pick<StepContext, 'path'>,
+  inspected: FinishedTask,
+  index: number,
+): Promise<{ metric?: Float32Array }> {
+  const stored = optionalFileOf(inspected, files.metric(index));
+  if (stored === null) return {};
+  const file = await openTensorFile(context.path(stored.key));
+  try {
+    return { metric: await file.read('metric') };
+  } finally {
+    await file.close();
+  }
 }
 
 export async function readResponse(path: string): Promise<Float32Array> {

@@ -7,7 +7,7 @@ import { choicesOf } from '../jobs/points.js';
 import type { LayerRow } from '../jobs/results.js';
 import type { Assignment, LayerResult } from '../jobs/tasks.js';
 import { finishedOne, keyOf } from './finished.js';
-import { readProblem, writeFactors } from './layer-file.js';
+import { readMetric, readProblem, writeFactors } from './layer-file.js';
 import { files } from './step-files.js';
 import type { StepContext } from './step.js';
 
@@ -18,8 +18,9 @@ export async function layer(assignment: Assignment, context: StepContext): Promi
   const index = assignment.layer ?? -1;
   const choices = choicesOf(planned, index);
   if (choices.length === 0) throw new RangeError(`layer ${String(index)} was not planned`);
-  const samples = context.path(keyOf(finishedOne(assignment, 'inspect'), files.samples(index)));
-  const { layer, problem } = await readProblem(samples);
+  const inspected = finishedOne(assignment, 'inspect');
+  const { layer, problem: sampled } = await readProblem(context.path(keyOf(inspected, files.samples(index))));
+  const problem = { ...sampled, ...(await readMetric(context, inspected, index)) };
   const { method } = assignment.spec;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });

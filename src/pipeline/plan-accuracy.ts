@@ -6,7 +6,7 @@ import { rewrite, type Factors } from '../models/index.js';
 import { accuracyOf } from './compare.js';
 import type { Curves } from './curves.js';
 import { finishedOne, keyOf } from './finished.js';
-import { readProblem } from './layer-file.js';
+import { readMetric, readProblem } from './layer-file.js';
 import { openCalibration, openNetwork, type Network } from './network.js';
 import type { PointsShare } from './plan-points.js';
 import { refitInOrder } from './refit.js';
@@ -99,7 +99,8 @@ async function trial(
     let factors = fits.get(key);
     if (factors === undefined) {
       context.signal.throwIfAborted();
-      const { problem } = await readProblem(context.path(keyOf(inspected, files.samples(index))));
+      const { problem: sampled } = await readProblem(context.path(keyOf(inspected, files.samples(index))));
+      const problem = { ...sampled, ...(await readMetric(context, inspected, index)) };
       const options = {
         reconstruction: linear.reconstruction,
         maxIterations: 0,

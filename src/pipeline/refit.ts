@@ -18,7 +18,7 @@ import {
 } from '../models/index.js';
 import { ActivationStore } from './activation-store.js';
 import { finishedOne, keyOf } from './finished.js';
-import { lastAxisOf, readResponse } from './layer-file.js';
+import { lastAxisOf, readMetric, readResponse } from './layer-file.js';
 import { refittedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import type { Network } from './network.js';
@@ -54,7 +54,11 @@ export async function refitInOrder(
       if (layer === undefined) throw new RangeError(`the network has no layer ${String(index)}`);
       const target = await readResponse(context.path(keyOf(inspected, files.response(index))));
       const current = rewrite(network.prepared, replacements);
-      const problem = { ...(await problemIn(network, current, store, layer, index, method, context)), target };
+      const problem = {
+        ...(await problemIn(network, current, store, layer, index, method, context)),
+        ...(await readMetric(context, inspected, index)),
+        target,
+      };
       const factors = solved.get(index);
       if (factors === undefined) {
         const dense = await refitDense(engine, problem);

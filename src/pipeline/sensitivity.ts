@@ -1,6 +1,7 @@
 import { centered, columnMeans, columnRange } from '../compression/columns.js';
 import type { Candidate, TapFits } from '../compression/index.js';
 import { identityMatrix, leadingRightSubspace } from '../compression/rank-step.js';
+import type { ResponseMetric } from '../compression/response-metric.js';
 import { seededRandom } from '../compression/random.js';
 import type { Engine, Matrix } from '../engines/index.js';
 import {
@@ -48,12 +49,14 @@ export function affordableImages(layers: readonly Layer[], images: number): numb
   return Math.min(images, MAX_IMAGES, Math.max(MIN_IMAGES, Math.floor(WORK_MACS / Math.max(1, work))));
 }
 
-/** Leading eigenvectors of the centred response. */
+/** Leading directions of the centred response, most important first: a projector on the first k of them is `up` `down`ᵀ. */
 export interface ResponseBasis {
   /** [m], float64 */
   mean: Float64Array;
-  /** [m, size], orthonormal columns, most important first */
-  basis: Matrix;
+  /** [m, size] */
+  down: Matrix;
+  /** [m, size] */
+  up: Matrix;
 }
 
 export async function responseBasis(
@@ -61,11 +64,19 @@ export async function responseBasis(
   response: Matrix,
   size: number,
   seed: number,
+  metric: ResponseMetric | null,
 ): Promise<ResponseBasis> {
   const mean = columnMeans(response);
   const width = Math.min(response.cols, response.rows, size);
-  const basis = await leadingRightSubspace(engine, centered(response, mean), width, seededRandom(seed));
-  return { mean, basis };
+  const plain = centered(response, mean);
+  const turned = metric === null ? plain : await engine.multiply(plain, metric.turn);
+  const basis = await leadingRightSubspace(engine, turned, width, seededRandom(seed));
+  if (metric === null) return { mean, down: basis, up: basis };
+  return {
+    mean,
+    down: await engine.multiply(metric.turn, basis),
+    up: await engine.multiply(metric.back, basis, { a: true }),
+  };
 }
 
 /** Low-rank candidates whose own errors lie nearest to the wanted shares; the network is asked about these. */
@@ -174,7 +185,8 @@ export class SensitivityProbe {
     const axes = layer.op === 'Conv' ? layer.kernel.length : 0;
     const part = behindLinearMap(network.prepared, layer.output, axes, before, outputs);
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
-    const identity = mapOf(part, { mean: new Float64Array(layer.m), basis: identityMatrix(layer.m) }, layer.m, axes);
+    const same = identityMatrix(layer.m);
+    const identity = mapOf(part, { mean: new Float64Array(layer.m), down: same, up: same }, layer.m, axes);
     const runner = await Runner.open(part.model, { threads: network.threads });
     return new SensitivityProbe(runner, part, outputs, network.outputs.length, probes, maps, variants, identity, read);
   }
@@ -218,27 +230,30 @@ export class SensitivityProbe {
 }
 
 /** A (y - mean) + mean with A the projector on the first `rank` directions, as feeds of the inserted map. */
-function mapOf(part: BehindMap, { mean, basis }: ResponseBasis, rank: number, axes: number): Map<string, FloatTensor> {
+function mapOf(
+  part: BehindMap,
+  { mean, down, up }: ResponseBasis,
+  rank: number,
+  axes: number,
+): Map<string, FloatTensor> {
   const m = mean.length;
-  const v = columnRange(basis, 0, rank);
-  const turned = transpose(v.data, m, rank);
+  const [d, u] = [columnRange(down, 0, rank), columnRange(up, 0, rank)];
   const scores = new Float64Array(rank);
   for (let i = 0; i < m; i++) {
-    for (let r = 0; r < rank; r++) scores[r] = (scores[r] ?? 0) + (v.data[i * rank + r] ?? 0) * (mean[i] ?? 0);
+    for (let r = 0; r < rank; r++) scores[r] = (scores[r] ?? 0) + (d.data[i * rank + r] ?? 0) * (mean[i] ?? 0);
   }
   const offset = Float32Array.from(mean, (value, i) => {
     let kept = 0;
-    for (let r = 0; r < rank; r++) kept += (v.data[i * rank + r] ?? 0) * (scores[r] ?? 0);
+    for (let r = 0; r < rank; r++) kept += (u.data[i * rank + r] ?? 0) * (scores[r] ?? 0);
     return value - kept;
   });
   const ones = new Array<number>(axes).fill(1);
-  const [rows, columns] = [
-    { dims: [m, rank, ...ones], data: v.data },
-    { dims: [rank, m, ...ones], data: turned },
-  ];
+  // A convolution's weights have their outputs first, a product's their inputs.
+  const tall = (a: Matrix) => ({ dims: [m, rank, ...ones], data: a.data });
+  const wide = (a: Matrix) => ({ dims: [rank, m, ...ones], data: transpose(a.data, m, rank) });
   return new Map([
-    [part.down, axes > 0 ? columns : rows],
-    [part.up, axes > 0 ? rows : columns],
+    [part.down, axes > 0 ? wide(d) : tall(d)],
+    [part.up, axes > 0 ? tall(u) : wide(u)],
     [part.offset, { dims: [m], data: offset }],
   ]);
 }

@@ -4,6 +4,8 @@ export const files = {
   samples: (index: number) => `layer-${String(index)}.samples`,
   /** inspect: the original network's response at the samples, what a skip branch adds included */
   response: (index: number) => `layer-${String(index)}.response`,
+  /** inspect: how much errors of the layer's response matter to the outputs; absent where that is not known */
+  metric: (index: number) => `layer-${String(index)}.metric`,
   /** inspect: layers, candidates and sensitivities, JSON */
   curves: 'curves.json',
   /** layer: one for every distinct choice of the layer */

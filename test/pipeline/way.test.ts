@@ -66,6 +66,21 @@ describe('the whole way of a job', () => {
     for (const { name, sha256: digest } of manifest.outputs) expect(digest).toBe(await sha256(join(output, name)));
   });
 
+  it('goes the same way with errors that are weighed by their effect on the outputs, and makes another model', async () => {
+    const outputs = [scratch(), scratch(), scratch()];
+    const metrics = ['outputs', 'outputs', 'responses'];
+    const digests: string[] = [];
+    for (const [i, output] of outputs.entries()) {
+      const method = { error_metric: metrics[i], inputs: 'refit' };
+      const result = await compressLocally(localOptions(files, output, { method }));
+      expect(result.metrics.fidelity.relative_error).toBeLessThan(0.02);
+      expect(result.verdict.passed).toBe(true);
+      digests.push(await sha256(join(output, 'model.onnx')));
+    }
+    expect(digests[0]).toBe(digests[1]);
+    expect(digests[0]).not.toBe(digests[2]);
+  });
+
   it('gives the same model for the same seed', async () => {
     const outputs = [scratch(), scratch()];
     for (const output of outputs) await compressLocally(localOptions(files, output));

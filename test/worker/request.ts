@@ -29,6 +29,7 @@ export function assignment(behave: string, extra: Partial<Assignment> = {}): Ass
         pattern: 'channel',
         low_rank_shapes: ['channel', 'tucker', 'spatial'],
         reconstruction: 'after_activation',
+        error_metric: 'responses',
         weights: { coding: 'float32', bits: 4 },
         inputs: 'refit',
         samples: 5000,
