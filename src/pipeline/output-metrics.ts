@@ -1,4 +1,5 @@
 import { behindWeights, slopeMoments } from '../compression/index.js';
+import { identityMatrix } from '../compression/rank-step.js';
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
 import { channelFlows, type ChannelFlow, type Layer, type OnnxModel } from '../models/index.js';
 import { readProblem } from './layer-file.js';
@@ -61,7 +62,7 @@ export async function outputMetrics(
         ),
       );
   };
-  for (const { name, channels } of outputs) add(name, identity(channels));
+  for (const { name, channels } of outputs) add(name, identityMatrix(channels));
   for (const flow of flows.toReversed()) {
     const metric = metrics.get(flow.to);
     if (metric === undefined) continue;
@@ -79,12 +80,6 @@ export async function outputMetrics(
       });
   }
   return wanted;
-}
-
-function identity(n: number): Matrix {
-  const out = matrix(n, n);
-  for (let i = 0; i < n; i++) out.data[i * n + i] = 1;
-  return out;
 }
 
 async function before(
