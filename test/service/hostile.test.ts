@@ -230,9 +230,22 @@ describe('a hostile file is refused with its place and its fault, and costs noth
     [
       'a label that is no class',
       async () => ({
+        model: bytes(
+          convNet({
+            more: {
+              nodes: [node('GlobalAveragePool', ['features'], 'pooled'), node('Flatten', ['pooled'], 'y')],
+              tensors: [],
+            },
+          }),
+        ),
         evaluation: await npz({ x: samples(4), y: { dims: [4], data: Int32Array.of(0, 1, 99, 2) } }),
       }),
       [422, 'invalid_dataset', /#evaluation\/y\/2/, /label 99/],
+    ],
+    [
+      'labels for a model that gives a map',
+      async () => ({ evaluation: await npz({ x: samples(4), y: { dims: [4], data: Int32Array.of(0, 1, 2, 3) } }) }),
+      [422, 'invalid_dataset', /#evaluation\/y/, /without y, outputs are compared/],
     ],
     [
       'a target out of reach',
