@@ -31,8 +31,6 @@ export interface ChannelFlows {
   flows: ChannelFlow[];
   /** Outputs of the network whose channels are known. */
   outputs: { name: string; channels: number }[];
-  /** The tensor that holds the same channels before all nodes that only move or pool values. */
-  source(tensor: string): string;
 }
 
 const POOLS = new Set(['MaxPool', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool', 'ReduceMean', 'LpPool']);
@@ -65,6 +63,7 @@ export function channelFlows(model: OnnxModel, layers: readonly Layer[]): Channe
   }
   const known = new Map(layers.map((layer) => [layer.name, layer]));
   const channels = new Map<string, number>();
+  /** The tensor that holds the same channels before all nodes that only move or pool values. */
   const source = (tensor: string): string => {
     for (let at = tensor; ;) {
       const node = index.producer(at);
@@ -121,7 +120,7 @@ export function channelFlows(model: OnnxModel, layers: readonly Layer[]): Channe
     const count = channels.get(source(name));
     return count === undefined ? [] : [{ name, channels: count }];
   });
-  return { flows, outputs, source };
+  return { flows, outputs };
 }
 
 function weightedFlow(
