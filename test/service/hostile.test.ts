@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { request } from 'node:http';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { form, type FormPart } from '../api/support/form.js';
 import { node } from '../models/graphs.js';
+import { filesBelow } from '../support/below.js';
 import { until } from '../support/until.js';
 import { follow, silent } from '../../src/cli/follow.js';
 import {
@@ -60,12 +59,7 @@ afterAll(async () => {
 
 /** Every file below the data directory that is not the database's. */
 async function leftFiles(): Promise<string[]> {
-  const found = await readdir(stack.dataDir, { recursive: true, withFileTypes: true });
-  return found
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(stack.dataDir.length + 1))
-    .filter((name) => !name.startsWith('postgres'))
-    .sort();
+  return (await filesBelow(stack.dataDir)).filter((name) => !name.startsWith('postgres'));
 }
 
 function submit({ model = GOOD, modelName = 'net.onnx', evaluation, spec = {}, ...files }: Files): Promise<Response> {

@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { freePort, serverUrl } from '../../src/database/embedded/server.js';
 import { ServiceClient } from '../../src/cli/client.js';
+import { entriesBelow } from '../support/below.js';
 import { until } from '../support/until.js';
 import { processesOf } from './processes.js';
 
@@ -153,10 +153,9 @@ export class Stack {
   }
 
   async scratchFiles(): Promise<string[]> {
-    const root = join(this.dataDir, 'scratch');
-    if (!existsSync(root)) return [];
-    const names = await readdir(root, { recursive: true });
-    return names.filter((name) => name.includes('tsk_') || name.includes('task'));
+    const entries = await entriesBelow(join(this.dataDir, 'scratch'));
+    const paths = entries.map(({ parentPath, name }) => join(parentPath, name).slice(this.dataDir.length + 1));
+    return paths.filter((path) => path.includes('tsk_') || path.includes('task'));
   }
 
   /** Stops everything; what is left behind is for the test to look at. */

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
@@ -17,6 +17,7 @@ import { decodeModel } from '../../../src/models/onnx/codec.js';
 import { openQueue } from '../../../src/queue/index.js';
 import { LocalStorage } from '../../../src/storage/local-storage.js';
 import type { Storage } from '../../../src/storage/storage.js';
+import { filesBelow } from '../../support/below.js';
 import { quietLog } from '../../support/log.js';
 import type { TestPostgres } from '../../support/postgres.js';
 import { addTeam } from '../../support/teams.js';
@@ -113,10 +114,7 @@ export async function startService(postgres: TestPostgres, options: TestServiceO
         headers: { ...(key === null ? {} : { authorization: key }), ...headers },
         ...rest,
       }),
-    files: async () =>
-      (await readdir(directory, { recursive: true, withFileTypes: true }))
-        .filter((entry) => entry.isFile())
-        .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1)),
+    files: () => filesBelow(directory),
     async close() {
       await app.close();
       await queue.close();
