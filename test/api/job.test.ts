@@ -114,6 +114,41 @@ describe('GET /jobs/{id}', () => {
     expect((await get(id, { prefer: 'wait=500' })).headers['preference-applied']).toBe('wait=60');
   });
 
+  test.each(['revoked', 'expired'])('Prefer: wait does not outlive its key: %s', async (how) => {
+    const id = await submit(service);
+    const seconds = how === 'expired' ? 1.5 : 3600;
+    const { id: keyId, key } = (
+      await service.call('POST', '/teams/self/keys', {
+        payload: { name: how, scopes: ['jobs:read'], expires_at: new Date(Date.now() + seconds * 1000).toISOString() },
+      })
+    ).json<{ id: string; key: string }>();
+    const waiting = service.call('GET', `/jobs/${id}`, { key: `Bearer ${key}`, headers: { prefer: 'wait=50' } });
+    const other = get(id, { prefer: 'wait=50' });
+    await sleep(300);
+    const started = Date.now();
+    if (how === 'revoked')
+      expect((await service.call('DELETE', `/teams/self/keys/${keyId}`)).statusCode).toBeLessThan(300);
+    const response = await waiting;
+    expectProblem(response, 401, 'unauthorized');
+    const later = await service.call('GET', `/jobs/${id}`, { key: `Bearer ${key}` });
+    expect(response.json<{ detail: string }>().detail).toBe(later.json<{ detail: string }>().detail);
+    expect(Date.now() - started).toBeLessThan(9_000);
+    await service.call('POST', `/jobs/${id}/cancel`);
+    expect((await other).json<Job>().status).toBe('canceled');
+  });
+
+  test('Prefer: wait tells nothing of a job to a key that was revoked just before its end', async () => {
+    const id = await submit(service);
+    const { id: keyId, key } = (
+      await service.call('POST', '/teams/self/keys', { payload: { name: 'gone', scopes: ['jobs:read'] } })
+    ).json<{ id: string; key: string }>();
+    const waiting = service.call('GET', `/jobs/${id}`, { key: `Bearer ${key}`, headers: { prefer: 'wait=50' } });
+    await sleep(300);
+    await service.call('DELETE', `/teams/self/keys/${keyId}`);
+    await service.call('POST', `/jobs/${id}/cancel`);
+    expectProblem(await waiting, 401, 'unauthorized');
+  });
+
   test('shows metrics, verdict and artifacts of a finished job, and no Retry-After', async () => {
     const id = await submit(service);
     await finish(id);

@@ -9,6 +9,7 @@ import { notFound } from '../problem.js';
 import { failures, Limit, page, PageOf, Time } from '../schemas.js';
 import { OpenStreams } from './open-streams.js';
 import { isFinished } from './read.js';
+import { stillGood } from './still-good.js';
 import { clientGone, watch } from './watch.js';
 
 const EventSchema = Type.Object(
@@ -24,8 +25,6 @@ const EventSchema = Type.Object(
 
 const STREAM_PAGE = 100;
 const LOOK_AGAIN_MS = 5_000;
-/** How long a key may have been good, at a time when events follow each other closely. */
-const KEY_IS_GOOD_MS = 1_000;
 
 const present = (event: EventRecord): Static<typeof EventSchema> => ({
   id: String(event.id),
@@ -47,14 +46,11 @@ async function* follow(
   { database }: RouteDeps,
   { job, keyId, after, signal }: { job: JobRecord; keyId: string; after: number; signal: AbortSignal },
 ): AsyncGenerator<SSEMessage> {
-  let looked = Date.now();
+  const isGood = stillGood(database.keys, keyId);
   const changes = watch(database.notifications, job.id, signal);
   try {
     for (let cursor = after; !signal.aborted;) {
-      if (Date.now() - looked >= KEY_IS_GOOD_MS) {
-        if ((await database.keys.findById(keyId)) === null) return;
-        looked = Date.now();
-      }
+      if (!(await isGood())) return;
       // The job is read first: when it had ended by then, its last event is in what is read next.
       const current = await database.jobs.get(job.teamId, job.id);
       const events = await database.events.list(job.teamId, job.id, { after: cursor, limit: STREAM_PAGE });

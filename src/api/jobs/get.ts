@@ -3,12 +3,14 @@ import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { JobBrief, JobRecord, QueuePlace } from '../../database/records.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
-import { teamOf } from '../plugins/auth.js';
+import { InputError } from '../../errors.js';
+import { callerFrom, NOT_VALID, teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures } from '../schemas.js';
 import { jobEtag, matches, statusSeen } from './etag.js';
 import { isFinished, placeOf, retryAfterSeconds, viewJob } from './read.js';
 import { JobSchema } from './schema.js';
+import { stillGood } from './still-good.js';
 import { clientGone, watch } from './watch.js';
 
 const MAX_WAIT_SECONDS = 60;
@@ -21,9 +23,17 @@ function readWait(header: string | undefined): number {
   return Math.min(MAX_WAIT_SECONDS, Number(seconds ?? 0));
 }
 
-/** The job once its status is another than `seen`, it has ended, the time is over, or nobody waits any more. */
-async function settled(deps: RouteDeps, job: JobRecord, seen: string, seconds: number, reply: FastifyReply) {
+/**
+ * The job once its status is another than `seen`, it has ended, the time is over, or nobody waits any more.
+ * @throws {InputError} unauthorized, when the key is not good any more
+ */
+async function settled(
+  deps: RouteDeps,
+  { job, keyId, seen, seconds }: { job: JobRecord; keyId: string; seen: string; seconds: number },
+  reply: FastifyReply,
+) {
   const until = Date.now() + seconds * 1000;
+  const isGood = stillGood(deps.database.keys, keyId);
   const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
   const changes = watch(deps.database.notifications, job.id, signal);
   try {
@@ -31,8 +41,9 @@ async function settled(deps: RouteDeps, job: JobRecord, seen: string, seconds: n
       // Read after the subscription, so that no change falls between the two.
       current = await deps.database.jobs.get(job.teamId, job.id);
       const left = until - Date.now();
-      if (current === null || current.status !== seen || isFinished(current) || left <= 0 || signal.aborted)
-        return current;
+      const over = current === null || current.status !== seen || isFinished(current) || left <= 0 || signal.aborted;
+      if (!(await isGood(over ? 'exactly' : undefined))) throw new InputError('unauthorized', NOT_VALID);
+      if (over) return current;
       await changes.next(Math.min(left, LOOK_AGAIN_MS));
     }
   } finally {
@@ -64,6 +75,7 @@ export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { dep
         description:
           'With `If-None-Match` an unchanged job is 304. `Prefer: wait=N` (up to 60 seconds) answers when the status is another ' +
           'than the one that the ETag in `If-None-Match` stands for (or than at the time of the request), or the job has ended. ' +
+          'It is 401 within seconds when the key is revoked or expires meanwhile. ' +
           '`Retry-After` tells when asking again is worth it.',
         params: Type.Object({ id: Type.String() }),
         headers: Type.Object({
@@ -88,10 +100,11 @@ export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { dep
       let job = await database.jobs.get(teamId, id);
       if (job === null) throw notFound('job');
       if (seconds > 0) {
-        reply.header('Preference-Applied', `wait=${seconds}`);
         const seen = statusSeen(condition) ?? job.status;
-        if (!isFinished(job) && job.status === seen) job = await settled(deps, job, seen, seconds, reply);
+        const { keyId } = callerFrom(request);
+        if (!isFinished(job) && job.status === seen) job = await settled(deps, { job, keyId, seen, seconds }, reply);
         if (job === null) throw notFound('job');
+        reply.header('Preference-Applied', `wait=${seconds}`);
       }
       const place = await placeOf(database, job);
       describe(reply, job, place);

@@ -30,6 +30,7 @@ declare module 'fastify' {
 export const hashKey = (key: string): string => createHash('sha256').update(key).digest('hex');
 
 const SEND_A_KEY = 'send the header "Authorization: Bearer <API key>"';
+export const NOT_VALID = 'the API key is unknown, revoked or expired';
 const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
 type Touch = Pick<KeyRepository, 'touch'>;
@@ -44,7 +45,7 @@ async function identify(request: FastifyRequest, keys: Touch, lookup: KeyLookup)
   const key = BEARER.exec(header)?.[1];
   if (key === undefined) throw await lookup.refusal(request, SEND_A_KEY);
   const record = await lookup.byHash(request, hashKey(key));
-  if (record === null) throw await lookup.refusal(request, 'the API key is unknown, revoked or expired');
+  if (record === null) throw await lookup.refusal(request, NOT_VALID);
   keys.touch(record).catch((error: unknown) => request.log.warn({ err: error }, 'the use of a key was not noted'));
   return callerOf(record);
 }
