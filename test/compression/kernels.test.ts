@@ -22,6 +22,19 @@ const VECTOR: Activation[] = [
   { kind: 'leaky_relu', alpha: 0.1 },
   { kind: 'leaky_relu', alpha: -0.5 },
 ];
+/** Their Z-step is searched for: in vectors by a scan and a fixed number of refinements. */
+const SEARCHED: Activation[] = [
+  { kind: 'elu', alpha: 1 },
+  { kind: 'elu', alpha: 0.5 },
+  { kind: 'sigmoid' },
+  { kind: 'tanh' },
+  { kind: 'silu' },
+  { kind: 'gelu', approximate: false },
+  { kind: 'gelu', approximate: true },
+  { kind: 'hard_swish' },
+  { kind: 'softplus' },
+];
+const named = (activations: Activation[]) => activations.map((activation) => ({ activation, name: label(activation) }));
 /** Less than four floats, no whole number of fours, blocks that end within, at and after the arrays. */
 const LENGTHS = [1, 3, 4, 5, 63, SLOT - 1, SLOT, SLOT + 1, 2 * SLOT + 7];
 
@@ -53,38 +66,11 @@ function expectClose(actual: Float32Array, expected: ArrayLike<number>, toleranc
   }
 }
 
-describe.each(VECTOR.map((activation) => ({ activation, name: label(activation) })))('$name', ({ activation }) => {
+describe.each(named([...VECTOR, ...SEARCHED]))('$name', ({ activation }) => {
   const { value, slope } = activationFunction(activation);
 
   it('is solved in vectors', () => {
     expect(passesOf(activation)).toBe(vectorPasses(activation));
-  });
-
-  it.each(LENGTHS)('splits %i entries as the plain loops do', (length) => {
-    const y = wanted(activation, length);
-    const f = values(length, 2);
-    const u = values(length, 3, 0.5);
-    for (const rho of [0.01, 1, 37, 1e4]) {
-      const z = new Float32Array(length).fill(NaN);
-      const target = new Float32Array(length).fill(NaN);
-      const plainZ = new Float32Array(length);
-      const plainTarget = new Float32Array(length);
-      vector(activation).split(y, f, u, rho, z, target);
-      plainPasses(activation).split(y, f, u, rho, plainZ, plainTarget);
-      let jumps = 0;
-      for (let i = 0; i < length; i++) {
-        const v = Math.fround((f[i] ?? NaN) - (u[i] ?? NaN));
-        const cost = (x: number): number => ((y[i] ?? NaN) - value(x)) ** 2 + rho * (x - v) ** 2;
-        const [own, plain] = [z[i] ?? NaN, plainZ[i] ?? NaN];
-        if (target[i] !== Math.fround(own + (u[i] ?? NaN))) expect.fail(`target ${target[i]} at z ${own}, u ${u[i]}`);
-        // Two branches may cost the same up to rounding: then either is the minimiser.
-        if (Math.abs(own - plain) > 2e-5) jumps++;
-        const scale = (y[i] ?? NaN) ** 2 + rho * v * v;
-        if (!(cost(own) <= cost(plain) + 2e-6 * scale))
-          expect.fail(`y ${y[i]} v ${v} rho ${rho}: ${own}, not ${plain}`);
-      }
-      expect(jumps).toBeLessThanOrEqual(length * 0.04);
-    }
   });
 
   it.each(LENGTHS)('sums up %i entries to the precision of single floats', (length) => {
@@ -130,7 +116,8 @@ describe.each(VECTOR.map((activation) => ({ activation, name: label(activation) 
         const e = single(x + single(single(momentum) * single(x - (previous[i] ?? NaN))));
         return e + ((y[i] ?? NaN) - value(e)) * slope(e);
       });
-      expectClose(out, expected, 4e-6);
+      // The smooth ones are polynomials in single precision, times gaps of up to a hundred.
+      expectClose(out, expected, SEARCHED.includes(activation) ? 2e-5 : 4e-6);
     }
   });
 
@@ -164,10 +151,85 @@ describe.each(VECTOR.map((activation) => ({ activation, name: label(activation) 
   });
 });
 
-it('leaves activations without a closed form to the plain loops', () => {
-  expect(vectorPasses({ kind: 'silu' })).toBeNull();
+describe.each(named(VECTOR))('$name', ({ activation }) => {
+  const { value } = activationFunction(activation);
+
+  it.each(LENGTHS)('splits %i entries as the plain loops do', (length) => {
+    const y = wanted(activation, length);
+    const f = values(length, 2);
+    const u = values(length, 3, 0.5);
+    for (const rho of [0.01, 1, 37, 1e4]) {
+      const z = new Float32Array(length).fill(NaN);
+      const target = new Float32Array(length).fill(NaN);
+      const plainZ = new Float32Array(length);
+      const plainTarget = new Float32Array(length);
+      vector(activation).split(y, f, u, rho, z, target);
+      plainPasses(activation).split(y, f, u, rho, plainZ, plainTarget);
+      let jumps = 0;
+      for (let i = 0; i < length; i++) {
+        const v = Math.fround((f[i] ?? NaN) - (u[i] ?? NaN));
+        const cost = (x: number): number => ((y[i] ?? NaN) - value(x)) ** 2 + rho * (x - v) ** 2;
+        const [own, plain] = [z[i] ?? NaN, plainZ[i] ?? NaN];
+        if (target[i] !== Math.fround(own + (u[i] ?? NaN))) expect.fail(`target ${target[i]} at z ${own}, u ${u[i]}`);
+        // Two branches may cost the same up to rounding: then either is the minimiser.
+        if (Math.abs(own - plain) > 2e-5) jumps++;
+        const scale = (y[i] ?? NaN) ** 2 + rho * v * v;
+        if (!(cost(own) <= cost(plain) + 2e-6 * scale))
+          expect.fail(`y ${y[i]} v ${v} rho ${rho}: ${own}, not ${plain}`);
+      }
+      expect(jumps).toBeLessThanOrEqual(length * 0.04);
+    }
+  });
+});
+
+describe.each(named(SEARCHED))('the search before $name', ({ activation }) => {
+  const { value } = activationFunction(activation);
+
+  it.each([0.05, 0.5, 1, 20])('is as good as in plain loops at rho %f', (rho) => {
+    const length = 2 * SLOT + 7;
+    const y = wanted(activation, length, 2);
+    const v = values(length, 2, 2);
+    const [z, plain, target] = [new Float32Array(length), new Float32Array(length), new Float32Array(length)];
+    vector(activation).split(y, v, new Float32Array(length), rho, z, target);
+    plainPasses(activation).split(y, v, new Float32Array(length), rho, plain, target);
+    let [own, reference] = [0, 0];
+    for (let i = 0; i < length; i++) {
+      const cost = (x: number): number => ((y[i] ?? NaN) - value(x)) ** 2 + rho * (x - (v[i] ?? NaN)) ** 2;
+      const [found, best, start] = [cost(z[i] ?? NaN), cost(plain[i] ?? NaN), cost(v[i] ?? NaN)];
+      own += found;
+      reference += best;
+      // A valley that is hardly deeper than another one may be missed between two points of the scan.
+      if (!(found <= best + (rho < 0.5 ? 0.15 : 0.04) * start + 1e-6))
+        expect.fail(`y ${y[i]} v ${v[i]}: ${z[i]}, not ${plain[i]}`);
+    }
+    expect(own / reference - 1).toBeLessThan(rho < 0.5 ? 2e-3 : 2e-4);
+  });
+
+  it('stays at the centre where the wanted value is met', () => {
+    const v = values(999, 4);
+    const y = v.map((x) => value(x));
+    const z = new Float32Array(v.length);
+    vector(activation).split(y, v, new Float32Array(v.length), 1, z, new Float32Array(v.length));
+    expectClose(z, v, 2e-6);
+  });
+
+  it('is finite at the ends of the numbers', () => {
+    const v = Float32Array.of(-1e30, -1e4, -100, -88, -0, 0, 88, 100, 1e4, 1e15);
+    const y = v.map((x) => value(x));
+    const z = new Float32Array(v.length);
+    vector(activation).split(y, v, new Float32Array(v.length), 1, z, new Float32Array(v.length));
+    expect(z.every(Number.isFinite)).toBe(true);
+    const out = new Float32Array(v.length);
+    vector(activation).majorize(y, v, v, 0, out);
+    expect(out.every(Number.isFinite)).toBe(true);
+  });
+});
+
+it('leaves other activations to the plain loops', () => {
+  const activation: Activation = { kind: 'hard_sigmoid', alpha: 0.2, beta: 0.5 };
+  expect(vectorPasses(activation)).toBeNull();
   const y = Float32Array.of(1, 2);
-  expect(passesOf({ kind: 'silu' }).loss(y, y)).toBe(plainPasses({ kind: 'silu' }).loss(y, y));
+  expect(passesOf(activation).loss(y, y)).toBe(plainPasses(activation).loss(y, y));
 });
 
 it('does not take the kernels of one clip for those of another', () => {

@@ -16,30 +16,31 @@ function split({ step }: ActivationLanes): Kernel {
 }
 
 /** y, z, previous, next, target -> u, and the sums of `dualUpdate` in its order */
-function dual({ value }: ActivationLanes): Kernel {
+function dual({ at }: ActivationLanes): Kernel {
   const k = new Kernel();
   const z = k.load(1);
   const next = k.load(3);
   const u = k.sub(k.load(4), next);
   k.store(5, u);
   for (const x of [k.sub(z, next), k.sub(next, k.load(2)), z, next, u]) k.sumSquares(x);
-  k.sumSquares(k.sub(k.load(0), value(k, next)));
+  k.sumSquares(k.sub(k.load(0), at(k, next).value));
   return k;
 }
 
 /** y, z -> the loss */
-function loss({ value }: ActivationLanes): Kernel {
+function loss({ at }: ActivationLanes): Kernel {
   const k = new Kernel();
-  k.sumSquares(k.sub(k.load(0), value(k, k.load(1))));
+  k.sumSquares(k.sub(k.load(0), at(k, k.load(1)).value));
   return k;
 }
 
 /** y, f, previous -> target */
-function majorize({ value, slope }: ActivationLanes): Kernel {
+function majorize({ at }: ActivationLanes): Kernel {
   const k = new Kernel();
   const f = k.load(1);
   const e = k.add(f, k.mul(k.scalar(0), k.sub(f, k.load(2))));
-  k.store(3, k.add(e, k.mul(k.sub(k.load(0), value(k, e)), slope(k, e))));
+  const { value, slope } = at(k, e);
+  k.store(3, k.add(e, k.mul(k.sub(k.load(0), value), slope)));
   return k;
 }
 

@@ -1,18 +1,18 @@
 import type { Activation } from '../../models/activation.js';
 import type { Kernel, Lanes } from './kernel.js';
+import { searchLanes } from './search-lanes.js';
+import type { ValueAndSlope } from './smooth-lanes.js';
 
 /** An activation r, and its Z-step (see `prox/step.ts`), in lanes. */
 export interface ActivationLanes {
-  value(k: Kernel, z: Lanes): Lanes;
-  slope(k: Kernel, z: Lanes): Lanes;
+  at(k: Kernel, z: Lanes): ValueAndSlope;
   step(k: Kernel, y: Lanes, v: Lanes): Lanes;
   /** The scalars that `step` reads: rho first. */
   stepScalars(rho: number): number[];
 }
 
 const identity: ActivationLanes = {
-  value: (_, z) => z,
-  slope: (k) => k.constant(1),
+  at: (k, z) => ({ value: z, slope: k.constant(1) }),
   step: weightedMean,
   stepScalars: (rho) => [rho, 1 / (1 + rho)],
 };
@@ -24,8 +24,10 @@ function weightedMean(k: Kernel, y: Lanes, v: Lanes): Lanes {
 
 /** The side of zero is decided as in `prox/relu.ts`. */
 const relu: ActivationLanes = {
-  value: (k, z) => k.max(z, k.constant(0)),
-  slope: (k, z) => k.where(k.greater(z, k.constant(0)), k.constant(1)),
+  at: (k, z) => ({
+    value: k.max(z, k.constant(0)),
+    slope: k.where(k.greater(z, k.constant(0)), k.constant(1)),
+  }),
   step(k, y, v) {
     const zero = k.constant(0);
     const side = k.add(v, k.mul(k.scalar(2), k.max(y, zero)));
@@ -45,10 +47,9 @@ function cost(k: Kernel, y: Lanes, r: Lanes, z: Lanes, v: Lanes): Lanes {
 function clip(min: number, max: number): ActivationLanes {
   const clamped = (k: Kernel, z: Lanes): Lanes => k.min(k.max(z, k.constant(min)), k.constant(max));
   return {
-    value: clamped,
-    slope(k, z) {
+    at(k, z) {
       const inside = k.both(k.greater(z, k.constant(min)), k.less(z, k.constant(max)));
-      return k.where(inside, k.constant(1));
+      return { value: clamped(k, z), slope: k.where(inside, k.constant(1)) };
     },
     step(k, y, v) {
       let z = clamped(k, weightedMean(k, y, v));
@@ -70,8 +71,11 @@ function clip(min: number, max: number): ActivationLanes {
 /** The better of two branches, as in `prox/leaky-relu.ts`. */
 function leakyRelu(alpha: number): ActivationLanes {
   return {
-    value: (k, z) => k.select(k.greater(z, k.constant(0)), z, k.mul(k.constant(alpha), z)),
-    slope: (k, z) => k.select(k.greater(z, k.constant(0)), k.constant(1), k.constant(alpha)),
+    at(k, z) {
+      const positive = k.greater(z, k.constant(0));
+      const slope = k.constant(alpha);
+      return { value: k.select(positive, z, k.mul(slope, z)), slope: k.select(positive, k.constant(1), slope) };
+    },
     step(k, y, v) {
       const zero = k.constant(0);
       const slope = k.constant(alpha);
@@ -86,7 +90,7 @@ function leakyRelu(alpha: number): ActivationLanes {
   };
 }
 
-/** The lanes of an activation whose Z-step has a closed form; null for the others. */
+/** The lanes of an activation; null for those that have none. */
 export function activationLanes(activation: Activation): ActivationLanes | null {
   switch (activation.kind) {
     case 'identity':
@@ -98,6 +102,6 @@ export function activationLanes(activation: Activation): ActivationLanes | null 
     case 'leaky_relu':
       return leakyRelu(activation.alpha);
     default:
-      return null;
+      return searchLanes(activation);
   }
 }

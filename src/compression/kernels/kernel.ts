@@ -11,6 +11,7 @@ const OP = {
   load: 0x00,
   store: 0x0b,
   shuffle: 0x0d,
+  splatIntegers: 0x11,
   splat: 0x13,
   less: 0x43,
   greater: 0x44,
@@ -18,13 +19,19 @@ const OP = {
   and: 0x4e,
   bitselect: 0x52,
   promote: 0x5f,
+  nearest: 0x6a,
+  shiftLeft: 0xab,
+  addIntegers: 0xae,
+  absolute: 0xe0,
   add: 0xe4,
   sub: 0xe5,
   mul: 0xe6,
+  divide: 0xe7,
   pseudoMin: 0xea,
   pseudoMax: 0xeb,
   addDouble: 0xf0,
   mulDouble: 0xf2,
+  toIntegers: 0xf8,
 };
 const LOCAL_GET = 0x20;
 const LOCAL_SET = 0x21;
@@ -33,6 +40,9 @@ const I32_CONST = 0x41;
 const F32_CONST = 0x43;
 const I32_ADD = 0x6a;
 const I32_SHIFT_LEFT = 0x74;
+/** Of a single float; 127, as a signed LEB128 number of two bytes. */
+const EXPONENT_BIAS = [0xff, 0x00];
+const MANTISSA_BITS = 23;
 /** Natural alignment of 16 bytes, as a power of two. */
 const ALIGN = 4;
 
@@ -56,6 +66,13 @@ const promoteUpper = (x: Lanes): number[] => [
   ...simd(OP.promote),
 ];
 
+/** What is the same in every turn of the loop is made once, however often it is asked for. */
+function once(made: Map<number, Lanes>, key: number, make: () => Lanes): Lanes {
+  const lanes = made.get(key) ?? make();
+  made.set(key, lanes);
+  return lanes;
+}
+
 /**
  * One loop over the slots of the memory, four floats at a time, written down operation by operation. The function it becomes
  * takes the number of bytes per slot, a positive multiple of 16, and `SCALARS` floats.
@@ -65,6 +82,8 @@ export class Kernel {
   readonly #loop: number[] = [];
   readonly #after: number[] = [];
   readonly #pointer = 1 + SCALARS;
+  readonly #constants = new Map<number, Lanes>();
+  readonly #scalars = new Map<number, Lanes>();
   #locals = 0;
   #sums = 0;
 
@@ -78,17 +97,29 @@ export class Kernel {
 
   /** The scalar of that index, in all lanes. */
   scalar(index: number): Lanes {
-    return this.#keep(this.#before, [...get(1 + index), ...simd(OP.splat)]);
+    return once(this.#scalars, index, () => this.#keep(this.#before, [...get(1 + index), ...simd(OP.splat)]));
   }
 
   constant(value: number): Lanes {
     const bytes = new Uint8Array(Float32Array.of(value).buffer);
-    return this.#keep(this.#before, [F32_CONST, ...bytes, ...simd(OP.splat)]);
+    return once(this.#constants, value, () => this.#keep(this.#before, [F32_CONST, ...bytes, ...simd(OP.splat)]));
   }
 
   add = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.add, a, b);
   sub = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.sub, a, b);
   mul = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.mul, a, b);
+  divide = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.divide, a, b);
+  absolute = (a: Lanes): Lanes => this.#keep(this.#loop, [...get(a.local), ...simd(OP.absolute)]);
+  /** To the nearest whole number. */
+  nearest = (a: Lanes): Lanes => this.#keep(this.#loop, [...get(a.local), ...simd(OP.nearest)]);
+
+  /** 2 to the power of whole numbers between -126 and 127: their exponent put in its place. */
+  powerOfTwo(whole: Lanes): Lanes {
+    const BIAS = [I32_CONST, ...EXPONENT_BIAS, ...simd(OP.splatIntegers)];
+    const exponent = [...get(whole.local), ...simd(OP.toIntegers), ...BIAS, ...simd(OP.addIntegers)];
+    return this.#keep(this.#loop, [...exponent, I32_CONST, MANTISSA_BITS, ...simd(OP.shiftLeft)]);
+  }
+
   /** The smaller one; a where either is not a number. */
   min = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.pseudoMin, a, b);
   /** The larger one; a where either is not a number. */
