@@ -14,8 +14,16 @@ const IN_FLIGHT = 1000;
 /** Counting many jobs takes longer than making one: far from the limit a count serves for so long. */
 const COUNT_MS = 250;
 
+/** Open jobs of a team at a moment: no more than these and those that got a later number, in whatever team. */
+interface Count {
+  open: number;
+  seq: number;
+}
+
 interface Outcome {
   open: number;
+  /** The last number that a job had got by then. */
+  openSeq: number;
   allowed: number;
   /** Storage keys of the uploads that are kept for the job. */
   held: string[];
@@ -65,11 +73,10 @@ export const lockTeam = (tx: Tx, teamId: string): Promise<unknown> =>
   tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
 
 export function createJob({ prisma, settings, transaction }: DatabaseContext): JobRepository['create'] {
-  const counts = new Map<string, { open: number; until: number }>();
-  /** Open jobs of the team a moment ago, with those that were made here since; null: count them. */
-  const lately = (teamId: string) => {
+  const counts = new Map<string, Count & { until: number }>();
+  const lately = (teamId: string): Count | null => {
     const count = counts.get(teamId);
-    return count !== undefined && performance.now() < count.until ? count.open++ : null;
+    return count !== undefined && performance.now() < count.until ? count : null;
   };
 
   return (teamId, job) => {
@@ -79,9 +86,10 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
       const before = attempt === 1 ? null : await prisma.job.findUnique({ where: { id } });
       if (before !== null) return jobRecord(before);
       // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
-      const count = lately(teamId);
-      const made = await insert(prisma, id, teamId, job, { margin: IN_FLIGHT, known: count });
-      if (count === null) counts.set(teamId, { open: made.open + 1, until: performance.now() + COUNT_MS });
+      const known = lately(teamId);
+      const made = await insert(prisma, id, teamId, job, { margin: IN_FLIGHT, known });
+      if (known === null)
+        counts.set(teamId, { open: made.open, seq: made.openSeq, until: performance.now() + COUNT_MS });
       return (
         recordOf(id, teamId, job, made) ??
         transaction(async (tx) => {
@@ -103,23 +111,29 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
   /**
    * Everything in one statement: submitting is what clients do most, and every round trip counts. The job is made when there is
    * room for it, all its uploads are held (see holdInputs) and its idempotency key is still this request's.
+   *
+   * A count that is known serves as long as the team is far from its limit even with all the jobs that were made since: the
+   * sequence of their numbers has those of every process, also before they are committed. So only what is under way at that
+   * moment can be missing, which the margin is for.
    */
   async function insert(
     tx: Tx,
     id: string,
     teamId: string,
     job: NewJob,
-    { margin, known }: { margin: number; known: number | null },
+    { margin, known }: { margin: number; known: Count | null },
   ): Promise<Outcome> {
     const needs = needsOf(job.spec);
     const keys = inputKeys(job.inputs);
     const token = job.idempotencyToken ?? null;
     const [outcome] = await tx.$queryRaw<Outcome[]>`
       with open as materialized (
-        select coalesce(${known}::int, (
-            select count(*)::int from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling'))) as n,
-          coalesce(max_queued_jobs, ${settings.MAX_QUEUED_JOBS}) as allowed
-        from teams where id = ${teamId}
+        select case when ${known?.open ?? null}::int + last_value - ${known?.seq ?? null}::float8 < allowed - ${margin}
+            then ${known?.open ?? null}::int
+            else (select count(*)::int from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')) end as n,
+          allowed, last_value::float8 as seq
+        from jobs_seq_seq, (
+          select coalesce(max_queued_jobs, ${settings.MAX_QUEUED_JOBS}) as allowed from teams where id = ${teamId}) as team
       ), renewed as (
         update uploads set expires_at = clock_timestamp() + make_interval(hours => 1)
         where team_id = ${teamId} and storage_key = any(${keys}) and expires_at < clock_timestamp() + make_interval(hours => 1)
@@ -150,9 +164,9 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
         insert into events (team_id, job_id, type, data)
         select team_id, id, 'job.created', ${JSON.stringify({ priority: job.priority })}::jsonb from job
       )
-      select open.n as open, open.allowed, held.keys as held,
+      select open.n as open, open.seq as "openSeq", open.allowed, held.keys as held,
         job.seq::float8 as seq, job.created_at as "createdAt"
       from open cross join held left join job on true`;
-    return outcome ?? { open: 0, allowed: 0, held: keys, seq: null, createdAt: null };
+    return outcome ?? { open: 0, openSeq: 0, allowed: 0, held: keys, seq: null, createdAt: null };
   }
 }

@@ -24,6 +24,13 @@ const create = async (
   return ids;
 };
 
+/** Makes `n` jobs like one that is there, in one statement. */
+const copies = (id: string, n: number): [string, unknown[]] => [
+  `insert into jobs (id, team_id, spec, inputs) select 'job_' || i, team_id, spec, inputs
+   from jobs cross join generate_series(1, $2::int) i where id = $1`,
+  [id, n],
+];
+
 describe('lists of jobs', () => {
   it('come newest first in pages that meet, also while new jobs arrive', async () => {
     const database = await postgres.open();
@@ -143,14 +150,39 @@ describe('a job', () => {
     // So far from the limit that a count of a moment ago would do for the first one.
     const database = await postgres.open({ MAX_QUEUED_JOBS: 1002 });
     const { id } = await createJob(database);
-    await runSql(
-      database.url,
-      `insert into jobs (id, team_id, spec, inputs) select 'job_' || i, team_id, spec, inputs
-       from jobs cross join generate_series(1, 1000) i where id = $1`,
-      [id],
-    );
+    await runSql(database.url, ...copies(id, 1000));
     await createJob(database);
     await expect(createJob(database)).rejects.toMatchObject({ code: 'limit_exceeded', message: /has 1002 jobs/ });
+  });
+
+  it('is counted for the limit with all that other processes made since the last count', async () => {
+    const database = await postgres.open({ MAX_QUEUED_JOBS: 1030 });
+    const { id } = await createJob(database);
+    const other = new pg.Client({ connectionString: database.url });
+    await other.connect();
+    // Without triggers, to be done while a count of a moment ago would still serve.
+    await other.query('set session_replication_role = replica');
+    await database.jobs.create(DEFAULT_TEAM, newJob());
+    await other.query(...copies(id, 1027));
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, () => database.jobs.create(DEFAULT_TEAM, newJob())),
+    );
+    await other.end();
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  it('gets the last place of its team once, at whichever process it is asked for', async () => {
+    const database = await postgres.open({ MAX_QUEUED_JOBS: 1100 });
+    const other = await postgres.openAgain(database, { MAX_QUEUED_JOBS: 1100 });
+    const { id } = await createJob(database);
+    await createJob(other);
+    await runSql(database.url, ...copies(id, 998));
+    const results = await Promise.allSettled(
+      Array.from({ length: 300 }, (_, i) => (i % 2 === 0 ? database : other).jobs.create(DEFAULT_TEAM, newJob())),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(100);
+    for (const result of results)
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'limit_exceeded' });
   });
 
   it('that is refused, for want of room or of its files, leaves its idempotency key free', async () => {
