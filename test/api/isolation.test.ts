@@ -174,6 +174,31 @@ test.each([
   for (const word of secrets) expect(response.body).not.toContain(word);
 });
 
+test('nor in the pool: a team sees its own part and the sums, an admin every team', async () => {
+  interface Pool {
+    queue: { jobs: object; tasks: object };
+    own: unknown[];
+    teams: { team_id: string }[];
+  }
+  const waiting = await createJob(service.database, {});
+  const pool = async (key: string) => (await service.call('GET', '/pool', { key })).json<Pool>();
+  const seen = await Promise.all(
+    [['jobs:read'], ['jobs:read', 'jobs:write', 'team:admin']].map(async (scopes) =>
+      pool((await addKey('team_other', scopes as Scope[])).bearer),
+    ),
+  );
+  for (const { teams, own } of seen) {
+    expect(teams).toEqual([
+      { team_id: 'team_other', weight: 1, share: 0, running_tasks: 0, waiting_tasks: 0, queued_jobs: 0 },
+    ]);
+    expect(own).toEqual([]);
+  }
+  const all = await pool(service.keys.all);
+  expect(all.teams).toMatchObject([{ team_id: DEFAULT_TEAM, queued_jobs: 1 }, { team_id: 'team_other' }]);
+  expect(seen[0]?.queue).toEqual(all.queue);
+  await service.database.jobs.requestCancel(DEFAULT_TEAM, waiting.id);
+});
+
 test('and all of it is as it was', async () => {
   const { database } = service;
   expect(await database.jobs.get(DEFAULT_TEAM, own['/jobs/'] ?? '')).toMatchObject({ status: 'succeeded' });

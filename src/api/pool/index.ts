@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
+import { isAdmin } from '../teams/access.js';
 import { PlaceSchema, presentPlace } from '../jobs/schema.js';
 import { failures, Time } from '../schemas.js';
 
@@ -65,6 +66,7 @@ const PoolSchema = Type.Object(
         waiting_tasks: Count,
         queued_jobs: Count,
       }),
+      { description: "the own team; with the scope admin, all of them. `queue` has everybody's sums" },
     ),
   },
   { $id: 'Pool' },
@@ -81,7 +83,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       config: { scope: 'jobs:read' },
       schema: {
         tags: ['pool'],
-        summary: 'Workers, queue depth, own position, shares per team',
+        summary: 'Workers, queue depth, own position and share; with the scope admin, the share of every team',
         response: { 200: PoolSchema, ...failures },
       },
     },
@@ -125,14 +127,16 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
         })),
         queue: { jobs: pool.jobs, tasks: pool.tasks },
         own: own.sort((a, b) => a.place.position - b.place.position),
-        teams: pool.teams.map((team) => ({
-          team_id: team.teamId,
-          weight: team.weight,
-          share: running === 0 ? 0 : team.runningTasks / running,
-          running_tasks: team.runningTasks,
-          waiting_tasks: team.waitingTasks,
-          queued_jobs: team.queuedJobs,
-        })),
+        teams: pool.teams
+          .filter((team) => team.teamId === teamId || isAdmin(request))
+          .map((team) => ({
+            team_id: team.teamId,
+            weight: team.weight,
+            share: running === 0 ? 0 : team.runningTasks / running,
+            running_tasks: team.runningTasks,
+            waiting_tasks: team.waitingTasks,
+            queued_jobs: team.queuedJobs,
+          })),
       };
     },
   );
