@@ -95,6 +95,11 @@ const ConfigSchema = Type.Object({
   MAX_RUNNING_TASKS: Type.Integer({ default: 10_000, minimum: 1, description: 'tasks of a team that run at once' }),
   MAX_STORAGE_BYTES: Type.Integer({ default: 2 ** 40, minimum: 1, description: 'uploads and artifacts of a team' }),
   REQUESTS_PER_MINUTE: Type.Integer({ default: 12_000, minimum: 1, description: 'calls of one API key' }),
+  UPLOADS_PER_TEAM: Type.Integer({
+    default: 100,
+    minimum: 1,
+    description: 'requests of a team whose files are being received or fetched at once, in each API process',
+  }),
   STREAMS_PER_KEY: Type.Integer({
     default: 1000,
     minimum: 1,

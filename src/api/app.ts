@@ -9,6 +9,7 @@ import { openScratch } from '../scratch.js';
 import { NO_TELEMETRY } from '../telemetry.js';
 import { VERSION } from '../version.js';
 import { adminRoutes } from './admin/index.js';
+import { AtOnce } from './at-once.js';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { healthRoutes } from './health/index.js';
 import { jobRoutes } from './jobs/index.js';
@@ -33,6 +34,7 @@ const IDLE_MS = ANSWER_SECONDS * 1000;
 const REQUEST_MS = 6 * 3600_000;
 const HEARTBEAT_MS = 15_000;
 const MAX_PARAM_LENGTH = 300;
+const UPLOAD_RETRY_SECONDS = 10;
 
 const ID = /^[\w.-]{1,64}$/;
 
@@ -88,7 +90,14 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   registerMetrics(app, deps);
   await registerRateLimit(app, deps.config);
 
-  const options = { deps: { ...deps, closing: closing.signal, scratch: scratch.path, keyLookup } satisfies RouteDeps };
+  const incoming = new AtOnce(
+    deps.config.UPLOADS_PER_TEAM,
+    { setting: 'UPLOADS_PER_TEAM', what: 'requests of the team bring files at this moment; wait for some of them' },
+    UPLOAD_RETRY_SECONDS,
+  );
+  const options = {
+    deps: { ...deps, closing: closing.signal, scratch: scratch.path, keyLookup, incoming } satisfies RouteDeps,
+  };
   await app.register(healthRoutes, options);
   await app.register(uploadRoutes, options);
   await app.register(jobRoutes, options);

@@ -1,29 +1,32 @@
-import { InputError } from '../../errors.js';
+import { InputError } from '../errors.js';
 
-const RETRY_SECONDS = 30;
-
-/** Counts the event streams of each key that are open in this process: they outlive the minute that requests are counted by. */
-export class OpenStreams {
+/** Counts what lasts long, for each key or team, in this process: it outlives the minute that requests are counted by. */
+export class AtOnce {
   readonly #open = new Map<string, number>();
 
-  constructor(readonly most: number) {}
+  /** `setting` has `most` as its value; `what` completes "N …". */
+  constructor(
+    readonly most: number,
+    readonly text: { setting: string; what: string },
+    readonly retrySeconds: number,
+  ) {}
 
   /**
-   * One more; the caller calls what it gets when the stream is over.
+   * One more; the caller calls what it gets when that is over.
    * @throws {InputError} too_many_requests
    */
-  add(keyId: string): () => void {
-    const open = this.#open.get(keyId) ?? 0;
+  add(id: string): () => void {
+    const open = this.#open.get(id) ?? 0;
     if (open >= this.most) {
-      throw new InputError('too_many_requests', `STREAMS_PER_KEY: the key has ${open} event streams open; close some`, {
-        retryAfterSeconds: RETRY_SECONDS,
+      throw new InputError('too_many_requests', `${this.text.setting}: ${open} ${this.text.what}`, {
+        retryAfterSeconds: this.retrySeconds,
       });
     }
-    this.#open.set(keyId, open + 1);
+    this.#open.set(id, open + 1);
     return () => {
-      const left = (this.#open.get(keyId) ?? 1) - 1;
-      if (left === 0) this.#open.delete(keyId);
-      else this.#open.set(keyId, left);
+      const left = (this.#open.get(id) ?? 1) - 1;
+      if (left === 0) this.#open.delete(id);
+      else this.#open.set(id, left);
     };
   }
 }

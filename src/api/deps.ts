@@ -4,6 +4,7 @@ import type { Database } from '../database/repositories.js';
 import type { Spec } from '../jobs/spec.js';
 import type { TaskQueue } from '../queue/queue.js';
 import type { Metrics } from '../metrics.js';
+import type { AtOnce } from './at-once.js';
 import type { KeyLookup } from './plugins/key-lookup.js';
 import type { Telemetry } from '../telemetry.js';
 import type { Storage } from '../storage/storage.js';
@@ -41,6 +42,8 @@ export interface RouteDeps extends ApiDeps {
   /** A directory of this process for files that do not outlive a request. */
   scratch: string;
   keyLookup: KeyLookup;
+  /** Requests of each team that bring files, or have them fetched: those fill disks before they count as stored. */
+  incoming: AtOnce;
 }
 
 export interface RouteOptions {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import type { CheckSubmission } from '../../src/api/deps.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { runSql } from '../support/teams.js';
+import { until } from '../support/until.js';
 import { form, type FormPart } from './support/form.js';
 import { reluModel } from './support/model.js';
 import { countNodes, expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
@@ -30,7 +31,10 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  expect((await service.files()).filter((name) => name.startsWith('scratch'))).toEqual([]);
+  await until(
+    'no scratch file is left',
+    async () => !(await service.files()).some((name) => name.startsWith('scratch')),
+  );
   await service.close();
   await postgres.stop();
 });
@@ -363,4 +367,75 @@ test('too many open jobs of a team are refused, naming the setting', async () =>
   for (let open = await jobCount(); open < 60; open++) expect((await post(given)).statusCode).toBe(202);
   const problem = expectProblem(await post(given), 422, 'limit_exceeded');
   expect(problem.detail).toContain('MAX_QUEUED_JOBS');
+});
+
+describe('requests that bring files', () => {
+  const parts = (name: string, size = 10): FormPart[] => [
+    { name: 'spec', content: JSON.stringify({ target }) },
+    { name: 'model', content: reluModel(name), filename: 'net.onnx' },
+    { name: 'calibration', content: 's'.repeat(size), filename: 'samples.npz' },
+  ];
+
+  test('are so many of a team at once, until their files are gone; other requests and other teams go on', async () => {
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let checking = 0;
+    const busy = await startService(postgres, {
+      settings: { UPLOADS_PER_TEAM: '1' },
+      checkSubmission: async (files, spec) => {
+        checking++;
+        await held;
+        return countNodes(files, spec);
+      },
+    });
+    try {
+      const known = await upload(busy, 'samples');
+      const first = busy.call('POST', '/jobs', form(parts('held')));
+      await vi.waitUntil(() => checking === 1, 10_000);
+      const url = { url: 'https://example.com/net.onnx', sha256: sha256('a') };
+      const refused = [
+        await busy.call('POST', '/jobs', form(parts('other'))),
+        await busy.call('POST', '/jobs', { payload: { model: url, calibration: { upload: known }, target } }),
+        await busy.call('POST', '/uploads', {
+          payload: 'a file',
+          headers: { 'content-type': 'application/octet-stream' },
+        }),
+      ];
+      for (const response of refused) {
+        expect(expectProblem(response, 429, 'too_many_requests').detail).toContain('UPLOADS_PER_TEAM');
+        expect(Number(response.headers['retry-after'])).toBeGreaterThan(0);
+      }
+      expect((await busy.call('GET', `/uploads/${known}`)).statusCode).toBe(200);
+      const foreign = { payload: 'a file', headers: { 'content-type': 'application/octet-stream' } };
+      expect((await busy.call('POST', '/uploads', { ...foreign, key: busy.keys.stranger })).statusCode).toBe(201);
+      release();
+      expect((await first).statusCode).toBe(202);
+      // The files go when the answer is on its way.
+      const freed = async (call: () => Promise<{ statusCode: number }>, expected: number) => {
+        await until('there is a place', async () => (await call()).statusCode === expected);
+      };
+      await freed(() => busy.call('POST', '/jobs', form(parts('other'))), 202);
+      const headers = { 'content-type': 'application/octet-stream' };
+      await freed(() => busy.call('POST', '/uploads', { payload: 'a file', headers }), 201);
+    } finally {
+      release();
+      await busy.close();
+    }
+  });
+
+  test('are refused as soon as a file has more bytes than the team may store, beside those that came with it', async () => {
+    const model = reluModel('fits').length;
+    await runSql(service.database.url, 'update teams set max_storage_bytes = $1 where id = $2', [
+      model + 1000,
+      'team_other',
+    ]);
+    const send = (size: number, url = '/jobs') =>
+      service.call('POST', url, { ...form(parts('fits', size)), key: service.keys.stranger });
+    for (const url of ['/jobs', '/jobs?dry_run=true']) {
+      const problem = expectProblem(await send(1001, url), 422, 'limit_exceeded');
+      expect(problem.detail).toMatch(/^MAX_STORAGE_BYTES: the team may store 1000 more bytes/);
+    }
+    expect((await service.files()).filter((name) => name.includes('team_other'))).toEqual([]);
+    expect((await send(1000)).statusCode).toBe(202);
+  });
 });

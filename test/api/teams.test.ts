@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { finishNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { runSql } from '../support/teams.js';
+import { until } from '../support/until.js';
 import { expectProblem, startService, submit, upload, type TestService } from './support/service.js';
 
 let postgres: TestPostgres;
@@ -203,6 +205,46 @@ describe('limits of a team', () => {
     const problem = expectProblem(await service.call('POST', '/jobs', { key, payload }), 422, 'limit_exceeded');
     expect(problem.detail).toMatch(/^MAX_QUEUED_JOBS: the team has 1 jobs .* 1 are allowed$/);
     await service.call('POST', `/jobs/${first.json<{ id: string }>().id}/cancel`, { key });
+  });
+
+  test('on storage count artifacts: a team that has no room for more gets no new job, the ones it has end', async () => {
+    const team = await makeTeam('many artifacts', { limits: { storage_bytes: 20 } });
+    const { bearer: key } = await makeKey(team.id, ['jobs:read', 'jobs:write']);
+    const headers = { 'content-type': 'application/octet-stream' };
+    const send = (payload: string) => service.call('POST', '/uploads', { key, payload, headers });
+    const payload = {
+      model: { upload: (await send('m'.repeat(9))).json<{ id: string }>().id },
+      calibration: { upload: (await send('c'.repeat(9))).json<{ id: string }>().id },
+      target: { parameter_ratio: 4 },
+    };
+    const post = (more: object = {}) =>
+      service.call('POST', '/jobs', { key, payload, headers: { 'idempotency-key': 'first', ...more } });
+    const first = await post();
+    expect(first.statusCode, first.body).toBe(202);
+    const { id } = first.json<{ id: string }>();
+    for (let step = 0; step < 4; step++) await finishNext(service.database, 0);
+    const inUse = async () =>
+      (await service.call('GET', `/teams/${team.id}`)).json<{ in_use: { storage_bytes: number } }>().in_use;
+    // Six bytes of artifacts where two would fit: the job was accepted.
+    expect((await service.call('GET', `/jobs/${id}`, { key })).json()).toMatchObject({ status: 'succeeded' });
+    expect((await inUse()).storage_bytes).toBe(24);
+    expectProblem(await send('n'), 422, 'limit_exceeded');
+    await until('a new job is refused', async () => {
+      const next = await post({ 'idempotency-key': `next ${Math.random()}` });
+      if (next.statusCode === 202) {
+        await service.call('POST', `/jobs/${next.json<{ id: string }>().id}/cancel`, { key });
+        return false;
+      }
+      expect(expectProblem(next, 422, 'limit_exceeded').detail).toMatch(/^MAX_STORAGE_BYTES: .*artifacts/);
+      return true;
+    });
+    // The answer of a job that was accepted comes again, and room that is made is seen at once.
+    expect((await post()).headers['idempotent-replayed']).toBe('true');
+    expect((await service.call('DELETE', `/jobs/${id}`, { key })).statusCode).toBe(204);
+    expect((await inUse()).storage_bytes).toBe(18);
+    const again = await post({ 'idempotency-key': 'again' });
+    expect(again.statusCode, again.body).toBe(202);
+    await service.call('POST', `/jobs/${again.json<{ id: string }>().id}/cancel`, { key });
   });
 
   test('on storage refuse what does not fit, keep nothing of it, and take again what is stored already', async () => {

@@ -3,11 +3,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type, type Static } from 'typebox';
 import type { EventRecord, JobRecord } from '../../database/records.js';
 import { InputError } from '../../errors.js';
+import { AtOnce } from '../at-once.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
 import { callerFrom, teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures, Limit, page, PageOf, Time } from '../schemas.js';
-import { OpenStreams } from './open-streams.js';
 import { isFinished } from './read.js';
 import { stillGood } from './still-good.js';
 import { clientGone, watch } from './watch.js';
@@ -24,6 +24,7 @@ const EventSchema = Type.Object(
 );
 
 const STREAM_PAGE = 100;
+const STREAM_RETRY_SECONDS = 30;
 const LOOK_AGAIN_MS = 5_000;
 
 const present = (event: EventRecord): Static<typeof EventSchema> => ({
@@ -68,7 +69,11 @@ async function* follow(
 }
 
 export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
-  const streams = new OpenStreams(deps.config.STREAMS_PER_KEY);
+  const streams = new AtOnce(
+    deps.config.STREAMS_PER_KEY,
+    { setting: 'STREAMS_PER_KEY', what: 'event streams of the key are open; close some' },
+    STREAM_RETRY_SECONDS,
+  );
   app.get(
     '/jobs/:id/events',
     {

@@ -8,8 +8,9 @@ import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures } from '../schemas.js';
 import { formatReprDigest, readReprDigest } from './digest.js';
-import { keepUpload, tooLarge } from './keep.js';
+import { keepUpload } from './keep.js';
 import { requestBody } from './request-body.js';
+import { tooLarge } from './room.js';
 import { Filename, presentUpload, UploadSchema } from './schema.js';
 
 const BY_HASH = /^sha256:([0-9a-f]{64})$/;
@@ -31,6 +32,18 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
   // Every body stays a stream: curl --data-binary calls it a form, others JSON, and all mean the bytes.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request, _payload, done) => done(null, requestBody(request.raw)));
+
+  async function receive<T>(request: FastifyRequest, body: Readable, keep: (teamId: string) => Promise<T>): Promise<T> {
+    const teamId = teamOf(request);
+    let over: () => void;
+    try {
+      over = deps.incoming.add(teamId);
+    } catch (error) {
+      body.destroy();
+      throw error;
+    }
+    return keep(teamId).finally(over);
+  }
 
   app.post(
     '/uploads',
@@ -56,15 +69,14 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
       const announced = readReprDigest(request.headers['repr-digest']?.toString());
       const { body } = request as { body: unknown };
       if (!(body instanceof Readable)) throw new InputError('invalid_request', 'the body is empty');
-      const upload = await keepUpload(deps, teamOf(request), {
-        body,
-        filename: request.query.filename ?? 'upload.bin',
-        verify: (sha256) => {
-          if (announced === null || announced === sha256) return;
-          const detail = `Repr-Digest announces sha-256 ${announced}, the body has ${sha256}`;
-          throw new InputError('digest_mismatch', detail, { faults: [{ pointer: '#header/repr-digest', detail }] });
-        },
-      });
+      const verify = (sha256: string) => {
+        if (announced === null || announced === sha256) return;
+        const detail = `Repr-Digest announces sha-256 ${announced}, the body has ${sha256}`;
+        throw new InputError('digest_mismatch', detail, { faults: [{ pointer: '#header/repr-digest', detail }] });
+      };
+      const upload = await receive(request, body, async (teamId) =>
+        keepUpload(deps, teamId, { body, filename: request.query.filename ?? 'upload.bin', verify }),
+      );
       return reply.code(201).header('Location', `/uploads/${upload.id}`).send(presentUpload(upload));
     },
   );

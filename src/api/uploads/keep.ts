@@ -4,6 +4,7 @@ import { InputError, SparankError } from '../../errors.js';
 import type { UploadRecord } from '../../database/records.js';
 import { UPLOADS_PREFIX } from '../../jobs/files.js';
 import type { RouteDeps } from '../deps.js';
+import { roomFor } from './room.js';
 
 export interface Incoming {
   body: Readable;
@@ -13,32 +14,19 @@ export interface Incoming {
   verify?: (sha256: string) => void;
 }
 
-export function tooLarge(config: RouteDeps['config']): InputError {
-  return new InputError('payload_too_large', `a file may have MAX_UPLOAD_BYTES = ${config.MAX_UPLOAD_BYTES} bytes`);
-}
-
-const noRoom = (left: number) =>
-  new InputError(
-    'limit_exceeded',
-    `MAX_STORAGE_BYTES: the team may store ${Math.max(0, left)} more bytes, and the file has more; ` +
-      'delete uploads, or jobs with their artifacts',
-  );
-
 /**
  * Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a refusal leaves nothing.
  * When PostgreSQL does not answer, the row may be there all the same: the file stays, and the janitor takes it if it has no row.
  */
 export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Incoming): Promise<UploadRecord> {
-  const { storage, database, config } = deps;
+  const { storage, database } = deps;
   const key = `${UPLOADS_PREFIX}${teamId}/${randomUUID()}`;
-  // Content that the team has already takes no room, and is no larger than the largest that it has.
-  const { left, largest } = await database.teams.storageRoom(teamId);
-  const maxBytes = Math.min(config.MAX_UPLOAD_BYTES, Math.max(left, largest, 1));
+  const { maxBytes, refusal } = await roomFor(deps, teamId);
   const stored = await storage
     .put(key, incoming.body, { maxBytes, ...(incoming.signal === undefined ? {} : { signal: incoming.signal }) })
     .catch((error: unknown) => {
       if (!(error instanceof SparankError) || error.code !== 'payload_too_large') throw error;
-      throw maxBytes < config.MAX_UPLOAD_BYTES ? noRoom(left) : tooLarge(config);
+      throw refusal();
     });
   try {
     if (stored.bytes === 0) throw new InputError('invalid_request', 'the body is empty');

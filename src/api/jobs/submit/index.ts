@@ -11,13 +11,14 @@ import type { RouteOptions } from '../../deps.js';
 import { teamOf } from '../../plugins/auth.js';
 import { failures } from '../../schemas.js';
 import { bodyIsCheckedByHandler } from '../../validation.js';
+import { refuseWithoutRoom } from '../../uploads/room.js';
 import { viewJob } from '../read.js';
 import { JobSchema } from '../schema.js';
 import { fileChecker } from './check.js';
 import { readMultipart, type Submission } from './multipart.js';
 import { hashBody, once, readIdempotencyKey, type Answer } from './once.js';
 import { checkWebhook } from './webhook.js';
-import { checkIncomplete, keepSources, nameParts, openSources } from './sources.js';
+import { checkIncomplete, fetchesFiles, keepSources, nameParts, openSources } from './sources.js';
 
 /** When the first look at a new job is worth it. */
 const FIRST_LOOK_SECONDS = 1;
@@ -47,6 +48,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     // The count of bytes in `receive` says which limit it was.
     throwFileSizeLimit: false,
   });
+  const refuseFull = refuseWithoutRoom(deps);
   const check = deps.checkSubmission === undefined ? null : fileChecker(deps.checkSubmission);
 
   app.post(
@@ -72,12 +74,16 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       const teamId = teamOf(request);
       const key = readIdempotencyKey(request);
       const directory = await mkdtemp(join(deps.scratch, 'submit-'));
+      /** Told when the files are gone from the scratch directory. */
+      let over: (() => void) | null = null;
       try {
+        if (request.isMultipart()) over = deps.incoming.add(teamId);
         const submission: Submission = request.isMultipart()
           ? await readMultipart(deps, teamId, request, directory, checkIncomplete)
           : { given: request.body, files: {} };
         const given = nameParts(submission);
         const spec = resolveSpec(given);
+        if (fetchesFiles(spec)) over ??= deps.incoming.add(teamId);
         const open = async () => {
           await checkWebhook(deps, teamId, spec);
           const files = await openSources(deps, teamId, spec, submission.files, directory);
@@ -91,6 +97,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         }
 
         const make = async (idempotencyToken?: string): Promise<JobRecord> => {
+          await refuseFull(teamId);
           const { files } = await open();
           const kept = await keepSources(files, spec);
           const job = await deps.database.jobs.create(teamId, {
@@ -117,7 +124,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           .header('Retry-After', FIRST_LOOK_SECONDS)
           .send(answer.view);
       } finally {
-        await rm(directory, { recursive: true, force: true });
+        await rm(directory, { recursive: true, force: true }).finally(() => over?.());
       }
     },
   );

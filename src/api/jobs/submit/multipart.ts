@@ -7,7 +7,7 @@ import { InputError, SparankError } from '../../../errors.js';
 import { Measure } from '../../../storage/measured-body.js';
 import type { RouteDeps } from '../../deps.js';
 import { checkStorable } from '../../storable.js';
-import { tooLarge } from '../../uploads/keep.js';
+import { roomFor } from '../../uploads/room.js';
 import { refuseSecondSource } from './sources.js';
 import { PARTS, receivedFile, type Part, type SourceFile } from './source-file.js';
 
@@ -39,12 +39,22 @@ function parseSpec(text: string): unknown {
 const plainName = (name: string, fallback: string) =>
   (name.split(/[/\\]/).at(-1) ?? '').replaceAll(/[\u0000-\u001f\u007f]/g, '').slice(0, 255) || fallback;
 
-async function receive(deps: RouteDeps, teamId: string, part: MultipartFile, name: Part, directory: string) {
-  const measure = new Measure(deps.config.MAX_UPLOAD_BYTES);
+interface Receiving {
+  teamId: string;
+  directory: string;
+  /** Bytes of the parts that have come. */
+  taken: number;
+}
+
+async function receive(deps: RouteDeps, to: Receiving, part: MultipartFile, name: Part) {
+  const { teamId, directory } = to;
+  const { maxBytes, refusal } = await roomFor(deps, teamId, to.taken);
+  const measure = new Measure(maxBytes);
   const path = join(directory, `${name}.part`);
   await pipeline(part.file, measure, createWriteStream(path)).catch((error: unknown) => {
-    throw error instanceof SparankError && error.code === 'payload_too_large' ? tooLarge(deps.config) : error;
+    throw error instanceof SparankError && error.code === 'payload_too_large' ? refusal() : error;
   });
+  to.taken += measure.bytes;
   if (measure.bytes === 0) throw fault(`#part/${name}`, 'is empty');
   const { sha256 } = measure.result();
   return receivedFile(deps, teamId, { path, filename: plainName(part.filename, name), sha256 });
@@ -75,6 +85,7 @@ export async function readMultipart(
 ): Promise<Submission> {
   const submission: Submission = { given: undefined, files: {} };
   const seen = new Set<string>();
+  const to: Receiving = { teamId, directory, taken: 0 };
   const { MAX_BODY_BYTES } = deps.config;
   for await (const part of request.parts()) {
     const name = part.fieldname;
@@ -92,7 +103,7 @@ export async function readMultipart(
       throw fault(`#part/${name}`, 'must be a file: give it a filename');
     } else {
       refuseSecondSource(submission.given, name);
-      submission.files[name] = await receive(deps, teamId, part, name, directory);
+      submission.files[name] = await receive(deps, to, part, name);
     }
   }
   if (submission.given === undefined) throw fault('#part/spec', 'is required');

@@ -46,6 +46,12 @@ export function checkIncomplete(submission: Submission): void {
   else resolveSpec({ ...given, model: given['model'] ?? AWAITED, calibration: given['calibration'] ?? AWAITED });
 }
 
+export const fetchesFiles = (spec: Spec): boolean =>
+  PARTS.some((part) => {
+    const source = spec[part];
+    return source !== undefined && source !== null && 'url' in source;
+  });
+
 const uploadOf = (uploads: UploadRecord[], name: string): UploadRecord | undefined =>
   uploads.find(({ id, sha256 }) => name === id || name === `sha256:${sha256}`);
 
