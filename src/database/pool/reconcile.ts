@@ -82,7 +82,8 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
   async function overdue(): Promise<string[]> {
     const rows = await prisma.$queryRaw<{ id: string }[]>`
       select (select id from tasks where job_id = jobs.id limit 1) as id from jobs
-      where status in ('queued', 'running') and queued_at + make_interval(secs => deadline_seconds) < clock_timestamp()
+      where deadline_seconds is not null and status in ('queued', 'running')
+        and queued_at + make_interval(secs => deadline_seconds) < clock_timestamp()
       limit ${BATCH}`;
     return rows.map((row) => row.id);
   }
