@@ -7,7 +7,8 @@ import { symmetricEigen } from './linalg/eigen.js';
 import { activatedLoss, relative } from './objective.js';
 import type { LayerProblem } from './problem.js';
 import type { ResponseMetric } from './response-metric.js';
-import { leadingRightSubspace, squaredNorm } from './rank-step.js';
+import { orthonormal, squaredNorm } from './rank-step.js';
+import { leadingInSpan } from './response-span.js';
 
 /**
  * Samples that the errors after the activation are measured on: relative spread of an error below 3 %. The fits do not see
@@ -56,16 +57,18 @@ export interface Spectrum {
   terms: Matrix;
 }
 
+/** @param span orthonormal basis that all rows of `given` lie in, where there is one of fewer columns */
 export async function spectrum(
   engine: Engine,
   given: Matrix,
   limit: number,
   random: () => number,
   metric: ResponseMetric | null,
+  span: Matrix | null = null,
 ): Promise<Spectrum> {
   const residual = metric === null ? given : await engine.multiply(given, metric.turn);
-  const wide = residual.cols > limit;
-  const basis = wide ? await leadingRightSubspace(engine, residual, Math.min(limit, residual.rows - 1), random) : null;
+  const all = span === null ? null : await turnedSpan(engine, span, metric);
+  const basis = await leadingBasis(engine, residual, limit, random, all);
   const columns = basis === null ? residual : await engine.multiply(residual, basis);
   const n = columns.cols;
   const { values, vectors } = symmetricEigen(await engine.gram(columns), n);
@@ -76,6 +79,22 @@ export async function spectrum(
     directions: metric === null ? principal : await engine.multiply(principal, metric.turn, { b: true }),
     terms: metric === null ? principal : await engine.multiply(principal, metric.back),
   };
+}
+
+/** In the metric, rows lie in another span. */
+const turnedSpan = async (engine: Engine, span: Matrix, metric: ResponseMetric | null): Promise<Matrix> =>
+  metric === null ? span : orthonormal(engine, await engine.multiply(metric.turn, span, { a: true }));
+
+/** Null: all columns as they are. */
+async function leadingBasis(
+  engine: Engine,
+  residual: Matrix,
+  limit: number,
+  random: () => number,
+  span: Matrix | null,
+): Promise<Matrix | null> {
+  if ((span ?? residual).cols <= limit) return span;
+  return leadingInSpan(engine, residual, Math.min(limit, residual.rows - 1), random, span);
 }
 
 /** Errors of centred predictions [rows, m] on the held-out samples, projected on ever more of the directions. */

@@ -3,6 +3,7 @@ export { allocateThrifty } from './allocate-thrifty.js';
 export { applyActivation } from './activation-function.js';
 export { behindWeights, slopeMoments } from './output-metric.js';
 export { responseMetric, type ResponseMetric } from './response-metric.js';
+export { responseSpan } from './response-span.js';
 export { costCurve, type Candidate } from './cost-curve.js';
 export type { LayerProblem } from './problem.js';
 export {

@@ -3,6 +3,7 @@ import type { LayerSize, LowRank } from '../models/layer.js';
 import type { LayerProblem } from './problem.js';
 import { identityMatrix, leadingRightSubspace } from './rank-step.js';
 import type { ResponseMetric } from './response-metric.js';
+import { responseSpan } from './response-span.js';
 import { givenBasis, tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside, type TapBasis } from './tap-basis.js';
 
 /** More variables than this are reduced to their leading principal subspace: a Cholesky of 1,024 takes 0.2 s. */
@@ -93,7 +94,8 @@ async function channelSpace(
 ): Promise<LowRankSpace> {
   const limit = Math.max(1, Math.min(MAX_VARIABLES, inputs.rows - 1));
   const original = kind === 'response' ? response : inputs;
-  const basis = original.cols > limit ? await leadingRightSubspace(engine, original, limit, random) : null;
+  const span = kind === 'response' ? await responseSpan(engine, weights) : null;
+  const basis = span ?? (original.cols > limit ? await leadingRightSubspace(engine, original, limit, random) : null);
   const columns = basis === null ? original : await engine.multiply(original, basis);
   /** right [k, v] as rows on the inputs [k, d]. */
   const onInputs = async (right: Matrix): Promise<Matrix> => {

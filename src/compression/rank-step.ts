@@ -1,5 +1,5 @@
 import { matrix, type Engine, type Matrix } from '../engines/index.js';
-import { columnRange } from './columns.js';
+import { columnRange, transposed } from './columns.js';
 import { cholesky, lowerSolveIdentity } from './linalg/cholesky.js';
 import { dot } from './linalg/dense.js';
 import { symmetricEigen } from './linalg/eigen.js';
@@ -35,8 +35,13 @@ export async function rankStep(
 ): Promise<RankFactors> {
   if (rank >= k.rows) return { left: identityMatrix(k.rows), right: k };
   if (rank >= k.cols) return { left: k, right: identityMatrix(k.cols) };
-  const dense = k.rows <= (warm === null ? DENSE_SIZE : DENSE_SIZE_WARM);
-  const left = dense ? denseSubspace(k, rank) : await subspaceIteration(engine, k, rank, warm, random);
+  const dense = warm === null ? DENSE_SIZE : DENSE_SIZE_WARM;
+  const left =
+    k.rows <= dense
+      ? denseSubspace(k, rank)
+      : k.cols <= dense
+        ? await tallSubspace(engine, k, rank)
+        : await subspaceIteration(engine, k, rank, warm, random);
   return { left, right: await engine.multiply(left, k, { a: true }) };
 }
 
@@ -48,6 +53,17 @@ export function identityMatrix(n: number): Matrix {
 
 /** K Kᵀ in double precision: squaring in single would lose directions below 3e-4 of the largest. */
 function denseSubspace(k: Matrix, rank: number): Matrix {
+  return leadingColumns(rowProducts(k), k.rows, rank);
+}
+
+/** Of a K with many more rows than columns: K times the leading eigenvectors of Kᵀ K. */
+async function tallSubspace(engine: Engine, k: Matrix, rank: number): Promise<Matrix> {
+  const right = leadingColumns(rowProducts(transposed(k)), k.cols, rank);
+  return orthonormal(engine, await engine.multiply(k, right));
+}
+
+/** K Kᵀ */
+function rowProducts(k: Matrix): Float64Array {
   const rows = Float64Array.from(k.data);
   const square = new Float64Array(k.rows * k.rows);
   for (let i = 0; i < k.rows; i++) {
@@ -57,7 +73,7 @@ function denseSubspace(k: Matrix, rank: number): Matrix {
       square[j * k.rows + i] = value;
     }
   }
-  return leadingColumns(square, k.rows, rank);
+  return square;
 }
 
 /** Eigenvectors of the `rank` largest eigenvalues of a symmetric [n, n], as columns [n, rank]. */

@@ -11,6 +11,7 @@ import { isMasked } from './select-support.js';
 import { rankCurve, spectrum, split, type Measure, type Spectrum } from './held-out.js';
 import { checkProblem, type LayerProblem } from './problem.js';
 import { responseMetric } from './response-metric.js';
+import { responseSpan } from './response-span.js';
 import { roundingStep, type RankCurve } from './rank-curve.js';
 import { topGroups } from './prox/top-groups.js';
 import { seededRandom } from './random.js';
@@ -83,7 +84,8 @@ export async function layerStatistics(
   const random = seededRandom(options.seed);
 
   const lowRank = options.components.includes('low_rank');
-  const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random, measure.metric);
+  const span = await responseSpan(engine, weights);
+  const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random, measure.metric, span);
   const curves: RankCurve[] = [];
   const fits: TapFits[] = [];
   const shapes = options.shapes ?? ['channel', 'tucker', 'spatial'];
@@ -106,7 +108,9 @@ export async function layerStatistics(
   }
   const pattern = options.pattern ?? 'channel';
   if (options.components.includes('sparse') && isMasked(pattern)) {
-    const leading = lowRank ? (await spectrum(engine, own.train, Math.ceil(m / 8), random, null)).directions : null;
+    const leading = lowRank
+      ? (await spectrum(engine, own.train, Math.ceil(m / 8), random, null, span)).directions
+      : null;
     const data = { train, test, weights, own, leading };
     for await (const { groups, columns, ...explained } of maskedExplanations(engine, pattern, problem.channels, data)) {
       options.signal?.throwIfAborted();
@@ -134,7 +138,7 @@ export async function layerStatistics(
       kept.push(...topGroups(gains, groups - kept.length));
       const explained = await explainedBy(engine, { train, test }, kept, taps, own.train);
       const left = difference(own.train, explained.train);
-      const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random, measure.metric) : full;
+      const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random, measure.metric, span) : full;
       const grid = lowRank ? rankGrid(m, d, groups * taps, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
       curves.push({

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { costCurve, layerStatistics, responseMetric, type TapFits } from '../compression/index.js';
+import { costCurve, layerStatistics, responseMetric, responseSpan, type TapFits } from '../compression/index.js';
 import { createEngine, matrix, type Engine } from '../engines/index.js';
 import type { Assignment, InspectResult } from '../jobs/tasks.js';
 import {
@@ -200,6 +200,7 @@ async function measureCurves(
       maxRank,
       seed,
       responseMetric(problem.metric),
+      await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
     );
     const effects = await sensitivityOf(network, layer, basis, probes, fits, { store, images, before }, context);
     curves.layers.push({

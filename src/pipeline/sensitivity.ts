@@ -1,6 +1,7 @@
 import { centered, columnMeans, columnRange } from '../compression/columns.js';
 import type { Candidate, TapFits } from '../compression/index.js';
-import { identityMatrix, leadingRightSubspace } from '../compression/rank-step.js';
+import { identityMatrix } from '../compression/rank-step.js';
+import { leadingInSpan } from '../compression/response-span.js';
 import type { ResponseMetric } from '../compression/response-metric.js';
 import { seededRandom } from '../compression/random.js';
 import type { Engine, Matrix } from '../engines/index.js';
@@ -59,18 +60,21 @@ export interface ResponseBasis {
   up: Matrix;
 }
 
+/** @param span orthonormal basis of all responses, where there is one of fewer columns */
 export async function responseBasis(
   engine: Engine,
   response: Matrix,
   size: number,
   seed: number,
   metric: ResponseMetric | null,
+  span: Matrix | null = null,
 ): Promise<ResponseBasis> {
   const mean = columnMeans(response);
   const width = Math.min(response.cols, response.rows, size);
   const plain = centered(response, mean);
   const turned = metric === null ? plain : await engine.multiply(plain, metric.turn);
-  const basis = await leadingRightSubspace(engine, turned, width, seededRandom(seed));
+  const within = metric === null ? span : null;
+  const basis = await leadingInSpan(engine, turned, width, seededRandom(seed), within);
   if (metric === null) return { mean, down: basis, up: basis };
   return {
     mean,
@@ -185,8 +189,7 @@ export class SensitivityProbe {
     const axes = layer.op === 'Conv' ? layer.kernel.length : 0;
     const part = behindLinearMap(network.prepared, layer.output, axes, before, outputs);
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
-    const same = identityMatrix(layer.m);
-    const identity = mapOf(part, { mean: new Float64Array(layer.m), down: same, up: same }, layer.m, axes);
+    const identity = variants.length === 0 ? new Map<string, FloatTensor>() : identityMap(part, layer.m, axes);
     const runner = await Runner.open(part.model, { threads: network.threads });
     return new SensitivityProbe(runner, part, outputs, network.outputs.length, probes, maps, variants, identity, read);
   }
@@ -227,6 +230,11 @@ export class SensitivityProbe {
   async release(): Promise<void> {
     await this.runner.release();
   }
+}
+
+function identityMap(part: BehindMap, m: number, axes: number): Map<string, FloatTensor> {
+  const same = identityMatrix(m);
+  return mapOf(part, { mean: new Float64Array(m), down: same, up: same }, m, axes);
 }
 
 /** A (y - mean) + mean with A the projector on the first `rank` directions, as feeds of the inserted map. */
