@@ -25,9 +25,9 @@ import { files } from './step-files.js';
 import { newRow } from './layer-rows.js';
 import { openNetwork, type Network } from './network.js';
 import { batches, floats, runPart } from './network-pass.js';
+import { planProbes, type ProbePlan } from './probe-plan.js';
 import { placesIn, planSamples, type SamplePlan } from './sample-plan.js';
 import {
-  affordableImages,
   chooseProbes,
   chooseWidths,
   MAX_PROBED_RANK,
@@ -60,13 +60,14 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     const engine = await createEngine(context.engine, { threads: context.threads });
     const store = new ActivationStore(context.directory);
     try {
-      await capture(network, layers, store, assignment, context, output);
+      const plan = planProbes(layers, network.images, network.fixedBatch);
+      await capture(network, layers, plan.images, store, assignment, context, output);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));
       const metrics: LayerMetrics = weighed
         ? await sampledMetrics(engine, network.prepared, layers, samples, context.signal)
         : new Map();
-      const curves = await measureCurves(engine, network, layers, metrics, store, assignment, context, output);
+      const curves = await measureCurves(engine, network, layers, metrics, plan, store, assignment, context, output);
       await writeFile(join(output, files.curves), JSON.stringify(curves));
     } finally {
       await store.close();
@@ -86,6 +87,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
 async function capture(
   network: Network,
   layers: readonly Layer[],
+  kept: number,
   store: ActivationStore,
   { spec }: Assignment,
   context: StepContext,
@@ -101,13 +103,14 @@ async function capture(
       const writer = await createSamples(join(output, files.samples(index)), layer, weights, plan.images.length);
       captured.push({ index, layer, plan, writer });
     }
-    const kept = probedImages(network, layers);
     const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => name !== inputName(network));
     const branches = captured.flatMap(({ layer }) => (layer.skip === null ? [] : [layer.skip.other]));
     const seen = [...new Set([...names, ...branches])].filter((name) => name !== inputName(network));
     const runner = await Runner.open(network.prepared, { threads: context.threads, capture: seen });
     try {
-      for (const { begin, end } of batches(network.images, network.batch)) {
+      // Images of the probes come in batches of their own.
+      const [first, rest] = [batches(kept, network.batch), batches(network.images, network.batch, kept)];
+      for (const { begin, end } of [...first, ...rest]) {
         context.signal.throwIfAborted();
         const images = await network.calibration.batch(begin, end);
         const values = await runner.run(images);
@@ -127,12 +130,6 @@ async function capture(
   } finally {
     for (const { writer } of captured) await writer.close();
   }
-}
-
-/** A whole number of batches, at least one. */
-function probedImages(network: Network, layers: readonly Layer[]): number {
-  const affordable = affordableImages(layers, network.images);
-  return Math.min(network.images, Math.max(1, Math.floor(affordable / network.batch)) * network.batch);
 }
 
 const outputNames = (network: Network): string[] => network.prepared.graph.output.map(({ name }) => name);
@@ -161,13 +158,13 @@ async function measureCurves(
   network: Network,
   layers: readonly Layer[],
   metrics: LayerMetrics,
+  plan: ProbePlan,
   store: ActivationStore,
   { spec }: Assignment,
   context: StepContext,
   output: string,
 ): Promise<Curves> {
   const curves: Curves = { layers: [], parameters: network.parameters, macs: network.macs };
-  const images = probedImages(network, layers);
   // Inputs of this layer and of those before it: in graph order none of them depends on this layer's output.
   const before = new Set<string>();
   for (const [index, layer] of layers.entries()) {
@@ -192,7 +189,7 @@ async function measureCurves(
       signal: context.signal,
     });
     const candidates = costCurve(layer, statistics, components);
-    const probes = chooseProbes(candidates, MAX_PROBED_RANK);
+    const probes = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
     const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
     const basis = await responseBasis(
       engine,
@@ -202,7 +199,7 @@ async function measureCurves(
       responseMetric(problem.metric),
       await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
     );
-    const effects = await sensitivityOf(network, layer, basis, probes, fits, { store, images, before }, context);
+    const effects = await sensitivityOf(network, layer, basis, probes, fits, { store, plan, before }, context);
     curves.layers.push({
       index,
       layer,
@@ -214,18 +211,18 @@ async function measureCurves(
   return curves;
 }
 
-/** What an error in one layer does to the network's outputs, over the first `images` calibration images. */
+/** What an error in one layer does to the network's outputs. */
 async function sensitivityOf(
   network: Network,
   layer: Layer,
   basis: ResponseBasis,
   probes: ReturnType<typeof chooseProbes>,
   fits: readonly TapFits[],
-  { store, images, before }: { store: ActivationStore; images: number; before: ReadonlySet<string> },
+  { store, plan, before }: { store: ActivationStore; plan: ProbePlan; before: ReadonlySet<string> },
   context: StepContext,
 ): Promise<{ ranks: SensitivityPoint[]; taps: TapEffect[] }> {
   const { threads, signal } = context;
-  const ranges = batches(images, network.batch);
+  const ranges = batches(plan.images, network.batch);
   const read = async (name: string, batch: number): Promise<Tensor> => {
     if (store.has(name)) return store.read(name, batch);
     const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
@@ -233,13 +230,13 @@ async function sensitivityOf(
   };
   if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
   const part = { prepared: network.prepared, outputs: outputNames(network), threads };
-  const narrow = await openVariants(network, layer, fits, read, threads);
+  const narrow = await openVariants(network, layer, fits, plan.tapErrors, read, threads);
   try {
     const variants = narrow.flatMap((tap) => tap.variants);
     const probe = await SensitivityProbe.open(part, layer, basis, probes, variants, before, read);
     try {
       const visit = (response: FloatTensor, { index }: { index: number }) => probe.add(response, index, signal);
-      await runPart(network, network.prepared, store, layer.output, images, threads, visit, signal, [layer.input]);
+      await runPart(network, network.prepared, store, layer.output, plan.images, threads, visit, signal, [layer.input]);
       const points = probe.points();
       const ranks = points.splice(0, probes.length);
       const taps = narrow.map((tap) => ({ fits: tap.fits, points: points.splice(0, tap.variants.length) }));
@@ -257,6 +254,7 @@ async function openVariants(
   network: Network,
   layer: Layer,
   fits: readonly TapFits[],
+  errors: readonly number[],
   read: (name: string, batch: number) => Promise<Tensor>,
   threads: number,
 ): Promise<{ fits: TapFits; variants: Variant[]; close: () => Promise<void> }[]> {
@@ -264,7 +262,7 @@ async function openVariants(
   for (const fit of fits) {
     const runners: Runner[] = [];
     const variants: Variant[] = [];
-    for (const probe of chooseWidths(fit)) {
+    for (const probe of chooseWidths(fit, errors)) {
       const changed = rewrite(network.prepared, new Map([[layer.name, await fit.dense(probe.rank)]]));
       const runner = await Runner.open(extract(changed, [layer.input], [layer.output]).model, { threads });
       runners.push(runner);

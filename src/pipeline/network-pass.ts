@@ -2,10 +2,10 @@ import { extract, Runner, type FloatTensor, type OnnxModel, type Tensor } from '
 import type { ActivationStore } from './activation-store.js';
 import type { Network } from './network.js';
 
-/** Ranges of images, in order. */
-export function batches(images: number, batch: number): { begin: number; end: number; index: number }[] {
+/** Ranges of images [from, images), in order. */
+export function batches(images: number, batch: number, from = 0): { begin: number; end: number; index: number }[] {
   const ranges = [];
-  for (let begin = 0, index = 0; begin < images; begin += batch, index++) {
+  for (let begin = from, index = 0; begin < images; begin += batch, index++) {
     ranges.push({ begin, end: Math.min(begin + batch, images), index });
   }
   return ranges;

@@ -26,29 +26,8 @@ export interface SensitivityPoint {
   outputError: number;
 }
 
-/** Shares of the layer's own error at which the network is asked; the curve is interpolated between them. */
-const LAYER_ERRORS = [0.5, 0.25, 0.1, 0.03, 0.008];
-/** The same for narrow first convolutions. */
-const TAP_ERRORS = [0.2, 0.05, 0.01];
-/** Bound for the work of all suffix runs of one job, in multiply-accumulates (about 20 s on two cores). */
-const WORK_MACS = 8e11;
-const MIN_IMAGES = 8;
-const MAX_IMAGES = 128;
 /** Larger ranks are not probed: the power law reaches them. */
 export const MAX_PROBED_RANK = 256;
-
-/** Images that the measurement can afford, for networks whose layers have these costs. */
-export function affordableImages(layers: readonly Layer[], images: number): number {
-  const total = layers.reduce((sum, layer) => sum + layer.macs, 0);
-  let rest = total;
-  let work = 0;
-  for (const layer of layers) {
-    rest -= layer.macs;
-    if (layer.blocked === null)
-      work += rest * (LAYER_ERRORS.length + (layer.d > layer.channels ? 2 * TAP_ERRORS.length : 0));
-  }
-  return Math.min(images, MAX_IMAGES, Math.max(MIN_IMAGES, Math.floor(WORK_MACS / Math.max(1, work))));
-}
 
 /** Leading directions of the centred response, most important first: a projector on the first k of them is `up` `down`ᵀ. */
 export interface ResponseBasis {
@@ -83,16 +62,17 @@ export async function responseBasis(
   };
 }
 
-/** Low-rank candidates whose own errors lie nearest to the wanted shares; the network is asked about these. */
+/** Low-rank candidates whose own errors lie nearest to the wanted ones; the network is asked about these. */
 export function chooseProbes(
   candidates: readonly Candidate[],
   maxRank: number,
+  errors: readonly number[],
 ): { rank: number; layerError: number }[] {
   const plain = candidates.filter(
     ({ shape, rank, groups }) => shape === 'channel' && rank > 0 && groups === 0 && rank <= maxRank,
   );
   const chosen = new Map<number, number>();
-  for (const wanted of LAYER_ERRORS) {
+  for (const wanted of errors) {
     let best: Candidate | undefined;
     const distance = (c: Candidate) => Math.abs(Math.log(Math.max(c.error, 1e-12) / wanted));
     for (const candidate of plain) if (best === undefined || distance(candidate) < distance(best)) best = candidate;
@@ -102,12 +82,12 @@ export function chooseProbes(
 }
 
 /** Widths whose own errors lie nearest to the wanted ones. */
-export function chooseWidths({
-  widths,
-  errors,
-}: Pick<TapFits, 'widths' | 'errors'>): { rank: number; layerError: number }[] {
+export function chooseWidths(
+  { widths, errors }: Pick<TapFits, 'widths' | 'errors'>,
+  wantedErrors: readonly number[],
+): { rank: number; layerError: number }[] {
   const chosen = new Map<number, number>();
-  for (const wanted of TAP_ERRORS) {
+  for (const wanted of wantedErrors) {
     let best = -1;
     const distance = (i: number) => Math.abs(Math.log(Math.max(errors[i] ?? 1, 1e-12) / wanted));
     for (const i of widths.keys()) if (best < 0 || distance(i) < distance(best)) best = i;
