@@ -40,6 +40,9 @@ import {
 import type { StepContext } from './step.js';
 import type { TensorFileWriter } from './tensor-file.js';
 
+/** Of the step's progress: the pass over the calibration data. */
+const CAPTURE_SHARE = 0.3;
+
 interface Captured {
   index: number;
   layer: Layer;
@@ -122,7 +125,7 @@ async function capture(
             if (value !== undefined) await store.append(name, floats(value), value.dims);
           }
         }
-        context.progress(0.3 * (end / network.images));
+        context.progress(CAPTURE_SHARE * (end / network.images));
       }
     } finally {
       await runner.release();
@@ -170,6 +173,9 @@ async function measureCurves(
   for (const [index, layer] of layers.entries()) {
     if (layer.blocked !== null) continue;
     context.signal.throwIfAborted();
+    const within = (fraction: number) => {
+      context.progress(CAPTURE_SHARE + (1 - CAPTURE_SHARE) * ((index + fraction) / layers.length));
+    };
     if (store.has(layer.input)) before.add(layer.input);
     const { problem: sampled } = await readProblem(join(output, files.samples(index)));
     const samples = sampled.inputs.length / layer.d;
@@ -188,6 +194,7 @@ async function measureCurves(
       seed,
       signal: context.signal,
     });
+    within(0.5);
     const candidates = costCurve(layer, statistics, components);
     const probes = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
     const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
@@ -199,14 +206,25 @@ async function measureCurves(
       responseMetric(problem.metric),
       await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
     );
-    const effects = await sensitivityOf(network, layer, basis, probes, fits, { store, plan, before }, context);
+    const effects = await sensitivityOf(
+      network,
+      layer,
+      basis,
+      probes,
+      fits,
+      { store, plan, before },
+      {
+        ...context,
+        progress: (fraction) => within(0.5 + 0.5 * fraction),
+      },
+    );
     curves.layers.push({
       index,
       layer,
       candidates: withEffects(candidates, effects.ranks, effects.taps),
       sensitivity: effects.ranks,
     });
-    context.progress(0.3 + 0.7 * ((index + 1) / layers.length));
+    within(1);
   }
   return curves;
 }
@@ -235,7 +253,10 @@ async function sensitivityOf(
     const variants = narrow.flatMap((tap) => tap.variants);
     const probe = await SensitivityProbe.open(part, layer, basis, probes, variants, before, read);
     try {
-      const visit = (response: FloatTensor, { index }: { index: number }) => probe.add(response, index, signal);
+      const visit = async (response: FloatTensor, { index }: { index: number }) => {
+        await probe.add(response, index, signal);
+        context.progress((index + 1) / ranges.length);
+      };
       await runPart(network, network.prepared, store, layer.output, plan.images, threads, visit, signal, [layer.input]);
       const points = probe.points();
       const ranks = points.splice(0, probes.length);

@@ -26,6 +26,9 @@ import { runPart } from './network-pass.js';
 import { placesIn, planSamples } from './sample-plan.js';
 import type { StepContext } from './step.js';
 
+/** Of a layer's progress: the pass that computes its inputs. */
+const INPUTS_SHARE = 0.4;
+
 /**
  * One pass from the input to the output. Each layer sees what the layers before it, already compressed, make of the
  * calibration data, and is fitted against the original network's response at the same places (Zhang et al. 2015,
@@ -52,6 +55,7 @@ export async function refitInOrder(
       context.signal.throwIfAborted();
       const layer = network.layers[index];
       if (layer === undefined) throw new RangeError(`the network has no layer ${String(index)}`);
+      const within = (fraction: number) => context.progress(0.95 * ((step + fraction) / order.length));
       const target = await readResponse(context.path(keyOf(inspected, files.response(index))));
       const current = rewrite(network.prepared, replacements);
       const problem = {
@@ -59,17 +63,22 @@ export async function refitInOrder(
         ...(await readMetric(context, inspected, index)),
         target,
       };
+      within(INPUTS_SHARE);
       const factors = solved.get(index);
       if (factors === undefined) {
         const dense = await refitDense(engine, problem);
         if (dense !== null) replacements.set(layer.name, dense);
       } else {
-        const fitted = await fit(engine, problem, factors, method, context);
+        const onIteration = (iteration: number) => {
+          const done = Math.min(1, iteration / Math.max(1, method.max_iterations));
+          within(INPUTS_SHARE + (1 - INPUTS_SHARE) * done);
+        };
+        const fitted = await fit(engine, problem, factors, method, { ...context, onIteration });
         replacements.set(layer.name, fitted.factors);
         errors.set(index, fitted.diagnostics.relativeError);
       }
       await dropUnneeded(network, store, order.slice(step + 1));
-      context.progress(0.95 * ((step + 1) / order.length));
+      within(1);
     }
     return replacements;
   } finally {
@@ -148,13 +157,14 @@ async function fit(
   problem: LayerProblem,
   factors: Factors,
   method: Method,
-  context: StepContext,
+  { signal, onIteration }: { signal: AbortSignal; onIteration: (iteration: number) => void },
 ): Promise<SolvedLayer> {
   const options = {
     reconstruction: method.reconstruction,
     maxIterations: method.max_iterations,
     seed: method.seed,
-    signal: context.signal,
+    signal,
+    onIteration,
   };
   if (method.inputs === 'refit') return refitLayer(engine, problem, factors, options);
   const { shape, rank, inner } = factors.lowRank ?? DENSE;

@@ -81,6 +81,22 @@ describe('the whole way of a job', () => {
     expect(digests[0]).not.toBe(digests[2]);
   });
 
+  it('tells its progress within every layer, and never goes back', async () => {
+    const seen = new Map<string, number[]>();
+    const onProgress = (kind: string, layer: { index: number } | null, fraction: number) => {
+      const key = `${kind} ${String(layer?.index ?? '')}`.trim();
+      seen.set(key, [...(seen.get(key) ?? []), fraction]);
+    };
+    await compressLocally({ ...localOptions(files, scratch(), { method: { inputs: 'refit' } }), onProgress });
+    for (const [step, fractions] of seen) {
+      expect(fractions, step).toEqual([...fractions].sort((a, b) => a - b));
+      expect(fractions.at(-1), step).toBe(1);
+    }
+    // Four layers: three times each after the pass over the data, and twice before every fit that is made again.
+    expect(new Set(seen.get('inspect')).size).toBeGreaterThanOrEqual(12);
+    expect(new Set(seen.get('assemble')).size).toBeGreaterThanOrEqual(8);
+  });
+
   it('gives the same model for the same seed', async () => {
     const outputs = [scratch(), scratch()];
     for (const output of outputs) await compressLocally(localOptions(files, output));
