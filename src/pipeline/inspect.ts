@@ -63,7 +63,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     const engine = await createEngine(context.engine, { threads: context.threads });
     const store = new ActivationStore(context.directory);
     try {
-      const plan = planProbes(layers, network.images, network.fixedBatch);
+      const plan = planProbes(layers, network.images, network.batch, network.fixedBatch !== null);
       await capture(network, layers, plan.images, store, assignment, context, output);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));

@@ -21,7 +21,7 @@ const DETAILS: readonly [Detail, ...Detail[]] = [
 ];
 /** Shapes with a first convolution of their own. */
 const TAP_SHAPES = 2;
-/** Bound for the work of all suffix runs of one job, in multiply-accumulates (about 20 s on two cores). */
+/** For the work of all suffix runs of one job, in multiply-accumulates (about 20 s on two cores). */
 const WORK_MACS = 8e11;
 const MAX_IMAGES = 128;
 /** What an element of a feature map costs to write, and to put through an activation, in multiply-accumulates. */
@@ -50,16 +50,19 @@ export function probeWork(
  * not timed, so that a job comes to the same plan on every machine.
  *
  * @param images that there are
- * @param batch images of one run, where the network takes no other number
+ * @param batch images of one run. Whole runs are made where that keeps within twice the work.
+ * @param fixed whether the network takes no other number
  */
-export function planProbes(layers: readonly Measured[], images: number, batch: number | null): ProbePlan {
-  const step = batch ?? 1;
+export function planProbes(layers: readonly Measured[], images: number, batch: number, fixed: boolean): ProbePlan {
+  const least = fixed ? batch : 1;
+  const possible = (count: number): number => (fixed ? count - (count % batch) : count);
   for (const detail of DETAILS) {
     const affordable = Math.floor(WORK_MACS / Math.max(1, probeWork(layers, detail)));
-    if (affordable < Math.max(detail.leastImages, step) && detail !== DETAILS.at(-1)) continue;
-    const whole = Math.floor(Math.min(images, MAX_IMAGES, affordable) / step) * step;
+    if (affordable < Math.max(detail.leastImages, least) && detail !== DETAILS.at(-1)) continue;
+    const whole = Math.round(affordable / batch) * batch;
     const { layerErrors, tapErrors } = detail;
-    return { images: Math.max(step, whole), layerErrors, tapErrors };
+    const most = Math.min(possible(images), possible(MAX_IMAGES));
+    return { images: Math.max(least, Math.min(most, whole || affordable)), layerErrors, tapErrors };
   }
   throw new RangeError('no detail of probes');
 }
