@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { runSql } from '../support/teams.js';
 import { expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
 
 let postgres: TestPostgres;
@@ -77,4 +78,13 @@ test.each([
   expect(problem.errors).toMatchObject([{ pointer: '/model/url' }]);
   expect(problem.errors?.[0]?.detail).toContain(sentence);
   expect(problem.errors?.[0]?.detail).not.toContain('secret');
+});
+
+test('a file is fetched only as far as the team has room for it', async () => {
+  const calibration = { upload: await upload(service, 'samples', 'samples.npz') };
+  await runSql(service.database.url, 'update teams set max_storage_bytes = 500');
+  const model = { url: `${origin}/large`, sha256: sha256(Buffer.alloc(2000)) };
+  const payload = { model, calibration, target: { parameter_ratio: 2 } };
+  const problem = expectProblem(await service.call('POST', '/jobs?dry_run=true', { payload }), 422, 'limit_exceeded');
+  expect(problem.detail).toMatch(/^MAX_STORAGE_BYTES: /);
 });

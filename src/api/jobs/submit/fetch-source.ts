@@ -6,6 +6,7 @@ import { downloadSource } from '../../../http-source.js';
 import { FETCH_SECONDS } from '../../../jobs/check-time.js';
 import type { Source } from '../../../jobs/spec.js';
 import type { RouteDeps } from '../../deps.js';
+import { roomFor } from '../../uploads/room.js';
 import { receivedFile, storedFile, type Part, type SourceFile } from './source-file.js';
 
 type UrlSource = Extract<Source, { url: string }>;
@@ -23,7 +24,8 @@ export async function fetchSource(
   const refuse = (field: string, detail: string, cause?: unknown) =>
     new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/${field}`, detail }], cause });
   const path = join(directory, `${part}.fetched`);
-  const { URL_ALLOWED_HOSTS: allowedHosts, MAX_UPLOAD_BYTES: maxBytes } = deps.config;
+  const { URL_ALLOWED_HOSTS: allowedHosts, MAX_UPLOAD_BYTES } = deps.config;
+  const { maxBytes, refusal } = await roomFor(deps, teamId);
   const signal = AbortSignal.timeout(FETCH_SECONDS * 1000);
   try {
     const body = await downloadSource(url, sha256, { allowedHosts, maxBytes, signal });
@@ -32,6 +34,7 @@ export async function fetchSource(
     if (signal.aborted) throw refuse('url', `the file did not come within ${FETCH_SECONDS} s; upload it`, error);
     if (!(error instanceof SparankError)) throw refuse('url', 'the file could not be fetched', error);
     if (error.code === 'payload_too_large') {
+      if (maxBytes < MAX_UPLOAD_BYTES) throw refusal();
       throw refuse('url', `the file is larger than MAX_UPLOAD_BYTES = ${maxBytes} bytes`);
     }
     throw refuse(error.code === 'digest_mismatch' ? 'sha256' : 'url', error.message, error);
