@@ -1,13 +1,9 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { pathToFileURL } from 'node:url';
 import { InfrastructureError } from '../../errors.js';
 import type { Engine } from '../engine.js';
 import { tensorflowEngine, type TensorFlow } from './engine.js';
-
-/** tfjs-node-gpu is tfjs-core with a native backend and these extras. */
-interface TensorFlowGpu extends TensorFlow {
-  node: { isUsingGpuDevice?(): boolean };
-}
 
 // A variable keeps the compiler from resolving an optional package.
 const PACKAGE: string = '@tensorflow/tfjs-node-gpu';
@@ -22,11 +18,19 @@ export function tensorflowInstalled(): boolean {
   }
 }
 
-/** @throws {InfrastructureError} when the package is absent or its native library does not load. */
-export async function loadTensorflowEngine(): Promise<{ engine: Engine; gpu: boolean }> {
-  let tf: TensorFlowGpu;
+/**
+ * @param path of the package's main file; default: the optional package
+ * @throws {InfrastructureError} when the package is absent or its native library does not load.
+ */
+export async function loadTensorflowEngine(path?: string): Promise<{ engine: Engine; gpu: boolean }> {
+  // From Ampere on, TensorFlow rounds the operands of products to 10 bits (TF32) unless NVIDIA's libraries are told not to: the
+  // solver's tolerances are those of single precision.
+  process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
+  let tf: TensorFlow;
   try {
-    const loaded = (await import(PACKAGE)) as TensorFlowGpu & { default?: TensorFlowGpu };
+    const loaded = (await import(path === undefined ? PACKAGE : pathToFileURL(path).href)) as TensorFlow & {
+      default?: TensorFlow;
+    };
     tf = loaded.default ?? loaded;
     await tf.ready();
   } catch (cause) {
@@ -37,6 +41,7 @@ export async function loadTensorflowEngine(): Promise<{ engine: Engine; gpu: boo
       { cause },
     );
   }
-  const gpu = tf.node.isUsingGpuDevice?.() ?? false;
+  // The package says it of its backend, not of `tf.node`, and only once its library has looked for devices.
+  const { isUsingGpuDevice: gpu = false } = tf.backend() as { isUsingGpuDevice?: boolean };
   return { engine: tensorflowEngine(tf, gpu ? 'tensorflow gpu' : 'tensorflow cpu', availableParallelism()), gpu };
 }
