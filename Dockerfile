@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# `docker build .` makes the CPU image; `docker build --target gpu .` the one with TensorFlow's CUDA engine.
+# `docker build .` makes the CPU image; `docker build --target gpu .` the one with TensorFlow's CUDA engine,
+# `docker build --target webgpu .` the CPU image with what WebGPU needs beside the driver.
 
 FROM node:20-bookworm-slim AS build
 WORKDIR /app
@@ -56,6 +57,17 @@ USER node
 VOLUME /data
 HEALTHCHECK NONE
 ENTRYPOINT ["tini", "--", "node", "dist/cli/main.js"]
+CMD ["worker"]
+
+FROM cpu AS webgpu
+USER root
+# Vulkan's loader, and what NVIDIA's driver (which the container runtime brings) is linked with.
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends libvulkan1 libegl1 libgl1 libxext6 \
+  && rm -rf /var/lib/apt/lists/*
+ENV ENGINE=webgpu NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics
+USER node
+HEALTHCHECK NONE
 CMD ["worker"]
 
 # The last stage is what a plain `docker build .` makes.

@@ -2,21 +2,15 @@
  * Time per layer of the solver on VGG-like shapes, and its products per second as a share of what the same engine reaches
  * on one large product. `npx tsx bench/solver.ts [threads]`; prints a Markdown table.
  */
-import { layerStatistics, solveLayer, type LayerProblem } from '../src/compression/index.js';
+import { layerStatistics, solveLayer } from '../src/compression/index.js';
 import { createEngine, matrix, type Engine, type Operand, type Transpose } from '../src/engines/index.js';
 import { normals, seededRandom } from '../src/compression/random.js';
+import { median } from './support/numbers.js';
+import { CONVOLUTIONS, problemOf } from './support/vgg-like.js';
 
 const RUNS = 3;
 const ITERATIONS = 30;
-const SHAPES = [
-  { m: 64, channels: 64, taps: 9, samples: 5000, rank: 16 },
-  { m: 128, channels: 128, taps: 9, samples: 5000, rank: 32 },
-  { m: 256, channels: 256, taps: 9, samples: 5000, rank: 64 },
-  { m: 512, channels: 512, taps: 9, samples: 5000, rank: 64 },
-  { m: 4096, channels: 25_088, taps: 1, samples: 2500, rank: 128 },
-];
-
-const median = (values: number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+const SHAPES = [...CONVOLUTIONS, { m: 4096, channels: 25_088, taps: 1, samples: 2500, rank: 128 }];
 
 /** Counts the multiply-adds of an engine's products and the time they take. */
 function counted(engine: Engine): { engine: Engine; flops: number; seconds: number } {
@@ -47,21 +41,6 @@ async function peakGflops(engine: Engine): Promise<number> {
     rates.push((2 * n ** 3) / (performance.now() - start) / 1e6);
   }
   return median(rates);
-}
-
-function problemOf({ m, channels, taps, samples }: (typeof SHAPES)[number]): LayerProblem {
-  const random = seededRandom(m);
-  const d = channels * taps;
-  const inputs = new Float32Array(samples * d);
-  for (let r = 0; r < samples; r++) {
-    for (let c = 0; c < channels; c++) {
-      // Taps of a channel are alike and half of the activations are zero, as after a ReLU.
-      const base = 2 * random() - 1;
-      for (let t = 0; t < taps; t++) inputs[r * d + c * taps + t] = Math.max(0, base + 0.5 * (random() - 0.5));
-    }
-  }
-  const weights = normals(m * d, random).map((x) => x / Math.sqrt(d));
-  return { weights, bias: new Float32Array(m), inputs, channels, taps, activation: { kind: 'relu' } };
 }
 
 const engine = await createEngine('onnxruntime', { threads: Number(process.argv[2] ?? 0) });

@@ -36,10 +36,13 @@ const ConfigSchema = Type.Object({
   ),
   DATA_DIR: Type.String({ default: './.data', description: 'embedded database, local storage, scratch files' }),
   BOOTSTRAP_API_KEY: Type.Optional(Type.String({ minLength: 20, description: 'the first admin key' })),
-  ENGINE: Type.Union([Type.Literal('auto'), Type.Literal('onnxruntime'), Type.Literal('tensorflow')], {
-    default: 'auto',
-    description: 'matrix engine of the workers',
-  }),
+  ENGINE: Type.Union(
+    [Type.Literal('auto'), Type.Literal('onnxruntime'), Type.Literal('tensorflow'), Type.Literal('webgpu')],
+    {
+      default: 'auto',
+      description: 'matrix engine of the workers',
+    },
+  ),
   WORKER_CLASS: Type.Optional(
     Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$', description: 'label of the workers, which jobs may ask for' }),
   ),

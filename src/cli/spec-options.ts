@@ -88,7 +88,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--batch-sizes <list>', 'batch sizes of the speed measurement', (text) => text.split(',').map(number))
     .option('--seed <n>', 'seed of every random choice', number)
     .option('--label <name=value>', 'a label of the job (repeatable)', textPair, {})
-    .option('--engine <name>', 'matrix engine: onnxruntime or tensorflow');
+    .option('--engine <name>', 'matrix engine: onnxruntime, tensorflow or webgpu');
 }
 
 /** What only a service has: a pool of workers to choose from, and a queue. */

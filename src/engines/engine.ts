@@ -25,8 +25,10 @@ export interface Transpose {
   b?: boolean;
 }
 
+export type EngineName = 'onnxruntime' | 'tensorflow' | 'webgpu';
+
 export interface Engine {
-  readonly name: 'onnxruntime' | 'tensorflow';
+  readonly name: EngineName;
   /** Human-readable, such as `cpu` or `tensorflow gpu`. */
   readonly device: string;
   readonly threads: number;

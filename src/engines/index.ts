@@ -1,23 +1,35 @@
 import { InfrastructureError } from '../errors.js';
-import type { Engine } from './engine.js';
+import type { Engine, EngineName } from './engine.js';
 import { createOnnxRuntimeEngine } from './onnxruntime/engine.js';
+import { createWebgpuEngine } from './webgpu/engine.js';
 import { loadTensorflowEngine } from './tensorflow/load.js';
 
 export { tensorflowInstalled } from './tensorflow/load.js';
 
-export { matrix, rowsOf, type Engine, type Matrix, type Operand, type Resident, type Transpose } from './engine.js';
+export {
+  matrix,
+  rowsOf,
+  type Engine,
+  type EngineName,
+  type Matrix,
+  type Operand,
+  type Resident,
+  type Transpose,
+} from './engine.js';
 
-export type EngineChoice = 'auto' | 'onnxruntime' | 'tensorflow';
+export type EngineChoice = 'auto' | EngineName;
 
 /**
  * @param options.threads compute threads; 0 takes all cores
- * @throws {InfrastructureError} `unavailable` when the package of the chosen engine is not installed
+ * @throws {InfrastructureError} `unavailable` when the chosen engine lacks its package or its device
  */
 export async function createEngine(choice: EngineChoice, options: { threads: number }): Promise<Engine> {
   if (choice === 'onnxruntime') return createOnnxRuntimeEngine(options.threads);
+  if (choice === 'webgpu') return createWebgpuEngine(options.threads);
   if (choice === 'tensorflow') return (await loadTensorflowEngine()).engine;
   try {
-    // Without a GPU, ONNX Runtime's product is the faster one.
+    // Without a GPU, ONNX Runtime's product is the faster one. So it is with one that only WebGPU reaches: on an H200, layers were
+    // solved no faster than by 16 cores (docs/benchmarks.md), so that one has to be asked for.
     const { engine, gpu } = await loadTensorflowEngine();
     if (gpu) return engine;
     await engine.dispose();

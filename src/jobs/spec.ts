@@ -131,7 +131,7 @@ export const WebhookSchema = object({
 export const CLASS_PATTERN = '^[a-z0-9][a-z0-9_-]{0,31}$';
 
 export const ResourcesSchema = object({
-  engine: Type.Optional(Type.Union([Type.Literal('onnxruntime'), Type.Literal('tensorflow')])),
+  engine: Type.Optional(Type.Union([Type.Literal('onnxruntime'), Type.Literal('tensorflow'), Type.Literal('webgpu')])),
   device_memory_bytes: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 2 ** 50, description: 'at least so much memory of the accelerator' }),
   ),

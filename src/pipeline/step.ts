@@ -1,3 +1,4 @@
+import type { EngineChoice } from '../engines/index.js';
 import type { Assignment, JobInput, StepResult } from '../jobs/tasks.js';
 
 /** What a step may use besides its assignment. Steps read and write local files only. */
@@ -10,7 +11,7 @@ export interface StepContext {
   /** 0..1 */
   progress(fraction: number): void;
   limits: StepLimits;
-  engine: 'auto' | 'onnxruntime' | 'tensorflow';
+  engine: EngineChoice;
   threads: number;
 }
 

@@ -21,10 +21,10 @@ export async function findDevice(settings: Settings, workersInProcess: number): 
   const { ENGINE, THREADS, WORKER_CLASS, DEVICE_MEMORY_BYTES } = settings;
   const shared = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workersInProcess)));
   const engine = ENGINE === 'auto' ? await probeEngine() : ENGINE;
-  const gpu = engine === 'tensorflow' ? await readGpu() : null;
+  const gpu = engine === 'onnxruntime' ? null : await readGpu();
   return {
     engine,
-    name: gpu?.name ?? (cpus()[0]?.model.trim() || arch()),
+    name: gpu?.name ?? (engine === 'webgpu' ? 'GPU' : cpus()[0]?.model.trim() || arch()),
     threads: THREADS === 0 ? shared : THREADS,
     class: WORKER_CLASS ?? null,
     deviceMemoryBytes: DEVICE_MEMORY_BYTES === 0 ? (gpu?.bytes ?? 0) : DEVICE_MEMORY_BYTES,

@@ -41,7 +41,7 @@ export async function loadTensorflowEngine(path?: string): Promise<{ engine: Eng
       { cause },
     );
   }
-  // The package says it of its backend, not of `tf.node`, and only once its library has looked for devices.
+  // The package says it of its backend, not of `tf.node`.
   const { isUsingGpuDevice: gpu = false } = tf.backend() as { isUsingGpuDevice?: boolean };
   return { engine: tensorflowEngine(tf, gpu ? 'tensorflow gpu' : 'tensorflow cpu', availableParallelism()), gpu };
 }
