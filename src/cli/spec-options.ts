@@ -10,6 +10,7 @@ export interface SpecOptions {
   pattern?: string;
   reconstruction?: string;
   errorMetric?: string;
+  distillationPasses?: number;
   weights?: string;
   bits?: number;
   include: string[];
@@ -79,6 +80,11 @@ export function addSpecOptions(command: Command): Command {
     .option('--reconstruction <how>', 'after_activation or linear')
     .option('--error-metric <what>', 'responses, or outputs: errors are weighed by their effect on the network')
     .option(
+      '--distillation-passes <n>',
+      'passes over the calibration data in which all layers are changed together',
+      number,
+    )
+    .option(
       '--weights <coding>',
       'how the file keeps the weights: float32, float16, int8, codebook, or static_int8 (layers compute with integers)',
     )
@@ -121,6 +127,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       pattern: options.pattern,
       reconstruction: options.reconstruction,
       error_metric: options.errorMetric,
+      distillation_passes: options.distillationPasses,
       weights: given({ coding: options.weights, bits: options.bits }),
       layers: { include: options.include, exclude: options.exclude },
     }),

@@ -1,3 +1,4 @@
+export { AdamState } from './adam.js';
 export { allocate, type AllocationLayer, type AllocationTarget } from './allocate.js';
 export { allocateThrifty } from './allocate-thrifty.js';
 export { applyActivation } from './activation-function.js';

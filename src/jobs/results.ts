@@ -93,6 +93,18 @@ const FidelitySchema = Type.Object({
   samples: Type.Integer(),
 });
 
+const DistillationSchema = Type.Object(
+  {
+    passes: Type.Integer({ description: 'over the samples' }),
+    samples: Type.Integer({ description: 'calibration samples that the weights were changed on' }),
+    held_out: Type.Integer({ description: 'calibration samples that decide whether the result is kept' }),
+    relative_error_before: Type.Number({ description: 'of the outputs, on the held-out samples' }),
+    relative_error_after: Type.Number(),
+    kept: Type.Boolean(),
+  },
+  { description: 'where all layers were changed together at the end, see `method.distillation_passes`' },
+);
+
 export const MetricsSchema = Type.Object({
   parameters: BeforeAfter,
   nonzeros: Type.Optional(
@@ -129,6 +141,7 @@ export const MetricsSchema = Type.Object({
       },
     ),
   ),
+  distillation: Type.Optional(DistillationSchema),
   device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
   seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
   memory: Type.Optional(
@@ -163,4 +176,5 @@ export type Point = Static<typeof PointSchema>;
 export type LayerRow = Static<typeof LayerRowSchema>;
 export type Check = Static<typeof CheckSchema>;
 export type Verdict = Static<typeof VerdictSchema>;
+export type Distillation = Static<typeof DistillationSchema>;
 export type Metrics = Static<typeof MetricsSchema>;

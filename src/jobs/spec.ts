@@ -78,6 +78,11 @@ export const MethodSchema = object({
     description:
       'symmetric: every layer is fitted on the inputs of the original network; refit: the same, then each is solved again in sequence on the inputs of the compressed network, with the structure that was found; asymmetric: structure included',
   }),
+  distillation_passes: Type.Union([Type.Integer({ minimum: 0, maximum: 1000 }), Type.Null()], {
+    default: null,
+    description:
+      'after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as a bound on the work allows, none where the outputs are near enough already; 0: none',
+  }),
   weights: object(
     {
       coding: Type.Union(

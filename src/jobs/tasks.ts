@@ -1,5 +1,7 @@
 import type { SerializedError } from '../errors.js';
-import type { LayerRow, Metrics, Verdict } from './results.js';
+import type { Distillation, LayerRow, Metrics, Verdict } from './results.js';
+
+export type { Distillation } from './results.js';
 import type { Spec, Target } from './spec.js';
 
 /** The steps of a job, in order. There is a `layer` task for every layer to solve and an `assemble` task for every point. */
@@ -75,6 +77,8 @@ export interface LayerResult {
 export interface AssembleResult {
   /** Rows that assembling changed (a layer put back to dense, errors after the refit). */
   layers: LayerRow[];
+  /** Absent where the network was left as the refit had made it. */
+  distillation?: Distillation;
 }
 /** What was measured of the network of one point. */
 export interface MeasuredPoint {

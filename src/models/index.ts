@@ -34,6 +34,7 @@ export { prepare } from './onnx/prepare.js';
 export { rewrite, type Replacement } from './onnx/rewrite.js';
 export { saveModel, saveSingle } from './onnx/save.js';
 export { outputSize, sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
+export { newWeights, TrainableNetwork, type Pull } from './trainable.js';
 export { Runner, type Port, type RunnerOptions } from './runner.js';
 export {
   blocksOf,

@@ -4,12 +4,16 @@ import type { LayerRow } from '../jobs/results.js';
 import type { AssembleResult, Assignment } from '../jobs/tasks.js';
 import { rewrite, Runner, saveModel, type Factors, type Replacement } from '../models/index.js';
 import { codeNetwork } from './code-network.js';
+import { distill } from './distill.js';
 import { readFactors } from './layer-file.js';
 import { pointOf, solvedLayers } from './solved-layers.js';
 import { files } from './step-files.js';
 import { openNetwork, type Network } from './network.js';
 import { refitInOrder } from './refit.js';
 import type { StepContext } from './step.js';
+
+/** Of the progress of this step, what the refit takes; the rest is distillation. */
+const REFIT_SHARE = 0.6;
 
 /** Puts the solved layers of one point into the network; by default each is refitted on the inputs that the compressed network gives it. */
 export async function assemble(assignment: Assignment, context: StepContext): Promise<AssembleResult> {
@@ -25,8 +29,32 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     const replacements =
       spec.method.inputs === 'symmetric'
         ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
-        : await refitInOrder(assignment, context, network, solved, errors);
-    const compressed = rewrite(network.prepared, replacements);
+        : await refitInOrder(
+            assignment,
+            {
+              ...context,
+              progress: (share) => {
+                context.progress(REFIT_SHARE * share);
+              },
+            },
+            network,
+            solved,
+            errors,
+          );
+    const fitted = rewrite(network.prepared, replacements);
+    const { distillation_passes: passes, seed } = spec.method;
+    const distilled = await distill(
+      network,
+      fitted,
+      { passes, seed },
+      {
+        ...context,
+        progress: (share) => {
+          context.progress(REFIT_SHARE + (0.95 - REFIT_SHARE) * share);
+        },
+      },
+    );
+    const compressed = distilled?.model ?? fitted;
     const coded = await codeNetwork(assignment, compressed, network, context);
     if (coded !== null) await saveModel(compressed, join(output, files.uncoded));
     const result = coded ?? compressed;
@@ -43,6 +71,7 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
         ...layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error })),
         ...rowsWithNewBias(assignment, network, replacements),
       ],
+      ...(distilled === null ? {} : { distillation: distilled.report }),
     };
   } finally {
     await network.close();

@@ -214,6 +214,7 @@ async function measureGroup(
       speedup: latency[0]?.speedup ?? 1,
       ...comparison,
       ...coding(spec, model, original.bytes, bytes, uncoded, twins.get(point), comparisons, latencies),
+      ...distillation(assignment, point),
       device: {
         engine: 'onnxruntime',
         name: cpus()[0]?.model.trim() ?? 'cpu',
@@ -262,6 +263,12 @@ function coding(
       },
     },
   };
+}
+
+function distillation(assignment: Assignment, point: number): Pick<Metrics, 'distillation'> {
+  const { distillation: report } =
+    finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result ?? {};
+  return report === undefined ? {} : { distillation: report };
 }
 
 const beforeAfter = (before: number, after: number) => ({ before, after, ratio: after === 0 ? 1 : before / after });

@@ -32,6 +32,7 @@ export function assignment(behave: string, extra: Partial<Assignment> = {}): Ass
         error_metric: 'responses',
         weights: { coding: 'float32', bits: 4 },
         inputs: 'refit',
+        distillation_passes: null,
         samples: 5000,
         max_iterations: 50,
         layers: { include: [], exclude: [] },

@@ -1,0 +1,103 @@
+import { raiseOpset } from '../raise-opset.js';
+import { GraphIndex, NameSource, readBy } from '../graph-index.js';
+import { makeNode } from '../attributes.js';
+import { DataType, withFields, type TensorProto } from '../messages.js';
+import type { OnnxModel } from '../model.js';
+import { floatTensor, int64Tensor, tensorDims } from '../tensors.js';
+import { Runner } from '../../runner.js';
+import type { Tensor } from '../../../datasets/tensor.js';
+import { withoutSplits } from './training-graph.js';
+
+/** From here on ScatterElements adds; what operators mean has not changed since opset 13, but for some that no rule covers. */
+const ADDING_OPSET = 17;
+
+/** A network as it is for batches of one size. */
+export interface FixedSize {
+  model: OnnxModel;
+  /** Of every tensor that was computed, and of the constants. */
+  shapes: Map<string, readonly number[]>;
+}
+
+/**
+ * Prepares a network to be differentiated for batches like `samples`: operators in a known version, all sizes known, what does not depend
+ * on the input computed.
+ * @throws {InputError} when an old operator cannot be carried over
+ */
+export async function fixSize(model: OnnxModel, samples: Tensor, options: { threads: number }): Promise<FixedSize> {
+  const raised = raiseOpset(model);
+  const known = await measure(raised, samples, options.threads);
+  const { graph } = raised;
+  const initializer = [...graph.initializer, ...known.constants];
+  const made = new Set(known.constants.map(({ name }) => name));
+  const folded = withFields(graph, {
+    node: graph.node.filter((node) => !node.output.every((name) => name === '' || made.has(name))),
+    initializer,
+  });
+  const opset = Math.max(raised.opset, ADDING_OPSET);
+  const opsetImport = raised.proto.opsetImport.map((set) =>
+    set.domain === undefined || set.domain === '' || set.domain === 'ai.onnx'
+      ? withFields(set, { version: opset })
+      : set,
+  );
+  const own = { ...raised, opset, graph: folded, proto: withFields(raised.proto, { graph: folded, opsetImport }) };
+  const shapes = new Map<string, readonly number[]>(known.shapes);
+  for (const tensor of initializer) shapes.set(tensor.name, tensorDims(tensor));
+  for (const { name } of graph.input) shapes.set(name, samples.dims);
+  return { model: withoutSplits(own, shapes), shapes };
+}
+
+async function measure(
+  model: OnnxModel,
+  samples: Tensor,
+  threads: number,
+): Promise<{ shapes: Map<string, number[]>; constants: TensorProto[] }> {
+  const { graph } = model;
+  const index = new GraphIndex(graph);
+  const names = new NameSource(graph);
+  const varying = new Set(graph.input.map(({ name }) => name));
+  const shapeOf = new Map<string, string>();
+  const constant: string[] = [];
+  for (const node of graph.node) {
+    const varies = [...readBy(node)].some((name) => varying.has(name)) || isRandom(node.opType);
+    for (const name of node.output) {
+      if (name === '') continue;
+      if (varies) {
+        varying.add(name);
+        shapeOf.set(name, names.fresh(`shape/${name}`));
+      } else if (!index.isOutput(name)) constant.push(name);
+    }
+  }
+  const probes = [...shapeOf].map(([name, shape]) => makeNode('Shape', shape, [name], [shape]));
+  const own = withFields(graph, {
+    node: [...graph.node, ...probes],
+    output: [
+      ...[...shapeOf.values()].map((name) => ({ name, type: { tensorType: { elemType: DataType.INT64 } } })),
+      ...constant.map((name) => ({ name })),
+    ],
+    valueInfo: [],
+  });
+  const runner = await Runner.open(
+    { ...model, graph: own, proto: withFields(model.proto, { graph: own }) },
+    { threads },
+  );
+  try {
+    const values = await runner.feed(new Map([[runner.input.name, samples]]));
+    const shapes = new Map<string, number[]>();
+    for (const [name, shape] of shapeOf) shapes.set(name, Array.from(values.get(shape)?.data ?? [], Number));
+    const constants = constant.flatMap((name) => {
+      const value = values.get(name);
+      const tensor = value === undefined ? null : constantTensor(name, value);
+      return tensor === null ? [] : [tensor];
+    });
+    return { shapes, constants };
+  } finally {
+    await runner.release();
+  }
+}
+
+const isRandom = (opType: string): boolean => opType.startsWith('Random') || opType === 'Multinomial';
+
+function constantTensor(name: string, { data, dims }: Tensor): TensorProto | null {
+  if (data instanceof Float32Array) return floatTensor(name, dims, data);
+  return data instanceof BigInt64Array ? int64Tensor(name, dims, Array.from(data, Number)) : null;
+}

@@ -1,0 +1,308 @@
+import { describe, expect, it } from 'vitest';
+import type { FloatTensor } from '../../src/datasets/tensor.js';
+import { listLayers, prepare, TrainableNetwork, type OnnxModel, type Pull } from '../../src/models/index.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/attributes.js';
+import type { AttributeProto } from '../../src/models/onnx/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/onnx/tensors.js';
+import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
+import { TOPOLOGIES } from './topologies.js';
+
+const text = (name: string, value: string): AttributeProto => ({ name, type: 3, s: Buffer.from(value) });
+const ints = (name: string, values: number[]) => int64Tensor(name, [values.length], values);
+
+/** `w`, of the shape of a sample, is added to the input; behind that comes what is tested, from `z` to `y`. */
+const behindSum = (sample: number[], nodes: Sketch['nodes'], tensors: Sketch['tensors'] = [], opset = 17): Sketch => ({
+  input: sample,
+  opset,
+  nodes: [node('Add', ['x', 'w'], 'z'), ...nodes],
+  tensors: [tensorOf('w', [1, ...sample]), ...tensors],
+});
+const one = (sample: number[], op: string, attribute: AttributeProto[] = [], tensors: Sketch['tensors'] = []) =>
+  behindSum(sample, [node(op, ['z', ...tensors.map(({ name }) => name)], 'y', attribute)], tensors);
+
+/** A convolution whose kernel `k`, bias `b` and input (through `w`) are all differentiated. */
+const conv = (attribute: AttributeProto[], kernel: number[], sample = [3, 9, 8]): Sketch =>
+  behindSum(
+    sample,
+    [node('Conv', ['z', 'k', 'b'], 'y', attribute)],
+    [tensorOf('k', kernel), tensorOf('b', [kernel[0] ?? 1])],
+  );
+
+const MAP = [4, 6, 8];
+const CASES: Record<string, Sketch> = {
+  'Conv 3x3 with padding': conv([makeInts('pads', [1, 1, 1, 1])], [5, 3, 3, 3]),
+  'Conv without padding': conv([], [5, 3, 3, 2]),
+  'Conv with strides and a rest': conv([makeInts('strides', [2, 3]), makeInts('pads', [1, 0, 1, 2])], [5, 3, 3, 3]),
+  'Conv with dilations': conv([makeInts('dilations', [2, 2]), makeInts('pads', [2, 2, 2, 2])], [5, 3, 3, 3]),
+  'Conv padded wider than its kernel': conv([makeInts('pads', [3, 3, 3, 3])], [5, 3, 2, 2]),
+  'Conv SAME_UPPER': conv([text('auto_pad', 'SAME_UPPER'), makeInts('strides', [2, 2])], [5, 3, 3, 3]),
+  'Conv SAME_LOWER': conv([text('auto_pad', 'SAME_LOWER'), makeInts('strides', [2, 2])], [5, 3, 4, 3]),
+  'Conv VALID': conv([text('auto_pad', 'VALID')], [5, 3, 3, 3]),
+  'Conv 1x1': conv([], [6, 3, 1, 1]),
+  'Conv 1x1 with strides': conv([makeInts('strides', [2, 2])], [6, 3, 1, 1]),
+  'Conv over time': conv([makeInts('pads', [1, 1])], [5, 3, 3], [3, 11]),
+  'input of a depthwise Conv': behindSum(
+    MAP,
+    [node('Conv', ['z', 'fixed'], 'y', [makeInt('group', 4), makeInts('strides', [2, 2])])],
+    [tensorOf('fixed', [4, 1, 3, 3])],
+  ),
+  'input of a ConvTranspose': behindSum(
+    MAP,
+    [node('ConvTranspose', ['z', 'fixed'], 'y', [makeInts('strides', [2, 2]), makeInts('pads', [1, 1, 0, 1])])],
+    [tensorOf('fixed', [4, 3, 3, 3])],
+  ),
+  'Gemm, turned': behindSum(
+    [7],
+    [node('Gemm', ['z', 'k', 'b'], 'y', [makeInt('transB', 1), makeFloat('alpha', 0.7), makeFloat('beta', 2)])],
+    [tensorOf('k', [5, 7]), tensorOf('b', [5])],
+  ),
+  Gemm: behindSum([7], [node('Gemm', ['z', 'k', 'b'], 'y')], [tensorOf('k', [7, 5]), tensorOf('b', [1, 5])]),
+  'MatMul with rows': behindSum([4, 7], [node('MatMul', ['z', 'k'], 'y')], [tensorOf('k', [7, 5])]),
+  'MatMul of two activations': behindSum(
+    [4, 7],
+    [node('Transpose', ['z'], 't', [makeInts('perm', [0, 2, 1])]), node('MatMul', ['z', 't'], 'y')],
+  ),
+  'Mul and Div with broadcasting': behindSum(
+    MAP,
+    [node('Mul', ['z', 'k'], 'm'), node('Div', ['m', 'b'], 'y')],
+    [
+      tensorOf('k', [4, 1, 1]),
+      floatTensor(
+        'b',
+        [8],
+        noise(8).map((v) => v + 2),
+      ),
+    ],
+  ),
+  'Sub both ways': behindSum(MAP, [node('Sub', ['k', 'z'], 'm'), node('Sub', ['m', 'x'], 'y')], [tensorOf('k', [1])]),
+  'a tensor that is read twice': behindSum(MAP, [node('Sigmoid', ['z'], 's'), node('Mul', ['z', 's'], 'y')]),
+  Relu: one(MAP, 'Relu'),
+  LeakyRelu: one(MAP, 'LeakyRelu', [makeFloat('alpha', 0.2)]),
+  Elu: one(MAP, 'Elu', [makeFloat('alpha', 0.7)]),
+  'Clip by inputs': one(
+    MAP,
+    'Clip',
+    [],
+    [floatTensor('low', [], Float32Array.of(-0.5)), floatTensor('high', [], Float32Array.of(0.8))],
+  ),
+  Sigmoid: one(MAP, 'Sigmoid'),
+  Tanh: one(MAP, 'Tanh'),
+  Softplus: one(MAP, 'Softplus'),
+  HardSigmoid: one(MAP, 'HardSigmoid'),
+  HardSwish: one(MAP, 'HardSwish'),
+  Erf: one(MAP, 'Erf'),
+  'Gelu, which came with opset 20': behindSum(MAP, [node('Gelu', ['z'], 'y')], [], 20),
+  'Exp, Log, Sqrt and Reciprocal': behindSum(MAP, [
+    node('Exp', ['z'], 'e'),
+    node('Sqrt', ['e'], 's'),
+    node('Reciprocal', ['s'], 'r'),
+    node('Neg', ['r'], 'n'),
+    node('Abs', ['n'], 'a'),
+    node('Log', ['a'], 'y'),
+  ]),
+  Pow: behindSum(
+    MAP,
+    [node('Exp', ['z'], 'e'), node('Pow', ['e', 'p'], 'y')],
+    [floatTensor('p', [], Float32Array.of(1.7))],
+  ),
+  MaxPool: one(MAP, 'MaxPool', [makeInts('kernel_shape', [2, 2]), makeInts('strides', [2, 2])]),
+  'MaxPool with overlapping windows': one(MAP, 'MaxPool', [
+    makeInts('kernel_shape', [3, 3]),
+    makeInts('strides', [2, 2]),
+    makeInts('pads', [1, 1, 1, 1]),
+  ]),
+  AveragePool: one(MAP, 'AveragePool', [makeInts('kernel_shape', [2, 2]), makeInts('strides', [2, 2])]),
+  'AveragePool with padding': one(MAP, 'AveragePool', [
+    makeInts('kernel_shape', [3, 3]),
+    makeInts('strides', [2, 2]),
+    makeInts('pads', [1, 1, 1, 1]),
+  ]),
+  'AveragePool that counts its padding': one(MAP, 'AveragePool', [
+    makeInts('kernel_shape', [3, 3]),
+    makeInts('pads', [1, 1, 1, 1]),
+    makeInt('count_include_pad', 1),
+  ]),
+  GlobalAveragePool: one(MAP, 'GlobalAveragePool'),
+  GlobalMaxPool: one(MAP, 'GlobalMaxPool'),
+  ReduceMean: one(MAP, 'ReduceMean', [makeInts('axes', [2, -1]), makeInt('keepdims', 0)]),
+  ReduceSum: one(MAP, 'ReduceSum', [], [ints('axes', [1])]),
+  Flatten: one(MAP, 'Flatten'),
+  Reshape: one(MAP, 'Reshape', [], [ints('shape', [0, 8, -1])]),
+  Transpose: one(MAP, 'Transpose', [makeInts('perm', [0, 2, 3, 1])]),
+  Concat: behindSum(MAP, [node('Concat', ['x', 'z', 'z'], 'y', [makeInt('axis', 1)])]),
+  Split: behindSum(
+    MAP,
+    [
+      { ...node('Split', ['z', 'parts'], 'a', [makeInt('axis', 1)]), output: ['left', 'right'] },
+      node('Tanh', ['right'], 't'),
+      node('Concat', ['t', 'left'], 'y', [makeInt('axis', 1)]),
+    ],
+    [ints('parts', [1, 3])],
+  ),
+  Gather: one(MAP, 'Gather', [makeInt('axis', 1)], [ints('kept', [3, 0, 2])]),
+  'Slice with steps': behindSum(
+    MAP,
+    [node('Slice', ['z', 'from', 'to', 'axes', 'steps'], 'y')],
+    [ints('from', [0, -7]), ints('to', [2 ** 40, -1]), ints('axes', [2, 3]), ints('steps', [2, 3])],
+  ),
+  Pad: one(MAP, 'Pad', [], [ints('pads', [0, 1, 0, 2, 0, 1, 3, 0])]),
+  'Resize to twice the size': behindSum(
+    MAP,
+    [
+      node('Resize', ['z', '', 'scales'], 'y', [
+        text('mode', 'nearest'),
+        text('coordinate_transformation_mode', 'asymmetric'),
+        text('nearest_mode', 'floor'),
+      ]),
+    ],
+    [floatTensor('scales', [4], Float32Array.of(1, 1, 2, 2))],
+  ),
+  Where: behindSum(MAP, [node('Greater', ['x', 'b'], 'c'), node('Where', ['c', 'z', 'x'], 'y')], [tensorOf('b', [1])]),
+  Softmax: one([5, 7], 'Softmax', [makeInt('axis', 1)]),
+  BatchNormalization: one(
+    MAP,
+    'BatchNormalization',
+    [],
+    [
+      tensorOf('scale', [4]),
+      tensorOf('shift', [4]),
+      tensorOf('mean', [4]),
+      floatTensor('variance', [4], Float32Array.of(0.5, 1, 2, 3)),
+    ],
+  ),
+};
+
+const TRAINED = new Set(['w', 'k', 'b']);
+
+async function open(model: OnnxModel, weights: ReadonlySet<string>, losses: string[], samples: FloatTensor) {
+  const network = await TrainableNetwork.open(model, weights, losses, samples, { threads: 1 });
+  const pulls = new Map<string, Pull>();
+  for (const [i, name] of network.losses.entries()) {
+    const dims = [...network.shapeOf(name)];
+    const length = dims.reduce((a, b) => a * b, 1);
+    pulls.set(name, { target: { dims, data: noise(length, 17 + i) }, weight: 1 / length });
+  }
+  return { network, samples, pulls };
+}
+
+const openSketch = async (sketch: Sketch) => open(await build(sketch), TRAINED, ['y'], batchOf(sketch.input));
+
+/** Derivatives along random directions against central differences of the loss. */
+async function expectDerivatives(
+  { network, samples, pulls }: Awaited<ReturnType<typeof open>>,
+  of = [...network.weights.keys()],
+): Promise<void> {
+  const loss = async () => {
+    const { losses } = await network.differentiate(samples, pulls);
+    return [...losses.values()].reduce((a, b) => a + b, 0);
+  };
+  const { gradients } = await network.differentiate(samples, pulls);
+  for (const name of of) {
+    const data = network.weights.get(name)?.data ?? new Float32Array();
+    const direction = noise(data.length, 23);
+    const given = (gradients.get(name) ?? new Float32Array()).reduce((sum, g, i) => sum + g * (direction[i] ?? 0), 0);
+    const own = data.slice();
+    const moved = async (by: number) => {
+      for (let i = 0; i < data.length; i++) data[i] = (own[i] ?? 0) + by * (direction[i] ?? 0);
+      return loss();
+    };
+    const step = 4e-4;
+    const measured = ((await moved(step)) - (await moved(-step))) / (2 * step);
+    data.set(own);
+    // Small, for functions with kinks; in float32 the rounding of the loss alone is 1e-7 / 0.0008.
+    expect(Math.abs(given - measured), `${name}: ${String(given)} ${String(measured)}`).toBeLessThan(
+      2e-3 + 0.03 * Math.abs(measured),
+    );
+  }
+}
+
+describe('gradients by the runtime', () => {
+  it.each(Object.keys(CASES))('%s', async (name) => {
+    const sketch = CASES[name];
+    if (sketch === undefined) throw new Error(name);
+    const opened = await openSketch(sketch);
+    try {
+      expect([...opened.network.weights.keys()].sort()).toEqual(
+        sketch.tensors
+          .map((tensor) => tensor.name)
+          .filter((tensor) => TRAINED.has(tensor) && reaches(sketch, tensor))
+          .sort(),
+      );
+      expect(opened.network.losses).toEqual(['y']);
+      await expectDerivatives(opened);
+    } finally {
+      await opened.network.release();
+    }
+  });
+
+  it('stop at an operator without a rule, whose inputs are pulled instead', async () => {
+    const sketch = behindSum(
+      MAP,
+      [node('LRN', ['z'], 'n', [makeInt('size', 3)]), node('Mul', ['n', 'k'], 'y')],
+      [tensorOf('k', [1])],
+    );
+    const opened = await openSketch(sketch);
+    try {
+      expect([...opened.network.losses].sort()).toEqual(['y', 'z']);
+      expect([...opened.network.weights.keys()].sort()).toEqual(['k', 'w']);
+      await expectDerivatives(opened, ['k']);
+    } finally {
+      await opened.network.release();
+    }
+  });
+
+  it('stop at an operator whose rule does not cover its attributes', async () => {
+    const reflected = one(MAP, 'Pad', [text('mode', 'reflect')], [ints('pads', [0, 0, 1, 1, 0, 0, 1, 1])]);
+    const { network } = await openSketch(reflected);
+    try {
+      expect(network.losses).toEqual(['z']);
+    } finally {
+      await network.release();
+    }
+  });
+
+  it('leave weights alone that no loss depends on, and hand out the network as it is changed', async () => {
+    const sketch = behindSum(
+      MAP,
+      [node('Mul', ['z', 'k'], 'y'), node('Add', ['x', 'b'], 'other')],
+      [tensorOf('k', [1]), tensorOf('b', [1])],
+    );
+    const { network } = await openSketch(sketch);
+    try {
+      expect([...network.weights.keys()].sort()).toEqual(['k', 'w']);
+      network.weights.get('k')?.data.fill(3);
+      const changed = network.current().graph.initializer.find(({ name }) => name === 'k');
+      expect(changed?.rawData).toEqual(new Uint8Array(Float32Array.of(3).buffer));
+    } finally {
+      await network.release();
+    }
+  });
+
+  it.each(Object.keys(TOPOLOGIES))('of a whole network: %s', async (name) => {
+    const sketch = TOPOLOGIES[name];
+    if (sketch === undefined) throw new Error(name);
+    const model = prepare(await build(sketch));
+    const samples = batchOf(sketch.input, sketch.batch ?? 3);
+    const { layers } = await listLayers(model, samples, { threads: 1 });
+    const used = new Set(
+      layers.flatMap(({ name: layer }) => model.graph.node.find((n) => n.name === layer)?.input ?? []),
+    );
+    const weights = new Set(
+      model.graph.initializer.filter((t) => t.dataType === 1 && used.has(t.name)).map((t) => t.name),
+    );
+    const opened = await open(model, weights, [sketch.output ?? 'y'], samples);
+    try {
+      await expectDerivatives(opened);
+    } finally {
+      await opened.network.release();
+    }
+  });
+});
+
+/** Weights in the way of the gradient only. */
+const reaches = (sketch: Sketch, tensor: string): boolean =>
+  sketch.nodes.some(
+    ({ input }) =>
+      (input.includes(tensor) && !input.every((name) => name === 'x' || name === tensor)) ||
+      (tensor === 'w' && input.includes('w')),
+  );
