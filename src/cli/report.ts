@@ -76,7 +76,7 @@ function denseReasons(layers: LayerRow[]): string[] {
 
 /** The totals of a job, for people. */
 export function totals(metrics: Metrics, verdict: Verdict | null): string {
-  const { parameters, macs, bytes, latency, accuracy, fidelity, device, coding } = metrics;
+  const { parameters, macs, bytes, latency, accuracy, fidelity, device, coding, distillation } = metrics;
   const lines = [
     `parameters  ${count.format(parameters.before)} -> ${count.format(parameters.after)}  (${ratio(parameters.ratio)})`,
     `MACs        ${count.format(macs.before)} -> ${count.format(macs.after)}  (${ratio(macs.ratio)})`,
@@ -96,6 +96,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
   }
   if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
   lines.push(`outputs     relative error ${fidelity.relative_error.toFixed(4)}`);
+  if (distillation !== undefined) lines.push(distilledLine(distillation));
   if (coding !== undefined) lines.push(...uncodedLines(coding));
   lines.push(
     `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,
@@ -105,6 +106,13 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
     lines.push(`${check.passed ? 'passed' : 'FAILED'}      ${check.name} ${check.required}: ${measured}`);
   }
   return lines.join('\n');
+}
+
+/** What changing all layers together did to the outputs on samples that were held out. */
+function distilledLine(report: NonNullable<Metrics['distillation']>): string {
+  const { passes, relative_error_before: before, relative_error_after: after, kept } = report;
+  const errors = `${before.toFixed(4)} -> ${after.toFixed(4)} on held-out samples`;
+  return `distilled   ${String(passes)} passes, relative error ${errors}${kept ? '' : ' (not kept)'}`;
 }
 
 /** What the compressed network was before its weights were coded. */

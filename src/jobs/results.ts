@@ -46,7 +46,10 @@ export const LayerRowSchema = Type.Object(
     ),
     macs: BeforeAfter,
     relative_error: nullable(
-      Type.Number({ description: 'squared, of the response after the activation, on the calibration samples' }),
+      Type.Number({
+        description:
+          'squared, of the response after the activation, on the calibration samples, before any distillation',
+      }),
     ),
     relative_error_linear: nullable(
       Type.Number({

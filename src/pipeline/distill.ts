@@ -31,10 +31,12 @@ const FEWEST = 64;
 /** Multiply-accumulates that passes of `auto` may take; a minute or so on two cores. */
 const AUTO_MACS = 6e11;
 const AUTO_PASSES = 16;
-/** A network this near to the original (relative error of the outputs) gains nothing any more, as measured. */
-const NEAR = 0.08;
+/** A network this near to the original (relative error of the outputs) does not answer better afterwards, as measured. */
+const NEAR = 0.15;
 /** Step at the highest rate, relative to the root mean square of a layer's weights. */
 const RATE = 0.01;
+/** Below this relative error of the outputs the rate falls with its square: nearer networks are spoilt by large steps. */
+const FULL_RATE_ERROR = 0.2;
 /** Share of the steps over which the rate rises. */
 const WARM_UP = 0.1;
 /** Weight of all inner feature maps together; that of the outputs is 1. */
@@ -91,7 +93,8 @@ export async function distill(
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
     try {
       await teacher.measure(calibration, held);
-      await descend(student, teacher, calibration, rest, { batch, passes, random }, context);
+      const highest = RATE * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
+      await descend(student, teacher, calibration, rest, { batch, passes, highest, random }, context);
     } finally {
       await teacher.release();
     }
@@ -144,7 +147,7 @@ async function descend(
   teacher: Teacher,
   calibration: Dataset,
   samples: readonly number[],
-  { batch, passes, random }: { batch: number; passes: number; random: () => number },
+  { batch, passes, highest, random }: { batch: number; passes: number; highest: number; random: () => number },
   { signal, progress }: Pick<StepContext, 'signal' | 'progress'>,
 ): Promise<void> {
   const states = new Map(
@@ -168,7 +171,7 @@ async function descend(
       }
     }
     const done = (step + 1) / (steps + 1);
-    const rate = RATE * Math.min(1, done / WARM_UP) * 0.5 * (1 + Math.cos(Math.PI * done));
+    const rate = highest * Math.min(1, done / WARM_UP) * 0.5 * (1 + Math.cos(Math.PI * done));
     for (const [name, sum] of sums) states.get(name)?.step(sum, rate);
     progress(done);
   }
