@@ -1,5 +1,6 @@
 import { AdamState } from '../compression/index.js';
 import type { Dataset } from '../datasets/index.js';
+import { InputError } from '../errors.js';
 import type { Distillation } from '../jobs/tasks.js';
 import {
   extract,
@@ -55,7 +56,8 @@ interface Setting {
  * original's on the calibration data. Adam, with steps in proportion to the weights of each layer. One in eight samples is held out; the result is
  * kept only if the outputs on those come nearer too.
  *
- * @returns null where nothing can be gained: few samples, a network that is near the original already, no time
+ * @returns null where nothing is to be gained or can be done: few samples, a network that is near the original already, more work than
+ *   `auto` may take, operators that cannot be carried over
  */
 export async function distill(
   network: Network,
@@ -88,7 +90,9 @@ export async function distill(
   const before = await errorOf(compressed);
   if (setting.passes === null && before < NEAR) return null;
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
-  const student = await TrainableNetwork.open(compressed, weights, [...outputs, ...new Set(inner)], probe, { threads });
+  const losses = [...outputs, ...new Set(inner)];
+  const student = await TrainableNetwork.open(compressed, weights, losses, probe, { threads }).catch(unlessUnfit);
+  if (student === null) return null;
   try {
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
     try {
@@ -112,6 +116,12 @@ export async function distill(
   } finally {
     await student.release();
   }
+}
+
+/** Operators of an old version, or ones that the runtime does not take in a graph of its own making: the network stays as it is. */
+function unlessUnfit(error: unknown): null {
+  if (error instanceof InputError) return null;
+  throw error;
 }
 
 /** Root of the squared difference of the outputs over their variance, as `fidelity.relative_error`. */

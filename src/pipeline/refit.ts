@@ -55,7 +55,7 @@ export async function refitInOrder(
       context.signal.throwIfAborted();
       const layer = network.layers[index];
       if (layer === undefined) throw new RangeError(`the network has no layer ${String(index)}`);
-      const within = (fraction: number) => context.progress(((step + fraction) / order.length));
+      const within = (fraction: number) => context.progress((step + fraction) / order.length);
       const target = await readResponse(context.path(keyOf(inspected, files.response(index))));
       const current = rewrite(network.prepared, replacements);
       const problem = {
