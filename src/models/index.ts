@@ -30,6 +30,8 @@ export { extract, stillNeeded, type Extracted } from './onnx/extract.js';
 export { behindLinearMap, type BehindMap } from './onnx/linear-map.js';
 export { loadModel, type LoadOptions, type ModelLimits } from './onnx/load.js';
 export type { OnnxModel } from './onnx/model.js';
+export { GraphIndex } from './onnx/graph-index.js';
+export { outputParts, partsOf, type Parts } from './onnx/output-parts.js';
 export { prepare } from './onnx/prepare.js';
 export { rewrite, type Replacement } from './onnx/rewrite.js';
 export { saveModel, saveSingle } from './onnx/save.js';

@@ -1,6 +1,7 @@
 import type { Tensor } from '../datasets/tensor.js';
 import type { Layer } from './layer.js';
 import { activationAfter } from './onnx/activations.js';
+import { automaticPads } from './onnx/auto-pad.js';
 import { denseWeightsOf, type DenseWeights } from './onnx/dense-weights.js';
 import { GraphIndex } from './onnx/graph-index.js';
 import type { TensorProto } from './onnx/messages.js';
@@ -126,19 +127,6 @@ function skipAt(tensor: string, index: GraphIndex): Layer['skip'] {
   const sum = add.output[0];
   if (other === undefined || sum === undefined || other === tensor || index.initializer(other) !== null) return null;
   return { other, sum };
-}
-
-/** Explicit padding of auto_pad for an input of this spatial size. */
-function automaticPads({ autoPad, kernel, strides, dilations }: WeightedNode, size: number[]): number[] {
-  if (autoPad === 'VALID') return [...kernel, ...kernel].map(() => 0);
-  const total = kernel.map((k, i) => {
-    const stride = strides[i] ?? 1;
-    const extent = (k - 1) * (dilations[i] ?? 1) + 1;
-    return Math.max((Math.ceil((size[i] ?? 0) / stride) - 1) * stride + extent - (size[i] ?? 0), 0);
-  });
-  const small = total.map((t) => Math.floor(t / 2));
-  const large = total.map((t) => Math.ceil(t / 2));
-  return autoPad === 'SAME_LOWER' ? [...large, ...small] : [...small, ...large];
 }
 
 /** Weights [m, d] and bias [m] of one layer. The weights may be a view of the model: not to be written to. */

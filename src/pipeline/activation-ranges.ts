@@ -7,7 +7,8 @@ import { batches, floats } from './network-pass.js';
 const IMAGES = 256;
 
 /** A network and the images that run through it. */
-export type Calibration = Pick<Network, 'calibration' | 'batch' | 'images' | 'fixedBatch'>;
+export type Calibration = Pick<Network, 'calibration' | 'batch' | 'images' | 'fixedBatch'> &
+  Partial<Pick<Network, 'parts'>>;
 
 /**
  * How the values of `tensors` are spread over the first calibration images.

@@ -1,8 +1,8 @@
 import { codeWeights, type OnnxModel } from '../models/index.js';
 import type { Assignment } from '../jobs/tasks.js';
+import type { Calibration } from './activation-ranges.js';
 import { inputEnergies } from './input-energy.js';
 import { integerNetwork } from './integer-network.js';
-import type { Network } from './network.js';
 import { seededRandom } from './random.js';
 import type { StepContext } from './step.js';
 
@@ -15,7 +15,7 @@ const SHARE = 0.25;
 export async function codeNetwork(
   { spec }: Pick<Assignment, 'spec'>,
   compressed: OnnxModel,
-  network: Pick<Network, 'calibration' | 'batch' | 'images' | 'fixedBatch'>,
+  network: Calibration,
   { threads, signal, limits }: Pick<StepContext, 'threads' | 'signal' | 'limits'>,
 ): Promise<OnnxModel | null> {
   const { weights, seed } = spec.method;

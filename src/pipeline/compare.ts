@@ -1,6 +1,7 @@
 import type { Dataset } from '../datasets/index.js';
 import type { Metrics } from '../jobs/results.js';
-import { holdsClasses, Runner, type OnnxModel, type Tensor } from '../models/index.js';
+import { holdsClasses, outputParts, Runner, type OnnxModel, type Tensor } from '../models/index.js';
+import { repeatRows } from './batch.js';
 import { Agreement, argmaxRows, OutputError } from './output-error.js';
 import { batches, floats } from './network-pass.js';
 import type { StepContext } from './step.js';
@@ -29,8 +30,10 @@ export async function compareModels(
   const a = await open(original);
   const others: { runner: Runner; error: OutputError; agreement: Agreement; correct: number }[] = [];
   try {
+    const probe = await repeatRows(data, a.fixedBatch ?? Math.min(2, data.count));
+    const parts = await outputParts(original, probe, { threads: context.threads });
     for (const model of compressed)
-      others.push({ runner: await open(model), error: new OutputError(), agreement: new Agreement(), correct: 0 });
+      others.push({ runner: await open(model), error: new OutputError(parts), agreement: new Agreement(), correct: 0 });
     const first = a.outputs[0]?.name ?? '';
     const classes = holdsClasses(original, first);
     let correct = 0;

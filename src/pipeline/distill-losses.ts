@@ -1,17 +1,22 @@
-import type { OnnxModel } from '../models/index.js';
+import { GraphIndex, partsOf, type OnnxModel } from '../models/index.js';
 
 const NORMALIZED = new Set(['Softmax', 'LogSoftmax']);
 
 /**
- * The outputs whose error is to become smaller: of a softmax its input, where errors are not squeezed. Only tensors that both networks
- * have.
+ * The outputs whose error is to become smaller: of a concatenation its parts, of a softmax its input, where errors are not squeezed. Only
+ * tensors that both networks make.
  */
-export function outputsBeforeSoftmax({ graph }: OnnxModel, { graph: original }: OnnxModel): string[] {
+export function outputsToPull({ graph }: OnnxModel, { graph: original }: OnnxModel): string[] {
+  const index = new GraphIndex(graph);
   const made = new Set(original.node.flatMap((node) => node.output));
-  return graph.output.flatMap(({ name }) => {
-    const last = graph.node.find((node) => node.output.includes(name));
+  const parts = graph.output.flatMap(({ name }) => {
+    const own = partsOf(name, index);
+    return own.every((part) => made.has(part)) ? own : [name];
+  });
+  return parts.flatMap((name) => {
+    const last = index.producer(name);
     const [input] = last?.input ?? [];
-    if (last !== undefined && NORMALIZED.has(last.opType) && input !== undefined && made.has(input)) return [input];
+    if (last !== null && NORMALIZED.has(last.opType) && input !== undefined && made.has(input)) return [input];
     return made.has(name) ? [name] : [];
   });
 }

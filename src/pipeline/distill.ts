@@ -13,7 +13,7 @@ import {
   type Tensor,
 } from '../models/index.js';
 import { gatherRows } from './batch.js';
-import { outputsBeforeSoftmax } from './distill-losses.js';
+import { outputsToPull } from './distill-losses.js';
 import { mapBytes } from './feature-maps.js';
 import type { Network } from './network.js';
 import { floats } from './network-pass.js';
@@ -83,7 +83,7 @@ export async function distill(
   const passes = setting.passes ?? most;
   if (passes === 0 || rest.length < batch) return null;
 
-  const outputs = outputsBeforeSoftmax(compressed, prepared);
+  const outputs = outputsToPull(compressed, prepared);
   const original = extract(prepared, [], outputs).model;
   const errorOf = (model: OnnxModel) =>
     outputError(original, extract(model, [], outputs).model, calibration, held, context);

@@ -247,7 +247,7 @@ async function sensitivityOf(
     return network.calibration.batch(begin, end);
   };
   if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
-  const part = { prepared: network.prepared, outputs: outputNames(network), threads };
+  const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };
   const narrow = await openVariants(network, layer, fits, plan.tapErrors, read, threads);
   try {
     const variants = narrow.flatMap((tap) => tap.variants);

@@ -125,7 +125,7 @@ async function outputError(
   { threads, signal }: IntegerContext,
 ): Promise<number> {
   const runner = await Runner.open(model, { threads });
-  const error = new OutputError();
+  const error = new OutputError(network.parts);
   try {
     for (const { begin, end, values } of outputs) {
       if (begin > 0 && begin >= images) break;

@@ -5,11 +5,13 @@ import { InputError } from '../errors.js';
 import {
   listLayers,
   loadModel,
+  outputParts,
   prepare,
   Runner,
   spillWeights,
   type ListedLayers,
   type OnnxModel,
+  type Parts,
 } from '../models/index.js';
 import type { Assignment } from '../jobs/tasks.js';
 import { batchWithin, mapBytes } from './feature-maps.js';
@@ -27,6 +29,8 @@ export interface Network extends ListedLayers {
   /** Images per run that keep a batch of captured tensors small, the fixed batch size if there is one. */
   batch: number;
   fixedBatch: number | null;
+  /** Of outputs that are concatenations. */
+  parts: ReadonlyMap<string, Parts>;
   close(): Promise<void>;
 }
 
@@ -75,6 +79,7 @@ export async function openNetwork(
     // Two samples tell the batch axis from the others.
     const probe = await calibration.batch(0, fixed ?? Math.min(2, calibration.count));
     const listed = await listLayers(prepared, probe, { threads: context.threads });
+    const parts = await outputParts(prepared, probe, { threads: context.threads });
     const maps = mapBytes(listed.layers);
     // Every image gives at least one patch, so more images than samples would not be looked at.
     const affordable = Math.max(fixed ?? 1, Math.floor(STORED_BYTES / maps.input));
@@ -89,6 +94,7 @@ export async function openNetwork(
       images,
       batch,
       fixedBatch: fixed,
+      parts,
       close: () => calibration.close(),
     };
   } catch (error) {

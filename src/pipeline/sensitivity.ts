@@ -13,6 +13,7 @@ import {
   type FloatTensor,
   type Layer,
   type OnnxModel,
+  type Parts,
   type Tensor,
 } from '../models/index.js';
 import { OutputError } from './output-error.js';
@@ -142,14 +143,15 @@ export class SensitivityProbe {
     private readonly part: BehindMap,
     private readonly outputs: readonly string[],
     /** Those included that do not depend on the layer. */
-    allOutputs: number,
+    allOutputs: readonly string[],
+    parts: ReadonlyMap<string, Parts>,
     private readonly probes: readonly { rank: number; layerError: number }[],
     private readonly maps: readonly ReadonlyMap<string, FloatTensor>[],
     private readonly variants: readonly Variant[],
     private readonly identity: ReadonlyMap<string, FloatTensor>,
     private readonly read: (name: string, batch: number) => Promise<Tensor>,
   ) {
-    this.errors = [...probes, ...variants].map(() => new OutputError(allOutputs));
+    this.errors = [...probes, ...variants].map(() => new OutputError(parts, allOutputs));
   }
 
   /**
@@ -157,7 +159,12 @@ export class SensitivityProbe {
    * @param read one batch of such a tensor, of the network's input, or of its original outputs
    */
   static async open(
-    network: { prepared: OnnxModel; outputs: readonly string[]; threads: number },
+    network: {
+      prepared: OnnxModel;
+      outputs: readonly string[];
+      parts: ReadonlyMap<string, Parts>;
+      threads: number;
+    },
     layer: Layer,
     basis: ResponseBasis,
     probes: readonly { rank: number; layerError: number }[],
@@ -171,7 +178,18 @@ export class SensitivityProbe {
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
     const identity = variants.length === 0 ? new Map<string, FloatTensor>() : identityMap(part, layer.m, axes);
     const runner = await Runner.open(part.model, { threads: network.threads });
-    return new SensitivityProbe(runner, part, outputs, network.outputs.length, probes, maps, variants, identity, read);
+    return new SensitivityProbe(
+      runner,
+      part,
+      outputs,
+      network.outputs,
+      network.parts,
+      probes,
+      maps,
+      variants,
+      identity,
+      read,
+    );
   }
 
   /**

@@ -19,9 +19,26 @@ describe('the error of outputs', () => {
     pair.add('boxes', tensor(100, 200, 300, 400), tensor(100, 200, 300, 400));
     pair.add('scores', tensor(0.1, 0.2, 0.3, 0.4), tensor(0.1, 0.2, 0.3, 0.5));
     expect(pair.relative).toBeCloseTo(1 / 10, 6);
-    const head = new OutputError(2);
+    const head = new OutputError(new Map(), ['boxes', 'scores']);
     head.add('scores', tensor(0.1, 0.2, 0.3, 0.4), tensor(0.1, 0.2, 0.3, 0.5));
     expect(head.relative).toBeCloseTo(1 / 10, 6);
+  });
+
+  it('counts the parts of a concatenation alike', () => {
+    // Two samples of two boxes and two scores each, at one place.
+    const of = (...values: number[]) => ({ dims: [2, 4, 1], data: Float32Array.from(values) });
+    const before = of(100, 300, 0.1, 0.3, 200, 400, 0.2, 0.4);
+    const after = of(100, 300, 0.1, 0.3, 200, 400, 0.2, 0.5);
+    const parts = new Map([['y', { axis: 1, sizes: [2, 2] }]]);
+    const error = new OutputError(parts);
+    error.add('y', before, after);
+    expect(error.relative).toBeCloseTo(1 / 10, 6);
+    const whole = new OutputError();
+    whole.add('y', before, after);
+    expect(whole.relative).toBeLessThan(1e-6);
+    const beside = new OutputError(parts, ['y', 'z']);
+    beside.add('y', before, after);
+    expect(beside.relative).toBeCloseTo(1 / 15, 6);
   });
 
   it('does not take the rounding of a constant output for a loss', () => {

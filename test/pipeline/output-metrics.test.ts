@@ -210,7 +210,7 @@ describe('the effect of a limited rank on the network', () => {
       { rank: 2, layerError: 0.2 },
     ];
     const read = (name: string) => Promise.resolve(name === 'x' ? batch : (values.get(name) as FloatTensor));
-    const network = { prepared, outputs: ['y'], threads: 1 };
+    const network = { prepared, outputs: ['y'], parts: new Map(), threads: 1 };
     const probe = await SensitivityProbe.open(network, layer, basis, probes, [], new Set<string>(), read);
     await probe.add(response, 0, new AbortController().signal);
     const [whole, half] = probe.points();

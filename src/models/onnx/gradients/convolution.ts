@@ -1,4 +1,5 @@
 import { intAttribute, intsAttribute, makeInt, makeInts, stringAttribute } from '../attributes.js';
+import { automaticPads } from '../auto-pad.js';
 import type { NodeProto } from '../messages.js';
 import type { Rule, Tape } from './tape.js';
 
@@ -16,21 +17,10 @@ export function geometryOf(node: NodeProto, kernel: readonly number[], size: rea
   const ones = kernel.map(() => 1);
   const strides = intsAttribute(node, 'strides') ?? ones;
   const dilations = intsAttribute(node, 'dilations') ?? ones;
-  const automatic = stringAttribute(node, 'auto_pad', 'NOTSET');
-  const pads = intsAttribute(node, 'pads') ?? [...kernel, ...kernel].map(() => 0);
-  const given = { begin: pads.slice(0, kernel.length), end: pads.slice(kernel.length) };
-  const same = () => {
-    const total = kernel.map((k, i) => {
-      const stride = strides[i] ?? 1;
-      const extent = (k - 1) * (dilations[i] ?? 1) + 1;
-      return Math.max((Math.ceil((size[i] ?? 0) / stride) - 1) * stride + extent - (size[i] ?? 0), 0);
-    });
-    const small = total.map((t) => Math.floor(t / 2));
-    const large = total.map((t) => Math.ceil(t / 2));
-    return automatic === 'SAME_LOWER' ? { begin: large, end: small } : { begin: small, end: large };
-  };
-  const none = { begin: kernel.map(() => 0), end: kernel.map(() => 0) };
-  const padding = automatic === 'NOTSET' ? given : automatic === 'VALID' ? none : same();
+  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const given = intsAttribute(node, 'pads') ?? [...kernel, ...kernel].map(() => 0);
+  const pads = autoPad === 'NOTSET' ? given : automaticPads({ autoPad, kernel, strides, dilations }, size);
+  const padding = { begin: pads.slice(0, kernel.length), end: pads.slice(kernel.length) };
   return { kernel: [...kernel], strides, dilations, ...padding, group: intAttribute(node, 'group', 1) };
 }
 
