@@ -18,6 +18,7 @@ import { mapBytes } from './feature-maps.js';
 import type { Network } from './network.js';
 import { floats } from './network-pass.js';
 import { OutputError } from './output-error.js';
+import { passWork } from './probe-plan.js';
 import { seededRandom } from './random.js';
 import type { StepContext } from './step.js';
 
@@ -29,8 +30,8 @@ const STEP = 32;
 const HELD_OUT = 8;
 /** Fewer samples tell nothing that the fit of the layers did not use already. */
 const FEWEST = 64;
-/** Multiply-accumulates that passes of `auto` may take; a minute or so on two cores. */
-const AUTO_MACS = 6e11;
+/** Work that passes of `auto` may take, in multiply-accumulates; half a minute or so on two cores. */
+const AUTO_WORK = 9e11;
 const AUTO_PASSES = 16;
 /** A network this near to the original (relative error of the outputs) does not answer better afterwards, as measured. */
 const NEAR = 0.15;
@@ -78,8 +79,8 @@ export async function distill(
   const held = whole(order.slice(0, Math.max(batch, Math.floor(images / HELD_OUT))), batch);
   const rest = order.slice(held.flat().length);
   const probe = await calibration.batch(0, batch);
-  const macs = await workOf(network, compressed, probe, threads);
-  const most = Math.min(AUTO_PASSES, Math.floor(AUTO_MACS / (macs * rest.length)));
+  const work = await workOf(network, compressed, probe, threads);
+  const most = Math.min(AUTO_PASSES, Math.floor(AUTO_WORK / (work * rest.length)));
   const passes = setting.passes ?? most;
   if (passes === 0 || rest.length < batch) return null;
 
@@ -243,10 +244,10 @@ class Teacher {
   }
 }
 
-/** Multiply-accumulates for one sample: the original once, the compressed network forwards and twice backwards. */
+/** For one sample: the original once, the compressed network forwards and twice backwards. */
 async function workOf(network: Network, compressed: OnnxModel, probe: Tensor, threads: number): Promise<number> {
   const listed = await listLayers(compressed, probe, { threads });
-  return network.macs + 3 * listed.macs;
+  return passWork(network.layers) + 3 * passWork(listed.layers);
 }
 
 /** Samples that are run at a time: within the memory for a layer, a step's at most. */

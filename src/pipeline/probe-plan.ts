@@ -29,16 +29,24 @@ const ELEMENT_MACS = 40;
 
 type Measured = Pick<Layer, 'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels'>;
 
+/** Work of one layer on one image, in multiply-accumulates. */
+const workOf = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions'>): number =>
+  macs + ELEMENT_MACS * m * positions;
+
+/** Work of one image through all layers, in multiply-accumulates. */
+export const passWork = (layers: readonly Pick<Layer, 'macs' | 'm' | 'positions'>[]): number =>
+  layers.reduce((sum, layer) => sum + workOf(layer), 0);
+
 /** Multiply-accumulates of one image through everything behind every layer, once for each of its probes. */
 export function probeWork(
   layers: readonly Measured[],
   { layerErrors, tapErrors }: Pick<ProbePlan, 'layerErrors' | 'tapErrors'>,
 ): number {
-  const costs = layers.map(({ macs, m, positions }) => macs + ELEMENT_MACS * m * positions);
-  let rest = costs.reduce((sum, cost) => sum + cost, 0);
+  let rest = passWork(layers);
   let work = 0;
-  for (const [i, { blocked, d, channels }] of layers.entries()) {
-    rest -= costs[i] ?? 0;
+  for (const layer of layers) {
+    const { blocked, d, channels } = layer;
+    rest -= workOf(layer);
     if (blocked !== null) continue;
     work += rest * (layerErrors.length + (d > channels ? TAP_SHAPES * tapErrors.length : 0));
   }
