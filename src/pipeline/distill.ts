@@ -33,6 +33,8 @@ const FEWEST = 64;
 /** Work that passes of `auto` may take, in multiply-accumulates; half a minute or so on two cores. */
 const AUTO_WORK = 9e11;
 const AUTO_PASSES = 16;
+/** Fewer steps end before they have made up for the first ones, which are large in every direction. */
+const FEWEST_STEPS = 100;
 /** A network this near to the original (relative error of the outputs) does not answer better afterwards, as measured. */
 const NEAR = 0.15;
 /** Step at the highest rate, relative to the root mean square of a layer's weights. */
@@ -81,7 +83,8 @@ export async function distill(
   const probe = await calibration.batch(0, batch);
   const work = await workOf(network, compressed, probe, threads);
   const most = Math.min(AUTO_PASSES, Math.floor(AUTO_WORK / (work * rest.length)));
-  const passes = setting.passes ?? most;
+  const enough = most * Math.floor(rest.length / STEP) >= FEWEST_STEPS;
+  const passes = setting.passes ?? (enough ? most : 0);
   if (passes === 0 || rest.length < batch) return null;
 
   const outputs = outputsToPull(compressed, prepared);
