@@ -29,31 +29,10 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     const replacements =
       spec.method.inputs === 'symmetric'
         ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
-        : await refitInOrder(
-            assignment,
-            {
-              ...context,
-              progress: (share) => {
-                context.progress(REFIT_SHARE * share);
-              },
-            },
-            network,
-            solved,
-            errors,
-          );
+        : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), network, solved, errors);
     const fitted = rewrite(network.prepared, replacements);
     const { distillation_passes: passes, seed } = spec.method;
-    const distilled = await distill(
-      network,
-      fitted,
-      { passes, seed },
-      {
-        ...context,
-        progress: (share) => {
-          context.progress(REFIT_SHARE + (0.95 - REFIT_SHARE) * share);
-        },
-      },
-    );
+    const distilled = await distill(network, fitted, { passes, seed }, within(context, REFIT_SHARE, 0.95));
     const compressed = distilled?.model ?? fitted;
     const coded = await codeNetwork(assignment, compressed, network, context);
     if (coded !== null) await saveModel(compressed, join(output, files.uncoded));
@@ -77,6 +56,14 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     await network.close();
   }
 }
+
+/** Lets a part of the step report its own progress, from 0 to 1. */
+const within = (context: StepContext, from: number, to: number): StepContext => ({
+  ...context,
+  progress: (share) => {
+    context.progress(from + (to - from) * share);
+  },
+});
 
 /** Rows of layers that stay dense and had no bias, but have one since their refit. */
 function rowsWithNewBias(

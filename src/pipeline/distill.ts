@@ -14,7 +14,7 @@ import {
 } from '../models/index.js';
 import { gatherRows } from './batch.js';
 import { outputsToPull } from './distill-losses.js';
-import { mapBytes } from './feature-maps.js';
+import { batchWithin, mapBytes } from './feature-maps.js';
 import type { Network } from './network.js';
 import { floats } from './network-pass.js';
 import { OutputError } from './output-error.js';
@@ -255,8 +255,7 @@ async function workOf(network: Network, compressed: OnnxModel, probe: Tensor, th
 
 /** Samples that are run at a time: within the memory for a layer, a step's at most. */
 function batchOf({ layers, images }: Network, bytes: number): number {
-  const fitting = Math.floor(bytes / (MAPS_HELD * mapBytes(layers).all));
-  return Math.max(1, Math.min(STEP, fitting, Math.floor(images / HELD_OUT)));
+  return batchWithin(bytes, MAPS_HELD * mapBytes(layers).all, Math.min(STEP, Math.floor(images / HELD_OUT)));
 }
 
 /** Batches of one size; what is left over is dropped. */

@@ -261,6 +261,18 @@ describe('gradients by the runtime', () => {
     }
   });
 
+  it('stop at an operator of another domain, whatever its name', async () => {
+    const foreign = behindSum(MAP, [{ ...node('Gelu', ['z'], 'y'), domain: 'com.microsoft' }]);
+    const model = await build(foreign);
+    model.proto.opsetImport.push({ domain: 'com.microsoft', version: 1 });
+    const { network } = await open(model, TRAINED, ['y'], batchOf(MAP));
+    try {
+      expect(network.losses).toEqual(['z']);
+    } finally {
+      await network.release();
+    }
+  });
+
   it('leave weights alone that no loss depends on, and hand out the network as it is changed', async () => {
     const sketch = behindSum(
       MAP,

@@ -38,4 +38,9 @@ export function makeNode(
 
 export const makeInt = (name: string, i: number): AttributeProto => ({ name, type: AttributeType.INT, i });
 export const makeInts = (name: string, ints: number[]): AttributeProto => ({ name, type: AttributeType.INTS, ints });
+export const makeString = (name: string, text: string): AttributeProto => ({
+  name,
+  type: AttributeType.STRING,
+  s: Buffer.from(text),
+});
 export const makeFloat = (name: string, f: number): AttributeProto => ({ name, type: AttributeType.FLOAT, f });

@@ -6,7 +6,7 @@ import { decodeModel } from './codec.js';
 import { detached, spillWeights } from './external-data.js';
 import { allTensors } from './graph-index.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from './messages.js';
-import type { OnnxModel } from './model.js';
+import { isDefaultDomain, type OnnxModel } from './model.js';
 import { preflight } from './preflight.js';
 import { byteSize, externalReference } from './tensors.js';
 import { checkGraph, checkOpset } from './validate.js';
@@ -193,9 +193,7 @@ function check(
   source: Pick<OnnxModel, 'format' | 'directory' | 'filename'>,
   options: LoadOptions,
 ): OnnxModel {
-  const imported = proto.opsetImport.find(
-    ({ domain }) => domain === undefined || domain === '' || domain === 'ai.onnx',
-  );
+  const imported = proto.opsetImport.find(({ domain }) => isDefaultDomain(domain));
   const opset = int64ToNumber(imported?.version);
   checkOpset(opset);
   if (int64ToNumber(proto.irVersion) > IR_MAX) proto.irVersion = IR_MAX;

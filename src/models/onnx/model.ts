@@ -1,4 +1,4 @@
-import type { ModelProto, GraphProto, TensorProto } from './messages.js';
+import { withFields, type ModelProto, type GraphProto, type TensorProto } from './messages.js';
 
 /** A parsed ONNX model. Never changed in place: every pass returns a new one that shares the tensors it left alone. */
 export interface OnnxModel {
@@ -12,6 +12,18 @@ export interface OnnxModel {
   directory: string | null;
   /** Name of the .onnx file, for external data written beside it. */
   filename: string;
+}
+
+/** Whether a domain is that of the default operator set. */
+export const isDefaultDomain = (domain: string | undefined): boolean =>
+  domain === undefined || domain === '' || domain === 'ai.onnx';
+
+/** The model with another graph, written in version `opset` of the default operator set. */
+export function atOpset(model: OnnxModel, graph: GraphProto, opset: number): OnnxModel {
+  const opsetImport = model.proto.opsetImport.map((set) =>
+    isDefaultDomain(set.domain) ? withFields(set, { version: opset }) : set,
+  );
+  return { ...model, opset, graph, proto: withFields(model.proto, { graph, opsetImport }) };
 }
 
 /** Initializers of the graph by name. */

@@ -2,7 +2,7 @@ import { InputError } from '../../errors.js';
 import { floatAttribute, hasAttribute, intAttribute, makeInt, makeNode } from './attributes.js';
 import { NameSource } from './graph-index.js';
 import { withFields, type Int64, type NodeProto, type TensorProto } from './messages.js';
-import type { OnnxModel } from './model.js';
+import { atOpset, isDefaultDomain, type OnnxModel } from './model.js';
 import { floatTensor, int64Tensor } from './tensors.js';
 import { nodeLabel } from './validate.js';
 
@@ -133,9 +133,6 @@ function numbers(node: NodeProto, name: string): number[] | null {
   return ints?.map((value) => Math.min(LONGEST, Math.max(-LONGEST, exact(value)))) ?? null;
 }
 
-const isDefault = (domain: string | undefined): boolean =>
-  domain === undefined || domain === '' || domain === 'ai.onnx';
-
 /**
  * The same network in opset 13, or `model` itself when that is its opset or an older one.
  * @throws {InputError} for an operator that cannot be carried over
@@ -150,7 +147,7 @@ export function raiseOpset(model: OnnxModel): OnnxModel {
     return tensor.name;
   };
   const node = model.graph.node.flatMap((old) => {
-    if (!isDefault(old.domain) || SAME.has(old.opType)) return [old];
+    if (!isDefaultDomain(old.domain) || SAME.has(old.opType)) return [old];
     const fresh = (part: string) => names.fresh(`${old.output[0] ?? old.opType}_${part}`);
     const now = CHANGED[old.opType]?.({
       node: old,
@@ -163,10 +160,7 @@ export function raiseOpset(model: OnnxModel): OnnxModel {
     return now;
   });
   const graph = withFields(model.graph, { node, initializer: [...model.graph.initializer, ...added] });
-  const opsetImport = model.proto.opsetImport.map((set) =>
-    isDefault(set.domain) ? withFields(set, { version: INTEGER_OPSET }) : set,
-  );
-  return { ...model, opset: INTEGER_OPSET, graph, proto: withFields(model.proto, { graph, opsetImport }) };
+  return atOpset(model, graph, INTEGER_OPSET);
 }
 
 function tooOld(opset: number, node: NodeProto): InputError {

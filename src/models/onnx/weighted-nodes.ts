@@ -3,7 +3,7 @@ import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from './at
 import { isRowBias } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
 import { DataType, dataTypeName, type NodeProto, type TensorProto } from './messages.js';
-import type { OnnxModel } from './model.js';
+import { isDefaultDomain, type OnnxModel } from './model.js';
 import { storedWeight } from './stored-weight.js';
 import { tensorDims } from './tensors.js';
 
@@ -54,10 +54,7 @@ export function weightedNodes(model: OnnxModel): WeightedNode[] {
   const nodeNames = new Map<string, number>();
   for (const { name } of model.graph.node) nodeNames.set(name, (nodeNames.get(name) ?? 0) + 1);
   for (const node of model.graph.node) {
-    const kind =
-      node.domain === undefined || node.domain === '' || node.domain === 'ai.onnx'
-        ? WEIGHT_INPUT[node.opType]
-        : undefined;
+    const kind = isDefaultDomain(node.domain) ? WEIGHT_INPUT[node.opType] : undefined;
     if (kind === undefined) continue;
     const name = node.name !== '' && nodeNames.get(node.name) === 1 ? node.name : (node.output[0] ?? '');
     const layer = describe(node, name, kind.op, storedWeight(node.input[kind.input], index), index);

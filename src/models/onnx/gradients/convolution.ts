@@ -75,11 +75,6 @@ function inputGradient(
       [makeInts('kernel_shape', kernel), makeInts('pads', pads), makeInts('dilations', dilations)],
     );
   }
-  // What the last, incomplete stride of the convolution did not look at.
-  const rest = kernel.map((_, i) => {
-    const reached = ((output[i + 2] ?? 0) - 1) * (strides[i] ?? 1) + (full[i] ?? 0) + 1;
-    return (input[i + 2] ?? 0) + (begin[i] ?? 0) + (end[i] ?? 0) - reached;
-  });
   const back = tape.emit(
     'ConvTranspose',
     [gradient, w],
@@ -94,15 +89,29 @@ function inputGradient(
       makeInt('group', group),
     ],
   );
-  const widened = tape.pad(back, [0, 0, ...kernel.map(() => 0), 0, 0, ...rest]);
+  return withoutPadding(tape, back, geometry, input, output);
+}
+
+/**
+ * What windows spread over their padded input, cut to the input: zeros for what the last, incomplete stride did not look at, and no padding.
+ * @param spread batch and channels as in `input`, then all places that the windows of `output` reach
+ */
+export function withoutPadding(
+  tape: Tape,
+  spread: string,
+  { kernel, strides, dilations, begin, end }: Geometry,
+  input: readonly number[],
+  output: readonly number[],
+): string {
+  const rest = kernel.map((k, i) => {
+    const reached = ((output[i + 2] ?? 0) - 1) * (strides[i] ?? 1) + (k - 1) * (dilations[i] ?? 1) + 1;
+    return (input[i + 2] ?? 0) + (begin[i] ?? 0) + (end[i] ?? 0) - reached;
+  });
+  const widened = tape.pad(spread, [0, 0, ...kernel.map(() => 0), 0, 0, ...rest]);
   if (begin.every((p) => p === 0) && end.every((p) => p === 0)) return widened;
   const axes = kernel.map((_, i) => i + 2);
-  return tape.slice(
-    widened,
-    axes,
-    begin,
-    begin.map((p, i) => p + (input[i + 2] ?? 0)),
-  );
+  const ends = begin.map((p, i) => p + (input[i + 2] ?? 0));
+  return tape.slice(widened, axes, begin, ends);
 }
 
 function kernelGradient(

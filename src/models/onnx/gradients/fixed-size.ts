@@ -1,12 +1,11 @@
 import { raiseOpset } from '../raise-opset.js';
 import { GraphIndex, NameSource, readBy } from '../graph-index.js';
-import { makeNode } from '../attributes.js';
+import { intAttribute, makeNode } from '../attributes.js';
 import { DataType, withFields, type TensorProto } from '../messages.js';
-import type { OnnxModel } from '../model.js';
+import { atOpset, type OnnxModel } from '../model.js';
 import { floatTensor, int64Tensor, tensorDims } from '../tensors.js';
 import { Runner } from '../../runner.js';
 import type { Tensor } from '../../../datasets/tensor.js';
-import { withoutSplits } from './training-graph.js';
 
 /** From here on ScatterElements adds; what operators mean has not changed since opset 13, but for some that no rule covers. */
 const ADDING_OPSET = 17;
@@ -33,13 +32,7 @@ export async function fixSize(model: OnnxModel, samples: Tensor, options: { thre
     node: graph.node.filter((node) => !node.output.every((name) => name === '' || made.has(name))),
     initializer,
   });
-  const opset = Math.max(raised.opset, ADDING_OPSET);
-  const opsetImport = raised.proto.opsetImport.map((set) =>
-    set.domain === undefined || set.domain === '' || set.domain === 'ai.onnx'
-      ? withFields(set, { version: opset })
-      : set,
-  );
-  const own = { ...raised, opset, graph: folded, proto: withFields(raised.proto, { graph: folded, opsetImport }) };
+  const own = atOpset(raised, folded, Math.max(raised.opset, ADDING_OPSET));
   const shapes = new Map<string, readonly number[]>(known.shapes);
   for (const tensor of initializer) shapes.set(tensor.name, tensorDims(tensor));
   for (const { name } of graph.input) shapes.set(name, samples.dims);
@@ -100,4 +93,31 @@ const isRandom = (opType: string): boolean => opType.startsWith('Random') || opT
 function constantTensor(name: string, { data, dims }: Tensor): TensorProto | null {
   if (data instanceof Float32Array) return floatTensor(name, dims, data);
   return data instanceof BigInt64Array ? int64Tensor(name, dims, Array.from(data, Number)) : null;
+}
+
+/** `Split` as a slice for each part, so that every node has one output that matters. */
+function withoutSplits(model: OnnxModel, shapes: ReadonlyMap<string, readonly number[]>): OnnxModel {
+  const { graph } = model;
+  const names = new NameSource(graph);
+  const initializer = [...graph.initializer];
+  const ints = (value: number): string => {
+    const name = names.fresh('part');
+    initializer.push(int64Tensor(name, [1], [value]));
+    return name;
+  };
+  const node = graph.node.flatMap((old) => {
+    const [x = ''] = old.input;
+    const sizes = old.output.map((name) => shapes.get(name));
+    if (old.opType !== 'Split' || sizes.some((size) => size === undefined)) return [old];
+    const rank = sizes[0]?.length ?? 0;
+    const axis = (intAttribute(old, 'axis', 0) + rank) % Math.max(1, rank);
+    let from = 0;
+    return old.output.map((name, i) => {
+      const start = from;
+      from += sizes[i]?.[axis] ?? 0;
+      return makeNode('Slice', names.fresh('slice'), [x, ints(start), ints(from), ints(axis)], [name]);
+    });
+  });
+  const own = withFields(graph, { node, initializer });
+  return { ...model, graph: own, proto: withFields(model.proto, { graph: own }) };
 }

@@ -1,4 +1,4 @@
-import { intAttribute, intsAttribute, makeInt, stringAttribute } from '../attributes.js';
+import { floatAttribute, intAttribute, intsAttribute, makeInt, stringAttribute } from '../attributes.js';
 import type { Rule, Tape } from './tape.js';
 
 /** The same values in another shape. */
@@ -145,7 +145,7 @@ export const batchNormalization: Rule = (tape, node, gradient, wants) => {
   const factors = tape.floatsOf(scale);
   const spreads = tape.floatsOf(variance);
   if (factors === null || spreads === null) return null;
-  const epsilon = node.attribute.find(({ name }) => name === 'epsilon')?.f ?? 1e-5;
+  const epsilon = floatAttribute(node, 'epsilon', 1e-5);
   const rank = tape.shapeOf(node.output[0] ?? '').length;
   const slopes = factors.map((factor, i) => factor / Math.sqrt((spreads[i] ?? 0) + epsilon));
   const dims = [1, slopes.length, ...new Array<number>(Math.max(0, rank - 2)).fill(1)];

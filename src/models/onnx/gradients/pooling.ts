@@ -1,6 +1,6 @@
-import { intAttribute, intsAttribute, makeInt, makeInts } from '../attributes.js';
+import { intAttribute, intsAttribute, makeInt, makeInts, makeString } from '../attributes.js';
 import type { NodeProto } from '../messages.js';
-import { geometryOf } from './convolution.js';
+import { geometryOf, withoutPadding } from './convolution.js';
 import type { Rule, Tape } from './tape.js';
 
 /** The gradient goes to the places of the maxima; where windows overlap, sums of them. */
@@ -14,7 +14,7 @@ export const maxPool: Rule = (tape, node, gradient) => {
   const scattered = tape.emit(
     'ScatterElements',
     [nothing, places, tape.reshape(gradient, [count])],
-    [makeInt('axis', 0), { name: 'reduction', type: 3, s: Buffer.from('add') }],
+    [makeInt('axis', 0), makeString('reduction', 'add')],
   );
   return [tape.reshape(scattered, shape)];
 };
@@ -23,7 +23,8 @@ export const averagePool: Rule = (tape, node, gradient) => {
   const input = tape.shapeOf(node.input[0] ?? '');
   const output = tape.shapeOf(node.output[0] ?? '');
   const kernel = intsAttribute(node, 'kernel_shape') ?? [];
-  const { strides, dilations, begin, end } = geometryOf(node, kernel, input.slice(2));
+  const geometry = geometryOf(node, kernel, input.slice(2));
+  const { strides, dilations, begin } = geometry;
   if (intAttribute(node, 'ceil_mode', 0) !== 0 || dilations.some((d) => d !== 1)) return null;
   const counts = windowSizes(input.slice(2), output.slice(2), kernel, strides, begin);
   const padded = intAttribute(node, 'count_include_pad', 0) !== 0;
@@ -40,18 +41,7 @@ export const averagePool: Rule = (tape, node, gradient) => {
     [flat, ones],
     [makeInts('kernel_shape', kernel), makeInts('strides', strides), makeInts('pads', zeros)],
   );
-  const rest = kernel.map((k, i) => {
-    const reached = ((output[i + 2] ?? 0) - 1) * (strides[i] ?? 1) + k;
-    return (input[i + 2] ?? 0) + (begin[i] ?? 0) + (end[i] ?? 0) - reached;
-  });
-  const widened = tape.pad(spread, [0, 0, ...kernel.map(() => 0), 0, 0, ...rest]);
-  const own = tape.slice(
-    widened,
-    kernel.map((_, i) => i + 2),
-    begin,
-    begin.map((p, i) => p + (input[i + 2] ?? 0)),
-  );
-  return [tape.reshape(own, input)];
+  return [tape.reshape(withoutPadding(tape, spread, geometry, input, output), input)];
 };
 
 /** Elements of the input under each window. */

@@ -1,4 +1,4 @@
-import { floatAttribute, intAttribute, makeInt } from '../attributes.js';
+import { floatAttribute, intAttribute, makeFloat, makeInt } from '../attributes.js';
 import type { Rule, Tape } from './tape.js';
 
 /** Y = alpha A B + beta C, with B as it is or turned. */
@@ -12,7 +12,7 @@ export const gemm: Rule = (tape, node, gradient, wants) => {
     tape.emit(
       'Gemm',
       [left, right],
-      [...flags.map((flag) => makeInt(flag, 1)), ...(alpha === 1 ? [] : [{ name: 'alpha', type: 1, f: alpha }])],
+      [...flags.map((flag) => makeInt(flag, 1)), ...(alpha === 1 ? [] : [makeFloat('alpha', alpha)])],
     );
   const shape = tape.shapeOf(node.output[0] ?? '');
   return [

@@ -1,3 +1,5 @@
+import type { NodeProto } from '../messages.js';
+import { isDefaultDomain } from '../model.js';
 import { convolution, transposedConvolution } from './convolution.js';
 import { ARITHMETIC, FUNCTIONS } from './elementwise.js';
 import {
@@ -17,8 +19,7 @@ import { averagePool, globalAveragePool, globalMaxPool, maxPool, reduceMean, red
 import { gemm, matMul } from './product.js';
 import type { Rule } from './tape.js';
 
-/** Operators that a gradient passes. At all others it stops. */
-export const RULES: ReadonlyMap<string, Rule> = new Map(
+const RULES: ReadonlyMap<string, Rule> = new Map(
   Object.entries({
     ...ARITHMETIC,
     ...FUNCTIONS,
@@ -51,3 +52,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     Where: where,
   }),
 );
+
+/** How a gradient passes a node; null where it stops. */
+export const ruleOf = ({ domain, opType }: NodeProto): Rule | null =>
+  isDefaultDomain(domain) ? (RULES.get(opType) ?? null) : null;

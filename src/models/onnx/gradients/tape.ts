@@ -1,4 +1,4 @@
-import { makeInts, makeNode } from '../attributes.js';
+import { makeInt, makeInts, makeNode } from '../attributes.js';
 import type { GraphIndex, NameSource } from '../graph-index.js';
 import type { AttributeProto, NodeProto, TensorProto } from '../messages.js';
 import { elementCount, floatTensor, int64Tensor, tensorFloats, tensorInts } from '../tensors.js';
@@ -32,10 +32,6 @@ export class Tape {
   intsOf(name: string | undefined): number[] | null {
     const tensor = this.index.initializer(name);
     return tensor === null ? null : tensorInts(tensor, this.directory);
-  }
-
-  isConstant(name: string | undefined): boolean {
-    return this.index.initializer(name) !== null;
   }
 
   /** Adds a node of one output and returns its name. */
@@ -88,8 +84,8 @@ export class Tape {
 
   /** Sum over `axes`, which go away. */
   sum(tensor: string, axes: readonly number[], keep = false): string {
-    const attribute = [{ name: 'keepdims', type: 2, i: keep ? 1 : 0 }];
-    return axes.length === 0 ? tensor : this.emit('ReduceSum', [tensor, this.ints(axes)], attribute);
+    if (axes.length === 0) return tensor;
+    return this.emit('ReduceSum', [tensor, this.ints(axes)], [makeInt('keepdims', keep ? 1 : 0)]);
   }
 
   mul = (a: string, b: string): string => this.emit('Mul', [a, b]);

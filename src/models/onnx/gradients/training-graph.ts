@@ -1,10 +1,8 @@
-import { intAttribute, makeNode } from '../attributes.js';
 import { extract } from '../extract.js';
 import { GraphIndex, NameSource, readBy } from '../graph-index.js';
 import { DataType, withFields, type NodeProto, type ValueInfoProto } from '../messages.js';
 import type { OnnxModel } from '../model.js';
-import { int64Tensor } from '../tensors.js';
-import { RULES } from './rules.js';
+import { ruleOf } from './rules.js';
 import { Tape } from './tape.js';
 
 /** A tensor of the network that is pulled towards given values. */
@@ -65,7 +63,7 @@ function attempt(
   for (const node of graph.node) {
     const inputs = [...readBy(node)].filter((name) => varying.has(name));
     if (inputs.length === 0) continue;
-    if (stops.has(node) || !RULES.has(node.opType)) for (const name of inputs) ends.add(name);
+    if (stops.has(node) || ruleOf(node) === null) for (const name of inputs) ends.add(name);
     else if (node.output[0] !== undefined) varying.add(node.output[0]);
   }
   const gradients = new Map<string, string[]>();
@@ -87,8 +85,8 @@ function attempt(
     });
   for (const node of graph.node.toReversed()) {
     const [output] = node.output;
-    const rule = RULES.get(node.opType);
-    if (output === undefined || rule === undefined || stops.has(node) || !varying.has(output)) continue;
+    const rule = ruleOf(node);
+    if (output === undefined || rule === null || stops.has(node) || !varying.has(output)) continue;
     const gradient = take(output);
     if (gradient === null) continue;
     const wants = (position: number): boolean => varying.has(node.input[position] ?? '');
@@ -129,31 +127,4 @@ function joined(
   });
   // Without what neither a loss nor a gradient needs.
   return extract({ ...model, graph: whole, proto: withFields(model.proto, { graph: whole }) }, [], outputs).model;
-}
-
-/** `Split` as a slice for each part, so that every node has one output that matters. */
-export function withoutSplits(model: OnnxModel, shapes: ReadonlyMap<string, readonly number[]>): OnnxModel {
-  const { graph } = model;
-  const names = new NameSource(graph);
-  const initializer = [...graph.initializer];
-  const ints = (value: number): string => {
-    const name = names.fresh('part');
-    initializer.push(int64Tensor(name, [1], [value]));
-    return name;
-  };
-  const node = graph.node.flatMap((old) => {
-    const [x = ''] = old.input;
-    const sizes = old.output.map((name) => shapes.get(name));
-    if (old.opType !== 'Split' || sizes.some((size) => size === undefined)) return [old];
-    const rank = sizes[0]?.length ?? 0;
-    const axis = (intAttribute(old, 'axis', 0) + rank) % Math.max(1, rank);
-    let from = 0;
-    return old.output.map((name, i) => {
-      const start = from;
-      from += sizes[i]?.[axis] ?? 0;
-      return makeNode('Slice', names.fresh('slice'), [x, ints(start), ints(from), ints(axis)], [name]);
-    });
-  });
-  const own = withFields(graph, { node, initializer });
-  return { ...model, graph: own, proto: withFields(model.proto, { graph: own }) };
 }

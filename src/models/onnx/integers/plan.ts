@@ -2,7 +2,7 @@ import { hasAttribute, intAttribute, intsAttribute } from '../attributes.js';
 import { isRowBias } from '../dense-weights.js';
 import { GraphIndex } from '../graph-index.js';
 import { DataType, type NodeProto } from '../messages.js';
-import type { OnnxModel } from '../model.js';
+import { isDefaultDomain, type OnnxModel } from '../model.js';
 import { elementCount, scalarValue, tensorDims } from '../tensors.js';
 import { weightedNodes, type WeightedNode } from '../weighted-nodes.js';
 
@@ -96,7 +96,7 @@ function propagate(
 
 const NOTHING: LeftFloat = { layers: new Set(), tensors: new Set() };
 
-const isStandard = ({ domain }: NodeProto): boolean => domain === undefined || domain === '' || domain === 'ai.onnx';
+const isStandard = ({ domain }: NodeProto): boolean => isDefaultDomain(domain);
 
 /** Dense convolutions over one or two axes, Gemm, and MatMul with a matrix on the right; float32 constants as weights and bias. */
 function isIntegerLayer({ node, op, weight, group, input, m }: WeightedNode, index: GraphIndex): boolean {

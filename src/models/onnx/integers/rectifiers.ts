@@ -1,6 +1,6 @@
 import { GraphIndex, NameSource } from '../graph-index.js';
 import { withFields, type GraphProto, type NodeProto } from '../messages.js';
-import type { OnnxModel } from '../model.js';
+import { isDefaultDomain, type OnnxModel } from '../model.js';
 
 /** Never decrease, and so may come before a maximum instead of after it. */
 const RECTIFIERS = new Set(['Relu', 'Clip']);
@@ -46,4 +46,4 @@ function swaps(graph: GraphProto, names: NameSource): Map<NodeProto, NodeProto[]
 }
 
 const isOneOf = ({ domain, opType }: NodeProto, kinds: ReadonlySet<string>): boolean =>
-  (domain === undefined || domain === '' || domain === 'ai.onnx') && kinds.has(opType);
+  isDefaultDomain(domain) && kinds.has(opType);
