@@ -1,5 +1,6 @@
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 import type { Config } from './config.js';
+import { errorText } from './error-text.js';
 
 const SECRET = '[redacted]';
 
@@ -25,16 +26,22 @@ export function createLogger(
       ]),
       censor: SECRET,
     },
-    serializers: { err: (error: Error) => withoutPasswords(stdSerializers.err(error)) },
+    serializers: { err: (error: unknown) => withoutPasswords(serialized(error)) },
   };
   return destination ? pino(options, destination) : pino(options);
 }
 
+/** Redis' client puts the command that was refused into its error: that of a wrong password has the password. */
+function serialized(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { command: _, ...fields } = { command: null, ...stdSerializers.err(error) };
+  return { ...fields, message: errorText(error) };
+}
+
 /** Drivers put the URL they could not reach into the message, with its password. */
-function withoutPasswords<T>(value: T): T {
-  if (typeof value === 'string') return value.replace(/(\w+:\/\/[^\s:/@]*):[^\s@/]+@/g, `$1:${SECRET}@`) as T;
+function withoutPasswords(value: unknown): unknown {
+  if (typeof value === 'string') return value.replace(/(\w+:\/\/[^\s:/@]*):[^\s@/]+@/g, `$1:${SECRET}@`);
+  if (Array.isArray(value)) return value.map(withoutPasswords);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([k, v]) => [k, typeof v === 'string' ? withoutPasswords(v) : v]),
-  ) as T;
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, withoutPasswords(v)]));
 }

@@ -32,3 +32,26 @@ test('the level of the settings is kept to', () => {
   logger.warn('yes');
   expect(lines).toHaveLength(1);
 });
+
+test('an error of a connection is named by what happened at each address, and tells nothing of the password', () => {
+  const { logger, lines, read } = capture('info');
+  const refused = (address: string) =>
+    Object.assign(new Error(`connect ECONNREFUSED ${address}:6379`), { code: 'ECONNREFUSED' });
+  const both = new AggregateError([refused('::1'), refused('127.0.0.1')]);
+  logger.warn({ err: both }, 'a');
+  logger.warn({ err: new Error('the queue does not answer', { cause: both }) }, 'b');
+  logger.warn({ err: Object.assign(new Error(''), { code: 'ETIMEDOUT' }) }, 'c');
+  const command = { name: 'hello', args: ['3', 'AUTH', 'default', 'top-secret-value'] };
+  logger.warn({ err: Object.assign(new Error('WRONGPASS invalid'), { command }) }, 'd');
+  const nested = new AggregateError([new Error('no way to redis://me:top-secret-value@cache')]);
+  logger.warn({ err: nested }, 'e');
+  const refusals = 'connect ECONNREFUSED ::1:6379; connect ECONNREFUSED 127.0.0.1:6379';
+  expect(read().map(({ err }) => (err as { message: string }).message)).toEqual([
+    refusals,
+    `the queue does not answer: ${refusals}`,
+    'ETIMEDOUT',
+    'WRONGPASS invalid',
+    'no way to redis://me:[redacted]@cache',
+  ]);
+  expect(lines.join('')).not.toContain('top-secret-value');
+});

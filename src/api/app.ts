@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import helmet from '@fastify/helmet';
 import { fastifySSE } from '@fastify/sse';
-import Fastify, { LogController, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import { InputError } from '../errors.js';
 import { ANSWER_SECONDS } from '../jobs/check-time.js';
 import { openScratch } from '../scratch.js';
@@ -19,6 +19,7 @@ import { registerMetrics } from './plugins/metrics.js';
 import { registerOpenApi } from './plugins/openapi.js';
 import { registerRateLimit } from './plugins/rate-limit.js';
 import { poolRoutes } from './pool/index.js';
+import { logRequest, QuietLogController, registerRequestLog } from './plugins/request-log.js';
 import { registerTracing } from './plugins/tracing.js';
 import { sendProblem } from './problem.js';
 import { checkStorable } from './storable.js';
@@ -44,7 +45,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   const scratch = await openScratch(deps.config.DATA_DIR);
   const app: FastifyInstance = Fastify({
     loggerInstance: deps.logger,
-    logController: new LogController({ requestIdLogLabel: 'request_id' }),
+    logController: new QuietLogController({ requestIdLogLabel: 'request_id' }),
     bodyLimit: deps.config.MAX_BODY_BYTES,
     connectionTimeout: IDLE_MS,
     trustProxy: deps.config.TRUST_PROXY === '' ? false : deps.config.TRUST_PROXY,
@@ -56,7 +57,10 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
       return typeof given === 'string' && ID.test(given) ? given : randomUUID();
     },
     // A URL that cannot be decoded, before any route is found.
-    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(error, request, reply);
+      logRequest(request, reply);
+    },
   });
   // JSON is the one body that is parsed; the route groups add what else they take.
   app.removeContentTypeParser('text/plain');
@@ -81,6 +85,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   app.addHook('preClose', async () => closing.abort());
   app.addHook('onClose', () => scratch.remove());
 
+  registerRequestLog(app);
   registerTracing(app, deps.telemetry ?? NO_TELEMETRY);
   const keyLookup = await openKeyLookup(app, deps.config, deps.database.keys);
   registerAuth(app, deps.database.keys, keyLookup);

@@ -3,6 +3,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { destination } from 'pino';
 import { openBackends, type Backends } from '../backends.js';
 import { readConfig, type Config } from '../config.js';
+import { errorText } from '../error-text.js';
 import { createEngine } from '../engines/index.js';
 import { createLogger } from '../logger.js';
 import { findDevice } from '../worker/index.js';
@@ -13,18 +14,20 @@ interface Finding {
   name: string;
   ok: boolean;
   detail: string;
+  /** It works, but not as it should. */
+  warnings?: string[];
 }
 
-const reason = (error: unknown) => {
-  const { message, cause } = error instanceof Error ? error : new Error(String(error));
-  return cause instanceof Error ? `${message}: ${cause.message}` : message;
-};
-
-async function examine(name: string, look: () => Promise<string>): Promise<Finding> {
+async function examine(
+  name: string,
+  look: () => Promise<string>,
+  advise: () => Promise<string[]> = async () => [],
+): Promise<Finding> {
   try {
-    return { name, ok: true, detail: await look() };
+    const [detail, warnings] = [await look(), await advise()];
+    return { name, ok: true, detail, ...(warnings.length === 0 ? {} : { warnings }) };
   } catch (error) {
-    return { name, ok: false, detail: reason(error) };
+    return { name, ok: false, detail: errorText(error) };
   }
 }
 
@@ -38,7 +41,7 @@ async function examineBackends(config: Config): Promise<Finding[]> {
   try {
     backends = await openBackends(config, logger);
   } catch (error) {
-    return [{ name: 'backends', ok: false, detail: reason(error) }];
+    return [{ name: 'backends', ok: false, detail: errorText(error) }];
   }
   const { database, queue, storage } = backends;
   try {
@@ -49,10 +52,14 @@ async function examineBackends(config: Config): Promise<Finding[]> {
           ? `embedded PostgreSQL in ${config.DATA_DIR}`
           : withoutPassword(config.DATABASE_URL);
       }),
-      await examine('queue', async () => {
-        await queue.check();
-        return config.REDIS_URL === undefined ? 'in PostgreSQL' : withoutPassword(config.REDIS_URL);
-      }),
+      await examine(
+        'queue',
+        async () => {
+          await queue.check();
+          return config.REDIS_URL === undefined ? 'in PostgreSQL' : withoutPassword(config.REDIS_URL);
+        },
+        () => queue.advice(),
+      ),
       await examine('workers', async () => {
         const { lanes, tasks } = await database.pool.overview();
         const found = lanes.map(
@@ -98,6 +105,11 @@ export async function doctor({ json }: { json: boolean }): Promise<void> {
     ...(await examineBackends(config)),
   ];
   if (json) printJson({ ok: findings.every(({ ok }) => ok), findings });
-  else for (const { name, ok, detail } of findings) print(`${ok ? 'ok ' : 'BAD'} ${name.padEnd(9)} ${detail}`);
+  else {
+    for (const { name, ok, detail, warnings = [] } of findings) {
+      print(`${ok ? 'ok  ' : 'BAD '} ${name.padEnd(9)} ${detail}`);
+      for (const warning of warnings) print(`WARN ${name.padEnd(9)} ${warning}`);
+    }
+  }
   if (findings.some(({ ok }) => !ok)) process.exitCode = EXIT.error;
 }

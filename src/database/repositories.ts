@@ -214,6 +214,15 @@ export interface ReconcileReport {
   deadlines: number;
 }
 
+/** One of its changes. */
+export interface Reconciled {
+  what: keyof ReconcileReport;
+  jobId: string;
+  teamId: string;
+  /** The task that was put back or ended; null where it was the whole job. */
+  task: { id: string; kind: string; layer: number | null; attempt: number; workerId: string | null } | null;
+}
+
 /**
  * The pool's side: no team argument, because the pool serves all teams. Only the relay, the reconciler and workers use it, never
  * a request of a client. Every change of a running task is fenced by `attempt`.
@@ -241,8 +250,11 @@ export interface PoolRepository {
   release(): Promise<ReleasableTask[] | null>;
   /** The queue did not take it: waiting again. */
   unrelease(taskId: string, attempt: number): Promise<void>;
-  /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. */
-  reconcile(inQueue: (task: ReleasableTask) => Promise<boolean>): Promise<ReconcileReport>;
+  /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. `onChange` is told of every change. */
+  reconcile(
+    inQueue: (task: ReleasableTask) => Promise<boolean>,
+    onChange?: (change: Reconciled) => void,
+  ): Promise<ReconcileReport>;
   overview(): Promise<PoolOverview>;
   /** What waits, for how long, and how jobs ended lately. */
   backlog(): Promise<Backlog>;

@@ -35,6 +35,10 @@ export interface Backend {
   /** Opens a queue; called once for each name. */
   openQueue(name: string): { queue: QueueLike; board: BaseAdapter };
   createWorker(name: string, process: ProcessMessage, concurrency: number): WorkerLike;
+  /** Why it does not answer, where that is known apart from the calls. */
+  trouble?(): Error | null;
+  /** What of its settings endangers messages. */
+  advice?(): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -69,16 +73,16 @@ const ANSWER_DEADLINE_MS = 5_000;
 
 export const messageId = ({ taskId, attempt }: TaskMessage): string => `${taskId}-${attempt}`;
 
-async function answered<T>(work: Promise<T>): Promise<T> {
+/** What a call fails with says how often it was tried; what is wrong with the connection says why. */
+async function answered<T>({ trouble }: Pick<Backend, 'trouble'>, work: Promise<T>): Promise<T> {
   const timeout = new AbortController();
   const late = sleep(ANSWER_DEADLINE_MS, undefined, { signal: timeout.signal }).then(() => {
-    throw new InfrastructureError('unavailable', 'the queue does not answer');
+    throw new Error(`no answer within ${ANSWER_DEADLINE_MS} ms`);
   });
   try {
     return await Promise.race([work, late]);
-  } catch (cause) {
-    if (cause instanceof InfrastructureError) throw cause;
-    throw new InfrastructureError('unavailable', 'the queue does not answer', { cause });
+  } catch (error) {
+    throw new InfrastructureError('unavailable', 'the queue does not answer', { cause: trouble?.() ?? error });
   } finally {
     timeout.abort();
     late.catch(() => undefined);
@@ -106,23 +110,24 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
 
   return {
     async add(message) {
-      await answered(lane(message.lane).queue.add('task', message, { jobId: messageId(message) }));
+      await answered(backend, lane(message.lane).queue.add('task', message, { jobId: messageId(message) }));
     },
     async has(message) {
-      const state = await answered(lane(message.lane).queue.getJobState(messageId(message)));
+      const state = await answered(backend, lane(message.lane).queue.getJobState(messageId(message)));
       return !['unknown', 'completed', 'failed'].includes(state);
     },
     async depth(lanes = []) {
       const depth = { waiting: 0, active: 0 };
       for (const { queue } of all(lanes)) {
-        const counts = await answered(queue.getJobCounts('wait', 'active', 'prioritized', 'delayed'));
+        const counts = await answered(backend, queue.getJobCounts('wait', 'active', 'prioritized', 'delayed'));
         for (const [state, n] of Object.entries(counts)) depth[state === 'active' ? 'active' : 'waiting'] += n;
       }
       return depth;
     },
     async check() {
-      await answered(lane().queue.getJobCounts('wait'));
+      await answered(backend, lane().queue.getJobCounts('wait'));
     },
+    advice: async () => (backend.advice === undefined ? [] : answered(backend, backend.advice())),
     async consume(handle, { concurrency, lane: name = PLAIN_LANE }) {
       const starting = startConsumer(backend, queueName(name), handle, concurrency, logger);
       consumers.add(starting);
@@ -174,7 +179,7 @@ async function startConsumer(
   // Lost locks and connections: the task's state is in PostgreSQL, BullMQ tries again by itself.
   worker.on('error', (error) => logger.debug({ err: error }, 'queue worker trouble'));
   try {
-    await answered(worker.waitUntilReady());
+    await answered(backend, worker.waitUntilReady());
   } catch (error) {
     await worker.close(true).catch(() => undefined);
     throw error;

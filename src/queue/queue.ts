@@ -21,6 +21,8 @@ export interface TaskQueue {
   depth(lanes?: readonly string[]): Promise<{ waiting: number; active: number }>;
   /** Throws when the backend does not answer. */
   check(): Promise<void>;
+  /** What of the backend's settings endangers messages, one sentence each. */
+  advice(): Promise<string[]>;
   /** Starts to hand out the messages of a lane, `concurrency` at a time. */
   consume(handle: TaskHandler, options: { concurrency: number; lane?: string }): Promise<TaskConsumer>;
   /** For the operators' dashboard: the messages of every lane, to look at. */

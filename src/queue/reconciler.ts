@@ -1,9 +1,16 @@
-import type { Database } from '../database/repositories.js';
+import type { Database, Reconciled } from '../database/repositories.js';
 import type { Log } from '../log.js';
 import { type Loop, startLoop } from './loop.js';
 import type { TaskQueue } from './queue.js';
 
 const POLL_MS = 2000;
+
+const MEANING: Record<Reconciled['what'], string> = {
+  expiredLeases: 'the lease of a task ran out: its worker was lost',
+  lostFromQueue: 'a task was not in the queue any more: it is released again',
+  canceled: 'a job that was being canceled has ended',
+  deadlines: 'a job did not end before its deadline',
+};
 
 export interface ReconcilerDeps {
   database: Pick<Database, 'pool'>;
@@ -23,10 +30,28 @@ export function startReconciler({
   onReport,
   intervalMs = POLL_MS,
 }: ReconcilerDeps): Pick<Loop, 'close'> {
+  /** Each by itself: whoever looks for a task finds what became of it. */
+  const name = ({ what, jobId, teamId, task }: Reconciled) =>
+    logger.warn(
+      {
+        what,
+        job_id: jobId,
+        team_id: teamId,
+        ...(task === null
+          ? {}
+          : {
+              task_id: task.id,
+              kind: task.kind,
+              layer: task.layer,
+              attempt: task.attempt,
+              worker_id: task.workerId,
+            }),
+      },
+      MEANING[what],
+    );
   const turn = async () => {
-    const report = await database.pool.reconcile((task) => queue.has(task));
+    const report = await database.pool.reconcile((task) => queue.has(task), name);
     for (const [what, count] of Object.entries(report) as [string, number][]) onReport?.(what, count);
-    if (Object.values(report).some((n: number) => n > 0)) logger.info({ report }, 'reconciled');
   };
   return startLoop('reconciler', turn, intervalMs, logger);
 }

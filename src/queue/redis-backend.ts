@@ -2,6 +2,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Log } from '../log.js';
+import { redisTrouble } from '../redis-trouble.js';
 import type { TaskMessage } from './queue.js';
 import { type Backend, BOARD_OPTIONS, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 
@@ -12,6 +13,7 @@ const reconnectMs = (times: number): number => Math.min(50 * 2 ** Math.min(times
 
 /** BullMQ on Redis. Producers give up a command when the connection breaks; workers wait, as BullMQ asks for. */
 export function redisBackend(url: string, logger: Log, silenceMs = SILENCE_MS): Backend {
+  const trouble = redisTrouble('the queue', logger);
   const connect = (maxRetriesPerRequest: number | null) => {
     const redis = new Redis(url, {
       maxRetriesPerRequest,
@@ -19,7 +21,7 @@ export function redisBackend(url: string, logger: Log, silenceMs = SILENCE_MS): 
       connectTimeout: 5000,
       socketTimeout: silenceMs,
     });
-    redis.on('error', (error: Error) => logger.debug({ err: error }, 'Redis connection trouble'));
+    trouble.watch(redis);
     return redis;
   };
   const producer = connect(1);
@@ -34,6 +36,14 @@ export function redisBackend(url: string, logger: Log, silenceMs = SILENCE_MS): 
       const connection = connect(null);
       workers.push(connection);
       return new Worker<TaskMessage, void>(name, process, { ...WORKER_OPTIONS, concurrency, connection });
+    },
+    trouble: () => trouble.reason,
+    async advice() {
+      const policy = /^maxmemory_policy:(\S+)/m.exec(await producer.info('memory'))?.[1];
+      if (policy === undefined || policy === 'noeviction') return [];
+      return [
+        `Redis has maxmemory-policy ${policy}: when its memory is full it drops messages, which then come late; set noeviction`,
+      ];
     },
     async close() {
       for (const redis of [producer, ...workers]) redis.disconnect();

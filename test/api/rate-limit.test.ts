@@ -16,7 +16,7 @@ describe.runIf(hasRedis())('requests per minute over several API processes', () 
     const app = Fastify();
     app.setErrorHandler(sendProblem);
     app.decorateRequest('caller', null);
-    const caller: Caller = { teamId: 'team_a', keyId: 'key_a', scopes: [], requestsPerMinute: 4 };
+    const caller: Caller = { teamId: 'team_a', keyPrefix: '', keyId: 'key_a', scopes: [], requestsPerMinute: 4 };
     app.addHook('onRequest', async (request) => void (request.caller = caller));
     await registerRateLimit(app, { REDIS_URL: redis.url, REQUESTS_PER_MINUTE: 1000 });
     app.get('/', { config: { scope: 'jobs:read' } }, async () => 'ok');

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
-import type { Database } from '../../src/database/repositories.js';
+import type { Database, Reconciled } from '../../src/database/repositories.js';
 import { InfrastructureError, InputError, serializeError } from '../../src/errors.js';
 import type { Assignment } from '../../src/jobs/tasks.js';
 import { claimNext, createJob, finishNext, stepResult, testSpec } from '../support/jobs.js';
@@ -173,11 +173,21 @@ describe('the reconciler', () => {
 
   it('releases again, under a new attempt, what the queue has lost; the old message is refused', async () => {
     const database = await postgres.open();
-    await createJob(database);
+    const { id } = await createJob(database);
     const [task] = (await database.pool.release()) ?? [];
     if (task === undefined) throw new Error('nothing released');
     expect((await database.pool.reconcile(IN_QUEUE)).lostFromQueue).toBe(0);
-    await until('it is missed', async () => (await database.pool.reconcile(NOT_IN_QUEUE)).lostFromQueue === 1);
+    const changes: Reconciled[] = [];
+    const note = (change: Reconciled) => void changes.push(change);
+    await until('it is missed', async () => (await database.pool.reconcile(NOT_IN_QUEUE, note)).lostFromQueue === 1);
+    expect(changes).toEqual([
+      {
+        what: 'lostFromQueue',
+        jobId: id,
+        teamId: DEFAULT_TEAM,
+        task: { id: task.taskId, kind: 'inspect', layer: null, attempt: 1, workerId: null },
+      },
+    ]);
     expect(await database.pool.claim(task.taskId, task.attempt, 'wrk_late')).toBeNull();
     expect(await database.pool.release()).toEqual([{ taskId: task.taskId, attempt: 2, lane: '' }]);
   });

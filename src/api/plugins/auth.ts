@@ -10,6 +10,8 @@ import { InputError, InfrastructureError } from '../../errors.js';
 export interface Caller {
   teamId: string;
   keyId: string;
+  /** Beginning of the key, to recognise it by. */
+  keyPrefix: string;
   scopes: Scope[];
   /** The team's limit; null: the setting of the service. */
   requestsPerMinute: number | null;
@@ -50,9 +52,10 @@ async function identify(request: FastifyRequest, keys: Touch, lookup: KeyLookup)
   return callerOf(record);
 }
 
-const callerOf = ({ id, teamId, scopes, requestsPerMinute }: UsableKey): Caller => ({
+const callerOf = ({ id, teamId, prefix, scopes, requestsPerMinute }: UsableKey): Caller => ({
   teamId,
   keyId: id,
+  keyPrefix: prefix,
   scopes,
   requestsPerMinute,
 });

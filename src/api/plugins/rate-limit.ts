@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { Redis } from 'ioredis';
 import type { Config } from '../../config.js';
 import { InputError } from '../../errors.js';
+import { redisTrouble } from '../../redis-trouble.js';
 
 const WINDOW_MS = 60_000;
 /** A limiter that does not answer lets everything pass; nobody waits for it longer than this. */
@@ -19,7 +20,7 @@ function connect(app: FastifyInstance, url: string): Redis {
     commandTimeout: ANSWER_MS,
     socketTimeout: SILENCE_MS,
   });
-  redis.on('error', (error: Error) => app.log.debug({ err: error }, 'the rate limiter has trouble with Redis'));
+  redisTrouble('the rate limiter', app.log).watch(redis);
   app.addHook('onClose', async () => redis.disconnect());
   return redis;
 }

@@ -11,6 +11,8 @@ const LINGER_MS = 5_000;
  */
 export function requestBody(request: IncomingMessage): Readable {
   const body = new PassThrough();
+  // The client may go away before anybody reads: whoever then does finds the stream broken, and the process goes on.
+  body.on('error', () => undefined);
   const cutShort = () => {
     if (!request.complete) body.destroy(new InputError('invalid_request', 'the body was cut short'));
   };

@@ -1,7 +1,8 @@
 import { serializeError, InfrastructureError, InputError } from '../../errors.js';
 import type { DatabaseContext } from '../context.js';
-import { countDeviceTime, endIfCanceled, endJob, lockJob, lockRunningTask, putBack } from '../job-state.js';
-import type { PoolRepository, ReleasableTask } from '../repositories.js';
+import type { Job, Task } from '../generated/client.js';
+import { countDeviceTime, endIfCanceled, endJob, lockJob, lockRunningTask, NO_LAYER, putBack } from '../job-state.js';
+import type { PoolRepository, Reconciled, ReleasableTask } from '../repositories.js';
 import { endAttempt } from './fail.js';
 
 /** A task just released may not have reached the queue yet. */
@@ -12,13 +13,32 @@ const BATCH = 200;
 export function reconcile(context: DatabaseContext): PoolRepository['reconcile'] {
   const { prisma, settings, transaction } = context;
 
-  return async (inQueue) => ({
-    expiredLeases: await count(await expiredLeases(), expireLease),
-    canceled: await count(await canceling(), finishCancel),
-    deadlines: await count(await overdue(), endOverdue),
-    // Last, because it fails while the queue does not answer.
-    lostFromQueue: await count(await longReleased(), async (task) => !(await inQueue(task)) && releaseAgain(task)),
-  });
+  return async (inQueue, onChange = () => undefined) => {
+    /** How many of them were changed. */
+    async function change<T>(
+      what: Reconciled['what'],
+      items: T[],
+      work: (item: T) => Promise<Changed | null>,
+    ): Promise<number> {
+      let changed = 0;
+      for (const item of items) {
+        const done = await work(item);
+        if (done === null) continue;
+        changed++;
+        onChange({ what, ...done });
+      }
+      return changed;
+    }
+    return {
+      expiredLeases: await change('expiredLeases', await expiredLeases(), expireLease),
+      canceled: await change('canceled', await canceling(), finishCancel),
+      deadlines: await change('deadlines', await overdue(), endOverdue),
+      // Last, because it fails while the queue does not answer.
+      lostFromQueue: await change('lostFromQueue', await longReleased(), async (task) =>
+        (await inQueue(task)) ? null : releaseAgain(task),
+      ),
+    };
+  };
 
   /** While PostgreSQL was down nobody could renew a lease: they count from its start. */
   function expiredLeases(): Promise<Omit<ReleasableTask, 'lane'>[]> {
@@ -29,18 +49,18 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
       order by lease_until limit ${BATCH}`;
   }
 
-  function expireLease({ taskId, attempt }: Omit<ReleasableTask, 'lane'>): Promise<boolean> {
+  function expireLease({ taskId, attempt }: Omit<ReleasableTask, 'lane'>): Promise<Changed | null> {
     return transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
       const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
-      if (job === null || task === null || task.leaseUntil === null || task.leaseUntil > new Date()) return false;
+      if (job === null || task === null || task.leaseUntil === null || task.leaseUntil > new Date()) return null;
       await countDeviceTime(tx, task, 'last_heartbeat');
       const lost = new InfrastructureError(
         'worker_lost',
         `the worker ${task.workerId ?? ''} was lost while it ran ${task.kind}`,
       );
       await endAttempt(tx, context, job, task, serializeError(lost));
-      return true;
+      return changedTask(task);
     });
   }
 
@@ -52,13 +72,13 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
   }
 
   /** Under a new attempt: should the old message turn up after all, nobody takes it. */
-  function releaseAgain({ taskId, attempt }: ReleasableTask): Promise<boolean> {
+  function releaseAgain({ taskId, attempt }: ReleasableTask): Promise<Changed | null> {
     return transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
       const task = await tx.task.findFirst({ where: { id: taskId, attempt, state: 'released' } });
-      if (job === null || task === null) return false;
+      if (job === null || task === null) return null;
       await putBack(tx, task, { failed: false, delaySeconds: 0 });
-      return true;
+      return changedTask(task);
     });
   }
 
@@ -71,10 +91,10 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
     return jobs.flatMap((job) => job.tasks.map((task) => task.id));
   }
 
-  function finishCancel(taskId: string): Promise<boolean> {
+  function finishCancel(taskId: string): Promise<Changed | null> {
     return transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
-      return job !== null && job.status === 'canceling' && endIfCanceled(tx, job);
+      return job !== null && job.status === 'canceling' && (await endIfCanceled(tx, job)) ? changedJob(job) : null;
     });
   }
 
@@ -88,15 +108,15 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
     return rows.map((row) => row.id);
   }
 
-  function endOverdue(taskId: string): Promise<boolean> {
+  function endOverdue(taskId: string): Promise<Changed | null> {
     return transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
-      if (job === null) return false;
+      if (job === null) return null;
       const [still] = await tx.$queryRaw<{ late: boolean; started: boolean }[]>`
         select status in ('queued', 'running') and queued_at + make_interval(secs => deadline_seconds) < clock_timestamp() as late,
           started_at is not null as started
         from jobs where id = ${job.id}`;
-      if (still?.late !== true) return false;
+      if (still?.late !== true) return null;
       const detail =
         `the job did not end within ${job.deadlineSeconds ?? ''} seconds of being accepted` +
         (still.started ? '' : ': it was waiting all the time');
@@ -104,13 +124,18 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
         status: 'failed',
         error: serializeError(new InputError('deadline_exceeded', detail)),
       });
-      return true;
+      return changedJob(job);
     });
   }
 }
 
-async function count<T>(items: T[], change: (item: T) => Promise<boolean>): Promise<number> {
-  let changed = 0;
-  for (const item of items) if (await change(item)) changed++;
-  return changed;
-}
+type Changed = Omit<Reconciled, 'what'>;
+
+const changedJob = (job: Pick<Job, 'id' | 'teamId'>): Changed => ({ jobId: job.id, teamId: job.teamId, task: null });
+
+/** As it was before. */
+const changedTask = ({ id, jobId, teamId, kind, layer, attempt, workerId }: Task): Changed => ({
+  jobId,
+  teamId,
+  task: { id, kind, layer: layer === NO_LAYER ? null : layer, attempt, workerId },
+});

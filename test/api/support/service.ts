@@ -54,6 +54,8 @@ export interface TestService {
   files(): Promise<string[]>;
   /** Log lines at `error` and above. */
   errors: Record<string, unknown>[];
+  /** All of them from `info` on. */
+  lines: Record<string, unknown>[];
   close(): Promise<void>;
 }
 
@@ -78,9 +80,17 @@ export async function startService(postgres: TestPostgres, options: TestServiceO
   const storage = options.storage?.(local) ?? local;
   const queue = openQueue({}, database.url, quietLog);
   const errors: Record<string, unknown>[] = [];
+  const lines: Record<string, unknown>[] = [];
+  const ERROR = 50;
   const logger = pino(
-    { level: 'error' },
-    { write: (line: string) => void errors.push(JSON.parse(line) as Record<string, unknown>) },
+    { level: 'info' },
+    {
+      write: (text: string) => {
+        const line = JSON.parse(text) as Record<string, unknown>;
+        lines.push(line);
+        if (Number(line['level']) >= ERROR) errors.push(line);
+      },
+    },
   );
   const { checkSubmission } = options;
   const app = await buildApp({
@@ -107,6 +117,7 @@ export async function startService(postgres: TestPostgres, options: TestServiceO
     config,
     keys,
     errors,
+    lines,
     call: (method, url, { key = keys.all, headers, ...rest } = {}) =>
       app.inject({
         ...(method === undefined ? {} : { method }),
