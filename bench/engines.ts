@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { layerStatistics, solveLayer } from '../src/compression/index.js';
-import { normals, seededRandom } from '../src/compression/random.js';
+import { normals, seededRandom } from '../src/compression/linalg/random.js';
 import { createEngine, matrix, type Engine, type EngineChoice, type Matrix } from '../src/engines/index.js';
 import { createWebgpuEngine } from '../src/engines/webgpu/engine.js';
 import { median, mib } from './support/numbers.js';

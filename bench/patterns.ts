@@ -3,9 +3,9 @@
  * form that a job writes, at one share of kept weights; all forms of a layer run in turn. `npx tsx bench/patterns.ts [options]`; see --help.
  */
 import { Command } from 'commander';
-import { encodeModel } from '../src/models/onnx/codec.js';
-import { makeInts, makeNode } from '../src/models/onnx/attributes.js';
-import { floatTensor } from '../src/models/onnx/tensors.js';
+import { encodeModel } from '../src/models/onnx/io/codec.js';
+import { makeInts, makeNode } from '../src/models/onnx/protobuf/attributes.js';
+import { floatTensor } from '../src/models/onnx/protobuf/tensors.js';
 import {
   blocksOf,
   factoredCost,
@@ -24,9 +24,9 @@ import {
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dummyFactors } from '../src/pipeline/candidate-latency.js';
-import { measureInTurn, quantile } from '../src/pipeline/latency.js';
-import { seededRandom } from '../src/pipeline/random.js';
+import { dummyFactors } from '../src/pipeline/latency/candidate-latency.js';
+import { measureInTurn, quantile } from '../src/pipeline/latency/latency.js';
+import { seededRandom } from '../src/pipeline/network/random.js';
 import { note, printMachine, printTable } from './support/table.js';
 
 interface Shape {

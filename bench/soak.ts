@@ -6,7 +6,7 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { seededRandom } from '../src/compression/random.js';
+import { seededRandom } from '../src/compression/linalg/random.js';
 import { type ClientCounts, runClients } from './siege/clients.js';
 import { Deployment } from './siege/deployment.js';
 import { livingProcesses } from './siege/processes.js';

@@ -4,7 +4,7 @@
  */
 import { layerStatistics, solveLayer } from '../src/compression/index.js';
 import { createEngine, matrix, type Engine, type Operand, type Transpose } from '../src/engines/index.js';
-import { normals, seededRandom } from '../src/compression/random.js';
+import { normals, seededRandom } from '../src/compression/linalg/random.js';
 import { median } from './support/numbers.js';
 import { CONVOLUTIONS, problemOf } from './support/vgg-like.js';
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { ConfigError, describeSettings, readConfig } from '../src/config.js';
+import { ConfigError, describeSettings, readConfig } from '../src/config/index.js';
 
 test('an empty environment gives the defaults, frozen', () => {
   const config = readConfig({});

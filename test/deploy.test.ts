@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { describeSettings, readConfig } from '../src/config.js';
+import { describeSettings, readConfig } from '../src/config/index.js';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const KUBERNETES = join(ROOT, 'deploy/kubernetes');

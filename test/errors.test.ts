@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { deserializeError, InfrastructureError, InputError, serializeError, SparankError } from '../src/errors.js';
+import {
+  deserializeError,
+  InfrastructureError,
+  InputError,
+  serializeError,
+  SparankError,
+} from '../src/errors/index.js';
 
 test('whose fault it is, and whether to try again, follow from the class', () => {
   expect(new InputError('invalid_model', 'x')).toMatchObject({ origin: 'input', retryable: false, status: 422 });

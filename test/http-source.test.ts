@@ -4,9 +4,9 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
-import { downloadSource } from '../src/http-source.js';
-import { checkOutboundUrl } from '../src/outbound.js';
-import { isPublicAddress } from '../src/public-address.js';
+import { downloadSource } from '../src/outbound/http-source.js';
+import { checkOutboundUrl } from '../src/outbound/guarded-request.js';
+import { isPublicAddress } from '../src/outbound/public-address.js';
 
 const content = Buffer.from('a model');
 const sha256 = createHash('sha256').update(content).digest('hex');

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, test } from 'vitest';
-import { downloadSource } from '../src/http-source.js';
-import { callOutbound, checkOutboundUrl, guardedLookup } from '../src/outbound.js';
-import { isPublicAddress } from '../src/public-address.js';
+import { downloadSource } from '../src/outbound/http-source.js';
+import { callOutbound, checkOutboundUrl, guardedLookup } from '../src/outbound/guarded-request.js';
+import { isPublicAddress } from '../src/outbound/public-address.js';
 
 const servers: Server[] = [];
 afterEach(async () => {

@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openScratch } from '../src/scratch.js';
+import { openScratch } from '../src/storage/scratch.js';
 
-const MODULE = new URL('../src/scratch.ts', import.meta.url).href;
+const MODULE = new URL('../src/storage/scratch.ts', import.meta.url).href;
 
 describe('scratch directories', () => {
   let data: string;

@@ -7,7 +7,7 @@ import { json } from 'node:stream/consumers';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { registerTracing } from '../src/api/plugins/tracing.js';
-import { NO_TELEMETRY, openTelemetry, readTraceparent } from '../src/telemetry.js';
+import { NO_TELEMETRY, openTelemetry, readTraceparent } from '../src/observability/telemetry.js';
 import { LocalStorage } from '../src/storage/local-storage.js';
 import { createJob, stepResult } from './support/jobs.js';
 import { quietLog } from './support/log.js';

@@ -1,9 +1,14 @@
-import { seededRandom } from '../../src/compression/random.js';
+import { seededRandom } from '../../src/compression/linalg/random.js';
 import { encodeNpy } from '../../src/datasets/index.js';
-import { makeInts, makeNode } from '../../src/models/onnx/attributes.js';
-import { encodeModel } from '../../src/models/onnx/codec.js';
-import { DataType, type ModelProto, type NodeProto, type TensorProto } from '../../src/models/onnx/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/tensors.js';
+import { makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
+import { encodeModel } from '../../src/models/onnx/io/codec.js';
+import {
+  DataType,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from '../../src/models/onnx/protobuf/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
 import { mutateProtobuf } from './protobuf.js';
 import { lieInZip, zipOf } from './zip.js';
 

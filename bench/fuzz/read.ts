@@ -1,7 +1,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDataset } from '../../src/datasets/index.js';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 import { listLayers, loadModel, prepare } from '../../src/models/index.js';
 import { type FuzzedFile, SAMPLE } from './files.js';
 

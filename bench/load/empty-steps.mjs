@@ -3,7 +3,7 @@
  * serves them with the same code as the real one.
  */
 import { readFileSync } from 'node:fs';
-import { serveSteps } from '../../dist/worker/child/serve.js';
+import { serveSteps } from '../../dist/worker/compute/child/serve.js';
 
 const files = new Map();
 function resultsIn(path) {

@@ -1,10 +1,10 @@
 /** A worker of the service, with relay and reconciler, whose tasks do nothing: what is left is what the service itself costs. */
 import { fileURLToPath } from 'node:url';
 import { destination } from 'pino';
-import { openBackends, startMaintenance } from '../../src/backends.js';
-import { readConfig } from '../../src/config.js';
-import { createLogger } from '../../src/logger.js';
-import { createMetrics } from '../../src/metrics.js';
+import { openBackends, startMaintenance } from '../../src/service/backends.js';
+import { readConfig } from '../../src/config/index.js';
+import { createLogger } from '../../src/observability/logger.js';
+import { createMetrics } from '../../src/observability/metrics.js';
 import { startWorker } from '../../src/worker/index.js';
 
 const config = readConfig(process.env);

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KILL_POINTS } from '../../src/kill-point.js';
+import { KILL_POINTS } from '../../src/fault-injection/kill-point.js';
 import { FAKETIME } from './clock.js';
 import type { Deployment, Part } from './deployment.js';
 import { computeProcesses } from './processes.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom } from '../../src/compression/random.js';
+import { seededRandom } from '../../src/compression/linalg/random.js';
 import type { JobFiles } from '../support/files.js';
 import { auditJob, auditRest } from './audit.js';
 import type { Deployment } from './deployment.js';

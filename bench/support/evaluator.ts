@@ -4,7 +4,7 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import { openDataset, type Dataset } from '../../src/datasets/index.js';
 import { listLayers, loadModel, prepare, Runner } from '../../src/models/index.js';
 import { stepLimits } from '../../src/worker/limits.js';

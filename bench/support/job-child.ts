@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import type { LayerRow, Metrics } from '../../src/jobs/results.js';
 import { resolveSpec } from '../../src/jobs/resolve-spec.js';
 import type { TaskKind } from '../../src/jobs/tasks.js';

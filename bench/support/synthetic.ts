@@ -1,11 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { normals, seededRandom } from '../../src/compression/random.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { writeNpz } from '../../src/datasets/index.js';
-import { makeInts, makeNode } from '../../src/models/onnx/attributes.js';
-import { encodeModel } from '../../src/models/onnx/codec.js';
-import { DataType, type NodeProto, type TensorProto, type ValueInfoProto } from '../../src/models/onnx/messages.js';
-import { floatTensor } from '../../src/models/onnx/tensors.js';
+import { makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
+import { encodeModel } from '../../src/models/onnx/io/codec.js';
+import {
+  DataType,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from '../../src/models/onnx/protobuf/messages.js';
+import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
 import type { JobFiles } from './files.js';
 
 const SIDE = 8;

@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 
 /** Counts what lasts long, for each key or team, in this process: it outlives the minute that requests are counted by. */
 export class AtOnce {

@@ -1,12 +1,12 @@
 import type { FastifyBaseLogger } from 'fastify';
-import type { Config } from '../config.js';
+import type { Config } from '../config/index.js';
 import type { Database } from '../database/repositories.js';
 import type { Spec } from '../jobs/spec.js';
 import type { TaskQueue } from '../queue/queue.js';
-import type { Metrics } from '../metrics.js';
+import type { Metrics } from '../observability/metrics.js';
 import type { AtOnce } from './at-once.js';
 import type { KeyLookup } from './plugins/key-lookup.js';
-import type { Telemetry } from '../telemetry.js';
+import type { Telemetry } from '../observability/telemetry.js';
 import type { Storage } from '../storage/storage.js';
 
 /** Local paths of the files of a job. */

@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
-import { InfrastructureError, InputError, SparankError, type ErrorCode } from '../errors.js';
+import { InfrastructureError, InputError, SparankError, type ErrorCode } from '../errors/index.js';
 
 /** RFC 9457 */
 export const PROBLEM_TYPE = 'application/problem+json';

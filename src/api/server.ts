@@ -1,6 +1,6 @@
 import { buildApp } from './app.js';
 import type { ApiDeps } from './deps.js';
-import { startDeliverer } from './webhooks/deliver.js';
+import { startDeliverer } from '../maintenance/webhook-deliverer.js';
 
 export interface ApiServer {
   /** Where it listens, with the port that it got. */

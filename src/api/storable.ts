@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 
 /** Deeper than anything that is asked for, and far from where recursion over a value ends. */
 const MAX_DEPTH = 64;

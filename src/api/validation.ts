@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifySchemaCompiler, FastifySerializerCompile
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import Value from 'typebox/value';
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 import { schemaFaults } from '../jobs/schema-faults.js';
 
 const NUMBER = /^-?\d+(\.\d+)?$/;

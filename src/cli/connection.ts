@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { keyFile } from '../api/index.js';
-import { readConfig } from '../config.js';
-import { InputError } from '../errors.js';
+import { readConfig } from '../config/index.js';
+import { InputError } from '../errors/index.js';
 import { ServiceClient } from './client.js';
 
 export interface ConnectionOptions {

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { ConfigError } from '../config.js';
-import { InputError, SparankError } from '../errors.js';
+import { ConfigError } from '../config/index.js';
+import { InputError, SparankError } from '../errors/index.js';
 import { ServiceError } from './client.js';
 import { EXIT } from './exit-codes.js';
-import { note, printJson } from './output.js';
+import { note, printJson } from './display/output.js';
 import { buildProgram } from './program.js';
 
 function report(error: unknown, json: boolean): number {

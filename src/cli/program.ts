@@ -1,12 +1,12 @@
 import { Command } from 'commander';
-import { VERSION } from '../version.js';
-import { compress } from './compress.js';
-import { demo } from './demo.js';
-import { doctor } from './doctor.js';
-import { act, get, listJobs, submit, watch } from './jobs.js';
+import { VERSION } from '../config/version.js';
+import { compress } from './commands/compress.js';
+import { demo } from './commands/demo.js';
+import { doctor } from './commands/doctor.js';
+import { act, get, listJobs, submit, watch } from './commands/jobs.js';
 import { addPoolOptions, addSpecOptions } from './spec-options.js';
-import { start, work } from './start.js';
-import { createKey, createTeam, listKeys, listTeams, revokeKey, setTeam, showUsage } from './teams.js';
+import { start, work } from './commands/start.js';
+import { createKey, createTeam, listKeys, listTeams, revokeKey, setTeam, showUsage } from './commands/teams.js';
 
 const json = (command: Command) => command.option('--json', 'print JSON, for programs', false);
 

@@ -2,8 +2,8 @@ import { existsSync, rmSync } from 'node:fs';
 import { lstat, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InputError } from '../errors.js';
-import { openScratch } from '../scratch.js';
+import { InputError } from '../errors/index.js';
+import { openScratch } from '../storage/scratch.js';
 
 /** A directory for the temporary files of this process; what killed processes of the same user left there goes. */
 export async function openTemporary(): Promise<string> {

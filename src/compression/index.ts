@@ -1,11 +1,11 @@
-export { AdamState } from './adam.js';
-export { allocate, type AllocationLayer, type AllocationTarget } from './allocate.js';
-export { allocateThrifty } from './allocate-thrifty.js';
-export { applyActivation } from './activation-function.js';
-export { behindWeights, slopeMoments } from './output-metric.js';
-export { responseMetric, type ResponseMetric } from './response-metric.js';
-export { responseSpan } from './response-span.js';
-export { costCurve, type Candidate } from './cost-curve.js';
+export { AdamState } from './solver/adam.js';
+export { allocate, type AllocationLayer, type AllocationTarget } from './allocation/allocate.js';
+export { allocateThrifty } from './allocation/allocate-thrifty.js';
+export { applyActivation } from './prox/activation-function.js';
+export { behindWeights, slopeMoments } from './low-rank/output-metric.js';
+export { responseMetric, type ResponseMetric } from './regression/response-metric.js';
+export { responseSpan } from './regression/response-span.js';
+export { costCurve, type Candidate } from './curves/cost-curve.js';
 export type { LayerProblem } from './problem.js';
 export {
   layerStatistics,
@@ -13,8 +13,14 @@ export {
   type LayerStatistics,
   type MeasuredLayer,
   type StatisticsOptions,
-} from './statistics.js';
-export { refitDense, type RefittedDense } from './refit-dense.js';
-export type { TapFits } from './tap-statistics.js';
-export { refitLayer, solveLayer, type SolveDiagnostics, type SolvedLayer, type SolveOptions } from './solve-layer.js';
-export type { Tolerances } from './admm.js';
+} from './curves/statistics.js';
+export { refitDense, type RefittedDense } from './solver/refit-dense.js';
+export type { TapFits } from './curves/tap-statistics.js';
+export {
+  refitLayer,
+  solveLayer,
+  type SolveDiagnostics,
+  type SolvedLayer,
+  type SolveOptions,
+} from './solver/solve-layer.js';
+export type { Tolerances } from './solver/admm.js';

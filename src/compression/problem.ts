@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 import type { Activation } from '../models/activation.js';
 
 /** One layer to compress: its weights, and sampled inputs. All matrices are row-major, one sample a row. */

@@ -1,27 +1,27 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import type { Log } from '../log.js';
-import { PostgresClient } from '../postgres-client.js';
-import type { DatabaseContext, DatabaseSettings } from './context.js';
+import type { Log } from '../observability/log.js';
+import { PostgresClient } from './connection/postgres-client.js';
+import type { DatabaseContext, DatabaseSettings } from './connection/context.js';
 import { PrismaClient } from './generated/client.js';
-import { idempotencyRepository } from './idempotency-repository.js';
-import { jobRepository } from './job-repository.js';
-import { keyRepository } from './key-repository.js';
-import { artifactRepository, eventRepository, layerRepository } from './ledger-repositories.js';
-import { migrate } from './migrate.js';
-import { listen } from './notifications.js';
-import { poolRepository } from './pool/index.js';
+import { idempotencyRepository } from './jobs/idempotency-repository.js';
+import { jobRepository } from './jobs/job-repository.js';
+import { keyRepository } from './teams/key-repository.js';
+import { artifactRepository, eventRepository, layerRepository } from './usage/ledger-repositories.js';
+import { migrate } from './connection/migrate.js';
+import { listen } from './connection/notifications.js';
+import { poolRepository } from './tasks/index.js';
 import type { Database } from './repositories.js';
-import { teamRepository } from './team-repository.js';
-import { guarded, withQuickTries } from './trouble.js';
-import { uploadRepository } from './upload-repository.js';
-import { usageRepository } from './usage-repository.js';
-import { webhookRepository } from './webhook-repository.js';
-import { workerRepository } from './worker-repository.js';
+import { teamRepository } from './teams/team-repository.js';
+import { guarded, withQuickTries } from './connection/trouble.js';
+import { uploadRepository } from './uploads/upload-repository.js';
+import { usageRepository } from './usage/usage-repository.js';
+import { webhookRepository } from './webhooks/webhook-repository.js';
+import { workerRepository } from './workers/worker-repository.js';
 
 export * from './records.js';
 export * from './repositories.js';
 export { startEmbedded, type EmbeddedPostgres } from './embedded/supervisor.js';
-export type { DatabaseSettings } from './context.js';
+export type { DatabaseSettings } from './connection/context.js';
 
 export interface DatabaseOptions {
   url: string;

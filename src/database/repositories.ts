@@ -1,5 +1,5 @@
-import type { SerializedError } from '../errors.js';
-import type { Offer } from '../jobs/lanes.js';
+import type { SerializedError } from '../errors/index.js';
+import type { Offer } from '../scheduling/worker-classes.js';
 import type { LayerRow } from '../jobs/results.js';
 import type { Assignment, StepFile, StepResult } from '../jobs/tasks.js';
 import type {
@@ -202,7 +202,7 @@ export type HeartbeatState =
 export interface ReleasableTask {
   taskId: string;
   attempt: number;
-  /** The workers that it is for: see src/jobs/lanes.ts. */
+  /** The workers that it is for: see src/scheduling/worker-classes.ts. */
   lane: string;
 }
 

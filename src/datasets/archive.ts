@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { openPromise, type Entry, type ZipFile } from 'yauzl';
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 
 export interface ArchiveLimits {
   maxArchiveEntries: number;

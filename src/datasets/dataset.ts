@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { open, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 import { Archive, isZip } from './archive.js';
 import { NpyArray, badDataset } from './npy.js';
 import type { Tensor } from './tensor.js';

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 import { halfToFloat } from './half.js';
 import type { TensorData } from './tensor.js';
 

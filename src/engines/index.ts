@@ -1,4 +1,4 @@
-import { InfrastructureError } from '../errors.js';
+import { InfrastructureError } from '../errors/index.js';
 import type { Engine, EngineName } from './engine.js';
 import { createOnnxRuntimeEngine } from './onnxruntime/engine.js';
 import { createWebgpuEngine } from './webgpu/engine.js';

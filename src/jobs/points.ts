@@ -1,4 +1,4 @@
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 import type { Spec, Target } from './spec.js';
 import type { LayerAllocation, PlannedPoint, PlanResult } from './tasks.js';
 

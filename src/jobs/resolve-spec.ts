@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Compile } from 'typebox/compile';
 import Value from 'typebox/value';
-import { InputError, type Fault } from '../errors.js';
+import { InputError, type Fault } from '../errors/index.js';
 import { schemaFaults } from './schema-faults.js';
 import { SpecSchema, type Spec } from './spec.js';
 

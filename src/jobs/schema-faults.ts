@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox';
 import Value from 'typebox/value';
-import type { Fault } from '../errors.js';
+import type { Fault } from '../errors/index.js';
 
 /** The parts of a JSON schema that decide where to look for a fault. */
 interface Node {

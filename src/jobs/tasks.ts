@@ -1,4 +1,4 @@
-import type { SerializedError } from '../errors.js';
+import type { SerializedError } from '../errors/index.js';
 import type { Distillation, LayerRow, Metrics, Verdict } from './results.js';
 
 export type { Distillation } from './results.js';

@@ -1,8 +1,8 @@
 import { targetsOf } from '../jobs/points.js';
 import type { FinishedTask, JobInput, StepFile } from '../jobs/tasks.js';
-import { fileOf, finishedOf, finishedOne, optionalFileOf } from './finished.js';
-import { refittedLayers, solvedLayers } from './solved-layers.js';
-import { files } from './step-files.js';
+import { fileOf, finishedOf, finishedOne, optionalFileOf } from './files/finished.js';
+import { refittedLayers, solvedLayers } from './files/solved-layers.js';
+import { files } from './files/step-files.js';
 import type { FilesNeeded } from './step.js';
 
 const metricFile = (inspected: FinishedTask, index: number): StepFile[] => {

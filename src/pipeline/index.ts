@@ -1,8 +1,8 @@
-import { assemble } from './assemble.js';
-import { evaluate } from './evaluate.js';
-import { inspect } from './inspect.js';
-import { layer } from './layer.js';
-import { plan } from './plan.js';
+import { assemble } from './steps/assemble/assemble.js';
+import { evaluate } from './steps/evaluate/evaluate.js';
+import { inspect } from './steps/inspect/inspect.js';
+import { layer } from './steps/layer/layer.js';
+import { plan } from './steps/plan/plan.js';
 import type { RunStep } from './step.js';
 
 export { filesNeeded } from './files-needed.js';

@@ -9,8 +9,8 @@ import { choicesOf } from '../jobs/points.js';
 import type { LayerRow, Point } from '../jobs/results.js';
 import type { Spec } from '../jobs/spec.js';
 import type { Assignment, FinishedTask, MeasuredPoint, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
-import { finishedOne } from './finished.js';
-import { peakMemoryBytes, resetPeakMemory } from './peak-memory.js';
+import { finishedOne } from './files/finished.js';
+import { peakMemoryBytes, resetPeakMemory } from '../observability/peak-memory.js';
 import { filesNeeded } from './files-needed.js';
 import { runStep, type StepContext } from './index.js';
 

@@ -1,9 +1,9 @@
 import type { BaseAdapter } from '@bull-board/api/baseAdapter';
 import { WaitingError } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InfrastructureError } from '../errors.js';
-import { PLAIN_LANE } from '../jobs/lanes.js';
-import type { Log } from '../log.js';
+import { InfrastructureError } from '../errors/index.js';
+import { PLAIN_LANE } from '../scheduling/worker-classes.js';
+import type { Log } from '../observability/log.js';
 import type { TaskConsumer, TaskHandler, TaskMessage, TaskQueue } from './queue.js';
 
 /** BullMQ as a transport: the parts of its Queue and Worker that are used, whatever they are backed by. */

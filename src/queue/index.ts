@@ -1,13 +1,13 @@
-import type { Config } from '../config.js';
-import type { Log } from '../log.js';
+import type { Config } from '../config/index.js';
+import type { Log } from '../observability/log.js';
 import { bullmqQueue } from './bullmq-queue.js';
 import { postgresBackend } from './postgres-backend.js';
 import type { TaskQueue } from './queue.js';
 import { redisBackend } from './redis-backend.js';
 
 export * from './queue.js';
-export { startRelay } from './relay.js';
-export { startReconciler } from './reconciler.js';
+export { startRelay } from '../maintenance/relay.js';
+export { startReconciler } from '../maintenance/reconciler.js';
 
 /** Redis when there is a URL for it, else BullMQ's tables in the database. */
 export function openQueue(config: Pick<Config, 'REDIS_URL'>, databaseUrl: string, logger: Log): TaskQueue {

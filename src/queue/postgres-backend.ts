@@ -1,6 +1,6 @@
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { createPostgresBackend, withBackend, type Queue as RedisQueue } from 'bullmq';
-import { PostgresClient } from '../postgres-client.js';
+import { PostgresClient } from '../database/connection/postgres-client.js';
 import type { TaskMessage } from './queue.js';
 import { type Backend, BOARD_OPTIONS, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 

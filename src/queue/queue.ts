@@ -8,7 +8,7 @@ import type { BaseAdapter } from '@bull-board/api/baseAdapter';
 export interface TaskMessage {
   taskId: string;
   attempt: number;
-  /** The workers that it is for (src/jobs/lanes.ts); absent: those without anything particular. */
+  /** The workers that it is for (src/scheduling/worker-classes.ts); absent: those without anything particular. */
   lane?: string;
 }
 

@@ -4,7 +4,7 @@ import { copyFile, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { InfrastructureError, SparankError } from '../errors.js';
+import { InfrastructureError, SparankError } from '../errors/index.js';
 import { downloadTo } from './download.js';
 import { checkKey, checkPrefix, healthKey, missing, unsatisfiable } from './keys.js';
 import { Measure, watchBody } from './measured-body.js';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
-import { InputError } from '../errors.js';
+import { InputError } from '../errors/index.js';
 
 /** Passes bytes through, counts and hashes them, and refuses more than `maxBytes`. */
 export class Measure extends Transform {

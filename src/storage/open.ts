@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Config } from '../config.js';
+import type { Config } from '../config/index.js';
 import { LocalStorage } from './local-storage.js';
 import { readS3Url } from './s3-url.js';
 import { S3Storage } from './s3-storage.js';

@@ -17,7 +17,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { InfrastructureError, SparankError } from '../errors.js';
+import { InfrastructureError, SparankError } from '../errors/index.js';
 import { downloadTo } from './download.js';
 import { checkKey, checkPrefix, healthKey, missing, unsatisfiable } from './keys.js';
 import { Measure, watchBody } from './measured-body.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SparankError } from '../errors.js';
+import { SparankError } from '../errors/index.js';
 
 const FIRST_MS = 100;
 const LONGEST_MS = 5000;

@@ -1,4 +1,4 @@
-import type { Config } from '../config.js';
+import type { Config } from '../config/index.js';
 import type { StepLimits } from '../pipeline/step.js';
 
 /** The settings that bound what a step accepts. */

@@ -1,19 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { Backends } from '../backends.js';
-import type { Config } from '../config.js';
-import { laneOf } from '../jobs/lanes.js';
+import type { Backends } from '../service/backends.js';
+import type { Config } from '../config/index.js';
+import { laneOf } from '../scheduling/worker-classes.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { TaskConsumer } from '../queue/queue.js';
-import { openScratch } from '../scratch.js';
-import type { Telemetry } from '../telemetry.js';
+import { openScratch } from '../storage/scratch.js';
+import type { Telemetry } from '../observability/telemetry.js';
 import { mayPass, untilItWorks } from './backoff.js';
-import { ComputeProcess } from './compute-process.js';
-import { findDevice } from './device.js';
-import { FileCache } from './file-cache.js';
+import { ComputeProcess } from './compute/compute-process.js';
+import { findDevice } from './device/device.js';
+import { FileCache } from './task/file-cache.js';
 import { stepLimits } from './limits.js';
-import { runTask, type TaskDeps } from './task-run.js';
+import { runTask, type TaskDeps } from './task/task-run.js';
 
 /** Time between two signs of life in the table of workers. */
 const REGISTER_MS = 5000;

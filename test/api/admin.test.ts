@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SESSION_SECONDS } from '../../src/api/admin/session.js';
+import { SESSION_SECONDS } from '../../src/api/plugins/session.js';
 import { openQueue } from '../../src/queue/index.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';

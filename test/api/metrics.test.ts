@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { boundTeams } from '../../src/api/plugins/metrics.js';
-import { InfrastructureError, InputError, serializeError } from '../../src/errors.js';
-import { createMetrics } from '../../src/metrics.js';
-import { startMetricsServer } from '../../src/metrics-server.js';
+import { InfrastructureError, InputError, serializeError } from '../../src/errors/index.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { startMetricsServer } from '../../src/service/metrics-server.js';
 import { claimNext, createJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { runSql } from '../support/teams.js';

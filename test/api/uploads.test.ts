@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
-import { InfrastructureError } from '../../src/errors.js';
+import { InfrastructureError } from '../../src/errors/index.js';
 import { createJob, newJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';

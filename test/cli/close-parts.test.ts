@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { closeParts, type Closer } from '../../src/cli/close-parts.js';
+import { closeParts, type Closer } from '../../src/service/close-parts.js';
 import { quietLog } from '../support/log.js';
 
 test('parts are ended in the opposite order, whatever happens to one', async () => {

@@ -1,12 +1,12 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { JobView } from '../../src/api/jobs/schema.js';
-import { bars } from '../../src/cli/bars.js';
+import { bars } from '../../src/cli/display/bars.js';
 import type { ServiceClient } from '../../src/cli/client.js';
-import { endsOnly } from '../../src/cli/compress.js';
-import { follow } from '../../src/cli/follow.js';
-import { outcome, somePasses } from '../../src/cli/points.js';
-import { layerTable } from '../../src/cli/report.js';
+import { endsOnly } from '../../src/cli/commands/compress.js';
+import { follow } from '../../src/cli/display/follow.js';
+import { outcome, somePasses } from '../../src/cli/display/points.js';
+import { layerTable } from '../../src/cli/display/report.js';
 import type { Point } from '../../src/jobs/results.js';
 import { layerRow, testMetrics } from '../support/jobs.js';
 import { until } from '../support/until.js';

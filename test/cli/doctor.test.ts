@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { withoutPassword } from '../../src/cli/doctor.js';
+import { withoutPassword } from '../../src/cli/commands/doctor.js';
 
 it.each([
   ['postgres://me:very-secret@db:5432/sparank?sslmode=require', 'postgres://db:5432/sparank?sslmode=require'],

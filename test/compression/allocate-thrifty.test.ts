@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { allocate, allocateThrifty, type AllocationLayer } from '../../src/compression/index.js';
-import { seededRandom } from '../../src/compression/random.js';
+import { seededRandom } from '../../src/compression/linalg/random.js';
 import { DENSE } from '../../src/models/index.js';
 
 /** Errors fall with the parameters; what a candidate works has little to do with either. */

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { allocate, type AllocationLayer } from '../../src/compression/allocate.js';
-import { seededRandom } from '../../src/compression/random.js';
-import { InputError } from '../../src/errors.js';
+import { allocate, type AllocationLayer } from '../../src/compression/allocation/allocate.js';
+import { seededRandom } from '../../src/compression/linalg/random.js';
+import { InputError } from '../../src/errors/index.js';
 import { DENSE } from '../../src/models/index.js';
 
 function network(random: () => number, layers: number, count: number): AllocationLayer[] {

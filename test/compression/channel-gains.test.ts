@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { normals, seededRandom } from '../../src/compression/random.js';
-import { channelFactors, channelGains } from '../../src/compression/select-channels.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
+import { channelFactors, channelGains } from '../../src/compression/sparse/select-channels.js';
 import type { LayerProblem } from '../../src/compression/problem.js';
 import { createEngine, matrix, type Engine } from '../../src/engines/index.js';
 

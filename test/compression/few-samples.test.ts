@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { applyActivation } from '../../src/compression/activation-function.js';
-import { factoredResponse } from '../../src/compression/factors.js';
-import { withAddedSamples } from '../../src/compression/few-samples.js';
+import { applyActivation } from '../../src/compression/prox/activation-function.js';
+import { factoredResponse } from '../../src/compression/low-rank/factors.js';
+import { withAddedSamples } from '../../src/compression/regression/few-samples.js';
 import { solveLayer, type LayerProblem } from '../../src/compression/index.js';
-import { activatedLoss } from '../../src/compression/objective.js';
+import { activatedLoss } from '../../src/compression/regression/objective.js';
 import { createEngine, matrix, type Engine } from '../../src/engines/index.js';
 import { randomLayer } from './problems.js';
 

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { cholesky, lowerSolveIdentity } from '../../src/compression/linalg/cholesky.js';
 import { multiply64, transpose64 } from '../../src/compression/linalg/dense.js';
 import { symmetricEigen } from '../../src/compression/linalg/eigen.js';
-import { orthonormal, rankStep, leadingRightSubspace } from '../../src/compression/rank-step.js';
-import { normals, seededRandom } from '../../src/compression/random.js';
+import { orthonormal, rankStep, leadingRightSubspace } from '../../src/compression/regression/rank-step.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { createEngine, matrix } from '../../src/engines/index.js';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 
 const random = seededRandom(11);
 const draw = (n: number): Float64Array => Float64Array.from(normals(n, random));

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { refitLayer, solveLayer, type SolveOptions } from '../../src/compression/index.js';
-import { maskedInputs, maskedRegression } from '../../src/compression/masked-step.js';
-import { balancedBlocks } from '../../src/compression/prox/balanced-blocks.js';
-import { nOfM } from '../../src/compression/prox/n-of-m.js';
-import { topEntries } from '../../src/compression/prox/top-entries.js';
-import { normals, seededRandom } from '../../src/compression/random.js';
+import { maskedInputs, maskedRegression } from '../../src/compression/regression/masked-step.js';
+import { balancedBlocks } from '../../src/compression/sparse/projections/balanced-blocks.js';
+import { nOfM } from '../../src/compression/sparse/projections/n-of-m.js';
+import { topEntries } from '../../src/compression/sparse/projections/top-entries.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { createEngine, matrix, type Engine } from '../../src/engines/index.js';
 import { blocksOf, SPARSE_PATTERNS, type SparsePattern } from '../../src/models/index.js';
 import { plantedLayer, randomLayer } from './problems.js';

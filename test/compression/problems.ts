@@ -1,5 +1,5 @@
 import type { LayerProblem } from '../../src/compression/index.js';
-import { normals, seededRandom } from '../../src/compression/random.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import type { Activation } from '../../src/models/activation.js';
 
 export interface RandomLayer {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { activationFunction, applyActivation } from '../../src/compression/activation-function.js';
-import { topGroups } from '../../src/compression/prox/top-groups.js';
+import { activationFunction, applyActivation } from '../../src/compression/prox/activation-function.js';
+import { topGroups } from '../../src/compression/sparse/projections/top-groups.js';
 import { zStep } from '../../src/compression/prox/z-step.js';
-import { seededRandom } from '../../src/compression/random.js';
+import { seededRandom } from '../../src/compression/linalg/random.js';
 import { ACTIVATIONS, label } from './activations.js';
 
 const CASES = 300;

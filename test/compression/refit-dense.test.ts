@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { refitDense } from '../../src/compression/index.js';
-import { seededRandom } from '../../src/compression/random.js';
+import { seededRandom } from '../../src/compression/linalg/random.js';
 import { createEngine, matrix, type Engine } from '../../src/engines/index.js';
 import { randomLayer } from './problems.js';
 

@@ -7,8 +7,8 @@ import {
   solveLayer,
   type LayerProblem,
 } from '../../src/compression/index.js';
-import { factoredResponse } from '../../src/compression/factors.js';
-import { normals, seededRandom } from '../../src/compression/random.js';
+import { factoredResponse } from '../../src/compression/low-rank/factors.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { createEngine, matrix, type Engine, type Matrix } from '../../src/engines/index.js';
 import type { Factors } from '../../src/models/layer.js';
 import { plantedLayer, plantedTucker, randomLayer } from './problems.js';

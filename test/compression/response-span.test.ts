@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { layerStatistics, responseSpan, solveLayer, type LayerProblem } from '../../src/compression/index.js';
-import { centered, columnMeans } from '../../src/compression/columns.js';
-import { spectrum } from '../../src/compression/held-out.js';
+import { centered, columnMeans } from '../../src/compression/linalg/columns.js';
+import { spectrum } from '../../src/compression/regression/held-out.js';
 import { symmetricEigen } from '../../src/compression/linalg/eigen.js';
-import { normals, seededRandom } from '../../src/compression/random.js';
-import { orthonormal, rankStep } from '../../src/compression/rank-step.js';
-import { responseMetric } from '../../src/compression/response-metric.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
+import { orthonormal, rankStep } from '../../src/compression/regression/rank-step.js';
+import { responseMetric } from '../../src/compression/regression/response-metric.js';
 import { createEngine, matrix, type Engine, type Matrix } from '../../src/engines/index.js';
 import { randomLayer } from './problems.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import type * as Run from '../../src/compression/kernels/run.js';
+import type * as Run from '../../src/compression/simd/run.js';
 import { createEngine, type Engine } from '../../src/engines/index.js';
 import type { Activation } from '../../src/models/activation.js';
 import { label } from './activations.js';
@@ -8,15 +8,15 @@ import { randomLayer } from './problems.js';
 /** The solver on a processor without vector instructions, and on this one. */
 async function solvers() {
   const own = await import('../../src/compression/index.js');
-  const vector = await import('../../src/compression/kernels/activation-kernels.js');
+  const vector = await import('../../src/compression/simd/activation-kernels.js');
   vi.resetModules();
-  vi.doMock('../../src/compression/kernels/run.js', async (original) => ({
+  vi.doMock('../../src/compression/simd/run.js', async (original) => ({
     ...(await original<typeof Run>()),
     compiled: () => null,
   }));
   const plain = await import('../../src/compression/index.js');
-  const none = await import('../../src/compression/kernels/activation-kernels.js');
-  vi.doUnmock('../../src/compression/kernels/run.js');
+  const none = await import('../../src/compression/simd/activation-kernels.js');
+  vi.doUnmock('../../src/compression/simd/run.js');
   expect(vector.vectorPasses({ kind: 'relu' })).not.toBeNull();
   expect(none.vectorPasses({ kind: 'relu' })).toBeNull();
   return { own: own.solveLayer, plain: plain.solveLayer };

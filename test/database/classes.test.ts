@@ -3,7 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
-import { canRun, laneOf, needsOf, type Offer } from '../../src/jobs/lanes.js';
+import { canRun, laneOf, needsOf, type Offer } from '../../src/scheduling/worker-classes.js';
 import type { Resources } from '../../src/jobs/spec.js';
 import { createJob, testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import { freePort } from '../../src/database/embedded/server.js';
 import { openDatabase } from '../../src/database/index.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
-import { guarded, isPassingTrouble, withQuickTries } from '../../src/database/trouble.js';
-import { InputError } from '../../src/errors.js';
-import { PostgresClient } from '../../src/postgres-client.js';
+import { guarded, isPassingTrouble, withQuickTries } from '../../src/database/connection/trouble.js';
+import { InputError } from '../../src/errors/index.js';
+import { PostgresClient } from '../../src/database/connection/postgres-client.js';
 import { Proxy } from '../../bench/siege/proxy.js';
 import { createJob, finishNext } from '../support/jobs.js';
 import { quietLog } from '../support/log.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import { canConnect } from '../../src/database/embedded/server.js';
 import { openDatabase, startEmbedded, type EmbeddedPostgres } from '../../src/database/index.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';

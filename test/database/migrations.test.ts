@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { migrate } from '../../src/database/migrate.js';
+import { migrate } from '../../src/database/connection/migrate.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { describeDatabase, openSchemaEngine } from '../support/schema-engine.js';
 import { runSql } from '../support/teams.js';

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/database/index.js';
-import { migrate } from '../../src/database/migrate.js';
-import { readConfig } from '../../src/config.js';
+import { migrate } from '../../src/database/connection/migrate.js';
+import { readConfig } from '../../src/config/index.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
-import type { SerializedError } from '../../src/errors.js';
+import type { SerializedError } from '../../src/errors/index.js';
 import type { Assignment, PlanResult } from '../../src/jobs/tasks.js';
 import {
   claimNext,

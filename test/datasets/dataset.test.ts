@@ -14,7 +14,7 @@ import {
   type DatasetLimits,
   type Tensor,
 } from '../../src/datasets/index.js';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 
 const LIMITS: DatasetLimits = { maxArchiveEntries: 20, maxArchiveRatio: 100, maxSamples: 1000, maxModelBytes: 2 ** 26 };
 const root = mkdtempSync(join(tmpdir(), 'sparank-datasets-'));

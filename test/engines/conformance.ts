@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { matrix, type Engine, type Matrix } from '../../src/engines/index.js';
-import { normals, seededRandom } from '../../src/compression/random.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 
 const at = (a: Matrix, i: number, j: number, transposed: boolean): number =>
   (transposed ? a.data[j * a.cols + i] : a.data[i * a.cols + j]) ?? NaN;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createEngine } from '../../src/engines/index.js';
-import { InfrastructureError } from '../../src/errors.js';
+import { InfrastructureError } from '../../src/errors/index.js';
 import { conformance } from './conformance.js';
 
 conformance(

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEngine, matrix, type Engine, type EngineChoice } from '../../src/engines/index.js';
 import { createWebgpuEngine, type Cost } from '../../src/engines/webgpu/engine.js';
 import { expectedFaster } from '../../src/engines/webgpu/placement.js';
-import { normals, seededRandom } from '../../src/compression/random.js';
+import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { conformance } from './conformance.js';
 
 /**

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeNpz } from '../../src/datasets/index.js';
 import type { Metrics } from '../../src/jobs/results.js';
-import { seededRandom } from '../../src/pipeline/random.js';
+import { seededRandom } from '../../src/pipeline/network/random.js';
 
 /**
  * Compresses every model that export.py wrote with the command line, in a process of its own, and lets Python's onnx and

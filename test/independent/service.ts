@@ -9,7 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { follow, silent } from '../../src/cli/follow.js';
+import { follow, silent } from '../../src/cli/display/follow.js';
 import { Stack } from '../service/stack.js';
 import { startPostgres } from '../support/postgres.js';
 import { startRedis } from '../support/redis.js';

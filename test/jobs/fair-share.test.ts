@@ -10,7 +10,7 @@ import {
   type StartEstimate,
   type TeamAccount,
   type WaitingTask,
-} from '../../src/jobs/fair-share.js';
+} from '../../src/scheduling/fair-share.js';
 
 const waiting = (teamId: string, n: number, change: Partial<WaitingTask> = {}): WaitingTask[] =>
   Array.from({ length: n }, (_, i) => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { artifactContentType } from '../../src/jobs/artifacts.js';
 import { backoffSeconds } from '../../src/jobs/backoff.js';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 import { nextTasks } from '../../src/jobs/next-tasks.js';
 import { atTarget, choicesOf, targetsOf } from '../../src/jobs/points.js';
 import { etaSeconds, jobFraction } from '../../src/jobs/progress.js';

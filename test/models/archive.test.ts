@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, it } from 'vitest';
 import { ZipFile } from 'yazl';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 import {
   Runner,
   listLayers,
@@ -16,8 +16,8 @@ import {
   saveSingle,
   type FloatTensor,
 } from '../../src/models/index.js';
-import { encodeModel } from '../../src/models/onnx/codec.js';
-import { DataType, EXTERNAL, type ModelProto, type TensorProto } from '../../src/models/onnx/messages.js';
+import { encodeModel } from '../../src/models/onnx/io/codec.js';
+import { DataType, EXTERNAL, type ModelProto, type TensorProto } from '../../src/models/onnx/protobuf/messages.js';
 import { LIMITS, batchOf, node, noise, proto, scratch, tensorOf } from './graphs.js';
 
 const WEIGHTS = noise(8 * 3 * 9, 3);

@@ -11,8 +11,8 @@ import {
   type OnnxModel,
   type WeightCoding,
 } from '../../src/models/index.js';
-import { makeInts } from '../../src/models/onnx/attributes.js';
-import { seededRandom } from '../../src/pipeline/random.js';
+import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { seededRandom } from '../../src/pipeline/network/random.js';
 import { batchOf, build, LIMITS, node, scratch, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

@@ -4,7 +4,7 @@ import { floatToHalf } from '../../src/models/coding/float16.js';
 import { toInt8 } from '../../src/models/coding/int8.js';
 import { assign, kMeans } from '../../src/models/coding/kmeans.js';
 import { importances, rowOf } from '../../src/models/coding/layout.js';
-import { seededRandom } from '../../src/pipeline/random.js';
+import { seededRandom } from '../../src/pipeline/network/random.js';
 import { noise } from './graphs.js';
 
 const rows = (count: number, d: number) => ({ rows: count, rowStride: d, inputs: d, inputStride: 1, groups: 1 });

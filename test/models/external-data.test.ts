@@ -2,8 +2,8 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadModel, prepare, Runner, saveModel, spillWeights, type OnnxModel } from '../../src/models/index.js';
-import { EXTERNAL } from '../../src/models/onnx/messages.js';
-import { externalReference, tensorFloats } from '../../src/models/onnx/tensors.js';
+import { EXTERNAL } from '../../src/models/onnx/protobuf/messages.js';
+import { externalReference, tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
 import { LIMITS, batchOf, node, proto, scratch, tensorOf, writeProto, type Sketch } from './graphs.js';
 
 /** 1.3 MB and 160 bytes of weights. */

@@ -2,9 +2,9 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 import { listLayers, loadModel, prepare } from '../../src/models/index.js';
-import { encodeModel } from '../../src/models/onnx/codec.js';
+import { encodeModel } from '../../src/models/onnx/io/codec.js';
 import { LIMITS, batchOf, proto, scratch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { FloatTensor } from '../../src/datasets/tensor.js';
 import { listLayers, prepare, TrainableNetwork, type OnnxModel, type Pull } from '../../src/models/index.js';
-import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/attributes.js';
-import type { AttributeProto } from '../../src/models/onnx/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/tensors.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import type { AttributeProto } from '../../src/models/onnx/protobuf/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
 import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

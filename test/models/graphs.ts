@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { loadModel, type FloatTensor, type ModelLimits, type OnnxModel } from '../../src/models/index.js';
-import { makeNode } from '../../src/models/onnx/attributes.js';
-import { encodeModel } from '../../src/models/onnx/codec.js';
+import { makeNode } from '../../src/models/onnx/protobuf/attributes.js';
+import { encodeModel } from '../../src/models/onnx/io/codec.js';
 import {
   DataType,
   type AttributeProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
-} from '../../src/models/onnx/messages.js';
-import { floatTensor } from '../../src/models/onnx/tensors.js';
+} from '../../src/models/onnx/protobuf/messages.js';
+import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
 
 export const LIMITS: ModelLimits = {
   maxArchiveEntries: 100,

@@ -14,8 +14,8 @@ import {
   type OnnxModel,
   type Range,
 } from '../../src/models/index.js';
-import { makeInts } from '../../src/models/onnx/attributes.js';
-import { decodeModel } from '../../src/models/onnx/codec.js';
+import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { decodeModel } from '../../src/models/onnx/io/codec.js';
 import { batchOf, build, scratch, type Sketch } from './graphs.js';
 
 export const padded = [makeInts('pads', [1, 1, 1, 1])];

@@ -12,8 +12,8 @@ import {
   toIntegers,
   type OnnxModel,
 } from '../../src/models/index.js';
-import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/attributes.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/tensors.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
 import { batchOf, LIMITS, node, scratch, tensorOf, type Sketch } from './graphs.js';
 import { fused, integersOf, output, padded, relativeError, values } from './integer-networks.js';
 import { TOPOLOGIES } from './topologies.js';

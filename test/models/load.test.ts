@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 import { loadModel } from '../../src/models/index.js';
-import { makeNode } from '../../src/models/onnx/attributes.js';
-import { decodeModel, encodeModel } from '../../src/models/onnx/codec.js';
-import { DataType, EXTERNAL, type GraphProto, type ModelProto } from '../../src/models/onnx/messages.js';
-import { floatTensor } from '../../src/models/onnx/tensors.js';
+import { makeNode } from '../../src/models/onnx/protobuf/attributes.js';
+import { decodeModel, encodeModel } from '../../src/models/onnx/io/codec.js';
+import { DataType, EXTERNAL, type GraphProto, type ModelProto } from '../../src/models/onnx/protobuf/messages.js';
+import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
 import { LIMITS, node, noise, proto, scratch, tensorOf, writeProto } from './graphs.js';
 
 const plain = (): ModelProto & { graph: GraphProto } => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { InputError } from '../../src/errors.js';
+import { InputError } from '../../src/errors/index.js';
 import { prepare, raiseOpset, Runner, type OnnxModel } from '../../src/models/index.js';
-import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/attributes.js';
-import { int64Tensor } from '../../src/models/onnx/tensors.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
 import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 
 const text = (name: string, s: string) => ({ name, type: 3, s: Buffer.from(s) });

@@ -12,7 +12,7 @@ import {
   type OnnxModel,
   type Replacement,
 } from '../../src/models/index.js';
-import { dummyFactors } from '../../src/pipeline/candidate-latency.js';
+import { dummyFactors } from '../../src/pipeline/latency/candidate-latency.js';
 import { batchOf, build } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Runner, loadModel } from '../../src/models/index.js';
-import { DataType } from '../../src/models/onnx/messages.js';
+import { DataType } from '../../src/models/onnx/protobuf/messages.js';
 import { LIMITS, batchOf, build, node, proto, scratch, tensorOf, writeProto, type Sketch } from './graphs.js';
 
 const sketch: Sketch = {

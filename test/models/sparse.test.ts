@@ -16,9 +16,9 @@ import {
   type SparsePart,
   type SparsePattern,
 } from '../../src/models/index.js';
-import { tensorFloats } from '../../src/models/onnx/tensors.js';
-import { dummyFactors } from '../../src/pipeline/candidate-latency.js';
-import { dummySparse } from '../../src/pipeline/dummy-sparse.js';
+import { tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
+import { dummyFactors } from '../../src/pipeline/latency/candidate-latency.js';
+import { dummySparse } from '../../src/pipeline/latency/dummy-sparse.js';
 import { batchOf, build } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

@@ -3,9 +3,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { loadModel } from '../../src/models/index.js';
-import { encodeModel } from '../../src/models/onnx/codec.js';
-import { DataType, type TensorProto } from '../../src/models/onnx/messages.js';
-import { firstNonFinite, floatTensor, scalarValue, tensorBytes, tensorFloats } from '../../src/models/onnx/tensors.js';
+import { encodeModel } from '../../src/models/onnx/io/codec.js';
+import { DataType, type TensorProto } from '../../src/models/onnx/protobuf/messages.js';
+import {
+  firstNonFinite,
+  floatTensor,
+  scalarValue,
+  tensorBytes,
+  tensorFloats,
+} from '../../src/models/onnx/protobuf/tensors.js';
 import { LIMITS, build, node, proto, scratch } from './graphs.js';
 
 /** Packed numbers, written by the protobuf library. */

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { ActivationStore } from '../../src/pipeline/activation-store.js';
+import { ActivationStore } from '../../src/pipeline/files/activation-store.js';
 
 let directory: string;
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Candidate } from '../../src/compression/index.js';
 import { DENSE } from '../../src/models/index.js';
-import { withEffects } from '../../src/pipeline/effects.js';
+import { withEffects } from '../../src/pipeline/curves/effects.js';
 
 const candidate = (size: Partial<Candidate>): Candidate => ({
   ...DENSE,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { batchWithin, mapBytes } from '../../src/pipeline/feature-maps.js';
+import { batchWithin, mapBytes } from '../../src/pipeline/network/feature-maps.js';
 
 const conv = { channels: 3, group: 1, m: 8, positions: 100, strides: [1, 1] };
 

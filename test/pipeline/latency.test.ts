@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { measurePaired, quantile, speedup } from '../../src/pipeline/latency.js';
+import { measurePaired, quantile, speedup } from '../../src/pipeline/latency/latency.js';
 
 describe('paired latency', () => {
   it('runs both sides equally often, in turn, and swaps their order in every second pair', async () => {

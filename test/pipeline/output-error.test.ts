@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { holdsClasses } from '../../src/models/index.js';
-import { makeInt, makeInts } from '../../src/models/onnx/attributes.js';
-import { int64Tensor } from '../../src/models/onnx/tensors.js';
-import { Agreement, OutputError } from '../../src/pipeline/output-error.js';
+import { makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { Agreement, OutputError } from '../../src/pipeline/network/output-error.js';
 import { build, node, tensorOf, type Sketch } from '../models/graphs.js';
 
 const tensor = (...values: number[]) => ({ dims: [1, values.length], data: Float32Array.from(values) });

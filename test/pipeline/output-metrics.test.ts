@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEngine, matrix, type Engine, type Matrix } from '../../src/engines/index.js';
 import { responseMetric } from '../../src/compression/index.js';
 import { listLayers, prepare, Runner, type FloatTensor, type OnnxModel } from '../../src/models/index.js';
-import { makeInt } from '../../src/models/onnx/attributes.js';
-import { floatTensor } from '../../src/models/onnx/tensors.js';
-import { outputMetrics } from '../../src/pipeline/output-metrics.js';
-import { responseBasis, SensitivityProbe } from '../../src/pipeline/sensitivity.js';
+import { makeInt } from '../../src/models/onnx/protobuf/attributes.js';
+import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { outputMetrics } from '../../src/pipeline/steps/inspect/output-metrics.js';
+import { responseBasis, SensitivityProbe } from '../../src/pipeline/curves/sensitivity.js';
 import { batchOf, build, node, noise, type Sketch } from '../models/graphs.js';
 
 let engine: Engine;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planSamples, rowsOf } from '../../src/pipeline/sample-plan.js';
+import { planSamples, rowsOf } from '../../src/pipeline/network/sample-plan.js';
 
 describe('planSamples', () => {
   const layer = { d: 27, positions: 1024 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { denseCost, searchSpeedup } from '../../src/pipeline/search-speedup.js';
+import { denseCost, searchSpeedup } from '../../src/pipeline/steps/plan/search-speedup.js';
 import type { AllocationLayer } from '../../src/compression/index.js';
 import { DENSE } from '../../src/models/index.js';
 

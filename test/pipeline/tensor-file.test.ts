@@ -2,7 +2,7 @@ import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openTensorFile, TensorFileWriter, writeTensors } from '../../src/pipeline/tensor-file.js';
+import { openTensorFile, TensorFileWriter, writeTensors } from '../../src/pipeline/files/tensor-file.js';
 
 describe('tensor files', () => {
   let directory: string;

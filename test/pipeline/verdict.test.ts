@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Metrics } from '../../src/jobs/results.js';
-import { judge } from '../../src/pipeline/verdict.js';
+import { judge } from '../../src/pipeline/steps/evaluate/verdict.js';
 
 const metrics = {
   parameters: { before: 400, after: 100, ratio: 4 },

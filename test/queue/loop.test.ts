@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { startLoop } from '../../src/queue/loop.js';
+import { startLoop } from '../../src/maintenance/loop.js';
 import { quietLog } from '../support/log.js';
 import { until } from '../support/until.js';
 

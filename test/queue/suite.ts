@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import { openQueue, startReconciler, startRelay, type TaskMessage, type TaskQueue } from '../../src/queue/index.js';
-import { relayOnce } from '../../src/queue/relay.js';
+import { relayOnce } from '../../src/maintenance/relay.js';
 import { createJob, stepFile, stepResult } from '../support/jobs.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { follow, silent } from '../../src/cli/follow.js';
+import { follow, silent } from '../../src/cli/display/follow.js';
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 import { writeExample } from './example.js';

@@ -6,7 +6,7 @@ import { form, type FormPart } from '../api/support/form.js';
 import { node } from '../models/graphs.js';
 import { filesBelow } from '../support/below.js';
 import { until } from '../support/until.js';
-import { follow, silent } from '../../src/cli/follow.js';
+import { follow, silent } from '../../src/cli/display/follow.js';
 import {
   bytes,
   convNet,

@@ -10,7 +10,7 @@ import { besiege } from '../../bench/siege/siege.js';
 import { openSubmitter } from '../../bench/siege/submit.js';
 import type { JobFiles } from '../../bench/support/files.js';
 import { writeSynthetic } from '../../bench/support/synthetic.js';
-import { KILL_POINTS } from '../../src/kill-point.js';
+import { KILL_POINTS } from '../../src/fault-injection/kill-point.js';
 import { hasRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 

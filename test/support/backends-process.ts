@@ -1,6 +1,6 @@
-import { openBackends, startMaintenance } from '../../src/backends.js';
-import { readConfig } from '../../src/config.js';
-import { createMetrics } from '../../src/metrics.js';
+import { openBackends, startMaintenance } from '../../src/service/backends.js';
+import { readConfig } from '../../src/config/index.js';
+import { createMetrics } from '../../src/observability/metrics.js';
 import { createJob } from './jobs.js';
 import { quietLog } from './log.js';
 

@@ -1,4 +1,4 @@
-import type { Log } from '../../src/log.js';
+import type { Log } from '../../src/observability/log.js';
 
 const nothing = (): void => undefined;
 

@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import { type DatabaseSettings, openDatabase } from '../../src/database/index.js';
 import { freePort, openCluster, serverUrl, startServer, stopServer } from '../../src/database/embedded/server.js';
-import { migrate } from '../../src/database/migrate.js';
+import { migrate } from '../../src/database/connection/migrate.js';
 import type { Database } from '../../src/database/repositories.js';
 import { quietLog } from './log.js';
 

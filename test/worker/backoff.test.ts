@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { InfrastructureError, InputError } from '../../src/errors.js';
+import { InfrastructureError, InputError } from '../../src/errors/index.js';
 import { isOutage, mayPass, untilItWorks } from '../../src/worker/backoff.js';
 
 const outage = new InfrastructureError('storage_unavailable', 'away');

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ComputeError, ComputeProcess } from '../../src/worker/compute-process.js';
+import { ComputeError, ComputeProcess } from '../../src/worker/compute/compute-process.js';
 import { isAlive, request, STEPS } from './request.js';
 
 const never = () => new AbortController().signal;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { InfrastructureError } from '../../src/errors.js';
+import { InfrastructureError } from '../../src/errors/index.js';
 import { LocalStorage } from '../../src/storage/local-storage.js';
 import type { Storage } from '../../src/storage/storage.js';
-import { FileCache } from '../../src/worker/file-cache.js';
+import { FileCache } from '../../src/worker/task/file-cache.js';
 import { changedStorage } from '../support/storage.js';
 
 const SIZE = 100;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { HeartbeatState } from '../../src/database/repositories.js';
-import { Heartbeat } from '../../src/worker/heartbeat.js';
+import { Heartbeat } from '../../src/worker/task/heartbeat.js';
 
 function start(states: (HeartbeatState | Error)[], leaseSeconds = 0.06) {
   const seen = { beats: 0, ends: [] as string[], errors: 0 };

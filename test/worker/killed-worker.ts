@@ -1,4 +1,4 @@
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import { openDatabase } from '../../src/database/index.js';
 import { LocalStorage } from '../../src/storage/local-storage.js';
 import { quietLog } from '../support/log.js';

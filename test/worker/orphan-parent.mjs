@@ -1,5 +1,5 @@
 /** A parent that starts a busy step, prints the child's process id and waits to be killed. */
-import { ComputeProcess } from '../../dist/worker/compute-process.js';
+import { ComputeProcess } from '../../dist/worker/compute/compute-process.js';
 
 const [module, request] = process.argv.slice(2);
 const compute = new ComputeProcess(module);

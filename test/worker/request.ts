@@ -2,9 +2,9 @@ import { mkdtemp, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import type { Assignment } from '../../src/jobs/tasks.js';
-import type { StepRequest } from '../../src/worker/child/protocol.js';
+import type { StepRequest } from '../../src/worker/compute/child/protocol.js';
 import { stepLimits } from '../../src/worker/limits.js';
 
 export const STEPS = fileURLToPath(new URL('./children/steps.mjs', import.meta.url));

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
-import { readConfig } from '../../src/config.js';
+import { readConfig } from '../../src/config/index.js';
 import type { Database, ReleasableTask } from '../../src/database/repositories.js';
 import { TASK_KINDS } from '../../src/jobs/tasks.js';
-import { createMetrics } from '../../src/metrics.js';
+import { createMetrics } from '../../src/observability/metrics.js';
 import type { Storage } from '../../src/storage/storage.js';
-import { ComputeProcess } from '../../src/worker/compute-process.js';
-import { FileCache } from '../../src/worker/file-cache.js';
+import { ComputeProcess } from '../../src/worker/compute/compute-process.js';
+import { FileCache } from '../../src/worker/task/file-cache.js';
 import { stepLimits } from '../../src/worker/limits.js';
-import { runTask, type TaskDeps } from '../../src/worker/task-run.js';
+import { runTask, type TaskDeps } from '../../src/worker/task/task-run.js';
 import { createJob, stepResult } from '../support/jobs.js';
 import { STEPS } from './request.js';
 

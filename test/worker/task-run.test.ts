@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
-import { InfrastructureError } from '../../src/errors.js';
+import { InfrastructureError } from '../../src/errors/index.js';
 import { outputPrefix, workPrefix } from '../../src/jobs/files.js';
 import { LocalStorage } from '../../src/storage/local-storage.js';
 import type { Storage } from '../../src/storage/storage.js';

@@ -1,11 +1,11 @@
 import { createBullBoard } from '@bull-board/api';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { FastifyPluginAsync } from 'fastify';
-import { InputError, SparankError } from '../../errors.js';
+import { InputError, SparankError } from '../../errors/index.js';
 import { hashKey } from '../plugins/auth.js';
 import type { RouteOptions } from '../deps.js';
 import { loginPage } from './login-page.js';
-import { endedCookie, sessionCookie } from './session.js';
+import { endedCookie, sessionCookie } from '../plugins/session.js';
 
 const BOARD = '/admin/queues';
 const LOGIN = '/admin/login';

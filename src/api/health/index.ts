@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { RouteOptions } from '../deps.js';
-import { VERSION } from '../../version.js';
+import { VERSION } from '../../config/version.js';
 
 const CHECK_MS = 3_000;
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { ArtifactRecord } from '../../database/records.js';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import type { Storage } from '../../storage/storage.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';

@@ -2,7 +2,7 @@ import type { SSEMessage } from '@fastify/sse';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type, type Static } from 'typebox';
 import type { EventRecord, JobRecord } from '../../database/records.js';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import { AtOnce } from '../at-once.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
 import { callerFrom, teamOf } from '../plugins/auth.js';

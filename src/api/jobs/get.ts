@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import type { JobBrief, JobRecord, QueuePlace } from '../../database/records.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import { callerFrom, NOT_VALID, teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures } from '../schemas.js';

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import { targetsOf } from '../../jobs/points.js';
 import { LayerRowSchema } from '../../jobs/results.js';
 import { MAX_TARGETS } from '../../jobs/spec.js';

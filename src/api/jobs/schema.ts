@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import type { ArtifactRecord, JobRecord, QueuePlace } from '../../database/records.js';
-import { InfrastructureError, type SerializedError } from '../../errors.js';
+import { InfrastructureError, type SerializedError } from '../../errors/index.js';
 import { targetsOf } from '../../jobs/points.js';
 import { MetricsSchema, PointSchema, TaskErrorSchema, VerdictSchema } from '../../jobs/results.js';
 import { SpecSchema } from '../../jobs/spec.js';

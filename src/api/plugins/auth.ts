@@ -3,8 +3,8 @@ import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { KeyRepository } from '../../database/repositories.js';
 import type { Scope, UsableKey } from '../../database/records.js';
 import type { KeyLookup } from './key-lookup.js';
-import { keyOfSession } from '../admin/session.js';
-import { InputError, InfrastructureError } from '../../errors.js';
+import { keyOfSession } from './session.js';
+import { InputError, InfrastructureError } from '../../errors/index.js';
 
 /** Who calls: every repository method takes the team from here. */
 export interface Caller {

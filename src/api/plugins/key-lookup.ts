@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Config } from '../../config.js';
+import type { Config } from '../../config/index.js';
 import type { StoredKey } from '../../database/records.js';
 import type { KeyRepository } from '../../database/repositories.js';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 
 const WINDOW_MS = 60_000;
 /** Addresses whose tries are remembered; the least recent ones are forgotten first. */

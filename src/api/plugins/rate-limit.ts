@@ -1,8 +1,8 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance } from 'fastify';
 import { Redis } from 'ioredis';
-import type { Config } from '../../config.js';
-import { InputError } from '../../errors.js';
+import type { Config } from '../../config/index.js';
+import { InputError } from '../../errors/index.js';
 import { redisTrouble } from '../../redis-trouble.js';
 
 const WINDOW_MS = 60_000;

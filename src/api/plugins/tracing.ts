@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { OpenSpan, Telemetry } from '../../telemetry.js';
+import type { OpenSpan, Telemetry } from '../../observability/telemetry.js';
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,4 +1,4 @@
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 
 /** RFC 9530: `sha-256=:<base64>:`, perhaps among other algorithms. */
 const SHA256 = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]+={0,2}):\s*(?=,|$)/i;

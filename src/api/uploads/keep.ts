@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { InputError, SparankError } from '../../errors.js';
+import { InputError, SparankError } from '../../errors/index.js';
 import type { UploadRecord } from '../../database/records.js';
 import { UPLOADS_PREFIX } from '../../jobs/files.js';
 import type { RouteDeps } from '../deps.js';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 
 /** A client that is answered before it has sent everything may go on for so long; then the connection is cut. */
 const LINGER_MS = 5_000;

@@ -1,4 +1,4 @@
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import type { RouteDeps } from '../deps.js';
 
 /** A team that has room is not asked again for so long; what jobs add is not known before they end anyway. */

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { USAGE_GROUPS, type UsageGroup } from '../../database/records.js';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import type { RouteOptions } from '../deps.js';
 import { callerFrom } from '../plugins/auth.js';
 import { notFound } from '../problem.js';

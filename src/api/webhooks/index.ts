@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type, type Static } from 'typebox';
 import { DELIVERY_STATES, type DeliveryAttempt, type DeliveryRecord } from '../../database/records.js';
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures, Limit, Nullable, PageOf, Time } from '../schemas.js';
-import { newSecret } from './signature.js';
+import { newSecret } from '../../outbound/webhook-signature.js';
 
 /** How long a secret that was rotated out goes on to sign beside the new one. */
 const OVERLAP_SECONDS = 24 * 3600;

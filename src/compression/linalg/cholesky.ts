@@ -1,4 +1,4 @@
-import { InputError } from '../../errors.js';
+import { InputError } from '../../errors/index.js';
 import { addScaled, dot, dots, subtractRows } from './dense.js';
 
 /**

@@ -1,4 +1,4 @@
-import { InfrastructureError } from '../../errors.js';
+import { InfrastructureError } from '../../errors/index.js';
 import { addScaled, dot } from './dense.js';
 
 export interface Eigen {

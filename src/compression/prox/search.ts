@@ -1,5 +1,5 @@
 import type { Activation } from '../../models/activation.js';
-import { activationFunction } from '../activation-function.js';
+import { activationFunction } from './activation-function.js';
 import type { ZStep } from './step.js';
 
 /** Cells of the bracket that are compared before the valleys are refined. */

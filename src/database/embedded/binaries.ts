@@ -2,7 +2,7 @@ import { chmod, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
 import { pathToFileURL } from 'node:url';
-import { InfrastructureError } from '../../errors.js';
+import { InfrastructureError } from '../../errors/index.js';
 
 export interface PostgresBinaries {
   postgres: string;

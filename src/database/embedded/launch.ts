@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { access, constants, stat } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { InfrastructureError } from '../../errors.js';
+import { InfrastructureError } from '../../errors/index.js';
 import type { SystemUser } from './system-user.js';
 
 /** How to start a program as another user: the command line in front of it, and the ids. */

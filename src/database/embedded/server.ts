@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { InfrastructureError } from '../../errors.js';
+import { InfrastructureError } from '../../errors/index.js';
 import { findBinaries, type PostgresBinaries } from './binaries.js';
 import { launch, type Launch, planLaunch } from './launch.js';
 import { unprivilegedUser } from './system-user.js';

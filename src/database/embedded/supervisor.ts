@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { Log } from '../../log.js';
+import type { Log } from '../../observability/log.js';
 import { canConnect, type Cluster, freePort, openCluster, serverUrl, startServer, stopServer } from './server.js';
 
 /**

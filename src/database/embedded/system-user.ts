@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { InfrastructureError } from '../../errors.js';
+import { InfrastructureError } from '../../errors/index.js';
 
 export interface SystemUser {
   uid: number;

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { InfrastructureError } from '../../errors.js';
-import '../../models/no-telemetry.js';
+import { InfrastructureError } from '../../errors/index.js';
+import '../../runtime/no-telemetry.js';
 import { accumulate, symmetrize } from '../accumulate.js';
 import { matrix, productShape, type Engine, type Matrix, type Operand, type Transpose } from '../engine.js';
 import { productModel } from './product-model.js';

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { pathToFileURL } from 'node:url';
-import { InfrastructureError } from '../../errors.js';
+import { InfrastructureError } from '../../errors/index.js';
 import type { Engine } from '../engine.js';
 import { tensorflowEngine, type TensorFlow } from './engine.js';
 

@@ -1,7 +1,7 @@
 import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
-import { InfrastructureError } from '../../errors.js';
-import '../../models/no-telemetry.js';
+import { InfrastructureError } from '../../errors/index.js';
+import '../../runtime/no-telemetry.js';
 
 export type Runtime = typeof OnnxRuntime;
 

@@ -1,8 +1,8 @@
 import pino from 'pino';
-import { startDeliverer } from '../../../src/api/webhooks/deliver.js';
-import { readConfig } from '../../../src/config.js';
+import { startDeliverer } from '../../../src/maintenance/webhook-deliverer.js';
+import { readConfig } from '../../../src/config/index.js';
 import { openDatabase } from '../../../src/database/index.js';
-import { createMetrics } from '../../../src/metrics.js';
+import { createMetrics } from '../../../src/observability/metrics.js';
 
 /** Delivers webhooks of the database in the first argument to the host in the second, until it is killed. */
 const [, , url = '', host = ''] = process.argv;

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { Database, ReleasableTask } from '../../../src/database/repositories.js';
 import type { Assignment } from '../../../src/jobs/tasks.js';
-import { canRun, laneOf, needsOf, type Needs, type Offer } from '../../../src/jobs/lanes.js';
+import { canRun, laneOf, needsOf, type Needs, type Offer } from '../../../src/scheduling/worker-classes.js';
 import type { Resources } from '../../../src/jobs/spec.js';
 import { createJob, newJob, stepFile, stepResult } from '../../support/jobs.js';
 import { setClock } from './simulated-clock.js';

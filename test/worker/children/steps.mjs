@@ -4,8 +4,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { serveSteps } from '../../../dist/worker/child/serve.js';
-import { InputError } from '../../../dist/errors.js';
+import { serveSteps } from '../../../dist/worker/compute/child/serve.js';
+import { InputError } from '../../../dist/errors/index.js';
 
 function busyFor(ms) {
   // Blocks the main thread as a native call does.

@@ -1,4 +1,4 @@
-import { InfrastructureError } from '../../../errors.js';
+import { InfrastructureError } from '../../../errors/index.js';
 import { CHECK_WAIT_SECONDS } from '../../../jobs/check-time.js';
 import type { Spec } from '../../../jobs/spec.js';
 import type { CheckSubmission, SubmittedFiles } from '../../deps.js';

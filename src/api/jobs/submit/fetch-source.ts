@@ -1,8 +1,8 @@
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { InputError, SparankError } from '../../../errors.js';
-import { downloadSource } from '../../../http-source.js';
+import { InputError, SparankError } from '../../../errors/index.js';
+import { downloadSource } from '../../../outbound/http-source.js';
 import { FETCH_SECONDS } from '../../../jobs/check-time.js';
 import type { Source } from '../../../jobs/spec.js';
 import type { RouteDeps } from '../../deps.js';

@@ -4,7 +4,7 @@ import multipart from '@fastify/multipart';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { JobRecord } from '../../../database/records.js';
-import { killPoint } from '../../../kill-point.js';
+import { killPoint } from '../../../fault-injection/kill-point.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import { SpecRequestSchema, SpecSchema } from '../../../jobs/spec.js';
 import type { RouteOptions } from '../../deps.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
-import { InputError, SparankError } from '../../../errors.js';
+import { InputError, SparankError } from '../../../errors/index.js';
 import { Measure } from '../../../storage/measured-body.js';
 import type { RouteDeps } from '../../deps.js';
 import { checkStorable } from '../../storable.js';

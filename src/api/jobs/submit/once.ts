@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { InputError } from '../../../errors.js';
+import { InputError } from '../../../errors/index.js';
 import type { JobRecord } from '../../../database/records.js';
 import type { RouteDeps } from '../../deps.js';
 import { viewJob } from '../read.js';

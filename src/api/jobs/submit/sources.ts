@@ -1,4 +1,4 @@
-import { InputError } from '../../../errors.js';
+import { InputError } from '../../../errors/index.js';
 import type { JobInputs, UploadRecord } from '../../../database/records.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import type { Source, Spec } from '../../../jobs/spec.js';

@@ -1,6 +1,6 @@
-import { InputError, SparankError } from '../../../errors.js';
+import { InputError, SparankError } from '../../../errors/index.js';
 import type { Spec } from '../../../jobs/spec.js';
-import { checkOutboundUrl } from '../../../outbound.js';
+import { checkOutboundUrl } from '../../../outbound/guarded-request.js';
 import type { RouteDeps } from '../../deps.js';
 
 /**

@@ -1,6 +1,6 @@
-import { intAttribute, intsAttribute, makeInt, makeInts, stringAttribute } from '../attributes.js';
-import { automaticPads } from '../auto-pad.js';
-import type { NodeProto } from '../messages.js';
+import { intAttribute, intsAttribute, makeInt, makeInts, stringAttribute } from '../protobuf/attributes.js';
+import { automaticPads } from '../graph/auto-pad.js';
+import type { NodeProto } from '../protobuf/messages.js';
 import type { Rule, Tape } from './tape.js';
 
 interface Geometry {

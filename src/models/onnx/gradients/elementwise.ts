@@ -1,5 +1,5 @@
-import { floatAttribute } from '../attributes.js';
-import type { NodeProto } from '../messages.js';
+import { floatAttribute } from '../protobuf/attributes.js';
+import type { NodeProto } from '../protobuf/messages.js';
 import type { Rule, Tape } from './tape.js';
 
 /** dy times the slope at x (or as it follows from y). */

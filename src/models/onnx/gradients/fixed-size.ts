@@ -1,10 +1,10 @@
-import { raiseOpset } from '../raise-opset.js';
-import { GraphIndex, NameSource, readBy } from '../graph-index.js';
-import { intAttribute, makeNode } from '../attributes.js';
-import { DataType, withFields, type TensorProto } from '../messages.js';
-import { atOpset, type OnnxModel } from '../model.js';
-import { floatTensor, int64Tensor, tensorDims } from '../tensors.js';
-import { Runner } from '../../runner.js';
+import { raiseOpset } from '../passes/raise-opset.js';
+import { GraphIndex, NameSource, readBy } from '../graph/graph-index.js';
+import { intAttribute, makeNode } from '../protobuf/attributes.js';
+import { DataType, withFields, type TensorProto } from '../protobuf/messages.js';
+import { atOpset, type OnnxModel } from '../protobuf/model.js';
+import { floatTensor, int64Tensor, tensorDims } from '../protobuf/tensors.js';
+import { Runner } from '../run/runner.js';
 import type { Tensor } from '../../../datasets/tensor.js';
 
 /** From here on ScatterElements adds; what operators mean has not changed since opset 13, but for some that no rule covers. */

@@ -1,4 +1,4 @@
-import { floatAttribute, intAttribute, intsAttribute, makeInt, stringAttribute } from '../attributes.js';
+import { floatAttribute, intAttribute, intsAttribute, makeInt, stringAttribute } from '../protobuf/attributes.js';
 import type { Rule, Tape } from './tape.js';
 
 /** The same values in another shape. */

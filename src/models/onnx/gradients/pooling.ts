@@ -1,5 +1,5 @@
-import { intAttribute, intsAttribute, makeInt, makeInts, makeString } from '../attributes.js';
-import type { NodeProto } from '../messages.js';
+import { intAttribute, intsAttribute, makeInt, makeInts, makeString } from '../protobuf/attributes.js';
+import type { NodeProto } from '../protobuf/messages.js';
 import { geometryOf, withoutPadding } from './convolution.js';
 import type { Rule, Tape } from './tape.js';
 

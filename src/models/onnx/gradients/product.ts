@@ -1,4 +1,4 @@
-import { floatAttribute, intAttribute, makeFloat, makeInt } from '../attributes.js';
+import { floatAttribute, intAttribute, makeFloat, makeInt } from '../protobuf/attributes.js';
 import type { Rule, Tape } from './tape.js';
 
 /** Y = alpha A B + beta C, with B as it is or turned. */

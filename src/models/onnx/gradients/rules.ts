@@ -1,5 +1,5 @@
-import type { NodeProto } from '../messages.js';
-import { isDefaultDomain } from '../model.js';
+import type { NodeProto } from '../protobuf/messages.js';
+import { isDefaultDomain } from '../protobuf/model.js';
 import { convolution, transposedConvolution } from './convolution.js';
 import { ARITHMETIC, FUNCTIONS } from './elementwise.js';
 import {

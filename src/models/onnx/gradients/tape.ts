@@ -1,7 +1,7 @@
-import { makeInt, makeInts, makeNode } from '../attributes.js';
-import type { GraphIndex, NameSource } from '../graph-index.js';
-import type { AttributeProto, NodeProto, TensorProto } from '../messages.js';
-import { elementCount, floatTensor, int64Tensor, tensorFloats, tensorInts } from '../tensors.js';
+import { makeInt, makeInts, makeNode } from '../protobuf/attributes.js';
+import type { GraphIndex, NameSource } from '../graph/graph-index.js';
+import type { AttributeProto, NodeProto, TensorProto } from '../protobuf/messages.js';
+import { elementCount, floatTensor, int64Tensor, tensorFloats, tensorInts } from '../protobuf/tensors.js';
 
 /** Nodes and constants that are added to a graph in order to differentiate it. Sizes are those of one fixed batch. */
 export class Tape {

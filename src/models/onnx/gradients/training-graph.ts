@@ -1,7 +1,7 @@
-import { extract } from '../extract.js';
-import { GraphIndex, NameSource, readBy } from '../graph-index.js';
-import { DataType, withFields, type NodeProto, type ValueInfoProto } from '../messages.js';
-import type { OnnxModel } from '../model.js';
+import { extract } from '../graph/extract.js';
+import { GraphIndex, NameSource, readBy } from '../graph/graph-index.js';
+import { DataType, withFields, type NodeProto, type ValueInfoProto } from '../protobuf/messages.js';
+import type { OnnxModel } from '../protobuf/model.js';
 import { ruleOf } from './rules.js';
 import { Tape } from './tape.js';
 

@@ -1,0 +1,80 @@
+import { access } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { readConfig } from '../../config/index.js';
+import { InputError } from '../../errors/index.js';
+import { resolveSpec } from '../../jobs/resolve-spec.js';
+import type { LocalOptions } from '../../pipeline/local.js';
+import { stepLimits } from '../../worker/limits.js';
+import { EXIT } from '../exit-codes.js';
+import { note, print, printJson } from '../display/output.js';
+import { outcome, somePasses } from '../display/points.js';
+import { layerTable } from '../display/report.js';
+import { specFrom, type SpecOptions } from '../spec-options.js';
+import { openTemporary, removeNow } from '../temporary.js';
+import { untilSignal } from '../until-signal.js';
+
+export interface CompressOptions extends SpecOptions {
+  calibration: string;
+  evaluation?: string;
+  output: string;
+  json: boolean;
+}
+
+/** The whole job in this process, without a service. */
+export async function compress(model: string, options: CompressOptions): Promise<void> {
+  const config = readConfig(process.env);
+  const none = { upload: 'local' };
+  const spec = resolveSpec(specFrom(options, { model: none, calibration: none, evaluation: none }));
+  for (const path of [model, options.calibration, options.evaluation]) {
+    if (path === undefined) continue;
+    await access(path).catch(() => {
+      throw new InputError('invalid_request', `${path} cannot be read`);
+    });
+  }
+  const temporary = await openTemporary();
+  // However the process ends, short of being killed: a step that is under way would not look at a signal at once.
+  process.once('exit', () => removeNow(temporary));
+  void untilSignal().then(() => {
+    note('interrupted');
+    process.exit(EXIT.interrupted);
+  });
+  // Loaded here: the other commands need no runtime.
+  const { compressLocally } = await import('../../pipeline/local.js');
+  const result = await compressLocally({
+    model,
+    calibration: options.calibration,
+    evaluation: options.evaluation ?? null,
+    spec,
+    output: options.output,
+    temporary,
+    engine: spec.resources?.engine ?? config.ENGINE,
+    threads: config.THREADS === 0 ? availableParallelism() : config.THREADS,
+    limits: stepLimits(config),
+    signal: new AbortController().signal,
+    ...(options.json ? {} : { onProgress: endsOnly(note) }),
+  });
+  if (options.json) printJson({ ...result, output: options.output });
+  else {
+    for (const { point, layers } of result.points) {
+      if (result.points.length > 1) print(`point ${String(point)}`);
+      print(layerTable(layers));
+      print('');
+    }
+    print(outcome(result.points));
+    print(`written to  ${result.artifacts.map((name) => join(options.output, name)).join(', ')}`);
+  }
+  if (!somePasses(result.points)) process.exitCode = EXIT.verdict;
+}
+
+/** A line for every step and layer that ends. A step may tell its end itself before it is told for it. */
+export function endsOnly(print: (line: string) => void): NonNullable<LocalOptions['onProgress']> {
+  const ended = new Set<string>();
+  return (kind, layer, fraction, point) => {
+    const step = `${kind} ${String(layer?.index)} ${String(point)}`;
+    if (fraction !== 1 || ended.has(step)) return;
+    ended.add(step);
+    if (layer !== null) print(`layer ${layer.name} done`);
+    else print(point === null || point === 1 ? `${kind} done` : `${kind} of point ${String(point)} done`);
+  };
+}

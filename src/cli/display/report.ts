@@ -1,0 +1,128 @@
+import type { LayerRow, Metrics, Verdict } from '../../jobs/results.js';
+
+export const count = new Intl.NumberFormat('en-US');
+export const ratio = (value: number) => `${value.toFixed(2)}x`;
+export const percent = (value: number) => `${(value * 100).toFixed(2)} %`;
+
+export function table(header: string[], rows: string[][]): string {
+  const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  // Words to the left, numbers to the right.
+  const isText = (i: number) => i < 2 || i === header.length - 1;
+  const line = (row: string[]) =>
+    row
+      .map((cell, i) => (isText(i) ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+/** What the groups of a pattern are called. */
+const GROUPS: Record<string, string> = {
+  channel: 'channels',
+  filter: 'filters',
+  column: 'columns',
+  block: 'blocks',
+  'n:m': 'fours',
+  unstructured: 'weights',
+};
+
+/** One line per layer: what was chosen, what it saves, what it costs. */
+export function layerTable(layers: LayerRow[]): string {
+  const rows = layers.map((row) => [
+    shortName(row.name),
+    row.op,
+    row.shape.join('x'),
+    row.decision === 'compressed' ? lowRankOf(row) : '-',
+    row.decision === 'compressed' ? `${row.groups ?? 0}/${row.groups_total ?? 0}` : '-',
+    count.format(row.parameters.before),
+    count.format(row.parameters.after),
+    row.relative_error === null ? '-' : row.relative_error.toFixed(4),
+    row.decision ?? row.status,
+  ]);
+  const pattern = layers.find(({ decision }) => decision === 'compressed')?.pattern ?? 'channel';
+  const header = [
+    'layer',
+    'op',
+    'shape',
+    'low rank',
+    GROUPS[pattern] ?? 'groups',
+    'parameters',
+    'after',
+    'error',
+    'decision',
+  ];
+  const notes = new Set(layers.flatMap(({ decision, reason }) => (decision === 'compressed' ? (reason ?? []) : [])));
+  return [table(header, rows), ...denseReasons(layers), ...notes].join('\n');
+}
+
+/** Some converters name a node after all that they have merged into it. */
+const NAME_WIDTH = 60;
+const shortName = (name: string): string => (name.length > NAME_WIDTH ? `…${name.slice(1 - NAME_WIDTH)}` : name);
+
+/** `spatial 32`, `tucker 48-64`: shape and channels between the convolutions of the low-rank part. */
+function lowRankOf({ low_rank_shape: shape, inner_rank: inner, rank }: LayerRow): string {
+  if (shape === null) return '0';
+  return `${shape} ${inner === null ? '' : `${String(inner)}-`}${String(rank ?? 0)}`;
+}
+
+/** Below the table, since reasons are long and the same for many layers. */
+function denseReasons(layers: LayerRow[]): string[] {
+  const names = new Map<string, string[]>();
+  for (const { decision, reason, name } of layers) {
+    if (decision === 'dense' && reason !== null) names.set(reason, [...(names.get(reason) ?? []), shortName(name)]);
+  }
+  return [...names].map(([reason, of]) => `dense (${reason}): ${of.join(', ')}`);
+}
+
+/** The totals of a job, for people. */
+export function totals(metrics: Metrics, verdict: Verdict | null): string {
+  const { parameters, macs, bytes, latency, accuracy, fidelity, device, coding, distillation } = metrics;
+  const lines = [
+    `parameters  ${count.format(parameters.before)} -> ${count.format(parameters.after)}  (${ratio(parameters.ratio)})`,
+    `MACs        ${count.format(macs.before)} -> ${count.format(macs.after)}  (${ratio(macs.ratio)})`,
+    `file        ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})`,
+  ];
+  for (const at of latency) {
+    const [low, high] = at.speedup_ci95;
+    lines.push(
+      `batch ${String(at.batch).padEnd(5)} ${at.before_ms.p50.toFixed(2)} -> ${at.after_ms.p50.toFixed(2)} ms  ` +
+        `(${ratio(at.speedup)}, 95 % interval ${(low ?? 0).toFixed(2)} to ${(high ?? 0).toFixed(2)})`,
+    );
+  }
+  if (accuracy) {
+    lines.push(
+      `accuracy    ${percent(accuracy.before)} -> ${percent(accuracy.after)}  (${count.format(accuracy.samples)} samples)`,
+    );
+  }
+  if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
+  lines.push(`outputs     relative error ${fidelity.relative_error.toFixed(4)}`);
+  if (distillation !== undefined) lines.push(distilledLine(distillation));
+  if (coding !== undefined) lines.push(...uncodedLines(coding));
+  lines.push(
+    `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,
+  );
+  for (const check of verdict?.checks ?? []) {
+    const measured = check.measured === null ? 'not measured' : check.measured.toFixed(4);
+    lines.push(`${check.passed ? 'passed' : 'FAILED'}      ${check.name} ${check.required}: ${measured}`);
+  }
+  return lines.join('\n');
+}
+
+/** What changing all layers together did to the outputs on samples that were held out. */
+function distilledLine(report: NonNullable<Metrics['distillation']>): string {
+  const { passes, relative_error_before: before, relative_error_after: after, kept } = report;
+  const errors = `${before.toFixed(4)} -> ${after.toFixed(4)} on held-out samples`;
+  return `distilled   ${String(passes)} passes, relative error ${errors}${kept ? '' : ' (not kept)'}`;
+}
+
+/** What the compressed network was before its weights were coded. */
+function uncodedLines({ coding, bytes, integer_layers: layers, uncoded }: NonNullable<Metrics['coding']>): string[] {
+  const speeds = uncoded.latency.map(({ batch, speedup }) => `batch ${String(batch)} ${ratio(speedup)}`).join(', ');
+  const integers =
+    layers === undefined ? '' : `, ${String(layers.integer)} of ${String(layers.all)} layers compute with integers`;
+  const accuracy = uncoded.accuracy === null ? '' : `accuracy ${percent(uncoded.accuracy.after)}, `;
+  return [
+    `weights     ${coding}: file ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})${integers}`,
+    `as float32  ${accuracy}${speeds}`,
+  ];
+}

@@ -1,0 +1,65 @@
+import type { Activation } from '../../models/activation.js';
+import { activationFunction } from '../prox/activation-function.js';
+import { addInto, dualUpdate, reluLoss, subtractInto, type IterationSums } from './elementwise.js';
+import { vectorPasses } from '../simd/activation-kernels.js';
+import { zStep } from '../prox/z-step.js';
+
+/** What the iterations do elementwise with an activation r. All arrays of a call are of one length. */
+export interface Passes {
+  /** z = argmin (y - r(z))²/2 + rho (z - f + u)²/2, and target = z + u */
+  split(y: Float32Array, f: Float32Array, u: Float32Array, rho: number, z: Float32Array, target: Float32Array): void;
+  /** u = target - next, the squared norms that `dualUpdate` gives, and || y - r(next) ||² */
+  dual(
+    y: Float32Array,
+    z: Float32Array,
+    previous: Float32Array,
+    next: Float32Array,
+    target: Float32Array,
+    u: Float32Array,
+  ): IterationSums & { loss: number };
+  /** || y - r(z) ||² */
+  loss(y: Float32Array, z: Float32Array): number;
+  /** target = e + (y - r(e)) r'(e) at the extrapolated e = f + momentum (f - previous) */
+  majorize(y: Float32Array, f: Float32Array, previous: Float32Array, momentum: number, target: Float32Array): void;
+}
+
+/**
+ * In vector instructions where the activation has them, else plainly. The latter are in double precision between their
+ * loads and stores, the former in single; both sum up in double precision.
+ */
+export function passesOf(activation: Activation): Passes {
+  return vectorPasses(activation) ?? plainPasses(activation);
+}
+
+/** Plain loops: what the vector instructions are held against, for any activation. */
+export function plainPasses(activation: Activation): Passes {
+  const { step } = zStep(activation);
+  const { value, slope } = activationFunction(activation);
+  const loss = (y: Float32Array, z: Float32Array): number => {
+    if (activation.kind === 'relu') return reluLoss(y, z);
+    let sum = 0;
+    for (let i = 0; i < y.length; i++) {
+      const gap = (y[i] as number) - value(z[i] as number);
+      sum += gap * gap;
+    }
+    return sum;
+  };
+  return {
+    split(y, f, u, rho, z, target) {
+      subtractInto(f, u, target);
+      step(y, target, rho, z);
+      addInto(z, u, target);
+    },
+    dual: (y, z, previous, next, target, u) => ({
+      ...dualUpdate(z, previous, next, target, u),
+      loss: loss(y, next),
+    }),
+    loss,
+    majorize(y, f, previous, momentum, target) {
+      for (let i = 0; i < target.length; i++) {
+        const e = (f[i] as number) + momentum * ((f[i] as number) - (previous[i] as number));
+        target[i] = e + ((y[i] as number) - value(e)) * slope(e);
+      }
+    },
+  };
+}

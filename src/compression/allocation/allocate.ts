@@ -1,0 +1,159 @@
+import { InputError } from '../../errors/index.js';
+import type { Candidate } from '../curves/cost-curve.js';
+
+export interface AllocationLayer {
+  candidates: readonly Candidate[];
+  /** Effect of the layer's error on the network. */
+  weight: number;
+}
+
+export interface AllocationTarget {
+  cost: 'parameters' | 'nonzeros' | 'macs' | 'work' | 'latency';
+  /** Sum over the given layers. */
+  budget: number;
+}
+
+/** A candidate that no other one beats in both cost and weighted error. */
+interface Option {
+  index: number;
+  cost: number;
+  error: number;
+}
+
+/**
+ * Chooses one candidate for every layer so that the weighted sum of errors is small and the costs stay within the budget.
+ * Going down the lower convex hulls by the best gain per cost is the Lagrangian solution for every multiplier in turn
+ * (Shoham and Gersho 1988); what the last, unaffordable step leaves of the budget is spent by single upgrades and by pairwise exchanges.
+ *
+ * @throws {InputError} `unreachable_target`
+ */
+export function allocate(layers: readonly AllocationLayer[], target: AllocationTarget): number[] {
+  const fronts = layers.map((layer) => paretoFront(layer, target.cost));
+  const chosen = fronts.map(() => 0);
+  const at = (layer: number, i: number): Option => (fronts[layer] as Option[])[i] as Option;
+  let left = target.budget - fronts.reduce((sum, _, layer) => sum + at(layer, 0).cost, 0);
+  if (left < 0) throw unreachable(layers, target, target.budget - left);
+
+  const steps = fronts.flatMap((front, layer) => hullSteps(front).map((step) => ({ layer, ...step })));
+  steps.sort((a, b) => b.gain / b.cost - a.gain / a.cost || a.layer - b.layer || a.to - b.to);
+  const stopped = new Set<number>();
+  for (const { layer, to, cost } of steps) {
+    if (stopped.has(layer)) continue;
+    if (cost > left) {
+      // A later step of this layer builds on this one.
+      stopped.add(layer);
+      continue;
+    }
+    chosen[layer] = to;
+    left -= cost;
+  }
+
+  for (;;) {
+    const move = bestExchange(fronts, chosen, left);
+    if (move === null) break;
+    for (const [layer, to] of move) {
+      left += at(layer, chosen[layer] as number).cost - at(layer, to).cost;
+      chosen[layer] = to;
+    }
+  }
+  return chosen.map((i, layer) => at(layer, i).index);
+}
+
+/** Ascending cost, strictly descending error. */
+function paretoFront({ candidates, weight }: AllocationLayer, cost: AllocationTarget['cost']): Option[] {
+  const options = candidates.map((c, index) => ({ index, cost: c[cost] ?? Infinity, error: weight * c.error }));
+  options.sort((a, b) => a.cost - b.cost || a.error - b.error || a.index - b.index);
+  const front: Option[] = [];
+  for (const option of options) {
+    const last = front.at(-1);
+    if (last === undefined || option.error < last.error) front.push(option);
+  }
+  if (front.length === 0) throw new RangeError('a layer without candidates');
+  return front;
+}
+
+/** Edges of the lower convex hull, in order: the gain per cost falls along them. */
+function hullSteps(front: readonly Option[]): { to: number; cost: number; gain: number }[] {
+  const hull: number[] = [];
+  const slope = (i: number, j: number): number => {
+    const a = front[i] as Option;
+    const b = front[j] as Option;
+    return (a.error - b.error) / (b.cost - a.cost);
+  };
+  for (let i = 0; i < front.length; i++) {
+    while (hull.length >= 2 && slope(hull.at(-2) as number, hull.at(-1) as number) <= slope(hull.at(-1) as number, i)) {
+      hull.pop();
+    }
+    hull.push(i);
+  }
+  return hull.slice(1).map((to, k) => {
+    const a = front[hull[k] as number] as Option;
+    const b = front[to] as Option;
+    return { to, cost: b.cost - a.cost, gain: a.error - b.error };
+  });
+}
+
+type Move = [layer: number, to: number][];
+
+/** The single upgrade, or the upgrade paid for by one other layer, that lowers the sum of errors most; null: none does. */
+function bestExchange(fronts: readonly Option[][], chosen: readonly number[], left: number): Move | null {
+  let best: Move | null = null;
+  let bestGain = 1e-12;
+  for (let up = 0; up < fronts.length; up++) {
+    const front = fronts[up] as Option[];
+    const from = front[chosen[up] as number] as Option;
+    for (let to = (chosen[up] as number) + 1; to < front.length; to++) {
+      const option = front[to] as Option;
+      const gain = from.error - option.error;
+      if (gain <= bestGain) continue;
+      const missing = option.cost - from.cost - left;
+      if (missing <= 0) {
+        bestGain = gain;
+        best = [[up, to]];
+        continue;
+      }
+      for (let down = 0; down < fronts.length; down++) {
+        if (down === up) continue;
+        const other = fronts[down] as Option[];
+        const current = other[chosen[down] as number] as Option;
+        const cheaper = lastAtMost(other, chosen[down] as number, current.cost - missing);
+        if (cheaper < 0) continue;
+        const net = gain - ((other[cheaper] as Option).error - current.error);
+        if (net > bestGain) {
+          bestGain = net;
+          best = [
+            [up, to],
+            [down, cheaper],
+          ];
+        }
+      }
+    }
+  }
+  return best;
+}
+
+/** Largest index below `end` whose cost is at most `cost`, or -1. */
+function lastAtMost(front: readonly Option[], end: number, cost: number): number {
+  for (let i = end - 1; i >= 0; i--) if ((front[i] as Option).cost <= cost) return i;
+  return -1;
+}
+
+function unreachable(layers: readonly AllocationLayer[], target: AllocationTarget, smallest: number): InputError {
+  const dense = layers.reduce(
+    (sum, { candidates }) => sum + Math.max(...candidates.map((c) => c[target.cost] ?? Infinity)),
+    0,
+  );
+  return new InputError(
+    'unreachable_target',
+    `the smallest choice for all layers needs ${smallest} ${target.cost}, the target allows ${Math.floor(target.budget)}: ` +
+      `a ratio of ${(dense / smallest).toFixed(2)} over these layers is the most that can be reached`,
+    {
+      faults: [
+        {
+          pointer: '#/target',
+          detail: `at most ${(dense / smallest).toFixed(2)} over the layers that can be compressed`,
+        },
+      ],
+    },
+  );
+}

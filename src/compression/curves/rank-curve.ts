@@ -1,0 +1,19 @@
+import type { LowRankShape } from '../../models/layer.js';
+import type { SparsePattern } from '../../models/sparse.js';
+
+/** Errors of the linear fit against the rank, for one shape of the low-rank part and one number of kept groups. */
+export interface RankCurve {
+  shape: LowRankShape;
+  inner: number;
+  groups: number;
+  /** What the groups are; absent: input channels. */
+  pattern?: SparsePattern;
+  ranks: number[];
+  /** || Y - r(fit) ||² / || Y ||² after the activation, one for each rank. */
+  errors: number[];
+}
+
+/** Ranks and groups come in multiples of this. */
+export function roundingStep(size: number): number {
+  return size >= 64 ? 8 : size >= 32 ? 4 : size >= 16 ? 2 : 1;
+}

@@ -1,0 +1,119 @@
+import { matrix, rowsOf, type Engine, type Matrix } from '../../engines/index.js';
+import type { LowRankShape } from '../../models/layer.js';
+import { centered, columnRange, transposed } from '../linalg/columns.js';
+import { whitenedFeatures } from '../regression/features.js';
+import { columns64, multiply64 } from '../linalg/dense.js';
+import { partialErrors, rankCurve, spectrum, type Measure } from '../regression/held-out.js';
+import { roundingStep, type RankCurve } from './rank-curve.js';
+import { denseOf, tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside } from '../low-rank/tap-basis.js';
+
+/** Widths of the first convolution that are looked at; the products of taps and width stay below the second bound. */
+const WIDTHS = [4, 8, 16, 24, 32, 48, 64, 80, 96, 128, 160];
+const MAX_COLUMNS = 1440;
+/** Numbers that a functional may act on: kh * channels of a wide layer are many, and `tucker` is better there. */
+const MAX_OUTER = 1024;
+/** A larger rank behind a narrow first convolution does not pay. */
+const MAX_RANK = 192;
+const MAX_SPATIAL_RANK = 128;
+const RIDGE = 1e-3;
+
+/** What a narrow first convolution alone does to the layer: every later coefficient on it is free. */
+export interface TapFits {
+  shape: LowRankShape;
+  widths: number[];
+  /** Relative squared error after the activation, on held-out samples. */
+  errors: number[];
+  /** The dense weights and the bias of that fit. */
+  dense(width: number): Promise<{ weights: Float32Array; bias: Float32Array }>;
+}
+
+export interface TapStatistics {
+  fits: TapFits;
+  curves: RankCurve[];
+}
+
+export interface TapData {
+  /** [N, d], and the centred response [N, m] without the bias. */
+  train: Matrix;
+  response: Matrix;
+  /** Held-out inputs. */
+  test: Matrix;
+  /** [m, d] */
+  weights: Matrix;
+  measure: Measure;
+}
+
+/**
+ * Curves of the shapes with a first convolution of its own. Its functionals are ordered by importance and the variables are
+ * ordered by functional, so that one Cholesky factor serves every width: leading blocks of the factor, of its inverse
+ * and of the whitened regression are those of the narrower ones.
+ */
+export async function tapStatistics(
+  engine: Engine,
+  shape: 'tucker' | 'spatial',
+  { train, response, test, weights, measure }: TapData,
+  random: () => number,
+): Promise<TapStatistics | null> {
+  const { problem } = measure;
+  const tapsSplit = tapSplit(shape, problem);
+  const { outer, taps } = tapsSplit;
+  const m = weights.rows;
+  const limit = Math.min(outer - 1, Math.floor(MAX_COLUMNS / taps), Math.floor(train.rows / (2 * taps)));
+  const widths = shape === 'spatial' ? steps(roundingStep(m), Math.min(limit, m - 1, MAX_SPATIAL_RANK)) : WIDTHS;
+  const allowed = widths.filter((width) => width <= limit && width % roundingStep(Math.min(outer, m)) === 0);
+  const widest = allowed.at(-1);
+  if (widest === undefined || outer > MAX_OUTER) return null;
+  const basis = await tapBasis(engine, train, weights, tapsSplit, widest, random, measure.metric);
+  const n = widest * taps;
+  const columns = async (inputs: Matrix): Promise<Matrix> =>
+    matrix(inputs.rows, n, tapsInside(await tapColumns(engine, inputs, basis, widest), taps));
+  const prior = matrix(m, n, tapsInside(basis.prior, taps));
+  const features = await whitenedFeatures(engine, await columns(train), n, prior, RIDGE);
+  const k = await engine.multiply(response, features.held, { a: true });
+  features.held.dispose();
+  for (let i = 0; i < k.data.length; i++) k.data[i] = (k.data[i] as number) / train.rows + (features.pull[i] as number);
+  const inverse = matrix(n, n, Float32Array.from(features.whiten));
+  const unseen = await engine.multiply(centered(await columns(test), features.mean), inverse, { b: true });
+  const terms = transposed(k);
+
+  const counts = allowed.map((width) => width * taps);
+  const errors = await partialErrors(engine, measure, unseen, terms, null, counts);
+  const fits: TapFits = {
+    shape,
+    widths: allowed,
+    errors,
+    dense: async (width) => {
+      const size = width * taps;
+      const leading = columns64(features.whiten.subarray(0, size * n), size, n, 0, size);
+      const own = multiply64(Float64Array.from(columnRange(k, 0, size).data), leading, m, size, size);
+      const bias = new Float32Array(m);
+      for (let i = 0; i < m; i++) {
+        let value = measure.offset[i] as number;
+        for (let j = 0; j < size; j++) value -= (own[i * size + j] as number) * (features.mean[j] as number);
+        bias[i] = value;
+      }
+      const coefficients = tapsOutside(Float32Array.from(own), m, taps);
+      return { weights: (await denseOf(engine, coefficients, basis, width)).data, bias };
+    },
+  };
+  if (shape === 'spatial') return { fits, curves: [{ shape, inner: 0, groups: 0, ranks: allowed, errors }] };
+
+  const curves: RankCurve[] = [];
+  for (const inner of allowed) {
+    const size = inner * taps;
+    const ranks = steps(roundingStep(m), Math.min(MAX_RANK, m - 1, size - 1));
+    if (ranks.length === 0) continue;
+    const leading = rowsOf(terms, 0, size);
+    const values = await spectrum(engine, leading, ranks.at(-1) ?? 0, random, measure.metric);
+    const predicted = await engine.multiply(columnRange(unseen, 0, size), leading);
+    curves.push({ shape, inner, groups: 0, ...(await rankCurve(engine, measure, predicted, null, values, ranks)) });
+  }
+  return { fits, curves };
+}
+
+/** Multiples of `step` up to the limit, coarser above eight of them. */
+function steps(step: number, limit: number): number[] {
+  const ranks: number[] = [];
+  for (let rank = step; rank <= limit; rank += rank >= 8 * step ? 2 * step : step) ranks.push(rank);
+  return ranks;
+}

@@ -1,0 +1,90 @@
+import { InputError } from '../../errors/index.js';
+import { matrix, type Engine, type Matrix } from '../../engines/index.js';
+import type { Factors } from '../../models/layer.js';
+import { addToRows } from '../linalg/columns.js';
+import type { Features } from '../regression/features.js';
+import type { Fit } from '../regression/fit.js';
+import { lastFactor } from './low-rank-space.js';
+import type { LayerProblem } from '../problem.js';
+import { sparseResponse } from '../regression/sparse-response.js';
+import { columns64, multiply64 } from '../linalg/dense.js';
+
+/** Coefficients of a fit on the raw columns: `sparse` [m, free] and left right, right [k, n - free]; and the bias. */
+export interface RawCoefficients {
+  sparse: Float64Array;
+  left: Matrix | null;
+  right: Float64Array;
+  bias: Float32Array;
+}
+
+/** Undoes the whitening: K C⁻¹, block by block, in double precision. */
+export function rawCoefficients(features: Features, fit: Fit): RawCoefficients {
+  const { n, free, whiten, mean } = features;
+  const m = fit.freePart.rows;
+  const rest = n - free;
+  const top = columns64(whiten.subarray(0, free * n), free, n, 0, free);
+  const sparse = multiply64(Float64Array.from(fit.freePart.data), top, m, free, free);
+  let right = new Float64Array(0);
+  let left: Matrix | null = null;
+  if (fit.lowRank !== null) {
+    left = fit.lowRank.left;
+    const k = left.cols;
+    const bottom = whiten.subarray(free * n);
+    const whitened = Float64Array.from(fit.lowRank.right.data);
+    right = multiply64(whitened, columns64(bottom, rest, n, free, n), k, rest, rest) as Float64Array<ArrayBuffer>;
+    if (free > 0) {
+      const cross = multiply64(whitened, columns64(bottom, rest, n, 0, free), k, rest, free);
+      const leakage = multiply64(Float64Array.from(left.data), cross, m, k, free);
+      for (let i = 0; i < sparse.length; i++) sparse[i] = (sparse[i] as number) + (leakage[i] as number);
+    }
+  }
+  const bias = new Float32Array(m);
+  const projectedMean = left === null ? null : multiply64(right, mean.subarray(free), left.cols, rest, 1);
+  for (let i = 0; i < m; i++) {
+    let value = fit.mean[i] as number;
+    for (let j = 0; j < free; j++) value -= (sparse[i * free + j] as number) * (mean[j] as number);
+    if (left !== null && projectedMean !== null) {
+      for (let j = 0; j < left.cols; j++)
+        value -= (left.data[i * left.cols + j] as number) * (projectedMean[j] as number);
+    }
+    bias[i] = value;
+  }
+  return { sparse, left, right, bias };
+}
+
+/** Response of the factored layer to inputs [N, d], before the activation. */
+export async function factoredResponse(
+  engine: Engine,
+  factors: Factors,
+  inputs: Matrix,
+  problem: Pick<LayerProblem, 'channels' | 'taps' | 'lastAxis'>,
+): Promise<Matrix> {
+  const m = factors.bias.length;
+  let out = matrix(inputs.rows, m);
+  if (factors.lowRank !== null) {
+    const { columns, coefficients } = await lastFactor(engine, factors.lowRank, inputs, problem);
+    out = await engine.multiply(columns, coefficients, { b: true });
+  }
+  if (factors.sparse !== null) {
+    const part = await sparseResponse(engine, factors.sparse, inputs, m, problem.taps);
+    for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) + (part.data[i] as number);
+  }
+  return addToRows(out, factors.bias);
+}
+
+/** @throws {InputError} `numerical_breakdown`: no artifact may hold a NaN */
+export function requireFiniteFactors(factors: Factors): Factors {
+  const parts = {
+    bias: factors.bias,
+    basis: factors.lowRank?.basis,
+    q: factors.lowRank?.q,
+    p: factors.lowRank?.p,
+    sparse: factors.sparse?.weights,
+  };
+  for (const [name, values] of Object.entries(parts)) {
+    const at = values?.findIndex((x) => !Number.isFinite(x)) ?? -1;
+    if (at >= 0)
+      throw new InputError('numerical_breakdown', `the solution's ${name} is ${String(values?.[at])} at ${at}`);
+  }
+  return factors;
+}

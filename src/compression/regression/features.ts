@@ -1,0 +1,91 @@
+import { matrix, type Engine, type Matrix, type Resident } from '../../engines/index.js';
+import { centered, columnMeans } from '../linalg/columns.js';
+import type { MaskedPart } from './masked-step.js';
+import type { ResponseMetric } from './response-metric.js';
+import { cholesky, lowerSolveIdentity } from '../linalg/cholesky.js';
+
+/**
+ * The variables a layer is regressed on, whitened once so that every later least-squares step is one product.
+ *
+ * With E [N, n] the centred raw columns and G = EᵀE/N + ridge D = C Cᵀ (Cholesky), `psi` = E C⁻ᵀ. The regression of a target
+ * T on E, with a ridge that pulls the coefficients towards `prior`, is then K C⁻¹ with K = Tᵀ psi / N + `pull`. Because C is
+ * triangular, the first `free` whitened columns span the first `free` raw ones, and the rest is orthogonal to them: a rank
+ * limit on the coefficients of the rest alone is imposed exactly by truncating that part of K.
+ */
+export interface Features {
+  n: number;
+  /** Leading columns without a rank limit: the sparse part. */
+  free: number;
+  /** Whitened columns [N, n], for the host and for the engine. */
+  psi: Matrix;
+  held: Resident;
+  /** Means of the raw columns. */
+  mean: Float64Array;
+  /** C⁻¹, lower triangular [n, n]. */
+  whiten: Float64Array;
+  /** [m, n] */
+  pull: Float32Array;
+  /** [N, m]: added to every prediction as it is. */
+  skip?: Matrix | undefined;
+  /** What a limited rank keeps is chosen in this metric. */
+  metric?: ResponseMetric | null;
+  /** A sparse part whose outputs see different inputs; fitted in turn with the rest. */
+  masked?: MaskedPart | undefined;
+}
+
+/**
+ * @param raw [N, n]
+ * @param prior [m, n] coefficients that the ridge pulls towards
+ * @param ridge strength relative to each column's variance
+ */
+export async function whitenedFeatures(
+  engine: Engine,
+  raw: Matrix,
+  free: number,
+  prior: Matrix,
+  ridge: number,
+): Promise<Features> {
+  const n = raw.cols;
+  const mean = columnMeans(raw);
+  const columns = centered(raw, mean);
+  const gram = await engine.gram(columns);
+  const penalties = addRidge(gram, n, raw.rows, ridge);
+  const whiten = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of the layer inputs'), n);
+  const inverse = matrix(n, n, Float32Array.from(whiten));
+  const weighted = columnsTimes(prior, penalties);
+  const pull = (await engine.multiply(weighted, inverse, { b: true })).data;
+  const psi = await engine.multiply(columns, inverse, { b: true });
+  return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
+}
+
+/** No variables but the mean. */
+export function noFeatures(rows: number): Features {
+  const psi = matrix(rows, 0);
+  const held: Resident = { rows, cols: 0, dispose: () => undefined };
+  const none = new Float64Array(0);
+  return { n: 0, free: 0, psi, held, mean: none, whiten: none, pull: new Float32Array(0) };
+}
+
+/** gram = gram / samples + ridge D, in place. Returns the diagonal of ridge D. */
+function addRidge(gram: Float64Array, n: number, samples: number, ridge: number): Float64Array {
+  for (let i = 0; i < gram.length; i++) gram[i] = (gram[i] as number) / samples;
+  let largest = 0;
+  for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i] as number);
+  // A dead column (constant input) has no variance: the floor keeps its coefficient at the prior.
+  const floor = largest > 0 ? 1e-6 * largest : 1;
+  const penalties = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    penalties[i] = ridge * Math.max(gram[i * n + i] as number, floor);
+    gram[i * n + i] = (gram[i * n + i] as number) + (penalties[i] as number);
+  }
+  return penalties;
+}
+
+/** a diag(factors) */
+function columnsTimes(a: Matrix, factors: Float64Array): Matrix {
+  const out = matrix(a.rows, a.cols);
+  for (let r = 0, i = 0; r < a.rows; r++) {
+    for (let c = 0; c < a.cols; c++, i++) out.data[i] = (a.data[i] as number) * (factors[c] as number);
+  }
+  return out;
+}

@@ -1,0 +1,24 @@
+import { matrix, type Engine, type Matrix } from '../../engines/index.js';
+import type { SparsePart } from '../../models/sparse.js';
+import { channelColumns } from '../linalg/columns.js';
+
+/** S x of inputs [N, d], without a bias: [N, m]. */
+export async function sparseResponse(
+  engine: Engine,
+  { pattern, kept, weights }: SparsePart,
+  inputs: Matrix,
+  m: number,
+  taps: number,
+): Promise<Matrix> {
+  if (pattern === 'channel' || pattern === 'column') {
+    const columns = channelColumns(inputs, kept, pattern === 'channel' ? taps : 1);
+    return engine.multiply(columns, matrix(m, columns.cols, weights), { b: true });
+  }
+  if (pattern !== 'filter') return engine.multiply(inputs, matrix(m, inputs.cols, weights), { b: true });
+  const rows = await engine.multiply(inputs, matrix(kept.length, inputs.cols, weights), { b: true });
+  const out = matrix(inputs.rows, m);
+  for (let n = 0; n < out.rows; n++) {
+    kept.forEach((row, i) => (out.data[n * m + row] = rows.data[n * kept.length + i] as number));
+  }
+  return out;
+}

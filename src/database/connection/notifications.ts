@@ -1,0 +1,82 @@
+import type pg from 'pg';
+import type { Log } from '../../observability/log.js';
+import { PostgresClient } from './postgres-client.js';
+import type { Notifications } from '../repositories.js';
+
+/** The one channel; the payload is the topic. */
+const CHANNEL = 'sparank';
+/** A connection that only listens does not notice that the other end has gone. */
+const PING_MS = 10_000;
+const RECONNECT_MS = [50, 100, 250, 500, 1000, 2000];
+
+export interface Listener extends Notifications {
+  close(): Promise<void>;
+}
+
+/** One LISTEN connection of this process, opened with the first subscription and opened again whenever it is lost. */
+export function listen(url: string, logger: Log): Listener {
+  const subscribers = new Map<string, Set<() => void>>();
+  let client: pg.Client | null = null;
+  let timer: NodeJS.Timeout | null = null;
+  let closed = false;
+  let failures = 0;
+
+  const call = (topic: string) => {
+    for (const callback of [...(subscribers.get(topic) ?? [])]) callback();
+  };
+
+  const lost = (lostClient: pg.Client) => {
+    if (closed || client !== lostClient) return;
+    client = null;
+    void lostClient.end().catch(() => undefined);
+    const wait = RECONNECT_MS[Math.min(failures++, RECONNECT_MS.length - 1)] ?? 1000;
+    timer = setTimeout(() => {
+      timer = null;
+      void connect();
+    }, wait);
+  };
+
+  async function connect(): Promise<void> {
+    const next = new PostgresClient({
+      connectionString: url,
+      keepAlive: true,
+      connectionTimeoutMillis: 5000,
+      application_name: 'sparank listen',
+    });
+    client = next;
+    next.on('notification', ({ payload }) => call(payload ?? ''));
+    next.on('error', () => lost(next));
+    next.on('end', () => lost(next));
+    try {
+      await next.connect();
+      await next.query(`listen ${CHANNEL}`);
+      failures = 0;
+      const ping = setInterval(() => void next.query('select 1').catch(() => lost(next)), PING_MS).unref();
+      next.once('end', () => clearInterval(ping));
+      for (const topic of [...subscribers.keys()]) call(topic);
+    } catch (error) {
+      logger.warn({ err: error }, 'the database does not notify; trying again');
+      lost(next);
+    }
+  }
+
+  return {
+    subscribe(topic, callback) {
+      // A wrapper of its own, so that the same function may subscribe twice.
+      const entry = () => callback();
+      const callbacks = subscribers.get(topic) ?? new Set();
+      subscribers.set(topic, callbacks.add(entry));
+      if (client === null && timer === null && !closed) void connect();
+      return () => {
+        callbacks.delete(entry);
+        if (callbacks.size === 0 && subscribers.get(topic) === callbacks) subscribers.delete(topic);
+      };
+    },
+    async close() {
+      closed = true;
+      if (timer !== null) clearTimeout(timer);
+      subscribers.clear();
+      await client?.end().catch(() => undefined);
+    },
+  };
+}

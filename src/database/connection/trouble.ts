@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InfrastructureError, SparankError } from '../../errors/index.js';
+
+/** SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many clients, deadlock, a lock that is held too long. */
+const PASSING = [
+  /^(08|57P|53)/,
+  /^(40001|40P01|55P03|25P03)$/,
+  /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/,
+  /^(P1001|P1002|P1008|P1011|P1017|P2024|P2028|P2034|P2037)$/,
+  /^(DatabaseNotReachable|ConnectionClosed|SocketTimeout|TransactionWriteConflict|TooManyConnections|TlsConnectionError)$/,
+];
+const PASSING_MESSAGE =
+  /connection (terminated|ended|closed|error)|connection timeout|timeout exceeded when trying to connect|not queryable|client has encountered a connection error|server closed the connection|unable to start a transaction|transaction not found|transaction already closed/i;
+
+const QUICK_TRIES = 4;
+const FIRST_PAUSE_MS = 40;
+
+/** Looks for codes in an error, its causes and the driver's details that Prisma nests in `meta`. */
+export function isPassingTrouble(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth > 5) return false;
+  const fields = error as Record<string, unknown>;
+  for (const code of [fields['code'], fields['originalCode'], fields['kind']]) {
+    if (typeof code === 'string' && PASSING.some((pattern) => pattern.test(code))) return true;
+  }
+  if (typeof fields['message'] === 'string' && PASSING_MESSAGE.test(fields['message'])) return true;
+  return ['cause', 'meta', 'driverAdapterError', 'error'].some((name) => isPassingTrouble(fields[name], depth + 1));
+}
+
+/** Runs `work` a few times while PostgreSQL is in passing trouble. `work` must be harmless to repeat after an unknown commit. */
+export async function withQuickTries<T>(work: (attempt: number) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work(attempt);
+    } catch (cause) {
+      if (cause instanceof SparankError || !isPassingTrouble(cause)) throw cause;
+      if (attempt === QUICK_TRIES) {
+        throw new InfrastructureError('unavailable', 'the database does not answer', { cause });
+      }
+      await sleep(FIRST_PAUSE_MS * 2 ** attempt * (0.5 + Math.random()));
+    }
+  }
+}
+
+/** The same repository with every method under `withQuickTries`. */
+export function guarded<T extends object>(repository: T): T {
+  const wrapped: Record<string, unknown> = {};
+  for (const [name, method] of Object.entries(repository)) {
+    wrapped[name] =
+      typeof method === 'function'
+        ? (...args: unknown[]) => withQuickTries(() => Promise.resolve(method.apply(repository, args) as unknown))
+        : method;
+  }
+  return wrapped as T;
+}

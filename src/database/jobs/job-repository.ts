@@ -1,0 +1,138 @@
+import { InputError } from '../../errors/index.js';
+import { jobPrefix } from '../../jobs/files.js';
+import { FIRST_TASK, phaseOf } from '../../jobs/next-tasks.js';
+import type { DatabaseContext, Tx } from '../connection/context.js';
+import { createJob, lockTeam, refuseTooMany } from './create-job.js';
+import { type Job, Prisma } from '../generated/client.js';
+import { holdInputs, refuseLostInputs } from './hold-inputs.js';
+import { readBrief } from './job-brief.js';
+import { jobRecord } from './job-record.js';
+import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
+import { queueBoard } from './queue-board.js';
+import type { JobFilter } from '../records.js';
+import type { JobRepository } from '../repositories.js';
+
+const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
+
+export function jobRepository(context: DatabaseContext): JobRepository {
+  const { prisma, settings, transaction } = context;
+  const board = queueBoard(context);
+
+  const read = async (tx: Tx, jobId: string) => jobRecord(await tx.job.findUniqueOrThrow({ where: { id: jobId } }));
+
+  async function openJobsAllowed(tx: Tx, teamId: string): Promise<number> {
+    const team = await tx.team.findUnique({ where: { id: teamId }, select: { maxQueuedJobs: true } });
+    return team?.maxQueuedJobs ?? settings.MAX_QUEUED_JOBS;
+  }
+
+  /** New tasks, so that nothing of the old ones, whose files may be going just now, is taken for theirs. */
+  async function startAnew(tx: Tx, job: Job): Promise<void> {
+    await tx.task.deleteMany({ where: { jobId: job.id } });
+    await tx.layer.deleteMany({ where: { jobId: job.id } });
+    await addTasks(tx, job, [FIRST_TASK]);
+    const phase = phaseOf(FIRST_TASK.kind);
+    await tx.job.update({
+      where: { id: job.id },
+      data: { phase, fraction: 0, layersDone: 0, layersTotal: 0, points: Prisma.DbNull },
+    });
+  }
+
+  return {
+    create: createJob(context),
+
+    async get(teamId, jobId) {
+      const job = await prisma.job.findUnique({ where: { id: jobId, teamId } });
+      return job === null ? null : jobRecord(job);
+    },
+
+    brief: readBrief(context),
+
+    async list(teamId, filter) {
+      const ids = await prisma.$queryRaw<{ id: string }[]>`
+        select id from jobs where ${Prisma.join(await conditions(prisma, teamId, filter), ' and ')}
+        order by seq desc limit ${filter.limit + 1}`;
+      const wanted = ids.slice(0, filter.limit).map((row) => row.id);
+      const jobs = await prisma.job.findMany({ where: { id: { in: wanted }, teamId }, orderBy: { seq: 'desc' } });
+      return { data: jobs.map(jobRecord), hasMore: ids.length > filter.limit };
+    },
+
+    requestCancel: (teamId, jobId) =>
+      transaction(async (tx) => {
+        const job = await lockJob(tx, { teamId, jobId });
+        if (job === null) return null;
+        if (job.status !== 'queued' && job.status !== 'running') return { job: jobRecord(job), changed: false };
+        await tx.job.update({ where: { id: jobId }, data: { status: 'canceling' } });
+        await tx.task.updateMany({
+          where: { jobId, state: { in: ['waiting', 'released'] } },
+          data: { state: 'canceled', finishedAt: new Date() },
+        });
+        await addEvent(tx, job, 'job.canceling');
+        await endIfCanceled(tx, job);
+        return { job: await read(tx, jobId), changed: true };
+      }),
+
+    retry: (teamId, jobId) =>
+      transaction(async (tx) => {
+        const job = await lockJob(tx, { teamId, jobId });
+        if (job === null) return null;
+        if (job.status !== 'failed' && job.status !== 'canceled') {
+          throw new InputError(
+            'conflict',
+            `only a failed or canceled job can be tried again, this one is ${job.status}`,
+          );
+        }
+        await lockTeam(tx, teamId);
+        const open = await tx.job.count({ where: { teamId, status: { in: ['queued', 'running', 'canceling'] } } });
+        refuseTooMany(open, await openJobsAllowed(tx, teamId));
+        const { inputs } = jobRecord(job);
+        refuseLostInputs(inputs, await holdInputs(tx, teamId, inputs), settings);
+        const [work] = await tx.$queryRaw<{ gone: boolean }[]>`
+          select ${workIsGone(settings)} as gone from jobs where id = ${jobId}`;
+        if (work?.gone !== false) await startAnew(tx, job);
+        await tx.$executeRaw`
+          update tasks set state = 'waiting', attempt = attempt + 1, failures = 0, fraction = 0, error = null, finished_at = null,
+            worker_id = null, claim_token = null, lease_until = null, not_before = clock_timestamp()
+          where job_id = ${jobId} and state in ('failed', 'canceled')`;
+        await tx.$executeRaw`
+          update layers set row = row || '{"status": "waiting", "reason": null, "worker_id": null, "attempt": null}'::jsonb
+          where job_id = ${jobId} and row->>'decision' is distinct from 'dense'
+            and index in (select layer from tasks where job_id = ${jobId} and state = 'waiting')`;
+        await tx.$executeRaw`
+          update jobs set status = 'queued', error = null, started_at = null, finished_at = null, running_seconds = 0,
+            clock_running = false, clock_at = clock_timestamp(), queued_at = clock_timestamp()
+          where id = ${jobId}`;
+        await addEvent(tx, job, 'job.retried');
+        return read(tx, jobId);
+      }),
+
+    remove: (teamId, jobId) =>
+      transaction(async (tx) => {
+        const job = await lockJob(tx, { teamId, jobId });
+        if (job === null) return null;
+        if (!FINISHED.includes(job.status)) {
+          throw new InputError('conflict', `only a finished job can be removed, this one is ${job.status}`);
+        }
+        await tx.job.delete({ where: { id: jobId } });
+        await tx.$executeRaw`select pg_notify('sparank', ${jobId})`;
+        return { prefixes: [jobPrefix(jobId)] };
+      }),
+
+    place: (job) => board.place(job),
+  };
+}
+
+async function conditions(tx: Tx, teamId: string, filter: JobFilter): Promise<Prisma.Sql[]> {
+  const all = [Prisma.sql`team_id = ${teamId}`];
+  if (filter.status !== undefined) all.push(Prisma.sql`status::text = any(${filter.status})`);
+  if (filter.labels !== undefined) all.push(Prisma.sql`labels @> ${JSON.stringify(filter.labels)}::jsonb`);
+  if (filter.createdAfter !== undefined) all.push(Prisma.sql`created_at > ${filter.createdAfter}`);
+  if (filter.after !== undefined) {
+    const last = await tx.job.findUnique({ where: { id: filter.after, teamId }, select: { seq: true } });
+    if (last === null) {
+      const detail = 'the job that the cursor names is not there (any more)';
+      throw new InputError('invalid_request', detail, { faults: [{ pointer: '/after', detail }] });
+    }
+    all.push(Prisma.sql`seq < ${last.seq}`);
+  }
+  return all;
+}

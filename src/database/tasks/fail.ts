@@ -1,0 +1,87 @@
+import type { SerializedError } from '../../errors/index.js';
+import { backoffSeconds } from '../../jobs/backoff.js';
+import type { DatabaseContext, Tx } from '../connection/context.js';
+import type { Job, Task } from '../generated/client.js';
+import {
+  addEvent,
+  countDeviceTime,
+  endIfCanceled,
+  endJob,
+  lockJob,
+  lockRunningTask,
+  NO_LAYER,
+  NO_POINT,
+  patchLayer,
+  publicError,
+  putBack,
+  settleClock,
+} from '../jobs/job-state.js';
+import type { PoolRepository } from '../repositories.js';
+
+export function fail(context: DatabaseContext): PoolRepository['fail'] {
+  return (taskId, attempt, error) =>
+    context.transaction(async (tx) => {
+      const job = await lockJob(tx, { taskId });
+      const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
+      if (job === null || task === null) return 'lost';
+      await countDeviceTime(tx, task, 'now');
+      return endAttempt(tx, context, job, task, error);
+    });
+}
+
+/** What a failed attempt means for its task and job. The job's row is locked and the task runs. */
+export async function endAttempt(
+  tx: Tx,
+  { settings }: DatabaseContext,
+  job: Job,
+  task: Task,
+  error: SerializedError,
+): Promise<'retrying' | 'failed' | 'canceled'> {
+  if (job.status !== 'running') {
+    await stopTask(tx, task);
+    await settleClock(tx, job.id);
+    if (job.status === 'canceling') await endIfCanceled(tx, job);
+    return 'canceled';
+  }
+  const failures = task.failures + 1;
+  if (error.origin === 'infrastructure' && failures < settings.TASK_ATTEMPTS) {
+    const delaySeconds = backoffSeconds(failures);
+    await putBack(tx, task, { failed: true, delaySeconds, error });
+    await settleClock(tx, job.id);
+    await addEvent(tx, job, 'task.retrying', {
+      kind: task.kind,
+      layer: task.layer === NO_LAYER ? null : task.layer,
+      point: task.point === NO_POINT ? null : task.point,
+      attempt: task.attempt,
+      delay_seconds: delaySeconds,
+      error: publicError(error),
+    });
+    return 'retrying';
+  }
+  await tx.$executeRaw`
+    update tasks set state = 'failed', failures = ${failures}, finished_at = clock_timestamp(), error = ${JSON.stringify(error)}::jsonb
+    where id = ${task.id}`;
+  await patchLayer(tx, task, { status: 'failed', reason: error.detail });
+  await endJob(tx, job, { status: 'failed', error });
+  return 'failed';
+}
+
+export async function stopTask(tx: Tx, task: Task): Promise<void> {
+  await tx.$executeRaw`update tasks set state = 'canceled', finished_at = clock_timestamp() where id = ${task.id}`;
+  await patchLayer(tx, task, { status: 'waiting', worker_id: null, attempt: null });
+}
+
+export function handBack({ transaction }: DatabaseContext): PoolRepository['handBack'] {
+  return (taskId, attempt) =>
+    transaction(async (tx) => {
+      const job = await lockJob(tx, { taskId });
+      const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
+      if (job === null || task === null) return false;
+      await countDeviceTime(tx, task, 'now');
+      if (job.status === 'running') await putBack(tx, task, { failed: false, delaySeconds: 0 });
+      else await stopTask(tx, task);
+      await settleClock(tx, job.id);
+      if (job.status === 'canceling') await endIfCanceled(tx, job);
+      return true;
+    });
+}

@@ -1,0 +1,29 @@
+import type { DatabaseContext } from '../connection/context.js';
+import type { PoolRepository } from '../repositories.js';
+import { backlog } from './backlog.js';
+import { claim } from './claim.js';
+import { expire, expireRows } from './expire.js';
+import { filesInUse, uploadsInUse } from './files-in-use.js';
+import { fail, handBack } from './fail.js';
+import { heartbeat } from './heartbeat.js';
+import { overview } from './overview.js';
+import { reconcile } from './reconcile.js';
+import { release, unrelease } from './release.js';
+import { succeed } from './succeed.js';
+
+export const poolRepository = (context: DatabaseContext): PoolRepository => ({
+  claim: claim(context),
+  heartbeat: heartbeat(context),
+  succeed: succeed(context),
+  fail: fail(context),
+  handBack: handBack(context),
+  release: release(context),
+  unrelease: unrelease(context),
+  reconcile: reconcile(context),
+  overview: overview(context),
+  backlog: backlog(context),
+  expire: expire(context),
+  expireRows: expireRows(context),
+  filesInUse: filesInUse(context),
+  uploadsInUse: uploadsInUse(context),
+});

@@ -1,0 +1,67 @@
+import type { DatabaseContext } from '../connection/context.js';
+import { Prisma, type ApiKey } from '../generated/client.js';
+import { newId } from '../connection/ids.js';
+import type { KeyRecord, Scope, StoredKey } from '../records.js';
+import type { KeyRepository } from '../repositories.js';
+
+const TOUCH_INTERVAL_MS = 60_000;
+
+const keyRecord = ({ hash: _, scopes, ...key }: ApiKey): KeyRecord => ({ ...key, scopes: scopes as Scope[] });
+
+/** Those that open the service now. */
+const usable = (prisma: DatabaseContext['prisma'], which: Prisma.Sql): Promise<StoredKey[]> => prisma.$queryRaw`
+  select k.id, k.team_id as "teamId", k.prefix, k.name, k.scopes, k.created_at as "createdAt", k.expires_at as "expiresAt",
+    k.last_used_at as "lastUsedAt", k.revoked_at as "revokedAt", t.requests_per_minute as "requestsPerMinute", k.hash
+  from api_keys k join teams t on t.id = k.team_id
+  where ${which} and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`;
+
+export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
+  /** The one query that every request makes: by its hash, so that a revoked key is refused at once by every process. */
+  async findByHash(hash) {
+    const [key] = await usable(prisma, Prisma.sql`k.hash = ${hash}`);
+    return key ?? null;
+  },
+
+  async findById(keyId) {
+    const [key] = await usable(prisma, Prisma.sql`k.id = ${keyId}`);
+    return key ?? null;
+  },
+
+  findTogether: ({ hashes, ids }) => usable(prisma, Prisma.sql`(k.hash = any(${hashes}) or k.id = any(${ids}))`),
+
+  async create(teamId, { hash, prefix, name, scopes, expiresAt }) {
+    const data = { id: newId('key'), teamId, hash, prefix, name, scopes, expiresAt: expiresAt ?? null };
+    await prisma.apiKey.createMany({ data: [data], skipDuplicates: true });
+    return keyRecord(await prisma.apiKey.findUniqueOrThrow({ where: { hash, teamId } }));
+  },
+
+  async list(teamId, { after, limit }) {
+    const keys = await prisma.apiKey.findMany({
+      where: { teamId },
+      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+      take: limit + 1,
+      ...(after === undefined ? {} : { cursor: { id: after, teamId }, skip: 1 }),
+    });
+    return { data: keys.slice(0, limit).map(keyRecord), hasMore: keys.length > limit };
+  },
+
+  async get(teamId, keyId) {
+    const key = await prisma.apiKey.findUnique({ where: { id: keyId, teamId } });
+    return key === null ? null : keyRecord(key);
+  },
+
+  async revoke(teamId, keyId) {
+    await prisma.apiKey.updateMany({ where: { id: keyId, teamId, revokedAt: null }, data: { revokedAt: new Date() } });
+    const key = await prisma.apiKey.findUnique({ where: { id: keyId, teamId } });
+    return key === null ? null : keyRecord(key);
+  },
+
+  async touch({ id, lastUsedAt }) {
+    const due = new Date(Date.now() - TOUCH_INTERVAL_MS);
+    if (lastUsedAt !== null && lastUsedAt > due) return;
+    await prisma.apiKey.updateMany({
+      where: { id, OR: [{ lastUsedAt: null }, { lastUsedAt: { lt: due } }] },
+      data: { lastUsedAt: new Date() },
+    });
+  },
+});

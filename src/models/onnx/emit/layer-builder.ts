@@ -1,0 +1,231 @@
+import type { Factors, LowRank } from '../../layer.js';
+import type { SparsePart } from '../../sparse.js';
+import { makeInt, makeInts, makeNode } from '../protobuf/attributes.js';
+import { transpose, type DenseWeights } from '../graph/dense-weights.js';
+import type { NameSource } from '../graph/graph-index.js';
+import type { AttributeProto, NodeProto, TensorProto } from '../protobuf/messages.js';
+import { checkKept, others, pickRows, sparseBranch } from './sparse-branch.js';
+import { floatTensor, int64Tensor } from '../protobuf/tensors.js';
+import type { WeightedNode } from '../graph/weighted-nodes.js';
+
+/** Makes the nodes of one replaced layer; adds their tensors to the graph's. */
+export class LayerBuilder {
+  private readonly prefix: string;
+
+  constructor(
+    readonly layer: WeightedNode,
+    private readonly names: NameSource,
+    readonly initializer: TensorProto[],
+    private readonly opset: number,
+  ) {
+    this.prefix = layer.name;
+  }
+
+  dense({ weights, bias }: DenseWeights): NodeProto[] {
+    const { channels, output, input } = this.layer;
+    return this.linear('dense', input, output, weights, channels, bias, true);
+  }
+
+  factored({ lowRank, sparse, bias }: Factors): NodeProto[] {
+    const { output } = this.layer;
+    if (lowRank !== null && sparse?.pattern === 'filter') return this.besideFilters(lowRank, sparse, bias);
+    const nodes: NodeProto[] = [];
+    const both = lowRank !== null && sparse !== null;
+    const target = (name: string): string => (both ? this.fresh(name) : output);
+    const terms: string[] = [];
+    if (lowRank !== null) {
+      const to = target('low_rank_sum');
+      terms.push(to);
+      nodes.push(...(lowRank.shape === 'spatial' ? this.spatial(lowRank, bias, to) : this.lowRank(lowRank, bias, to)));
+    }
+    if (sparse !== null) {
+      const to = target('sparse_sum');
+      terms.push(to);
+      nodes.push(...sparseBranch(this, sparse, both ? null : bias, to));
+    }
+    if (both) nodes.push(makeNode('Add', this.fresh('sum'), terms, [output]));
+    return nodes;
+  }
+
+  /** Whole rows of the sparse part need no sum: the two branches are put together and brought into order. */
+  private besideFilters(lowRank: LowRank, { kept, weights }: SparsePart, bias: Float32Array): NodeProto[] {
+    const { m, channels, input, output } = this.layer;
+    checkKept(this.layer.name, kept, m, 'filters');
+    this.check(weights.length, kept.length * channels * this.taps, 'sparse weights');
+    const rest = others(kept, m);
+    const [low, rows, joined] = [this.fresh('low_rank_sum'), this.fresh('filters'), this.fresh('joined')];
+    const p = pickRows(lowRank.p, m, rest);
+    const own = pickRows(bias, m, rest);
+    const part = { ...lowRank, p };
+    const nodes = lowRank.shape === 'spatial' ? this.spatial(part, own, low) : this.lowRank(part, own, low);
+    const linear = this.linear('sparse', input, rows, weights, channels, pickRows(bias, m, kept), true);
+    const order = new Array<number>(m);
+    kept.forEach((row, i) => (order[row] = i));
+    rest.forEach((row, i) => (order[row] = kept.length + i));
+    const axis = makeInt('axis', this.channelAxis);
+    return [
+      ...nodes,
+      ...linear,
+      makeNode('Concat', this.fresh('join'), [rows, low], [joined], [axis]),
+      this.gather(joined, order, output),
+    ];
+  }
+
+  /** k x k and 1x1, in front of them another 1x1 for `tucker`. */
+  private lowRank({ shape, rank, inner, basis, q, p }: LowRank, bias: Float32Array, to: string): NodeProto[] {
+    const { channels, input } = this.layer;
+    const m = bias.length;
+    const nodes: NodeProto[] = [];
+    const width = shape === 'tucker' ? inner : channels;
+    let from = input;
+    if (shape === 'tucker') {
+      if (basis === null) throw new RangeError(`${this.layer.name}: a tucker part without its basis`);
+      this.check(basis.length, inner * channels, 'basis');
+      from = this.fresh('low_rank_inner');
+      nodes.push(...this.linear('low_rank_basis', input, from, basis, channels, null, false));
+    }
+    this.check(q.length, rank * width * this.taps, 'q');
+    this.check(p.length, m * rank, 'p');
+    const between = this.fresh('low_rank');
+    nodes.push(...this.linear('low_rank_q', from, between, q, width, null, true));
+    nodes.push(...this.linear('low_rank_p', between, to, p, rank, bias, false));
+    return nodes;
+  }
+
+  /** k x 1, then 1 x k; each takes its axis' stride, dilation and padding. */
+  private spatial({ rank, q, p }: LowRank, bias: Float32Array, to: string): NodeProto[] {
+    const { channels, input, kernel, strides, dilations, pads, node } = this.layer;
+    const m = bias.length;
+    const [kh = 1, kw = 1] = kernel;
+    const [top = 0, left = 0, bottom = 0, right = 0] = pads ?? [];
+    // auto_pad works axis by axis.
+    const automatic = pads === null ? node.attribute.filter((a) => a.name === 'auto_pad') : null;
+    this.check(q.length, rank * channels * kh, 'q');
+    this.check(p.length, m * rank * kw, 'p');
+    const conv = (part: string, inputs: string[], output: string, geometry: Record<string, number[]>) =>
+      makeNode(
+        'Conv',
+        this.fresh(part),
+        inputs,
+        [output],
+        [
+          ...Object.entries(geometry)
+            .filter(([name]) => name !== 'pads' || automatic === null)
+            .map(([name, values]) => makeInts(name, values)),
+          ...(automatic ?? []),
+        ],
+      );
+    const between = this.fresh('low_rank');
+    return [
+      conv('low_rank_q', [input, this.tensor('low_rank_q_weight', [rank, channels, kh, 1], q)], between, {
+        kernel_shape: [kh, 1],
+        strides: [strides[0] ?? 1, 1],
+        dilations: [dilations[0] ?? 1, 1],
+        pads: [top, 0, bottom, 0],
+      }),
+      conv(
+        'low_rank_p',
+        [between, this.tensor('low_rank_p_weight', [m, rank, 1, kw], p), this.tensor('low_rank_p_bias', [m], bias)],
+        to,
+        {
+          kernel_shape: [1, kw],
+          strides: [1, strides[1] ?? 1],
+          dilations: [1, dilations[1] ?? 1],
+          pads: [0, left, 0, right],
+        },
+      ),
+    ];
+  }
+
+  get taps(): number {
+    return this.layer.kernel.reduce((a, b) => a * b, 1);
+  }
+
+  fresh(part: string): string {
+    return this.names.fresh(`${this.prefix}/${part}`);
+  }
+
+  check(length: number, expected: number, what: string): void {
+    if (length !== expected) {
+      throw new RangeError(`${this.layer.name}: ${what} has ${String(length)} values instead of ${String(expected)}`);
+    }
+  }
+
+  tensor(part: string, dims: number[], data: Float32Array): string {
+    const name = this.fresh(part);
+    this.initializer.push(floatTensor(name, dims, data));
+    return name;
+  }
+
+  /** Channels of `input` in the given order. */
+  gather(input: string, channels: number[], output: string): NodeProto {
+    const indices = this.fresh('kept_channels');
+    this.initializer.push(int64Tensor(indices, [channels.length], channels));
+    return makeNode('Gather', this.fresh('gather'), [input, indices], [output], [makeInt('axis', this.channelAxis)]);
+  }
+
+  get channelAxis(): number {
+    return this.layer.op === 'MatMul' ? -1 : 1;
+  }
+
+  /** One linear map from `channels` inputs, in the operator of the layer. `spatial`: with its kernel, else 1x1. */
+  linear(
+    part: string,
+    input: string,
+    output: string,
+    weights: Float32Array,
+    channels: number,
+    bias: Float32Array | null,
+    spatial: boolean,
+  ): NodeProto[] {
+    const { op, kernel } = this.layer;
+    const d = channels * (spatial ? this.taps : 1);
+    const rows = weights.length / d;
+    const name = this.fresh(part);
+    if (bias !== null) this.check(bias.length, rows, 'bias');
+    // Gemm needs its bias before opset 11.
+    if (op === 'MatMul' || (op === 'Gemm' && bias === null && this.opset < 11)) {
+      // A product with more than two dimensions has no Gemm: weights as columns, and the bias in an Add.
+      const columns = this.tensor(`${part}_weight`, [d, rows], transpose(weights, rows, d));
+      if (bias === null) return [makeNode('MatMul', name, [input, columns], [output])];
+      const product = this.fresh(`${part}_product`);
+      const row = this.tensor(`${part}_bias`, [bias.length], bias);
+      return [
+        makeNode('MatMul', name, [input, columns], [product]),
+        makeNode('Add', this.fresh(`${part}_add`), [product, row], [output]),
+      ];
+    }
+    const inputs = [
+      input,
+      this.tensor(
+        `${part}_weight`,
+        [rows, ...(op === 'Conv' ? [channels, ...(spatial ? kernel : kernel.map(() => 1))] : [d])],
+        weights,
+      ),
+    ];
+    if (bias !== null) inputs.push(this.tensor(`${part}_bias`, [bias.length], bias));
+    if (op === 'Gemm') return [makeNode('Gemm', name, inputs, [output], [makeInt('transB', 1)])];
+    if (!spatial)
+      return [
+        makeNode(
+          'Conv',
+          name,
+          inputs,
+          [output],
+          [
+            makeInts(
+              'kernel_shape',
+              kernel.map(() => 1),
+            ),
+          ],
+        ),
+      ];
+    return [makeNode('Conv', name, inputs, [output], this.geometry())];
+  }
+
+  /** Attributes of a convolution with the layer's kernel. */
+  geometry(): AttributeProto[] {
+    const rest = this.layer.node.attribute.filter((a) => a.name !== 'group' && a.name !== 'kernel_shape');
+    return [makeInts('kernel_shape', this.layer.kernel), ...rest];
+  }
+}

@@ -1,0 +1,203 @@
+import type { LayerOp } from '../../layer.js';
+import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from '../protobuf/attributes.js';
+import { isRowBias } from './dense-weights.js';
+import { GraphIndex } from './graph-index.js';
+import { DataType, dataTypeName, type NodeProto, type TensorProto } from '../protobuf/messages.js';
+import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
+import { storedWeight } from './stored-weight.js';
+import { tensorDims } from '../protobuf/tensors.js';
+
+/** A node with weights and all that the graph alone tells about it; shapes of activations are not known here. */
+export interface WeightedNode {
+  name: string;
+  op: LayerOp;
+  node: NodeProto;
+  /** The Add behind a MatMul that holds its bias. */
+  add: NodeProto | null;
+  weight: TensorProto | null;
+  bias: TensorProto | null;
+  /** The second matrix of a recurrent layer. */
+  recurrence: TensorProto | null;
+  input: string;
+  output: string;
+  m: number;
+  channels: number;
+  kernel: number[];
+  strides: number[];
+  dilations: number[];
+  /** null: to be worked out from the input's shape (auto_pad). */
+  pads: number[] | null;
+  autoPad: string;
+  group: number;
+  blocked: string | null;
+}
+
+/** Which input holds the weights, for every operator that counts as a layer. */
+const WEIGHT_INPUT: Record<string, { op: LayerOp; input: number }> = {
+  Conv: { op: 'Conv', input: 1 },
+  ConvTranspose: { op: 'Conv', input: 1 },
+  ConvInteger: { op: 'Conv', input: 1 },
+  QLinearConv: { op: 'Conv', input: 3 },
+  Gemm: { op: 'Gemm', input: 1 },
+  MatMul: { op: 'MatMul', input: 1 },
+  MatMulInteger: { op: 'MatMul', input: 1 },
+  QLinearMatMul: { op: 'MatMul', input: 3 },
+  LSTM: { op: 'LSTM', input: 1 },
+  GRU: { op: 'GRU', input: 1 },
+  RNN: { op: 'RNN', input: 1 },
+};
+
+/** The layers of a prepared model, in graph order. */
+export function weightedNodes(model: OnnxModel): WeightedNode[] {
+  const index = new GraphIndex(model.graph);
+  const found: WeightedNode[] = [];
+  const nodeNames = new Map<string, number>();
+  for (const { name } of model.graph.node) nodeNames.set(name, (nodeNames.get(name) ?? 0) + 1);
+  for (const node of model.graph.node) {
+    const kind = isDefaultDomain(node.domain) ? WEIGHT_INPUT[node.opType] : undefined;
+    if (kind === undefined) continue;
+    const name = node.name !== '' && nodeNames.get(node.name) === 1 ? node.name : (node.output[0] ?? '');
+    const layer = describe(node, name, kind.op, storedWeight(node.input[kind.input], index), index);
+    if (layer !== null) found.push(layer);
+  }
+  blockShared(found, index);
+  return found;
+}
+
+function describe(
+  node: NodeProto,
+  name: string,
+  op: LayerOp,
+  weight: TensorProto | null,
+  index: GraphIndex,
+): WeightedNode | null {
+  const dims = weight === null ? [] : tensorDims(weight);
+  const base: WeightedNode = {
+    name,
+    op,
+    node,
+    add: null,
+    weight,
+    bias: null,
+    recurrence: null,
+    input: node.input[0] ?? '',
+    output: node.output.find((output) => output !== '') ?? '',
+    m: 0,
+    channels: 0,
+    kernel: [],
+    strides: [],
+    dilations: [],
+    pads: [],
+    autoPad: 'NOTSET',
+    group: 1,
+    blocked: null,
+  };
+  if (op === 'Conv') return convolution(base, dims, index);
+  if (op === 'LSTM' || op === 'GRU' || op === 'RNN') return recurrent(base, dims, index);
+  if (weight === null && op === 'MatMul') {
+    // A product of two activations has no weights: nothing to list. Weights on the left are a layer, but not one we rewrite.
+    const left = index.initializer(node.input[0]);
+    const dequantized = isDequantized(node, index);
+    if (left === null && !dequantized) return null;
+    const reason = dequantized ? QUANTIZED : 'the weights are on the left side';
+    return { ...base, weight: left, input: left === null ? base.input : (node.input[1] ?? ''), blocked: reason };
+  }
+  return connected(base, dims, index);
+}
+
+/** Weights [directions, gates * hidden, inputs]. */
+function recurrent(base: WeightedNode, [directions = 0, , channels = 0]: number[], index: GraphIndex): WeightedNode {
+  const { node, op } = base;
+  return {
+    ...base,
+    m: directions * intAttribute(node, 'hidden_size', 0),
+    channels,
+    recurrence: storedWeight(node.input[2] ?? '', index),
+    bias: storedWeight(node.input[3] ?? '', index),
+    blocked: `recurrent layer (${op})`,
+  };
+}
+
+function weightProblem({ node, weight }: WeightedNode, index: GraphIndex): string | null {
+  if (isDequantized(node, index)) return QUANTIZED;
+  if (weight === null) return 'the weights are not constant';
+  if (weight.name !== node.input[1]) return `the weights are coded (${dataTypeName(weight.dataType)})`;
+  return weight.dataType === DataType.FLOAT ? null : `the weights are ${dataTypeName(weight.dataType)}`;
+}
+
+const QUANTIZED = 'the weights are quantized (DequantizeLinear)';
+
+const isDequantized = (node: NodeProto, index: GraphIndex): boolean =>
+  index.producer(node.input[1])?.opType === 'DequantizeLinear';
+
+function convolution(base: WeightedNode, dims: number[], index: GraphIndex): WeightedNode {
+  const { node } = base;
+  const group = intAttribute(node, 'group', 1);
+  const transposed = node.opType === 'ConvTranspose';
+  const kernel = intsAttribute(node, 'kernel_shape') ?? dims.slice(2);
+  const rank = kernel.length;
+  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const layer: WeightedNode = {
+    ...base,
+    m: transposed ? (dims[1] ?? 0) * group : (dims[0] ?? 0),
+    channels: transposed ? (dims[0] ?? 0) / group : (dims[1] ?? 0),
+    kernel,
+    strides: intsAttribute(node, 'strides') ?? kernel.map(() => 1),
+    dilations: intsAttribute(node, 'dilations') ?? kernel.map(() => 1),
+    pads: autoPad === 'NOTSET' ? (intsAttribute(node, 'pads') ?? [...kernel, ...kernel].map(() => 0)) : null,
+    autoPad,
+    group,
+  };
+  const biasName = node.opType === 'Conv' || transposed ? (node.input[2] ?? '') : '';
+  layer.bias = storedWeight(biasName, index);
+  if (transposed) layer.blocked = 'transposed convolution';
+  else if (node.opType !== 'Conv') layer.blocked = `quantized convolution (${node.opType})`;
+  else if (group !== 1)
+    layer.blocked = layer.channels === 1 ? 'depthwise convolution' : `grouped convolution (${String(group)} groups)`;
+  else if (base.weight !== null && rank !== 1 && rank !== 2) layer.blocked = `${String(rank)}-D convolution`;
+  else layer.blocked = weightProblem(layer, index);
+  if (layer.blocked === null && biasName !== '' && index.initializer(biasName)?.dataType !== DataType.FLOAT)
+    layer.blocked = 'the bias is not constant';
+  return layer;
+}
+
+function connected(base: WeightedNode, dims: number[], index: GraphIndex): WeightedNode {
+  const { node, op } = base;
+  const rows = dims[0] ?? 0;
+  const columns = dims[1] ?? 0;
+  const turned = op === 'Gemm' && intAttribute(node, 'transB', 0) !== 0;
+  const layer: WeightedNode = { ...base, m: turned ? rows : columns, channels: turned ? columns : rows };
+  if (node.opType !== op) return { ...layer, blocked: `quantized product (${node.opType})` };
+  layer.blocked = weightProblem(layer, index);
+  if (layer.blocked === null && dims.length !== 2) layer.blocked = `the weights have ${String(dims.length)} dimensions`;
+  // Of weights that are coded too: their bias counts.
+  if (op === 'MatMul') return layer.weight === null ? layer : withAddedBias(layer, index);
+  if (hasAttribute(node, 'transA') && intAttribute(node, 'transA', 0) !== 0)
+    layer.blocked ??= 'its input is transposed';
+  const biasName = node.input[2] ?? '';
+  layer.bias = storedWeight(biasName, index);
+  if (biasName === '' || layer.blocked !== null) return layer;
+  if (layer.bias === null || layer.bias.name !== biasName || layer.bias.dataType !== DataType.FLOAT)
+    layer.blocked = 'the bias is not constant';
+  else if (!isRowBias(tensorDims(layer.bias), layer.m)) layer.blocked = 'the bias differs between the rows';
+  return layer;
+}
+
+/** MatMul followed only by the addition of a constant row is one layer. */
+function withAddedBias(layer: WeightedNode, index: GraphIndex): WeightedNode {
+  const add = index.soleConsumer(layer.output);
+  if (add?.opType !== 'Add') return layer;
+  const bias = index.initializer(add.input[0] === layer.output ? add.input[1] : add.input[0]);
+  if (bias?.dataType !== DataType.FLOAT || !isRowBias(tensorDims(bias), layer.m)) return layer;
+  return { ...layer, add, bias, output: add.output[0] ?? '' };
+}
+
+function blockShared(layers: WeightedNode[], index: GraphIndex): void {
+  for (const layer of layers) {
+    if (layer.weight === null || layer.blocked !== null) continue;
+    const readers = index.consumers(layer.weight.name).filter((reader) => reader !== layer.node);
+    const [other] = readers;
+    if (other !== undefined)
+      layer.blocked = `the weights are shared with ${other.name === '' ? (other.output[0] ?? other.opType) : other.name}`;
+  }
+}

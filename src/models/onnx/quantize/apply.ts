@@ -1,0 +1,247 @@
+import { affineOf, toInt32, type Affine, type Range } from '../../coding/affine.js';
+import { toInt8, type Int8Weights } from '../../coding/int8.js';
+import { importances, type Layout } from '../../coding/layout.js';
+import { makeInt, makeNode } from '../protobuf/attributes.js';
+import { layoutOf } from '../emit/coded-weights.js';
+import { denseWeightsOf } from '../graph/dense-weights.js';
+import { GraphIndex, NameSource } from '../graph/graph-index.js';
+import { DataType, withFields, type NodeProto, type TensorProto } from '../protobuf/messages.js';
+import type { OnnxModel } from '../protobuf/model.js';
+import { tidy } from '../passes/prepare.js';
+import { floatTensor, tensorDims, tensorFloats } from '../protobuf/tensors.js';
+import type { WeightedNode } from '../graph/weighted-nodes.js';
+import { planIntegers, type LeftFloat } from './plan.js';
+
+export interface IntegerOptions {
+  /** Of the tensors that `integerTensors` names; a layer that reads or makes a tensor without one stays float. */
+  ranges: ReadonlyMap<string, Range>;
+  /** Mean squares of the inputs of layers, by tensor: one per channel. */
+  energies: ReadonlyMap<string, Float32Array>;
+  /** Layers that stay float. */
+  leftFloat?: ReadonlySet<string>;
+  /** Keeps the integers of weights for further calls on the same network. */
+  coded?: Map<string, Int8Weights>;
+}
+
+/** Half of what an accumulator holds; the other half is for the products. */
+const LARGEST_BIAS = 2 ** 30;
+
+/** Tensors of a network whose ranges decide its integers. */
+export function integerTensors(model: OnnxModel): string[] {
+  return [...new Set(planIntegers(model).tensors.values())];
+}
+
+/** Layers that can be computed with integers, in order. */
+export function integerLayers(model: OnnxModel): string[] {
+  return planIntegers(model).layers.map(({ name }) => name);
+}
+
+/**
+ * The same network computing with 8-bit integers: QuantizeLinear and DequantizeLinear around its layers, which a runtime replaces with
+ * integer kernels, and any other computes as they stand. Activations are uint8 with a scale and a zero point for each tensor, weights
+ * int8 with a scale for each output, biases int32 in steps of input scale x weight scale.
+ */
+export function toIntegers(model: OnnxModel, options: IntegerOptions): OnnxModel {
+  const unknown = integerTensors(model).filter((name) => !isUsable(options.ranges.get(name)));
+  const left: LeftFloat = { layers: options.leftFloat ?? new Set(), tensors: new Set(unknown) };
+  const plan = planIntegers(model, left);
+  if (plan.layers.length === 0) return model;
+  const index = new GraphIndex(model.graph);
+  const writer = new IntegerWriter(model, plan.tensors, options);
+  /** What integer nodes read instead of a tensor that is made in float. */
+  const aliases = new Map<string, string>();
+  /** Pairs right behind the node that makes the tensor; '' stands for the inputs of the network. */
+  const pairs = new Map<NodeProto | null, NodeProto[]>();
+  const renamed = new Map<string, string>();
+  for (const name of plan.tensors.keys()) {
+    const [from, to] = plan.made.has(name)
+      ? [writer.fresh(`${name}_float`), name]
+      : [name, writer.fresh(`${name}_dequantized`)];
+    if (plan.made.has(name)) renamed.set(name, from);
+    else aliases.set(name, to);
+    const producer = index.producer(name);
+    pairs.set(producer, [...(pairs.get(producer) ?? []), ...writer.pair(name, from, to)]);
+  }
+  const layers = new Map(plan.layers.map((layer) => [layer.node, layer]));
+  const node = [...(pairs.get(null) ?? [])];
+  for (const old of model.graph.node) {
+    const layer = layers.get(old);
+    const read = (name: string) => (plan.nodes.has(old) ? (aliases.get(name) ?? name) : name);
+    const now = layer === undefined ? [old] : writer.layer(layer);
+    node.push(
+      ...now.map((n) =>
+        withFields(n, { input: n.input.map(read), output: n.output.map((name) => renamed.get(name) ?? name) }),
+      ),
+      ...(pairs.get(old) ?? []),
+    );
+  }
+  const graph = withFields(model.graph, { node, initializer: [...model.graph.initializer, ...writer.tensors] });
+  tidy(graph);
+  return { ...model, graph, proto: withFields(model.proto, { graph }) };
+}
+
+const isUsable = (range: Range | undefined): boolean =>
+  range !== undefined && Number.isFinite(range.high - range.low) && Math.fround(range.high - range.low) < Infinity;
+
+/** Makes the nodes and tensors of integer layers. */
+class IntegerWriter {
+  readonly tensors: TensorProto[] = [];
+  private readonly names: NameSource;
+  private readonly parameters = new Map<string, string[]>();
+  private readonly zeroPoints = new Map<number, string>();
+  private readonly weights = new Map<string, { scales: Float32Array; name: string; scale: string }[]>();
+
+  constructor(
+    private readonly model: OnnxModel,
+    private readonly roots: ReadonlyMap<string, string>,
+    private readonly options: IntegerOptions,
+  ) {
+    this.names = new NameSource(model.graph);
+  }
+
+  fresh(name: string): string {
+    return this.names.fresh(name);
+  }
+
+  /** `to` is `from` by way of its integers. */
+  pair(tensor: string, from: string, to: string): NodeProto[] {
+    const parameters = this.scaleAndZero(tensor);
+    const integers = this.fresh(`${tensor}_quantized`);
+    return [
+      makeNode('QuantizeLinear', this.fresh(`${tensor}/quantize`), [from, ...parameters], [integers]),
+      makeNode('DequantizeLinear', this.fresh(`${tensor}/dequantize`), [integers, ...parameters], [to]),
+    ];
+  }
+
+  layer(layer: WeightedNode): NodeProto[] {
+    const { node, op, weight, bias, input } = layer;
+    const biasInput = (node.input[2] ?? '') === '' ? null : bias;
+    if (weight === null) throw new RangeError(`${layer.name} has no weights`);
+    const { directory } = this.model;
+    // Gemm: its factors belong to the weights, and these are rows.
+    const gemm = op === 'Gemm';
+    const dense = gemm ? denseWeightsOf(node, weight, biasInput, directory) : null;
+    const values = dense?.weights ?? tensorFloats(weight, directory);
+    const dims = gemm ? [layer.m, layer.channels] : tensorDims(weight);
+    const layout = gemm
+      ? { rows: layer.m, rowStride: layer.channels, inputs: layer.channels, inputStride: 1, groups: 1, rowAxis: 0 }
+      : layoutOf(layer);
+    if (layout === null) throw new RangeError(`${layer.name} is no layer with plain weights`);
+    const biasValues =
+      dense !== null && biasInput !== null
+        ? dense.bias
+        : biasInput === null
+          ? null
+          : tensorFloats(biasInput, directory);
+    const { scale } = this.affine(input);
+    // A bias far larger than the weights of its row has to fit an accumulator in their steps.
+    const least = Float32Array.from({ length: layout.rows }, (_, row) =>
+      Math.max(leastScale(scale), Math.abs(biasValues?.[row] ?? 0) / (scale * LARGEST_BIAS)),
+    );
+    const coded = this.code(layer, values, layout, least);
+    const stored = this.stored(weight.name, dims, coded);
+    const axis = [makeInt('axis', layout.rowAxis)];
+    const decoded = this.fresh(`${weight.name}_dequantized`);
+    const nodes = [
+      makeNode(
+        'DequantizeLinear',
+        this.fresh(`${layer.name}/dequantize_weight`),
+        [stored.name, stored.scale, this.zeros(layout.rows)],
+        [decoded],
+        axis,
+      ),
+    ];
+    const inputs = [input, decoded];
+    if (biasValues !== null) {
+      const scales = coded.scales.map((s) => s * scale);
+      const integers = this.fresh(`${layer.name}_bias_int32`);
+      const steps = this.fresh(`${layer.name}_bias_scale`);
+      const decodedBias = this.fresh(`${layer.name}_bias_dequantized`);
+      this.tensors.push(
+        {
+          name: integers,
+          dims: [layout.rows],
+          dataType: DataType.INT32,
+          rawData: bytesOf(toInt32(biasValues, scales)),
+        },
+        floatTensor(steps, [layout.rows], scales),
+      );
+      nodes.push(
+        makeNode(
+          'DequantizeLinear',
+          this.fresh(`${layer.name}/dequantize_bias`),
+          [integers, steps],
+          [decodedBias],
+          [makeInt('axis', 0)],
+        ),
+      );
+      inputs.push(decodedBias);
+    }
+    const attribute = gemm ? [makeInt('transB', 1)] : node.attribute;
+    return [...nodes, withFields(node, { input: inputs, attribute })];
+  }
+
+  private code(layer: WeightedNode, values: Float32Array, layout: Layout, least: Float32Array): Int8Weights {
+    const known = this.options.coded?.get(layer.name);
+    const fits = ({ scales }: Int8Weights) => scales.every((scale, row) => scale >= (least[row] ?? 0));
+    if (known !== undefined && fits(known)) return known;
+    const energy = this.options.energies.get(layer.input) ?? null;
+    const importance = importances(layout, values.length, energy);
+    const free = known ?? toInt8(values, importance, layout, { neighbours: true });
+    this.options.coded?.set(layer.name, free);
+    return fits(free) ? free : toInt8(values, importance, layout, { least, neighbours: true });
+  }
+
+  /** Weights that several layers read are stored once, where their scales are the same. */
+  private stored(weight: string, dims: number[], { values, scales }: { values: Int8Array; scales: Float32Array }) {
+    const known = this.weights.get(weight) ?? [];
+    const same = known.find((other) => other.scales.every((scale, i) => scale === scales[i]));
+    if (same !== undefined) return same;
+    const added = { scales, name: this.fresh(`${weight}_int8`), scale: this.fresh(`${weight}_scale`) };
+    this.tensors.push(
+      { name: added.name, dims, dataType: DataType.INT8, rawData: bytesOf(values) },
+      floatTensor(added.scale, [scales.length], scales),
+    );
+    this.weights.set(weight, [...known, added]);
+    return added;
+  }
+
+  /** Symmetric weights have none, but ONNX Runtime's Gemm with integers is only taken where they are written down. */
+  private zeros(rows: number): string {
+    const known = this.zeroPoints.get(rows);
+    if (known !== undefined) return known;
+    const name = this.fresh(`zero_points_${String(rows)}`);
+    this.tensors.push({ name, dims: [rows], dataType: DataType.INT8, rawData: new Uint8Array(rows) });
+    this.zeroPoints.set(rows, name);
+    return name;
+  }
+
+  private affine(tensor: string): Affine {
+    const range = this.options.ranges.get(this.roots.get(tensor) ?? tensor);
+    if (range === undefined) throw new RangeError(`${tensor} has no range`);
+    return affineOf(range);
+  }
+
+  private scaleAndZero(tensor: string): string[] {
+    const root = this.roots.get(tensor) ?? tensor;
+    const known = this.parameters.get(root);
+    if (known !== undefined) return known;
+    const { scale, zeroPoint } = this.affine(tensor);
+    const names = [this.fresh(`${root}_scale`), this.fresh(`${root}_zero_point`)];
+    const [scaleName = '', zeroName = ''] = names;
+    this.tensors.push(floatTensor(scaleName, [], Float32Array.of(scale)), {
+      name: zeroName,
+      dims: [],
+      dataType: DataType.UINT8,
+      rawData: Uint8Array.of(zeroPoint),
+    });
+    this.parameters.set(root, names);
+    return names;
+  }
+}
+
+/** Of a weight, so that its product with the scale of the input is a normal float32. */
+const leastScale = (scale: number): number => Math.min(1, 2 ** -120 / scale);
+
+const bytesOf = (array: ArrayBufferView): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);

@@ -1,0 +1,40 @@
+import type { Candidate, TapFits } from '../../compression/index.js';
+import { isDense } from '../../models/index.js';
+import { outputErrorOf, type SensitivityPoint } from './sensitivity.js';
+
+/** A candidate and what it is expected to do to the network: relative squared error of the outputs. */
+export type WeighedCandidate = Candidate & { effect: number };
+
+/** What narrow first convolutions of one shape do to the layer and, at some widths, to the network. */
+export interface TapEffect {
+  fits: Pick<TapFits, 'shape' | 'widths' | 'errors'>;
+  points: SensitivityPoint[];
+}
+
+/**
+ * Narrowing the input and limiting the rank of the output lose different things: the same error of the layer is up to four
+ * times worse for the network where the input was narrowed. Measured on VGG-16 the effects of both add up (within 15 %),
+ * so that a few probes of each give the effect of all pairs.
+ */
+export function withEffects(
+  candidates: readonly Candidate[],
+  ranks: readonly SensitivityPoint[],
+  taps: readonly TapEffect[],
+): WeighedCandidate[] {
+  const channelError = new Map(
+    candidates
+      .filter(({ shape, groups }) => shape === 'channel' && groups === 0)
+      .map(({ rank, error }): [number, number] => [rank, error]),
+  );
+  return candidates.map((candidate) => {
+    if (isDense(candidate)) return { ...candidate, effect: 0 };
+    const { shape, rank, inner, error } = candidate;
+    const tap = taps.find(({ fits }) => fits.shape === shape);
+    if (shape === 'channel' || tap === undefined) return { ...candidate, effect: outputErrorOf(ranks, error) };
+    if (shape === 'spatial') return { ...candidate, effect: outputErrorOf(tap.points, error) };
+    const narrowed = tap.fits.errors[tap.fits.widths.indexOf(inner)] ?? error;
+    // Where no channel candidate has this rank, the rank's share of the candidate's own error stands in.
+    const limited = channelError.get(rank) ?? Math.max(error - narrowed, 0);
+    return { ...candidate, effect: outputErrorOf(tap.points, narrowed) + outputErrorOf(ranks, limited) };
+  });
+}

@@ -1,0 +1,265 @@
+import { centered, columnMeans, columnRange } from '../../compression/linalg/columns.js';
+import type { Candidate, TapFits } from '../../compression/index.js';
+import { identityMatrix } from '../../compression/regression/rank-step.js';
+import { leadingInSpan } from '../../compression/regression/response-span.js';
+import type { ResponseMetric } from '../../compression/regression/response-metric.js';
+import { seededRandom } from '../../compression/linalg/random.js';
+import type { Engine, Matrix } from '../../engines/index.js';
+import {
+  behindLinearMap,
+  Runner,
+  transpose,
+  type BehindMap,
+  type FloatTensor,
+  type Layer,
+  type OnnxModel,
+  type Parts,
+  type Tensor,
+} from '../../models/index.js';
+import { OutputError } from '../network/output-error.js';
+
+/** What rank-limited responses of one layer do to the layer itself and to the network's output. */
+export interface SensitivityPoint {
+  rank: number;
+  /** Relative squared error after the layer's activation, on the samples. */
+  layerError: number;
+  /** Relative squared error of the network's outputs. */
+  outputError: number;
+}
+
+/** Larger ranks are not probed: the power law reaches them. */
+export const MAX_PROBED_RANK = 256;
+
+/** Leading directions of the centred response, most important first: a projector on the first k of them is `up` `down`ᵀ. */
+export interface ResponseBasis {
+  /** [m], float64 */
+  mean: Float64Array;
+  /** [m, size] */
+  down: Matrix;
+  /** [m, size] */
+  up: Matrix;
+}
+
+/** @param span orthonormal basis of all responses, where there is one of fewer columns */
+export async function responseBasis(
+  engine: Engine,
+  response: Matrix,
+  size: number,
+  seed: number,
+  metric: ResponseMetric | null,
+  span: Matrix | null = null,
+): Promise<ResponseBasis> {
+  const mean = columnMeans(response);
+  const width = Math.min(response.cols, response.rows, size);
+  const plain = centered(response, mean);
+  const turned = metric === null ? plain : await engine.multiply(plain, metric.turn);
+  const within = metric === null ? span : null;
+  const basis = await leadingInSpan(engine, turned, width, seededRandom(seed), within);
+  if (metric === null) return { mean, down: basis, up: basis };
+  return {
+    mean,
+    down: await engine.multiply(metric.turn, basis),
+    up: await engine.multiply(metric.back, basis, { a: true }),
+  };
+}
+
+/** Low-rank candidates whose own errors lie nearest to the wanted ones; the network is asked about these. */
+export function chooseProbes(
+  candidates: readonly Candidate[],
+  maxRank: number,
+  errors: readonly number[],
+): { rank: number; layerError: number }[] {
+  const plain = candidates.filter(
+    ({ shape, rank, groups }) => shape === 'channel' && rank > 0 && groups === 0 && rank <= maxRank,
+  );
+  const chosen = new Map<number, number>();
+  for (const wanted of errors) {
+    let best: Candidate | undefined;
+    const distance = (c: Candidate) => Math.abs(Math.log(Math.max(c.error, 1e-12) / wanted));
+    for (const candidate of plain) if (best === undefined || distance(candidate) < distance(best)) best = candidate;
+    if (best !== undefined) chosen.set(best.rank, best.error);
+  }
+  return [...chosen].map(([rank, layerError]) => ({ rank, layerError })).sort((a, b) => a.rank - b.rank);
+}
+
+/** Widths whose own errors lie nearest to the wanted ones. */
+export function chooseWidths(
+  { widths, errors }: Pick<TapFits, 'widths' | 'errors'>,
+  wantedErrors: readonly number[],
+): { rank: number; layerError: number }[] {
+  const chosen = new Map<number, number>();
+  for (const wanted of wantedErrors) {
+    let best = -1;
+    const distance = (i: number) => Math.abs(Math.log(Math.max(errors[i] ?? 1, 1e-12) / wanted));
+    for (const i of widths.keys()) if (best < 0 || distance(i) < distance(best)) best = i;
+    const width = widths[best];
+    if (width !== undefined) chosen.set(width, errors[best] ?? 1);
+  }
+  return [...chosen].map(([rank, layerError]) => ({ rank, layerError }));
+}
+
+/**
+ * Effect on the network's output of an error in the layer: a power law through the measured points, piecewise between
+ * them and continued with the slope of the nearest piece outside. Never decreasing.
+ */
+export function outputErrorOf(points: readonly SensitivityPoint[], layerError: number): number {
+  if (layerError === 0) return 0;
+  const sorted = points
+    .filter((p) => p.layerError > 0 && p.outputError > 0)
+    .map((p) => ({ x: Math.log(p.layerError), y: Math.log(p.outputError) }))
+    .sort((a, b) => a.x - b.x);
+  for (let i = sorted.length - 2; i >= 0; i--) {
+    const [here, next] = [sorted[i], sorted[i + 1]];
+    if (here !== undefined && next !== undefined && here.y > next.y) here.y = next.y;
+  }
+  const [first] = sorted;
+  const last = sorted.at(-1);
+  if (first === undefined || last === undefined) return layerError;
+  const x = Math.log(layerError);
+  if (sorted.length === 1) return Math.exp(first.y + (x - first.x));
+  let right = sorted.findIndex((p) => p.x >= x);
+  if (right === -1) right = sorted.length - 1;
+  if (right === 0) right = 1;
+  const [a, b] = [sorted[right - 1] ?? first, sorted[right] ?? last];
+  const slope = b.x === a.x ? 1 : (b.y - a.y) / (b.x - a.x);
+  return Math.exp(a.y + slope * (x - a.x));
+}
+
+/** A changed version of the layer, by its response to one batch. */
+export interface Variant {
+  /** Rank, or width of the first convolution. */
+  rank: number;
+  layerError: number;
+  respond(batch: number): Promise<FloatTensor>;
+}
+
+/** The rest of a network behind one layer, fed with the layer's responses of limited rank and with
+ * those of changed layers. Has to be released. */
+export class SensitivityProbe {
+  private readonly errors: OutputError[];
+
+  private constructor(
+    private readonly runner: Runner,
+    private readonly part: BehindMap,
+    private readonly outputs: readonly string[],
+    /** Those included that do not depend on the layer. */
+    allOutputs: readonly string[],
+    parts: ReadonlyMap<string, Parts>,
+    private readonly probes: readonly { rank: number; layerError: number }[],
+    private readonly maps: readonly ReadonlyMap<string, FloatTensor>[],
+    private readonly variants: readonly Variant[],
+    private readonly identity: ReadonlyMap<string, FloatTensor>,
+    private readonly read: (name: string, batch: number) => Promise<Tensor>,
+  ) {
+    this.errors = [...probes, ...variants].map(() => new OutputError(parts, allOutputs));
+  }
+
+  /**
+   * @param before tensors that do not depend on the layer and may be given to the rest of the network
+   * @param read one batch of such a tensor, of the network's input, or of its original outputs
+   */
+  static async open(
+    network: {
+      prepared: OnnxModel;
+      outputs: readonly string[];
+      parts: ReadonlyMap<string, Parts>;
+      threads: number;
+    },
+    layer: Layer,
+    basis: ResponseBasis,
+    probes: readonly { rank: number; layerError: number }[],
+    variants: readonly Variant[],
+    before: ReadonlySet<string>,
+    read: (name: string, batch: number) => Promise<Tensor>,
+  ): Promise<SensitivityProbe> {
+    const outputs = network.outputs.filter((name) => !before.has(name));
+    const axes = layer.op === 'Conv' ? layer.kernel.length : 0;
+    const part = behindLinearMap(network.prepared, layer.output, axes, before, outputs);
+    const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
+    const identity = variants.length === 0 ? new Map<string, FloatTensor>() : identityMap(part, layer.m, axes);
+    const runner = await Runner.open(part.model, { threads: network.threads });
+    return new SensitivityProbe(
+      runner,
+      part,
+      outputs,
+      network.outputs,
+      network.parts,
+      probes,
+      maps,
+      variants,
+      identity,
+      read,
+    );
+  }
+
+  /**
+   * Compares the network's outputs with the original's, for one batch.
+   * @param response the layer's output before the activation: [n, m, ...] for convolutions, [..., m] else
+   */
+  async add(response: FloatTensor, batch: number, signal: AbortSignal): Promise<void> {
+    const feeds = new Map<string, Tensor>([[this.part.response, response]]);
+    for (const name of this.part.beside) feeds.set(name, await this.read(name, batch));
+    const originals = new Map<string, Tensor>();
+    for (const name of this.outputs) originals.set(name, await this.read(name, batch));
+    const compare = async (i: number, changes: Iterable<readonly [string, Tensor]>) => {
+      signal.throwIfAborted();
+      const changed = await this.runner.feed(new Map([...feeds, ...changes]));
+      for (const [name, original] of originals) {
+        const other = changed.get(name);
+        if (other !== undefined) this.errors[i]?.add(name, original, other);
+      }
+    };
+    for (const [i, map] of this.maps.entries()) await compare(i, map);
+    for (const [i, variant] of this.variants.entries()) {
+      const own = await variant.respond(batch);
+      await compare(this.maps.length + i, [...this.identity, [this.part.response, own]]);
+    }
+  }
+
+  /** First of the probes, then of the variants. */
+  points(): SensitivityPoint[] {
+    return [...this.probes, ...this.variants].map(({ rank, layerError }, i) => ({
+      rank,
+      layerError,
+      outputError: this.errors[i]?.relative ?? 0,
+    }));
+  }
+
+  async release(): Promise<void> {
+    await this.runner.release();
+  }
+}
+
+function identityMap(part: BehindMap, m: number, axes: number): Map<string, FloatTensor> {
+  const same = identityMatrix(m);
+  return mapOf(part, { mean: new Float64Array(m), down: same, up: same }, m, axes);
+}
+
+/** A (y - mean) + mean with A the projector on the first `rank` directions, as feeds of the inserted map. */
+function mapOf(
+  part: BehindMap,
+  { mean, down, up }: ResponseBasis,
+  rank: number,
+  axes: number,
+): Map<string, FloatTensor> {
+  const m = mean.length;
+  const [d, u] = [columnRange(down, 0, rank), columnRange(up, 0, rank)];
+  const scores = new Float64Array(rank);
+  for (let i = 0; i < m; i++) {
+    for (let r = 0; r < rank; r++) scores[r] = (scores[r] ?? 0) + (d.data[i * rank + r] ?? 0) * (mean[i] ?? 0);
+  }
+  const offset = Float32Array.from(mean, (value, i) => {
+    let kept = 0;
+    for (let r = 0; r < rank; r++) kept += (u.data[i * rank + r] ?? 0) * (scores[r] ?? 0);
+    return value - kept;
+  });
+  const ones = new Array<number>(axes).fill(1);
+  // A convolution's weights have their outputs first, a product's their inputs.
+  const tall = (a: Matrix) => ({ dims: [m, rank, ...ones], data: a.data });
+  const wide = (a: Matrix) => ({ dims: [rank, m, ...ones], data: transpose(a.data, m, rank) });
+  return new Map([
+    [part.down, axes > 0 ? wide(d) : tall(d)],
+    [part.up, axes > 0 ? tall(u) : wide(u)],
+    [part.offset, { dims: [m], data: offset }],
+  ]);
+}

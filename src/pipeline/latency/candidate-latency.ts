@@ -1,0 +1,135 @@
+import type { Candidate } from '../../compression/index.js';
+import {
+  extract,
+  isDense,
+  rewrite,
+  Runner,
+  type Factors,
+  type Layer,
+  type LayerSize,
+  type OnnxModel,
+  type Tensor,
+} from '../../models/index.js';
+import { dummySparse } from './dummy-sparse.js';
+import { measureInTurn, quantile } from './latency.js';
+
+/** Ranks that are timed, and widths of a `tucker` part; the times of the others follow from their work. */
+const TIMED_RANKS = [8, 16, 32, 64, 128];
+const TIMED_PAIRS = [16, 32, 64];
+/** Time against work, as powers. */
+const SMALLEST_SLOPE = 0.4;
+const LARGEST_SLOPE = 1.2;
+const RUNS = { warmup: 1, minRuns: 5, maxRuns: 25, budgetSeconds: 0.8, fewestRuns: 3 };
+
+/** A layer's factors of a given size; the values do not matter for its speed, but denormal numbers would. */
+export function dummyFactors(layer: Layer, { shape, rank, inner, groups, pattern }: LayerSize): Factors {
+  const { m, d, channels, kernel } = layer;
+  const taps = d / channels;
+  const [kh = 1, kw = 1] = kernel;
+  const filled = (length: number) => new Float32Array(length).fill(0.01);
+  const part = { shape, rank, inner, basis: shape === 'tucker' ? filled(inner * channels) : null };
+  const q = shape === 'spatial' ? channels * kh : (shape === 'tucker' ? inner : channels) * taps;
+  return {
+    lowRank: rank === 0 ? null : { ...part, q: filled(rank * q), p: filled(m * rank * (shape === 'spatial' ? kw : 1)) },
+    sparse: groups === 0 ? null : dummySparse(layer, pattern ?? 'channel', groups),
+    bias: filled(m),
+  };
+}
+
+/**
+ * Milliseconds of every candidate of a layer on this machine's runtime. All that are timed run in turn with the dense layer,
+ * so that the machine's drift hits all alike.
+ *
+ * @param input the layer's input for the batch that counts
+ */
+export async function candidateLatencies(
+  model: OnnxModel,
+  layer: Layer,
+  candidates: readonly Candidate[],
+  input: Tensor,
+  options: { threads: number; signal: AbortSignal },
+): Promise<number[]> {
+  const whole = candidates.find(isDense);
+  if (whole === undefined) throw new RangeError(`${layer.name} has no dense candidate`);
+  const families = familiesOf(candidates);
+  const timed = [...new Set([...families.values()].flatMap((members) => chooseTimed(members)))];
+  const feeds = new Map([[layer.input, input]]);
+  const runners: Runner[] = [];
+  const open = async (whole: OnnxModel) => {
+    const part = extract(whole, [layer.input], [layer.output]).model;
+    const runner = await Runner.open(part, { threads: options.threads });
+    runners.push(runner);
+    return () => runner.feed(feeds);
+  };
+  try {
+    const runs = [await open(model)];
+    for (const size of timed) {
+      runs.push(await open(rewrite(model, new Map([[layer.name, dummyFactors(layer, size)]]))));
+    }
+    const [dense = [], ...factored] = await measureInTurn(runs, { ...RUNS, signal: options.signal });
+    const denseMs = quantile(dense, 0.5);
+    const ms = new Map<Candidate, number>();
+    for (const [i, size] of timed.entries()) {
+      const ratios = (factored[i] ?? []).map((time, round) => time / (dense[round] ?? time));
+      ms.set(size, denseMs * quantile(ratios, 0.5));
+    }
+    const result = new Map(candidates.map((candidate) => [candidate, denseMs]));
+    for (const members of families.values()) {
+      const points = members.flatMap((size) => {
+        const time = ms.get(size);
+        return time === undefined ? [] : [{ ...size, ms: time }];
+      });
+      const estimate = againstWork(whole, points);
+      for (const size of members) result.set(size, estimate(size));
+    }
+    return [...result.values()];
+  } finally {
+    for (const runner of runners) await runner.release();
+  }
+}
+
+/** Factored candidates that differ in their ranks and widths only. */
+function familiesOf(candidates: readonly Candidate[]): Map<string, Candidate[]> {
+  const families = new Map<string, Candidate[]>();
+  for (const candidate of candidates) {
+    if (isDense(candidate)) continue;
+    const key = `${candidate.shape} ${String(candidate.groups)}`;
+    families.set(key, [...(families.get(key) ?? []), candidate]);
+  }
+  return families;
+}
+
+/** The smallest, the largest, and those nearest to what is to be timed. */
+function chooseTimed(members: readonly Candidate[]): Candidate[] {
+  const [first] = members;
+  if (first === undefined) return [];
+  const nearest = (distance: (c: Candidate) => number): Candidate =>
+    members.reduce((best, c) => (distance(c) < distance(best) ? c : best), first);
+  if (first.shape === 'tucker') {
+    return TIMED_PAIRS.flatMap((inner) =>
+      TIMED_PAIRS.map((rank) =>
+        nearest((c) => Math.abs(Math.log(c.inner / inner)) + Math.abs(Math.log(c.rank / rank))),
+      ),
+    );
+  }
+  const most = Math.max(...members.map(({ rank }) => rank));
+  const wanted = first.groups > 0 ? [8, 48] : TIMED_RANKS;
+  return [...wanted.filter((rank) => rank < most), most].map((rank) => nearest((c) => Math.abs(c.rank - rank)));
+}
+
+/**
+ * A line through the logarithms of time and work, by the median of all slopes (Theil and Sen): single times are noisy, the
+ * estimated work is smooth, and how far it is from the time differs from layer to layer and from shape to shape.
+ */
+function againstWork(dense: Candidate, points: readonly (Candidate & { ms: number })[]): (size: Candidate) => number {
+  const logs = points.map(({ work, ms }) => ({ x: Math.log(work / dense.work), y: Math.log(ms) }));
+  const slopes = logs.flatMap((p, i) =>
+    logs.slice(i + 1).flatMap((q) => (Math.abs(p.x - q.x) < 0.1 ? [] : [(p.y - q.y) / (p.x - q.x)])),
+  );
+  const slope = Math.min(LARGEST_SLOPE, Math.max(SMALLEST_SLOPE, slopes.length === 0 ? 1 : quantile(slopes, 0.5)));
+  const offset = quantile(
+    logs.map(({ x, y }) => y - slope * x),
+    0.5,
+  );
+  return ({ work }) => Math.exp(offset + slope * Math.log(work / dense.work));
+}

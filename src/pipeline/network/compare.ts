@@ -1,0 +1,97 @@
+import type { Dataset } from '../../datasets/index.js';
+import type { Metrics } from '../../jobs/results.js';
+import { holdsClasses, outputParts, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
+import { repeatRows } from './batch.js';
+import { Agreement, argmaxRows, OutputError } from './output-error.js';
+import { batches, floats } from './network-pass.js';
+import type { StepContext } from '../step.js';
+
+/** Samples of one run, where memory allows. */
+export const BATCH = 32;
+
+type Comparison = Pick<Metrics, 'accuracy' | 'fidelity'>;
+
+/**
+ * Accuracy of all models (where the data has labels; on the first output, its last axis the classes) and how far the outputs
+ * of each compressed one lie from the original's, which runs once for all of them.
+ *
+ * @param batch samples of one run, unless the model fixes it
+ * @param progress share of the data that is done
+ */
+export async function compareModels(
+  original: OnnxModel,
+  compressed: readonly OnnxModel[],
+  data: Dataset,
+  context: Pick<StepContext, 'threads' | 'signal'>,
+  batch: number,
+  progress: (share: number) => void,
+): Promise<Comparison[]> {
+  const open = (model: OnnxModel) => Runner.open(model, { threads: context.threads });
+  const a = await open(original);
+  const others: { runner: Runner; error: OutputError; agreement: Agreement; correct: number }[] = [];
+  try {
+    const probe = await repeatRows(data, a.fixedBatch ?? Math.min(2, data.count));
+    const parts = await outputParts(original, probe, { threads: context.threads });
+    for (const model of compressed)
+      others.push({ runner: await open(model), error: new OutputError(parts), agreement: new Agreement(), correct: 0 });
+    const first = a.outputs[0]?.name ?? '';
+    const classes = holdsClasses(original, first);
+    let correct = 0;
+    for (const { begin, end } of batches(data.count, a.fixedBatch ?? batch)) {
+      context.signal.throwIfAborted();
+      const images = await data.batch(begin, end);
+      const labels = data.labels?.subarray(begin, end) ?? null;
+      const before = await a.run(images);
+      if (labels !== null) correct += hits(before.get(first), labels);
+      for (const other of others) {
+        const after = await other.runner.run(images);
+        for (const [name, value] of before) {
+          const changed = after.get(name);
+          if (changed === undefined) continue;
+          other.error.add(name, value, changed);
+          if (name === first && (classes || value.dims.length === 2)) other.agreement.add(value, changed);
+        }
+        if (labels !== null) other.correct += hits(after.get(first), labels);
+      }
+      progress(end / data.count);
+    }
+    const samples = data.count;
+    const share = (count: number) => count / samples;
+    return others.map((other) => ({
+      accuracy:
+        data.labels === null
+          ? null
+          : { before: share(correct), after: share(other.correct), drop: share(correct - other.correct), samples },
+      fidelity: { top1_agreement: other.agreement.share, relative_error: Math.sqrt(other.error.relative), samples },
+    }));
+  } finally {
+    await a.release();
+    for (const { runner } of others) await runner.release();
+  }
+}
+
+/** Share of samples whose class the model finds, or null for data without labels. */
+export async function accuracyOf(model: OnnxModel, data: Dataset, context: StepContext): Promise<number | null> {
+  if (data.labels === null) return null;
+  const runner = await Runner.open(model, { threads: context.threads });
+  try {
+    const first = runner.outputs[0]?.name ?? '';
+    let correct = 0;
+    for (const { begin, end } of batches(data.count, runner.fixedBatch ?? BATCH)) {
+      context.signal.throwIfAborted();
+      const outputs = await runner.run(await data.batch(begin, end));
+      correct += hits(outputs.get(first), data.labels.subarray(begin, end));
+    }
+    return correct / data.count;
+  } finally {
+    await runner.release();
+  }
+}
+
+function hits(output: Tensor | undefined, labels: Int32Array): number {
+  if (output === undefined) return 0;
+  const predicted = argmaxRows(floats(output), output.dims.at(-1) ?? 1);
+  let count = 0;
+  for (let i = 0; i < labels.length; i++) if (predicted[i] === labels[i]) count += 1;
+  return count;
+}

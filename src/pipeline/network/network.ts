@@ -1,0 +1,119 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openDataset, type Dataset } from '../../datasets/index.js';
+import { InputError } from '../../errors/index.js';
+import {
+  listLayers,
+  loadModel,
+  outputParts,
+  prepare,
+  Runner,
+  spillWeights,
+  type ListedLayers,
+  type OnnxModel,
+  type Parts,
+} from '../../models/index.js';
+import type { Assignment } from '../../jobs/tasks.js';
+import { batchWithin, mapBytes } from './feature-maps.js';
+import type { StepContext } from '../step.js';
+
+/** The client's model and calibration data, checked against each other, ready for work. */
+export interface Network extends ListedLayers {
+  /** As the client sent it. */
+  original: OnnxModel;
+  /** Normalizations folded; layers and tensors are named after this one. */
+  prepared: OnnxModel;
+  calibration: Dataset;
+  /** Calibration images that are used: bounded by the samples that are wanted, by disk, and by a fixed batch size. */
+  images: number;
+  /** Images per run that keep a batch of captured tensors small, the fixed batch size if there is one. */
+  batch: number;
+  fixedBatch: number | null;
+  /** Of outputs that are concatenations. */
+  parts: ReadonlyMap<string, Parts>;
+  close(): Promise<void>;
+}
+
+/** Share of the memory for one layer that the feature maps of one batch may take. */
+const BATCH_SHARE = 0.5;
+const MAX_BATCH = 64;
+/** Bound for one feature map of all images, which the sequential refit keeps on disk. */
+const STORED_BYTES = 8 * 2 ** 30;
+
+export async function loadPrepared(
+  context: StepContext,
+  key: string,
+): Promise<{ original: OnnxModel; prepared: OnnxModel }> {
+  const directory = join(context.directory, 'model');
+  await mkdir(directory, { recursive: true });
+  const original = await loadModel(context.path(key), { directory, limits: context.limits, signal: context.signal });
+  return { original, prepared: await spillWeights(prepare(original), directory) };
+}
+
+export async function openCalibration(context: StepContext, key: string, what: string): Promise<Dataset> {
+  return openDataset(context.path(key), {
+    directory: context.directory,
+    limits: { ...context.limits, maxSamples: context.limits.maxCalibrationSamples },
+    what,
+    signal: context.signal,
+  });
+}
+
+/** @throws {InputError} when the model or the data cannot be used, or do not fit each other */
+export async function openNetwork(
+  context: StepContext,
+  { inputs, spec }: Pick<Assignment, 'inputs' | 'spec'>,
+): Promise<Network> {
+  const { original, prepared } = await loadPrepared(context, inputs.model.key);
+  const calibration = await openCalibration(context, inputs.calibration.key, 'calibration');
+  try {
+    const fixed = await checkInput(context, original, calibration);
+    const whole = (count: number) => (fixed === null ? count : count - (count % fixed));
+    if (whole(calibration.count) === 0) {
+      throw new InputError(
+        'invalid_dataset',
+        `the model takes batches of exactly ${String(fixed)} samples, and the calibration data has ${String(calibration.count)}`,
+        { faults: [{ pointer: '#calibration/x', detail: 'too few samples for one batch' }] },
+      );
+    }
+    // Two samples tell the batch axis from the others.
+    const probe = await calibration.batch(0, fixed ?? Math.min(2, calibration.count));
+    const listed = await listLayers(prepared, probe, { threads: context.threads });
+    const parts = await outputParts(prepared, probe, { threads: context.threads });
+    const maps = mapBytes(listed.layers);
+    // Every image gives at least one patch, so more images than samples would not be looked at.
+    const affordable = Math.max(fixed ?? 1, Math.floor(STORED_BYTES / maps.input));
+    const images = whole(Math.min(calibration.count, Math.max(fixed ?? 1, spec.method.samples), affordable));
+    const share = context.limits.layerMemoryBytes * BATCH_SHARE;
+    const batch = fixed ?? batchWithin(share, maps.all, Math.min(MAX_BATCH, images));
+    return {
+      ...listed,
+      original,
+      prepared,
+      calibration,
+      images,
+      batch,
+      fixedBatch: fixed,
+      parts,
+      close: () => calibration.close(),
+    };
+  } catch (error) {
+    await calibration.close();
+    throw error;
+  }
+}
+
+/** Checks that the original model loads, has one input, and takes the data. Returns its batch size if that is fixed. */
+export async function checkInput(
+  context: Pick<StepContext, 'threads'>,
+  model: OnnxModel,
+  data: Dataset,
+): Promise<number | null> {
+  const runner = await Runner.open(model, { threads: context.threads });
+  try {
+    runner.checkSamples([data.count, ...data.shape], data.type, 'calibration');
+    return runner.fixedBatch;
+  } finally {
+    await runner.release();
+  }
+}

@@ -1,0 +1,175 @@
+import { refitDense, refitLayer, solveLayer, type LayerProblem, type SolvedLayer } from '../../compression/index.js';
+import { createEngine, type Engine } from '../../engines/index.js';
+import type { Method } from '../../jobs/spec.js';
+import type { Assignment } from '../../jobs/tasks.js';
+import {
+  DENSE,
+  denseWeights,
+  groupsOf,
+  rewrite,
+  sampleOutputs,
+  samplePatches,
+  stillNeeded,
+  type Factors,
+  type FloatTensor,
+  type Layer,
+  type OnnxModel,
+  type Replacement,
+} from '../../models/index.js';
+import { ActivationStore } from '../files/activation-store.js';
+import { finishedOne, keyOf } from '../files/finished.js';
+import { lastAxisOf, readMetric, readResponse } from '../files/layer-file.js';
+import { refittedLayers } from '../files/solved-layers.js';
+import { files } from '../files/step-files.js';
+import type { Network } from './network.js';
+import { runPart } from './network-pass.js';
+import { placesIn, planSamples } from './sample-plan.js';
+import type { StepContext } from '../step.js';
+
+/** Of a layer's progress: the pass that computes its inputs. */
+const INPUTS_SHARE = 0.4;
+
+/**
+ * One pass from the input to the output. Each layer sees what the layers before it, already compressed, make of the
+ * calibration data, and is fitted against the original network's response at the same places (Zhang et al. 2015,
+ * arXiv 1505.06798, section 3.3: asymmetric reconstruction). Where a skip branch is added, the branch is the compressed
+ * network's too, so that the layer makes up for the branch's error as well.
+ *
+ * @param errors gets the relative error of every layer after its refit
+ */
+export async function refitInOrder(
+  assignment: Assignment,
+  context: StepContext,
+  network: Network,
+  solved: ReadonlyMap<number, Factors>,
+  errors: Map<number, number>,
+): Promise<Map<string, Replacement>> {
+  const { method } = assignment.spec;
+  const inspected = finishedOne(assignment, 'inspect');
+  const order = refittedLayers(inspected.result.layers, [...solved.keys()]);
+  const replacements = new Map<string, Replacement>();
+  const store = new ActivationStore(context.directory);
+  const engine = await createEngine(context.engine, { threads: context.threads });
+  try {
+    for (const [step, index] of order.entries()) {
+      context.signal.throwIfAborted();
+      const layer = network.layers[index];
+      if (layer === undefined) throw new RangeError(`the network has no layer ${String(index)}`);
+      const within = (fraction: number) => context.progress((step + fraction) / order.length);
+      const target = await readResponse(context.path(keyOf(inspected, files.response(index))));
+      const current = rewrite(network.prepared, replacements);
+      const problem = {
+        ...(await problemIn(network, current, store, layer, index, method, context)),
+        ...(await readMetric(context, inspected, index)),
+        target,
+      };
+      within(INPUTS_SHARE);
+      const factors = solved.get(index);
+      if (factors === undefined) {
+        const dense = await refitDense(engine, problem);
+        if (dense !== null) replacements.set(layer.name, dense);
+      } else {
+        const onIteration = (iteration: number) => {
+          const done = Math.min(1, iteration / Math.max(1, method.max_iterations));
+          within(INPUTS_SHARE + (1 - INPUTS_SHARE) * done);
+        };
+        const fitted = await fit(engine, problem, factors, method, { ...context, onIteration });
+        replacements.set(layer.name, fitted.factors);
+        errors.set(index, fitted.diagnostics.relativeError);
+      }
+      await dropUnneeded(network, store, order.slice(step + 1));
+      within(1);
+    }
+    return replacements;
+  } finally {
+    await engine.dispose();
+    await store.close();
+  }
+}
+
+/** The layer as it stands in the network compressed so far. */
+async function problemIn(
+  network: Network,
+  current: OnnxModel,
+  store: ActivationStore,
+  layer: Layer,
+  index: number,
+  method: Method,
+  context: StepContext,
+): Promise<LayerProblem> {
+  const { images, prepared } = network;
+  const places = planSamples(layer, index, images, method.samples, context.limits.layerMemoryBytes, method.seed);
+  // An input depends on layers before it only, which are done. A branch may lead through layers still to be compressed.
+  const keepInput = !store.has(layer.input) && layer.input !== prepared.graph.input[0]?.name;
+  const visit = async (
+    name: string,
+    keep: boolean,
+    take: (value: FloatTensor, from: number, chosen: ReturnType<typeof placesIn>['chosen']) => void,
+  ) => {
+    await runPart(
+      network,
+      current,
+      store,
+      name,
+      images,
+      context.threads,
+      async (value, range) => {
+        const { from, chosen } = placesIn(places, range);
+        take(value, from, chosen);
+        if (keep) await store.append(name, value.data, value.dims);
+      },
+      context.signal,
+    );
+  };
+  const inputs = new Float32Array(places.images.length * layer.d);
+  await visit(layer.input, keepInput, (value, from, chosen) => {
+    inputs.set(samplePatches(value, layer, chosen), from * layer.d);
+  });
+  const problem: LayerProblem = {
+    ...denseWeights(prepared, layer),
+    inputs,
+    channels: layer.channels,
+    taps: layer.d / layer.channels,
+    ...lastAxisOf(layer),
+    activation: layer.activation,
+  };
+  if (layer.skip === null) return problem;
+  const skip = new Float32Array(places.images.length * layer.m);
+  await visit(layer.skip.other, false, (value, from, chosen) => {
+    skip.set(sampleOutputs(value, layer, chosen), from * layer.m);
+  });
+  return { ...problem, skip };
+}
+
+/** A map is kept while a later layer's input or branch is computed from it. */
+async function dropUnneeded(network: Network, store: ActivationStore, rest: readonly number[]): Promise<void> {
+  const wanted = rest.flatMap((index) => {
+    const layer = network.layers[index];
+    if (layer === undefined) return [];
+    return layer.skip === null ? [layer.input] : [layer.input, layer.skip.other];
+  });
+  const needed = stillNeeded(network.prepared, store.names(), wanted);
+  for (const name of store.names()) if (!needed.has(name)) await store.drop(name);
+}
+
+async function fit(
+  engine: Engine,
+  problem: LayerProblem,
+  factors: Factors,
+  method: Method,
+  { signal, onIteration }: { signal: AbortSignal; onIteration: (iteration: number) => void },
+): Promise<SolvedLayer> {
+  const options = {
+    reconstruction: method.reconstruction,
+    maxIterations: method.max_iterations,
+    seed: method.seed,
+    signal,
+    onIteration,
+  };
+  if (method.inputs === 'refit') return refitLayer(engine, problem, factors, options);
+  const { shape, rank, inner } = factors.lowRank ?? DENSE;
+  const { sparse } = factors;
+  const groups = sparse === null ? 0 : groupsOf(sparse, factors.bias.length);
+  const size = { shape, rank, inner, groups, ...(sparse === null ? {} : { pattern: sparse.pattern }) };
+  return solveLayer(engine, problem, size, options);
+}

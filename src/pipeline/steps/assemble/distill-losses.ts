@@ -1,0 +1,22 @@
+import { GraphIndex, partsOf, type OnnxModel } from '../../../models/index.js';
+
+const NORMALIZED = new Set(['Softmax', 'LogSoftmax']);
+
+/**
+ * The outputs whose error is to become smaller: of a concatenation its parts, of a softmax its input, where errors are not squeezed. Only
+ * tensors that both networks make.
+ */
+export function outputsToPull({ graph }: OnnxModel, { graph: original }: OnnxModel): string[] {
+  const index = new GraphIndex(graph);
+  const made = new Set(original.node.flatMap((node) => node.output));
+  const parts = graph.output.flatMap(({ name }) => {
+    const own = partsOf(name, index);
+    return own.every((part) => made.has(part)) ? own : [name];
+  });
+  return parts.flatMap((name) => {
+    const last = index.producer(name);
+    const [input] = last?.input ?? [];
+    if (last !== null && NORMALIZED.has(last.opType) && input !== undefined && made.has(input)) return [input];
+    return made.has(name) ? [name] : [];
+  });
+}

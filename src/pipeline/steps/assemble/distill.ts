@@ -1,0 +1,275 @@
+import { AdamState } from '../../../compression/index.js';
+import type { Dataset } from '../../../datasets/index.js';
+import { InputError } from '../../../errors/index.js';
+import type { Distillation } from '../../../jobs/tasks.js';
+import {
+  extract,
+  listLayers,
+  newWeights,
+  Runner,
+  TrainableNetwork,
+  type OnnxModel,
+  type Pull,
+  type Tensor,
+} from '../../../models/index.js';
+import { gatherRows } from '../../network/batch.js';
+import { outputsToPull } from './distill-losses.js';
+import { batchWithin, mapBytes } from '../../network/feature-maps.js';
+import type { Network } from '../../network/network.js';
+import { floats } from '../../network/network-pass.js';
+import { OutputError } from '../../network/output-error.js';
+import { passWork } from '../../network/probe-plan.js';
+import { seededRandom } from '../../network/random.js';
+import type { StepContext } from '../../step.js';
+
+/** Apart from the generators of the other steps. */
+const STREAM = 0xd157;
+/** Samples of one step of the optimizer. */
+const STEP = 32;
+/** One of so many samples is held out. */
+const HELD_OUT = 8;
+/** Fewer samples tell nothing that the fit of the layers did not use already. */
+const FEWEST = 64;
+/** Work that passes of `auto` may take, in multiply-accumulates; half a minute or so on two cores. */
+const AUTO_WORK = 9e11;
+const AUTO_PASSES = 16;
+/** Fewer steps end before they have made up for the first ones, which are large in every direction. */
+const FEWEST_STEPS = 100;
+/** A network this near to the original (relative error of the outputs) does not answer better afterwards, as measured. */
+const NEAR = 0.15;
+/** Step at the highest rate, relative to the root mean square of a layer's weights. */
+const RATE = 0.01;
+/** Below this relative error of the outputs the rate falls with its square: nearer networks are spoilt by large steps. */
+const FULL_RATE_ERROR = 0.2;
+/** Share of the steps over which the rate rises. */
+const WARM_UP = 0.1;
+/** Weight of all inner feature maps together; that of the outputs is 1. */
+const INNER = 1;
+/** Feature maps of original and compressed network and their derivatives, in units of the original's. */
+const MAPS_HELD = 4;
+
+interface Setting {
+  passes: number | null;
+  seed: number;
+}
+
+/**
+ * Knowledge distillation without labels (Hinton et al. 2015, arXiv 1503.02531, with feature maps as in Romero et al. 2015, arXiv
+ * 1412.6550): all weights that compression made are changed together, so that outputs and inner feature maps come nearer to the
+ * original's on the calibration data. Adam, with steps in proportion to the weights of each layer. One in eight samples is held out; the result is
+ * kept only if the outputs on those come nearer too.
+ *
+ * @returns null where nothing is to be gained or can be done: few samples, a network that is near the original already, more work than
+ *   `auto` may take, operators that cannot be carried over
+ */
+export async function distill(
+  network: Network,
+  compressed: OnnxModel,
+  setting: Setting,
+  context: Pick<StepContext, 'threads' | 'limits' | 'signal' | 'progress'>,
+): Promise<{ model: OnnxModel; report: Distillation } | null> {
+  const { calibration, images, fixedBatch, prepared } = network;
+  const { threads, limits } = context;
+  const weights = newWeights(compressed, prepared);
+  if (setting.passes === 0 || weights.size === 0 || images < FEWEST) return null;
+  const batch = fixedBatch ?? batchOf(network, limits.layerMemoryBytes);
+  const random = seededRandom(setting.seed, STREAM);
+  const order = shuffled(
+    Array.from({ length: images }, (_, i) => i),
+    random,
+  );
+  const held = whole(order.slice(0, Math.max(batch, Math.floor(images / HELD_OUT))), batch);
+  const rest = order.slice(held.flat().length);
+  const probe = await calibration.batch(0, batch);
+  const work = await workOf(network, compressed, probe, threads);
+  const most = Math.min(AUTO_PASSES, Math.floor(AUTO_WORK / (work * rest.length)));
+  const enough = most * Math.floor(rest.length / STEP) >= FEWEST_STEPS;
+  const passes = setting.passes ?? (enough ? most : 0);
+  if (passes === 0 || rest.length < batch) return null;
+
+  const outputs = outputsToPull(compressed, prepared);
+  const original = extract(prepared, [], outputs).model;
+  const errorOf = (model: OnnxModel) =>
+    outputError(original, extract(model, [], outputs).model, calibration, held, context);
+  const before = await errorOf(compressed);
+  if (setting.passes === null && before < NEAR) return null;
+  const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
+  const losses = [...outputs, ...new Set(inner)];
+  const student = await TrainableNetwork.open(compressed, weights, losses, probe, { threads }).catch(unlessUnfit);
+  if (student === null) return null;
+  try {
+    const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
+    try {
+      await teacher.measure(calibration, held);
+      const highest = RATE * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
+      await descend(student, teacher, calibration, rest, { batch, passes, highest, random }, context);
+    } finally {
+      await teacher.release();
+    }
+    const model = student.current();
+    const after = await errorOf(model);
+    const report = {
+      passes,
+      samples: rest.length,
+      held_out: held.flat().length,
+      relative_error_before: before,
+      relative_error_after: after,
+      kept: after < before,
+    };
+    return { model: report.kept ? model : compressed, report };
+  } finally {
+    await student.release();
+  }
+}
+
+/** Operators of an old version, or ones that the runtime does not take in a graph of its own making: the network stays as it is. */
+function unlessUnfit(error: unknown): null {
+  if (error instanceof InputError) return null;
+  throw error;
+}
+
+/** Root of the squared difference of the outputs over their variance, as `fidelity.relative_error`. */
+async function outputError(
+  original: OnnxModel,
+  changed: OnnxModel,
+  calibration: Dataset,
+  batches: readonly (readonly number[])[],
+  { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
+): Promise<number> {
+  const error = new OutputError();
+  const first = await Runner.open(original, { threads });
+  try {
+    const second = await Runner.open(changed, { threads });
+    try {
+      for (const chosen of batches) {
+        signal.throwIfAborted();
+        const samples = await gatherRows(calibration, chosen);
+        const values = await second.run(samples);
+        for (const [name, value] of await first.run(samples)) error.add(name, value, values.get(name) ?? value);
+      }
+    } finally {
+      await second.release();
+    }
+  } finally {
+    await first.release();
+  }
+  return Math.sqrt(error.relative);
+}
+
+async function descend(
+  student: TrainableNetwork,
+  teacher: Teacher,
+  calibration: Dataset,
+  samples: readonly number[],
+  { batch, passes, highest, random }: { batch: number; passes: number; highest: number; random: () => number },
+  { signal, progress }: Pick<StepContext, 'signal' | 'progress'>,
+): Promise<void> {
+  const states = new Map(
+    [...student.weights].map(([name, { data }]) => [name, new AdamState(data, student.sizeOf(name))]),
+  );
+  const together = Math.max(1, Math.round(STEP / batch));
+  const perPass = Math.max(1, Math.floor(samples.length / (batch * together)));
+  const steps = passes * perPass;
+  for (let step = 0, order: number[] = []; step < steps; step++) {
+    if (step % perPass === 0) order = shuffled([...samples], random);
+    const chosen = whole(order.splice(0, batch * together), batch);
+    const sums = new Map<string, Float32Array>();
+    for (const part of chosen) {
+      signal.throwIfAborted();
+      const given = await gatherRows(calibration, part);
+      const { gradients } = await student.differentiate(given, await teacher.pulls(given));
+      for (const [name, gradient] of gradients) {
+        const sum = sums.get(name);
+        if (sum === undefined) sums.set(name, gradient);
+        else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (gradient[i] ?? 0);
+      }
+    }
+    const done = (step + 1) / (steps + 1);
+    const rate = highest * Math.min(1, done / WARM_UP) * 0.5 * (1 + Math.cos(Math.PI * done));
+    for (const [name, sum] of sums) states.get(name)?.step(sum, rate);
+    progress(done);
+  }
+}
+
+/** The original network, as far as its tensors are targets. */
+class Teacher {
+  private readonly weights = new Map<string, number>();
+
+  private constructor(
+    private readonly runner: Runner,
+    private readonly losses: readonly string[],
+    private readonly outputs: readonly string[],
+  ) {}
+
+  static async open(
+    prepared: OnnxModel,
+    losses: readonly string[],
+    outputs: readonly string[],
+    threads: number,
+  ): Promise<Teacher> {
+    return new Teacher(await Runner.open(extract(prepared, [], losses).model, { threads }), losses, outputs);
+  }
+
+  /** Takes the variance of every tensor: a loss is relative to it. */
+  async measure(data: Dataset, batches: readonly (readonly number[])[]): Promise<void> {
+    const sums = new Map(this.losses.map((name) => [name, { sum: 0, squares: 0, count: 0 }]));
+    for (const chosen of batches) {
+      const values = await this.runner.run(await gatherRows(data, chosen));
+      for (const [name, sum] of sums) {
+        const tensor = values.get(name);
+        if (tensor === undefined) continue;
+        const value = floats(tensor);
+        for (const x of value) {
+          sum.sum += x;
+          sum.squares += x * x;
+        }
+        sum.count += value.length;
+      }
+    }
+    const outputs = this.losses.filter((name) => this.outputs.includes(name)).length;
+    for (const [name, { sum, squares, count }] of sums) {
+      const variance = (squares - (sum * sum) / count) / batches.length;
+      const share = this.outputs.includes(name) ? 1 / outputs : INNER / Math.max(1, this.losses.length - outputs);
+      this.weights.set(name, variance > 0 ? share / variance : 0);
+    }
+  }
+
+  async pulls(samples: Tensor): Promise<Map<string, Pull>> {
+    const values = await this.runner.run(samples);
+    const pulls = new Map<string, Pull>();
+    for (const [name, value] of values)
+      pulls.set(name, { target: { dims: value.dims, data: floats(value) }, weight: this.weights.get(name) ?? 0 });
+    return pulls;
+  }
+
+  async release(): Promise<void> {
+    await this.runner.release();
+  }
+}
+
+/** For one sample: the original once, the compressed network forwards and twice backwards. */
+async function workOf(network: Network, compressed: OnnxModel, probe: Tensor, threads: number): Promise<number> {
+  const listed = await listLayers(compressed, probe, { threads });
+  return passWork(network.layers) + 3 * passWork(listed.layers);
+}
+
+/** Samples that are run at a time: within the memory for a layer, a step's at most. */
+function batchOf({ layers, images }: Network, bytes: number): number {
+  return batchWithin(bytes, MAPS_HELD * mapBytes(layers).all, Math.min(STEP, Math.floor(images / HELD_OUT)));
+}
+
+/** Batches of one size; what is left over is dropped. */
+function whole(samples: readonly number[], batch: number): number[][] {
+  return Array.from({ length: Math.floor(samples.length / batch) }, (_, i) =>
+    samples.slice(i * batch, (i + 1) * batch),
+  );
+}
+
+/** In place (Fisher and Yates). */
+function shuffled(values: number[], random: () => number): number[] {
+  for (let i = values.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [values[i], values[j]] = [values[j] ?? 0, values[i] ?? 0];
+  }
+  return values;
+}

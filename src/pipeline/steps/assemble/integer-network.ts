@@ -1,0 +1,143 @@
+import {
+  integerLayers,
+  integerTensors,
+  raiseOpset,
+  rectifyFirst,
+  Runner,
+  toIntegers,
+  type Histogram,
+  type Int8Weights,
+  type IntegerOptions,
+  type OnnxModel,
+  type Range,
+  type Tensor,
+} from '../../../models/index.js';
+import { activationHistograms, type Calibration } from './activation-ranges.js';
+import { batches } from '../../network/network-pass.js';
+import { OutputError } from '../../network/output-error.js';
+
+/** Images that choices are compared on, and single layers. */
+const IMAGES = 128;
+const IMAGES_OF_A_LAYER = 32;
+
+/** Squared error of the outputs, relative to their variance, that integers may cost before layers go back to float32. */
+const MOST_ERROR = 0.01;
+
+/** Of the values of an activation. */
+const MOST_VALUES = 0.9999;
+
+/** What may be the range of an activation: all that calibration saw, what loses least of it, or where most of it lies. */
+const RANGES: ((histogram: Histogram) => Range | null)[] = [
+  (histogram) => histogram.range,
+  (histogram) => histogram.bestRange(),
+  (histogram) => histogram.rangeOf(MOST_VALUES),
+];
+
+export interface IntegerContext {
+  /** Mean squares of the inputs of layers. */
+  energies: ReadonlyMap<string, Float32Array>;
+  /** What tensors that are looked at together may take. */
+  bytes: number;
+  threads: number;
+  signal: AbortSignal;
+}
+
+/**
+ * The network computing with 8-bit integers whose ranges come from the calibration images. Of the ways to choose the ranges the one is
+ * taken that changes the outputs least. Where that is much, the layers that cost most by themselves stay float32.
+ */
+export async function integerNetwork(
+  network: OnnxModel,
+  calibration: Calibration,
+  context: IntegerContext,
+): Promise<OnnxModel> {
+  const float = rectifyFirst(raiseOpset(network));
+  const { energies, bytes, threads, signal } = context;
+  const tensors = integerTensors(float);
+  if (tensors.length === 0) return float;
+  const histograms = await activationHistograms(float, tensors, calibration, bytes, threads, signal);
+  const outputs = await outputsOf(float, calibration, context);
+  const coded = new Map<string, Int8Weights>();
+  const errorOf = async (options: IntegerOptions, images: number) =>
+    outputError(toIntegers(float, options), calibration, outputs, images, context);
+  let best: { options: IntegerOptions; error: number } = { options: { ranges: new Map(), energies }, error: Infinity };
+  for (const choose of RANGES) {
+    const ranges = new Map<string, Range>();
+    for (const [name, histogram] of histograms) {
+      const range = choose(histogram);
+      if (range !== null) ranges.set(name, range);
+    }
+    const options = { ranges, energies, coded };
+    const error = await errorOf(options, IMAGES);
+    if (error < best.error) best = { options, error };
+  }
+  if (!(best.error > MOST_ERROR)) return toIntegers(float, best.options);
+  const costs: { name: string; error: number }[] = [];
+  const layers = integerLayers(float);
+  for (const name of layers) {
+    const leftFloat = new Set(layers.filter((other) => other !== name));
+    costs.push({ name, error: await errorOf({ ...best.options, leftFloat }, IMAGES_OF_A_LAYER) });
+  }
+  costs.sort((a, b) => b.error - a.error);
+  const leftFloat = new Set<string>();
+  for (const { name } of costs) {
+    leftFloat.add(name);
+    const options = { ...best.options, leftFloat: new Set(leftFloat) };
+    const error = await errorOf(options, IMAGES);
+    if (error < best.error) best = { options, error };
+    if (best.error <= MOST_ERROR || leftFloat.size >= layers.length / 4) break;
+  }
+  return toIntegers(float, best.options);
+}
+
+interface Outputs {
+  begin: number;
+  end: number;
+  values: Map<string, Tensor>;
+}
+
+/** For as many images as fit into memory. */
+async function outputsOf(model: OnnxModel, network: Calibration, context: IntegerContext): Promise<Outputs[]> {
+  const { bytes, threads, signal } = context;
+  const runner = await Runner.open(model, { threads });
+  const found: Outputs[] = [];
+  try {
+    let size = 0;
+    for (const { begin, end } of batches(Math.min(network.images, Math.max(IMAGES, network.batch)), network.batch)) {
+      signal.throwIfAborted();
+      const values = await runner.run(await network.calibration.batch(begin, end));
+      for (const { data } of values.values()) size += data.byteLength;
+      if (size > bytes && found.length > 0) break;
+      found.push({ begin, end, values });
+    }
+    return found;
+  } finally {
+    await runner.release();
+  }
+}
+
+/** Squared, relative to the variance of the outputs; infinite where one is no number. */
+async function outputError(
+  model: OnnxModel,
+  network: Calibration,
+  outputs: readonly Outputs[],
+  images: number,
+  { threads, signal }: IntegerContext,
+): Promise<number> {
+  const runner = await Runner.open(model, { threads });
+  const error = new OutputError(network.parts);
+  try {
+    for (const { begin, end, values } of outputs) {
+      if (begin > 0 && begin >= images) break;
+      signal.throwIfAborted();
+      const changed = await runner.run(await network.calibration.batch(begin, end));
+      for (const [name, value] of values) {
+        const other = changed.get(name);
+        if (other !== undefined) error.add(name, value, other);
+      }
+    }
+    return Number.isNaN(error.relative) ? Infinity : error.relative;
+  } finally {
+    await runner.release();
+  }
+}

@@ -1,0 +1,35 @@
+import type { Check, Metrics, Verdict } from '../../../jobs/results.js';
+import type { Spec } from '../../../jobs/spec.js';
+
+/**
+ * Holds the measured numbers against the target and the constraints. A check whose number could not be measured (no
+ * evaluation labels) does not pass.
+ */
+export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<Metrics, 'seconds'>): Verdict {
+  const measured: Record<string, { value: number | null; atLeast: boolean }> = {
+    parameter_ratio: { value: metrics.parameters.ratio, atLeast: true },
+    nonzero_ratio: { value: (metrics.nonzeros ?? metrics.parameters).ratio, atLeast: true },
+    mac_ratio: { value: metrics.macs.ratio, atLeast: true },
+    speedup: { value: metrics.speedup, atLeast: true },
+    max_accuracy_drop: { value: metrics.accuracy?.drop ?? null, atLeast: false },
+    min_parameter_ratio: { value: metrics.parameters.ratio, atLeast: true },
+    min_mac_ratio: { value: metrics.macs.ratio, atLeast: true },
+    min_bytes_ratio: { value: metrics.bytes.ratio, atLeast: true },
+    min_speedup: { value: metrics.speedup, atLeast: true },
+  };
+  const checks: Check[] = [];
+  for (const [prefix, wishes] of [
+    ['target', spec.target],
+    ['constraints', spec.constraints],
+  ] as const) {
+    for (const [name, required] of Object.entries(wishes as Record<string, number | undefined>)) {
+      const entry = measured[name];
+      if (required === undefined || entry === undefined) continue;
+      const { value, atLeast } = entry;
+      // 1e-9: a ratio or drop computed in floating point is not failed for its last bit.
+      const passed = value !== null && (atLeast ? value >= required - 1e-9 : value <= required + 1e-9);
+      checks.push({ name: `${prefix}.${name}`, required, measured: value, passed });
+    }
+  }
+  return { passed: checks.every((check) => check.passed), checks };
+}

@@ -1,0 +1,305 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { costCurve, layerStatistics, responseMetric, responseSpan, type TapFits } from '../../../compression/index.js';
+import { createEngine, matrix, type Engine } from '../../../engines/index.js';
+import type { Assignment, InspectResult } from '../../../jobs/tasks.js';
+import {
+  denseWeights,
+  extract,
+  rewrite,
+  Runner,
+  sampleOutputs,
+  samplePatches,
+  type FloatTensor,
+  type Layer,
+  type Tensor,
+} from '../../../models/index.js';
+import { checkInputs, summarize } from './check.js';
+import { ActivationStore } from '../../files/activation-store.js';
+import type { Curves } from '../../curves/curves.js';
+import { withEffects, type TapEffect } from '../../curves/effects.js';
+import { createSamples, readProblem, writeMetric, writeResponse } from '../../files/layer-file.js';
+import { layerResponse } from './layer-response.js';
+import { sampledMetrics, type LayerMetrics } from './output-metrics.js';
+import { files } from '../../files/step-files.js';
+import { newRow } from '../../files/layer-rows.js';
+import { openNetwork, type Network } from '../../network/network.js';
+import { batches, floats, runPart } from '../../network/network-pass.js';
+import { planProbes, type ProbePlan } from '../../network/probe-plan.js';
+import { placesIn, planSamples, type SamplePlan } from '../../network/sample-plan.js';
+import {
+  chooseProbes,
+  chooseWidths,
+  MAX_PROBED_RANK,
+  responseBasis,
+  SensitivityProbe,
+  type ResponseBasis,
+  type SensitivityPoint,
+  type Variant,
+} from '../../curves/sensitivity.js';
+import type { StepContext } from '../../step.js';
+import type { TensorFileWriter } from '../../files/tensor-file.js';
+
+/** Of the step's progress: the pass over the calibration data. */
+const CAPTURE_SHARE = 0.3;
+
+interface Captured {
+  index: number;
+  layer: Layer;
+  plan: SamplePlan;
+  writer: TensorFileWriter;
+}
+
+/**
+ * Reads and checks everything the client sent, samples the inputs of every layer in one pass over the calibration data, and
+ * measures each layer's error against its cost and against the network's output.
+ */
+export async function inspect(assignment: Assignment, context: StepContext): Promise<InspectResult> {
+  const output = join(context.directory, 'output');
+  await mkdir(output, { recursive: true });
+  const network = await openNetwork(context, assignment);
+  try {
+    const layers = await checkInputs(assignment, context, network);
+    const engine = await createEngine(context.engine, { threads: context.threads });
+    const store = new ActivationStore(context.directory);
+    try {
+      const plan = planProbes(layers, network.images, network.batch, network.fixedBatch !== null);
+      await capture(network, layers, plan.images, store, assignment, context, output);
+      const weighed = assignment.spec.method.error_metric === 'outputs';
+      const samples = (index: number) => join(output, files.samples(index));
+      const metrics: LayerMetrics = weighed
+        ? await sampledMetrics(engine, network.prepared, layers, samples, context.signal)
+        : new Map();
+      const curves = await measureCurves(engine, network, layers, metrics, plan, store, assignment, context, output);
+      await writeFile(join(output, files.curves), JSON.stringify(curves));
+    } finally {
+      await store.close();
+      await engine.dispose();
+    }
+    const model = await summarize(assignment, context, network);
+    return { model, layers: layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern)) };
+  } finally {
+    await network.close();
+  }
+}
+
+/**
+ * One pass over the calibration data: patches of every layer's input go to files, batch by batch. Of the first images, as
+ * many as the sensitivities are measured on, the whole inputs are kept.
+ */
+async function capture(
+  network: Network,
+  layers: readonly Layer[],
+  kept: number,
+  store: ActivationStore,
+  { spec }: Assignment,
+  context: StepContext,
+  output: string,
+): Promise<void> {
+  const captured: Captured[] = [];
+  try {
+    for (const [index, layer] of layers.entries()) {
+      if (layer.blocked !== null) continue;
+      const { samples, seed } = spec.method;
+      const plan = planSamples(layer, index, network.images, samples, context.limits.layerMemoryBytes, seed);
+      const weights = denseWeights(network.prepared, layer);
+      const writer = await createSamples(join(output, files.samples(index)), layer, weights, plan.images.length);
+      captured.push({ index, layer, plan, writer });
+    }
+    const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => name !== inputName(network));
+    const branches = captured.flatMap(({ layer }) => (layer.skip === null ? [] : [layer.skip.other]));
+    const seen = [...new Set([...names, ...branches])].filter((name) => name !== inputName(network));
+    const runner = await Runner.open(network.prepared, { threads: context.threads, capture: seen });
+    try {
+      // Images of the probes come in batches of their own.
+      const [first, rest] = [batches(kept, network.batch), batches(network.images, network.batch, kept)];
+      for (const { begin, end } of [...first, ...rest]) {
+        context.signal.throwIfAborted();
+        const images = await network.calibration.batch(begin, end);
+        const values = await runner.run(images);
+        values.set(runner.input.name, images);
+        for (const entry of captured) await writeRows(entry, values, begin, end);
+        if (end <= kept) {
+          for (const name of new Set([...names, ...outputNames(network)])) {
+            const value = values.get(name);
+            if (value !== undefined) await store.append(name, floats(value), value.dims);
+          }
+        }
+        context.progress(CAPTURE_SHARE * (end / network.images));
+      }
+    } finally {
+      await runner.release();
+    }
+  } finally {
+    for (const { writer } of captured) await writer.close();
+  }
+}
+
+const outputNames = (network: Network): string[] => network.prepared.graph.output.map(({ name }) => name);
+const inputName = (network: Network): string => network.prepared.graph.input[0]?.name ?? '';
+
+async function writeRows(
+  { layer, plan, writer }: Captured,
+  values: Map<string, Tensor>,
+  begin: number,
+  end: number,
+): Promise<void> {
+  const { from, chosen } = placesIn(plan, { begin, end });
+  if (chosen.images.length === 0) return;
+  const value = (name: string): FloatTensor => {
+    const tensor = values.get(name);
+    if (tensor === undefined) throw new RangeError(`${name} was not captured`);
+    return { dims: tensor.dims, data: floats(tensor) };
+  };
+  await writer.write('inputs', samplePatches(value(layer.input), layer, chosen), from * layer.d);
+  if (layer.skip !== null)
+    await writer.write('skip', sampleOutputs(value(layer.skip.other), layer, chosen), from * layer.m);
+}
+
+async function measureCurves(
+  engine: Engine,
+  network: Network,
+  layers: readonly Layer[],
+  metrics: LayerMetrics,
+  plan: ProbePlan,
+  store: ActivationStore,
+  { spec }: Assignment,
+  context: StepContext,
+  output: string,
+): Promise<Curves> {
+  const curves: Curves = { layers: [], parameters: network.parameters, macs: network.macs };
+  // Inputs of this layer and of those before it: in graph order none of them depends on this layer's output.
+  const before = new Set<string>();
+  for (const [index, layer] of layers.entries()) {
+    if (layer.blocked !== null) continue;
+    context.signal.throwIfAborted();
+    const within = (fraction: number) => {
+      context.progress(CAPTURE_SHARE + (1 - CAPTURE_SHARE) * ((index + fraction) / layers.length));
+    };
+    if (store.has(layer.input)) before.add(layer.input);
+    const { problem: sampled } = await readProblem(join(output, files.samples(index)));
+    const samples = sampled.inputs.length / layer.d;
+    const { own, wanted } = await layerResponse(engine, layer, sampled);
+    await writeResponse(join(output, files.response(index)), wanted, samples, layer.m);
+    const known = metrics.get(layer.output);
+    if (known !== undefined) await writeMetric(join(output, files.metric(index)), known.response.data);
+    const problem =
+      known === undefined ? sampled : { ...sampled, metric: known.response.data, metricAfter: known.after.data };
+
+    const { low_rank_shapes: shapes, components, pattern, seed } = spec.method;
+    const { statistics, fits } = await layerStatistics(engine, problem, {
+      components,
+      shapes,
+      pattern,
+      seed,
+      signal: context.signal,
+    });
+    within(0.5);
+    const candidates = costCurve(layer, statistics, components);
+    const probes = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
+    const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
+    const basis = await responseBasis(
+      engine,
+      matrix(samples, layer.m, own),
+      maxRank,
+      seed,
+      responseMetric(problem.metric),
+      await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
+    );
+    const effects = await sensitivityOf(
+      network,
+      layer,
+      basis,
+      probes,
+      fits,
+      { store, plan, before },
+      {
+        ...context,
+        progress: (fraction) => within(0.5 + 0.5 * fraction),
+      },
+    );
+    curves.layers.push({
+      index,
+      layer,
+      candidates: withEffects(candidates, effects.ranks, effects.taps),
+      sensitivity: effects.ranks,
+    });
+    within(1);
+  }
+  return curves;
+}
+
+/** What an error in one layer does to the network's outputs. */
+async function sensitivityOf(
+  network: Network,
+  layer: Layer,
+  basis: ResponseBasis,
+  probes: ReturnType<typeof chooseProbes>,
+  fits: readonly TapFits[],
+  { store, plan, before }: { store: ActivationStore; plan: ProbePlan; before: ReadonlySet<string> },
+  context: StepContext,
+): Promise<{ ranks: SensitivityPoint[]; taps: TapEffect[] }> {
+  const { threads, signal } = context;
+  const ranges = batches(plan.images, network.batch);
+  const read = async (name: string, batch: number): Promise<Tensor> => {
+    if (store.has(name)) return store.read(name, batch);
+    const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
+    return network.calibration.batch(begin, end);
+  };
+  if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
+  const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };
+  const narrow = await openVariants(network, layer, fits, plan.tapErrors, read, threads);
+  try {
+    const variants = narrow.flatMap((tap) => tap.variants);
+    const probe = await SensitivityProbe.open(part, layer, basis, probes, variants, before, read);
+    try {
+      const visit = async (response: FloatTensor, { index }: { index: number }) => {
+        await probe.add(response, index, signal);
+        context.progress((index + 1) / ranges.length);
+      };
+      await runPart(network, network.prepared, store, layer.output, plan.images, threads, visit, signal, [layer.input]);
+      const points = probe.points();
+      const ranks = points.splice(0, probes.length);
+      const taps = narrow.map((tap) => ({ fits: tap.fits, points: points.splice(0, tap.variants.length) }));
+      return { ranks, taps };
+    } finally {
+      await probe.release();
+    }
+  } finally {
+    for (const tap of narrow) await tap.close();
+  }
+}
+
+/** The layer with a narrow first convolution, at a few widths, as networks of their own. */
+async function openVariants(
+  network: Network,
+  layer: Layer,
+  fits: readonly TapFits[],
+  errors: readonly number[],
+  read: (name: string, batch: number) => Promise<Tensor>,
+  threads: number,
+): Promise<{ fits: TapFits; variants: Variant[]; close: () => Promise<void> }[]> {
+  const result = [];
+  for (const fit of fits) {
+    const runners: Runner[] = [];
+    const variants: Variant[] = [];
+    for (const probe of chooseWidths(fit, errors)) {
+      const changed = rewrite(network.prepared, new Map([[layer.name, await fit.dense(probe.rank)]]));
+      const runner = await Runner.open(extract(changed, [layer.input], [layer.output]).model, { threads });
+      runners.push(runner);
+      variants.push({
+        ...probe,
+        respond: async (batch) => {
+          const value = (await runner.feed(new Map([[layer.input, await read(layer.input, batch)]]))).get(layer.output);
+          if (value === undefined) throw new RangeError(`${layer.output} was not computed`);
+          return { dims: value.dims, data: floats(value) };
+        },
+      });
+    }
+    const close = async () => {
+      for (const runner of runners) await runner.release();
+    };
+    result.push({ fits: fit, variants, close });
+  }
+  return result;
+}

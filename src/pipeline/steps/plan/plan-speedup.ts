@@ -1,0 +1,144 @@
+import type { AllocationLayer } from '../../../compression/index.js';
+import { InputError } from '../../../errors/index.js';
+import type { Assignment } from '../../../jobs/tasks.js';
+import { DENSE, isDense, rewrite, Runner, type OnnxModel, type Tensor } from '../../../models/index.js';
+import { repeatRows } from '../../network/batch.js';
+import { candidateLatencies, dummyFactors } from '../../latency/candidate-latency.js';
+import type { Curves } from '../../curves/curves.js';
+import { inputOf } from '../../latency/layer-latency.js';
+import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
+import { openNetwork, type Network } from '../../network/network.js';
+import type { PointsShare } from './plan-points.js';
+import type { StepContext } from '../../step.js';
+import { denseCost, searchSpeedup, type Tried } from './search-speedup.js';
+
+/** The plan aims this much above what was asked: the verdict is measured once more, later. */
+const MARGIN = 1.03;
+/** Share of a network's time that its layers do not explain: 5 to 10 % on VGG-16. */
+const UNEXPLAINED = 0.08;
+const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
+
+/**
+ * Distributes a speedup over the layers. What a layer takes alone on this machine's runtime, and the estimate of its work, are
+ * both only models of its share of the network's time, one noisy, the other blind for this machine. So plans are made
+ * with each, every plan is built and timed whole, the budget is corrected by that, and of the plans that reach
+ * the speedup the one with the least effect on the outputs is taken. Times count at the first batch size of the benchmark.
+ *
+ * @returns the index of the chosen candidate for every layer of `curves`
+ */
+export async function planSpeedup(
+  assignment: Assignment,
+  context: StepContext,
+  curves: Curves,
+  tables: readonly AllocationLayer[],
+  asked: number,
+  shared: PointsShare,
+): Promise<number[]> {
+  const { spec } = assignment;
+  const network = await openNetwork(context, assignment);
+  try {
+    const threads = spec.benchmark.threads ?? context.threads;
+    const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
+    const images = await repeatRows(network.calibration, batch);
+    const alone = (shared.timed ??= await timedTables(network, curves, tables, images, threads, context));
+    const original = await Runner.open(network.original, { threads });
+    try {
+      const run = { ...WHOLE, signal: context.signal };
+      const first = await measureInTurn([() => original.run(images)], run);
+      const timed = scaled(alone, quantile(first[0] ?? [], 0.5));
+      const measure = (choice: readonly number[]) =>
+        measured(network.prepared, curves, timed, choice, original, images, threads, context);
+      const found: Tried[] = [];
+      for (const [i, cost] of (['latency', 'work'] as const).entries()) {
+        found.push(
+          await searchSpeedup(timed, cost, asked * MARGIN, measure, (share) => context.progress(0.5 + (i + share) / 4)),
+        );
+      }
+      const reached = found.filter(({ ratio }) => ratio >= asked);
+      if (reached.length === 0) throw outOfReach(asked, Math.max(...found.map(({ ratio }) => ratio)), batch);
+      const effect = ({ choice }: Tried): number =>
+        timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
+      return reached.reduce((best, other) => (effect(other) < effect(best) ? other : best)).choice;
+    } finally {
+      await original.release();
+    }
+  } finally {
+    await network.close();
+  }
+}
+
+/**
+ * Layers were timed alone, in turn with many others: only their relation counts. Together they take what the network takes,
+ * but for the share of the operators between them.
+ */
+function scaled(tables: readonly AllocationLayer[], whole: number): AllocationLayer[] {
+  const factor = ((1 - UNEXPLAINED) * whole) / Math.max(denseCost(tables, 'latency'), Number.MIN_VALUE);
+  return tables.map(({ candidates, weight }) => ({
+    weight,
+    candidates: candidates.map((c) => ({ ...c, latency: factor * (c.latency ?? Infinity) })),
+  }));
+}
+
+async function timedTables(
+  network: Network,
+  curves: Curves,
+  tables: readonly AllocationLayer[],
+  images: Tensor,
+  threads: number,
+  context: StepContext,
+): Promise<AllocationLayer[]> {
+  const result: AllocationLayer[] = [];
+  for (const [i, { layer }] of curves.layers.entries()) {
+    const table = tables[i];
+    if (table === undefined) throw new RangeError(`no candidates for ${layer.name}`);
+    // One layer at a time: all inputs of a large batch may not fit the memory.
+    const value = await inputOf(network.prepared, layer.input, images, threads);
+    const options = { threads, signal: context.signal };
+    const latencies = await candidateLatencies(network.prepared, layer, table.candidates, value, options);
+    result.push({
+      weight: table.weight,
+      candidates: table.candidates.map((candidate, k) => ({ ...candidate, latency: latencies[k] ?? Infinity })),
+    });
+    context.progress((0.5 * (i + 1)) / curves.layers.length);
+  }
+  return result;
+}
+
+/** The speedup of a network with factors of the chosen sizes. */
+async function measured(
+  model: OnnxModel,
+  curves: Curves,
+  tables: readonly AllocationLayer[],
+  choice: readonly number[],
+  original: Runner,
+  images: Tensor,
+  threads: number,
+  context: StepContext,
+): Promise<number> {
+  const replacements = new Map(
+    curves.layers.flatMap(({ layer }, i) => {
+      const size = tables[i]?.candidates[choice[i] ?? 0] ?? DENSE;
+      return isDense(size) ? [] : [[layer.name, dummyFactors(layer, size)] as const];
+    }),
+  );
+  const candidate = await Runner.open(rewrite(model, replacements), { threads });
+  try {
+    const run = { ...WHOLE, signal: context.signal };
+    return speedup(
+      await measurePaired(
+        () => original.run(images),
+        () => candidate.run(images),
+        run,
+      ),
+    ).ratio;
+  } finally {
+    await candidate.release();
+  }
+}
+
+function outOfReach(asked: number, most: number, batch: number): InputError {
+  const detail = `a speedup of ${asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
+  return new InputError('unreachable_target', detail, {
+    faults: [{ pointer: '/target/speedup', detail: `at most ${most.toFixed(2)}` }],
+  });
+}

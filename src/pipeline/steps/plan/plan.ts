@@ -1,0 +1,200 @@
+import { readFile } from 'node:fs/promises';
+import { allocate, allocateThrifty, type AllocationLayer, type Candidate } from '../../../compression/index.js';
+import { InputError } from '../../../errors/index.js';
+import type { LayerRow } from '../../../jobs/results.js';
+import { atTarget, targetsOf } from '../../../jobs/points.js';
+import type { Spec, Target } from '../../../jobs/spec.js';
+import type { Assignment, LayerAllocation, PlanResult } from '../../../jobs/tasks.js';
+import { factoredCost, isDense, shapesOf, type Layer } from '../../../models/index.js';
+import { finishedOne, keyOf } from '../../files/finished.js';
+import type { Curves } from '../../curves/curves.js';
+import { files } from '../../files/step-files.js';
+import { withChoice } from '../../files/layer-rows.js';
+import { planAccuracy } from './plan-accuracy.js';
+import { planPoints, type PointsShare } from './plan-points.js';
+import { planSpeedup } from './plan-speedup.js';
+import type { StepContext } from '../../step.js';
+import { allowedForSize, allowedForSpeed } from './thrift.js';
+
+/** Distributes every target over the layers: every layer gets its rank and its number of kept input channels. */
+export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
+  const inspected = finishedOne(assignment, 'inspect');
+  const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
+  return planPoints(assignment, context, (single, inner, shared) => planPoint(single, inner, curves, shared));
+}
+
+/** One target: `assignment.spec.target`. */
+async function planPoint(
+  assignment: Assignment,
+  context: StepContext,
+  curves: Curves,
+  shared: PointsShare,
+): Promise<{ allocations: LayerAllocation[]; layers: LayerRow[] }> {
+  const inspected = finishedOne(assignment, 'inspect');
+  const tables = tablesFor(assignment.spec.target, curves);
+  const choice = await choose(assignment, context, curves, tables, shared);
+  const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
+  const allocations: LayerAllocation[] = [];
+  for (const [i, { index, layer }] of curves.layers.entries()) {
+    const row = rows.get(index);
+    const chosen = tables[i]?.candidates[choice[i] ?? -1];
+    if (row === undefined || chosen === undefined) throw new RangeError(`no choice for layer ${String(index)}`);
+    const { shape, rank, inner, groups, pattern } = chosen;
+    const kind = groups === 0 || pattern === undefined ? {} : { pattern };
+    const dense = isDense(chosen);
+    if (!dense) allocations.push({ index, shape, rank, inner, groups, ...kind });
+    const reason =
+      tables[i]?.candidates.length === 1
+        ? 'no smaller form of it is expected to be faster'
+        : 'the target is met at less loss in other layers';
+    rows.set(index, withChoice(row, layer, chosen, dense ? reason : null));
+  }
+  return { allocations, layers: [...rows.values()] };
+}
+
+/**
+ * The candidates of every layer, by their effect on the network. Those that are smaller but not expected to be faster are
+ * left out, unless the target needs them.
+ */
+function tablesFor(target: Target, curves: Curves): AllocationLayer[] {
+  const all = curves.layers.map(({ candidates, layer }) => ({
+    candidates: candidates.map((candidate): Candidate => {
+      const bias = isDense(candidate) ? biasOfRefit(layer) : 0;
+      const { parameters, nonzeros, effect: error } = candidate;
+      return { ...candidate, parameters: parameters + bias, nonzeros: nonzeros + bias, error };
+    }),
+    weight: 1,
+  }));
+  const faster = all.map(({ candidates, weight }) => {
+    const dense = candidates.find(isDense);
+    return { weight, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
+  });
+  if ('speedup' in target || 'max_accuracy_drop' in target) return faster;
+  const { cost, budget } = budgetOf(target, curves);
+  if (cost === 'nonzeros') return all;
+  return leastOf(faster, cost) + fixedCost(curves, cost) <= budget ? faster : all;
+}
+
+/** What the refit of a layer that stays dense may add to it: without this, a network of layers without bias would miss its target. */
+const biasOfRefit = ({ hasBias, m }: Layer): number => (hasBias ? 0 : m);
+
+/** What a ratio may be asked of. */
+type Cost = 'parameters' | 'nonzeros' | 'macs';
+
+/** The same of the original, whose weights all count. */
+const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): number =>
+  of[cost === 'nonzeros' ? 'parameters' : cost];
+
+const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number =>
+  tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
+
+async function choose(
+  assignment: Assignment,
+  context: StepContext,
+  curves: Curves,
+  tables: AllocationLayer[],
+  shared: PointsShare,
+): Promise<number[]> {
+  const { target } = assignment.spec;
+  if ('speedup' in target) return planSpeedup(assignment, context, curves, tables, target.speedup, shared);
+  if ('max_accuracy_drop' in target)
+    return planAccuracy(assignment, context, curves, tables, target.max_accuracy_drop, shared);
+  const { cost, budget, asked } = budgetOf(target, curves);
+  const fixed = fixedCost(curves, cost);
+  return allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
+}
+
+type RatioTarget = Extract<Target, { parameter_ratio: number } | { nonzero_ratio: number } | { mac_ratio: number }>;
+
+/** What all layers together may cost, and the ratio that was asked for. */
+function budgetOf(
+  target: RatioTarget,
+  { parameters, macs }: Pick<Curves, 'parameters' | 'macs'>,
+): { cost: Cost; budget: number; asked: number } {
+  if ('parameter_ratio' in target) {
+    const asked = target.parameter_ratio;
+    return { cost: 'parameters', budget: Math.floor(parameters / asked), asked };
+  }
+  if ('nonzero_ratio' in target) {
+    const asked = target.nonzero_ratio;
+    return { cost: 'nonzeros', budget: Math.floor(parameters / asked), asked };
+  }
+  return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio), asked: target.mac_ratio };
+}
+
+/**
+ * A target that not even the smallest factors of every layer reach is refused before any work.
+ * @throws {InputError}
+ */
+export function checkTargets(
+  spec: Pick<Spec, 'target' | 'targets'>,
+  layers: readonly Layer[],
+  network: Pick<Curves, 'parameters' | 'macs'>,
+): void {
+  for (const [i, target] of targetsOf(spec).entries()) {
+    try {
+      checkTarget(target, layers, network);
+    } catch (error) {
+      throw atTarget(spec, i + 1, error);
+    }
+  }
+}
+
+function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Curves, 'parameters' | 'macs'>): void {
+  // These two are known only when candidates have been timed or evaluated.
+  if ('speedup' in target || 'max_accuracy_drop' in target) return;
+  const { cost, budget, asked } = budgetOf(target, network);
+  const least = layers.reduce(
+    (sum, layer) =>
+      sum +
+      (layer.blocked !== null
+        ? originalCost(layer, cost)
+        : Math.min(
+            originalCost(layer, cost) + (cost === 'macs' ? 0 : biasOfRefit(layer)),
+            ...smallest(layer).map((c) => c[cost]),
+          )),
+    0,
+  );
+  if (least <= budget) return;
+  const blocked = layers.filter((layer) => layer.blocked !== null);
+  const fixed = blocked.reduce((sum, layer) => sum + originalCost(layer, cost), 0);
+  throw unreachable(cost, originalCost(network, cost), asked, least, fixed);
+}
+
+const smallest = (layer: Layer) =>
+  shapesOf(layer).map((shape) => factoredCost(layer, { shape, rank: 1, inner: shape === 'tucker' ? 1 : 0, groups: 0 }));
+
+/** Cost of what cannot be compressed. */
+function fixedCost(curves: Curves, cost: Cost): number {
+  const weighted = curves.layers.reduce((sum, { layer }) => sum + originalCost(layer, cost), 0);
+  return originalCost(curves, cost) - weighted;
+}
+
+/** As `allocate`; an unreachable target is reported for the whole network, with the part that cannot be compressed. */
+function allocateWithin(
+  tables: AllocationLayer[],
+  target: { cost: Cost; budget: number; asked: number },
+  curves: Curves,
+  fixed: number,
+): number[] {
+  const { cost, budget, asked } = target;
+  const least = leastOf(tables, cost);
+  if (least > budget) throw unreachable(cost, originalCost(curves, cost), asked, least + fixed, fixed);
+  if (cost === 'nonzeros') return allocate(tables, target);
+  return cost === 'parameters'
+    ? allocateThrifty(tables, target, 'work', allowedForSpeed)
+    : allocateThrifty(tables, target, 'parameters', allowedForSize);
+}
+
+function unreachable(cost: Cost, before: number, asked: number, least: number, fixed: number): InputError {
+  const ratio = (before / least).toFixed(2);
+  const name = { parameters: 'parameter_ratio', nonzeros: 'nonzero_ratio', macs: 'mac_ratio' }[cost];
+  const stays =
+    fixed === 0
+      ? ''
+      : `; ${String(fixed)} of ${String(before)} ${cost === 'macs' ? 'multiply-accumulates' : 'parameters'} are in layers that stay dense`;
+  const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}${stays}`;
+  return new InputError('unreachable_target', detail, {
+    faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
+  });
+}

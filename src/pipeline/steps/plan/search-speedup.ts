@@ -1,0 +1,67 @@
+import { allocateThrifty, type AllocationLayer } from '../../../compression/index.js';
+import { isDense } from '../../../models/index.js';
+import { allowedForSize } from './thrift.js';
+
+/** Whole networks that are tried with each of the two costs before the plan settles. */
+const ROUNDS = 5;
+/** A plan that is so much faster than what is aimed at is near enough. */
+const CLOSE = 1.04;
+
+/** What a plan's budget is counted in: milliseconds, or the estimate of the work. */
+export type SpeedCost = 'latency' | 'work';
+
+/** A budget, and the share of the original's time that its plan took. */
+interface Timed {
+  budget: number;
+  time: number;
+}
+
+/** A plan and what it came to when it was built and timed whole. */
+export interface Tried {
+  choice: number[];
+  ratio: number;
+}
+
+/** The slowest plan within a budget of `cost` that reaches `goal`, or the fastest if none does. */
+export async function searchSpeedup(
+  tables: readonly AllocationLayer[],
+  cost: SpeedCost,
+  goal: number,
+  measure: (choice: readonly number[]) => Promise<number>,
+  progress: (share: number) => void,
+): Promise<Tried> {
+  const dense = denseCost(tables, cost);
+  const least = tables.reduce(
+    (sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost] ?? Infinity)),
+    0,
+  );
+  let enough: Timed | null = null;
+  let tooMuch: Timed = { budget: dense, time: 1 };
+  let budget = Math.max(least, dense / goal);
+  let best: Tried | null = null;
+  for (let round = 0; round < ROUNDS; round++) {
+    const choice = allocateThrifty(tables, { cost, budget }, 'parameters', allowedForSize);
+    const ratio = await measure(choice);
+    progress((round + 1) / ROUNDS);
+    const reached = ratio >= goal;
+    if (best === null || (reached ? best.ratio < goal || ratio < best.ratio : ratio > best.ratio))
+      best = { choice, ratio };
+    if ((reached && ratio < goal * CLOSE) || (!reached && budget <= least * (1 + 1e-9))) break;
+    if (reached) enough = { budget, time: 1 / ratio };
+    else tooMuch = { budget, time: 1 / ratio };
+    if (enough !== null) budget = between(enough, tooMuch, 1 / goal);
+    // Whether any plan can reach it is known only at the least budget.
+    else budget = round + 2 < ROUNDS ? Math.max(least, (0.95 * budget * ratio) / goal) : least;
+  }
+  if (best === null) throw new RangeError('no plan was tried');
+  return best;
+}
+
+/** The budget whose plan should take `time`, on the line through both (regula falsi), not too near to either. */
+function between(enough: Timed, tooMuch: Timed, time: number): number {
+  const share = (time - enough.time) / (tooMuch.time - enough.time);
+  return enough.budget + (tooMuch.budget - enough.budget) * Math.min(0.8, Math.max(0.1, share));
+}
+
+export const denseCost = (tables: readonly AllocationLayer[], cost: SpeedCost): number =>
+  tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.[cost] ?? 0), 0);

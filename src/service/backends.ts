@@ -1,0 +1,64 @@
+import type { Config } from '../config/index.js';
+import { openDatabase, startEmbedded } from '../database/index.js';
+import type { Database } from '../database/repositories.js';
+import { startJanitor } from '../maintenance/janitor.js';
+import type { Log } from '../observability/log.js';
+import type { Metrics } from '../observability/metrics.js';
+import { openQueue, startReconciler, startRelay } from '../queue/index.js';
+import type { TaskQueue } from '../queue/queue.js';
+import { openStorage } from '../storage/open.js';
+import type { Storage } from '../storage/storage.js';
+
+/** The three things a process of the service talks to. */
+export interface Backends {
+  database: Database;
+  queue: TaskQueue;
+  storage: Storage;
+  close(): Promise<void>;
+}
+
+/** Opens what the settings name, and the embedded PostgreSQL where they name none. */
+export async function openBackends(config: Config, logger: Log): Promise<Backends> {
+  const opened: (() => Promise<void>)[] = [];
+  const close = async () => {
+    // In the opposite order, and all of them whatever happens to one.
+    for (let shut = opened.pop(); shut !== undefined; shut = opened.pop()) {
+      await shut().catch((error: unknown) => logger.warn({ err: error }, 'a backend did not close cleanly'));
+    }
+  };
+  try {
+    const storage = await openStorage(config);
+    let url = config.DATABASE_URL;
+    if (url === undefined) {
+      const embedded = await startEmbedded(config.DATA_DIR, logger);
+      opened.push(() => embedded.stop());
+      url = embedded.url;
+    }
+    const database = await openDatabase({ url, settings: config, logger });
+    opened.push(() => database.close());
+    const queue = openQueue(config, url, logger);
+    opened.push(() => queue.close());
+    return { database, queue, storage, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The loops that keep jobs moving: relay, reconciler and janitor. Any number of processes may run them. */
+export function startMaintenance(
+  { database, queue, storage }: Omit<Backends, 'close'>,
+  logger: Log,
+  metrics: Metrics,
+): Pick<Backends, 'close'> {
+  const loops = [
+    startRelay({ database, queue, logger }),
+    startReconciler({ database, queue, logger, onReport: metrics.reconciled }),
+    startJanitor({ database, storage, logger, metrics }),
+  ];
+  return {
+    async close() {
+      await Promise.all(loops.map((loop) => loop.close()));
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import type { Logger } from 'pino';
+import { ensureBootstrapKey, startApi, type BootstrapKey } from '../api/index.js';
+import { openBackends, startMaintenance } from './backends.js';
+import type { Config } from '../config/index.js';
+import { startMetricsServer } from './metrics-server.js';
+import { createMetrics } from '../observability/metrics.js';
+import { filesNeeded } from '../pipeline/files-needed.js';
+import { openTelemetry } from '../observability/telemetry.js';
+import { startWorker } from '../worker/index.js';
+import { closeParts, type Closer } from './close-parts.js';
+import { createSubmissionCheck } from './submission-check.js';
+
+export interface RunningService {
+  /** Null when only workers run. */
+  url: string | null;
+  key: BootstrapKey | null;
+  close(graceSeconds: number): Promise<void>;
+}
+
+/** API, workers and the loops that keep jobs moving, in this process: any part of them. */
+export async function startService(
+  config: Config,
+  logger: Logger,
+  parts: { api: boolean; workers: number },
+): Promise<RunningService> {
+  const metrics = createMetrics({ ofProcess: true });
+  const closers: Closer[] = [];
+  const close = (graceSeconds: number) => closeParts(closers, graceSeconds, logger);
+  try {
+    const telemetry = await openTelemetry(config, logger);
+    closers.push(() => telemetry.close());
+    const backends = await openBackends(config, logger);
+    closers.push(() => backends.close());
+    const maintenance = startMaintenance(backends, logger, metrics);
+    closers.push(() => maintenance.close());
+    if (!parts.api && config.METRICS_PORT > 0) {
+      const server = await startMetricsServer(config, metrics);
+      closers.push(() => server.close());
+    }
+    const workers = await Promise.all(
+      Array.from({ length: parts.workers }, () =>
+        startWorker({ ...backends, config, logger, metrics, telemetry, filesNeeded, workersInProcess: parts.workers }),
+      ),
+    );
+    closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));
+    if (!parts.api) return { url: null, key: null, close };
+    const key = await ensureBootstrapKey(config, backends.database.keys);
+    const submissions = await createSubmissionCheck(config);
+    closers.push(() => submissions.close());
+    const api = await startApi({ ...backends, config, logger, metrics, telemetry, checkSubmission: submissions.check });
+    closers.push(() => api.close());
+    return { url: api.url, key, close };
+  } catch (error) {
+    await close(0);
+    throw error;
+  }
+}

@@ -1,0 +1,137 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { deserializeError, InfrastructureError, type SparankError } from '../../errors/index.js';
+import type { StepResult } from '../../jobs/tasks.js';
+import { builtModule } from './built-module.js';
+import type { FromChild, StepRequest, StepUsage, ToChild } from './child/protocol.js';
+
+/** Lines of the child's error output kept for the log. */
+const STDERR_KEPT = 4000;
+
+export interface ComputeOutcome {
+  result: StepResult;
+  usage: StepUsage;
+}
+
+/** A step that failed in the child; `cause` carries what only the log should see. */
+export interface ComputeFailure {
+  error: SparankError;
+  usage: StepUsage | null;
+  log: string | null;
+}
+
+export class ComputeError extends Error {
+  readonly failure: ComputeFailure;
+  constructor(failure: ComputeFailure) {
+    super(failure.error.message, { cause: failure.error });
+    this.failure = failure;
+  }
+}
+
+interface Running {
+  run: number;
+  started: number;
+  onProgress: (fraction: number) => void;
+  resolve: (outcome: ComputeOutcome) => void;
+  reject: (error: ComputeError) => void;
+}
+
+/**
+ * The process that computes. It is started when first needed and stays warm between steps; a crash, or a kill to
+ * cancel a step, costs only the step: the next one gets a fresh process.
+ */
+export class ComputeProcess {
+  readonly #module: string;
+  #child: ChildProcess | null = null;
+  #running: Running | null = null;
+  #runs = 0;
+  #stderr = '';
+
+  constructor(module: string = builtModule(import.meta.url, './child/main.js')) {
+    this.#module = module;
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  /**
+   * Runs one step. Aborting `signal` kills the process at once; the promise rejects with `signal.reason` when the
+   * device is free.
+   */
+  async run(
+    request: StepRequest,
+    signal: AbortSignal,
+    onProgress: (fraction: number) => void,
+  ): Promise<ComputeOutcome> {
+    if (this.#running) throw new Error('the compute process is busy');
+    signal.throwIfAborted();
+    const child = this.#child ?? this.#start();
+    const run = ++this.#runs;
+    const onAbort = () => child.kill('SIGKILL');
+    signal.addEventListener('abort', onAbort);
+    try {
+      return await new Promise<ComputeOutcome>((resolve, reject) => {
+        this.#running = { run, started: performance.now(), onProgress, resolve, reject };
+        const message: ToChild = { type: 'run', run, request };
+        // A send that fails means that the process is gone; its 'exit' settles the promise.
+        child.send(message, () => undefined);
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Kills the process, and with it a running step, and waits for its end. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    const ended = new Promise<void>((done) => child.once('close', () => done()));
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  #start(): ChildProcess {
+    const child = fork(this.#module, [], {
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      env: { ...process.env, SPARANK_PARENT_PID: String(process.pid), NODE_OPTIONS: '' },
+    });
+    this.#child = child;
+    this.#stderr = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
+    });
+    child.on('message', (message: FromChild) => this.#receive(message));
+    child.on('error', (error) => this.#ended(child, error.message));
+    child.on('close', (code, signal) => this.#ended(child, signal ?? `exit code ${code ?? 'unknown'}`));
+    return child;
+  }
+
+  #receive(message: FromChild): void {
+    const running = this.#running;
+    if (message.type === 'ready' || !running || message.run !== running.run) return;
+    if (message.type === 'progress') return running.onProgress(message.fraction);
+    this.#running = null;
+    if (message.type === 'done') running.resolve({ result: message.result, usage: message.usage });
+    else {
+      running.reject(
+        new ComputeError({ error: deserializeError(message.error), usage: message.usage, log: message.stack }),
+      );
+    }
+  }
+
+  #ended(child: ChildProcess, how: string): void {
+    if (this.#child !== child) return;
+    this.#child = null;
+    const running = this.#running;
+    this.#running = null;
+    if (!running) return;
+    const hint = how === 'SIGKILL' ? ' (killed, possibly for lack of memory)' : '';
+    const error = new InfrastructureError('compute_failed', `the compute process ended with ${how}${hint}`);
+    running.reject(new ComputeError({ error, usage: null, log: this.#stderr === '' ? null : this.#stderr }));
+  }
+}

@@ -1,0 +1,22 @@
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StepFile } from '../../jobs/tasks.js';
+import type { Storage } from '../../storage/storage.js';
+
+/** Uploads every file of `directory`. */
+export async function uploadOutput(
+  storage: Storage,
+  directory: string,
+  prefix: string,
+  signal: AbortSignal,
+): Promise<StepFile[]> {
+  const names = (await readdir(directory)).sort();
+  const files: StepFile[] = [];
+  for (const name of names) {
+    const key = `${prefix}${name}`;
+    const stored = await storage.put(key, createReadStream(join(directory, name)), { signal });
+    files.push({ name, key, ...stored });
+  }
+  return files;
+}
