@@ -1,4 +1,4 @@
 export { buildApp } from './app.js';
-export { ensureBootstrapKey, keyFile, type BootstrapKey } from '../service/bootstrap-key.js';
 export type { ApiDeps, CheckSubmission, SubmittedFiles } from './deps.js';
+export { webhookBody } from './webhooks/body.js';
 export { startApi, type ApiServer } from './server.js';

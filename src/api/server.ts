@@ -1,6 +1,5 @@
 import { buildApp } from './app.js';
 import type { ApiDeps } from './deps.js';
-import { startDeliverer } from '../maintenance/webhook-deliverer.js';
 
 export interface ApiServer {
   /** Where it listens, with the port that it got. */
@@ -12,12 +11,11 @@ export interface ApiServer {
 export async function startApi(deps: ApiDeps): Promise<ApiServer> {
   const app = await buildApp(deps);
   const url = await app.listen({ host: deps.config.HOST, port: deps.config.PORT });
-  const deliverer = startDeliverer(deps);
   return {
     url,
     async close() {
       const cut = setTimeout(() => app.server.closeAllConnections(), deps.config.SHUTDOWN_SECONDS * 1000);
-      await Promise.all([app.close(), deliverer.close()]);
+      await app.close();
       clearTimeout(cut);
     },
   };

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { keyFile } from '../api/index.js';
+import { keyFile } from '../service/bootstrap-key.js';
 import { readConfig } from '../config/index.js';
 import { InputError } from '../errors/index.js';
 import { ServiceClient } from './client.js';

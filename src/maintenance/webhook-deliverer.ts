@@ -8,7 +8,6 @@ import { retryDelaySeconds, verdictOf } from '../jobs/webhook.js';
 import type { Metrics } from '../observability/metrics.js';
 import { callOutbound, checkOutboundUrl, type OutboundOptions } from '../outbound/guarded-request.js';
 import { startLoop } from './loop.js';
-import { presentJob } from '../api/jobs/schema.js';
 import { signedHeaders } from '../outbound/webhook-signature.js';
 
 const POLL_MS = 2_000;
@@ -24,18 +23,11 @@ export interface DelivererDeps {
   config: Pick<Config, 'URL_ALLOWED_HOSTS'>;
   logger: FastifyBaseLogger;
   metrics: Pick<Metrics, 'webhookAttempt'>;
+  /** What an endpoint is sent; the same text at every attempt. */
+  body: (claimed: ClaimedDelivery) => string;
   /** How names are resolved. */
   resolve?: OutboundOptions['resolve'];
   attemptMs?: number;
-}
-
-/** What an endpoint is sent; the same text at every attempt. */
-export function webhookBody({ type, createdAt, ended }: Pick<ClaimedDelivery, 'type' | 'createdAt' | 'ended'>): string {
-  return JSON.stringify({
-    type,
-    timestamp: createdAt.toISOString(),
-    data: presentJob(ended.job, null, ended.artifacts),
-  });
 }
 
 /**
@@ -114,7 +106,7 @@ async function attempt(deps: DelivererDeps, claimed: ClaimedDelivery, stopping: 
   if (claimed.secrets.length === 0) return unanswered('the team has no signing secret');
   const attemptMs = deps.attemptMs ?? ATTEMPT_MS;
   const late = AbortSignal.timeout(attemptMs);
-  const body = webhookBody(claimed);
+  const body = deps.body(claimed);
   const headers = {
     'content-type': 'application/json',
     ...signedHeaders(claimed.id, new Date(), body, claimed.secrets),

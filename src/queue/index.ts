@@ -6,8 +6,6 @@ import type { TaskQueue } from './queue.js';
 import { redisBackend } from './redis-backend.js';
 
 export * from './queue.js';
-export { startRelay } from '../maintenance/relay.js';
-export { startReconciler } from '../maintenance/reconciler.js';
 
 /** Redis when there is a URL for it, else BullMQ's tables in the database. */
 export function openQueue(config: Pick<Config, 'REDIS_URL'>, databaseUrl: string, logger: Log): TaskQueue {

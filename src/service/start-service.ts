@@ -1,5 +1,7 @@
 import type { Logger } from 'pino';
-import { ensureBootstrapKey, startApi, type BootstrapKey } from '../api/index.js';
+import { startApi, webhookBody } from '../api/index.js';
+import { startDeliverer } from '../maintenance/webhook-deliverer.js';
+import { ensureBootstrapKey, type BootstrapKey } from './bootstrap-key.js';
 import { openBackends, startMaintenance } from './backends.js';
 import type { Config } from '../config/index.js';
 import { startMetricsServer } from './metrics-server.js';
@@ -49,6 +51,8 @@ export async function startService(
     closers.push(() => submissions.close());
     const api = await startApi({ ...backends, config, logger, metrics, telemetry, checkSubmission: submissions.check });
     closers.push(() => api.close());
+    const deliverer = startDeliverer({ database: backends.database, config, logger, metrics, body: webhookBody });
+    closers.push(() => deliverer.close());
     return { url: api.url, key, close };
   } catch (error) {
     await close(0);

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { Backends } from '../service/backends.js';
 import type { Config } from '../config/index.js';
 import { laneOf } from '../scheduling/worker-classes.js';
 import type { FilesNeeded } from '../pipeline/step.js';
-import type { TaskConsumer } from '../queue/queue.js';
+import type { Database } from '../database/repositories.js';
+import type { TaskConsumer, TaskQueue } from '../queue/queue.js';
+import type { Storage } from '../storage/storage.js';
 import { openScratch } from '../storage/scratch.js';
 import type { Telemetry } from '../observability/telemetry.js';
 import { mayPass, untilItWorks } from './backoff.js';
@@ -18,7 +19,10 @@ import { runTask, type TaskDeps } from './task/task-run.js';
 /** Time between two signs of life in the table of workers. */
 const REGISTER_MS = 5000;
 
-export interface WorkerDeps extends Pick<Backends, 'database' | 'queue' | 'storage'> {
+export interface WorkerDeps {
+  database: Database;
+  queue: TaskQueue;
+  storage: Storage;
   config: Config;
   logger: Logger;
   metrics: TaskDeps['metrics'];

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { webhookBody } from '../../src/api/webhooks/body.js';
 import { deliver, startDeliverer, type DelivererDeps } from '../../src/maintenance/webhook-deliverer.js';
 import { newSecret, signedHeaders } from '../../src/outbound/webhook-signature.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
@@ -42,6 +43,7 @@ const deps = ({ database, config }: TestService): DelivererDeps => ({
   config,
   logger: quietLog as DelivererDeps['logger'],
   metrics: createMetrics(),
+  body: webhookBody,
 });
 const newSecretOf = async (service: TestService) =>
   (await service.call('POST', '/webhooks/secret')).json<{ secret: string }>().secret;

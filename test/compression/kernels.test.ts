@@ -5,7 +5,8 @@ import { addOffsets, sumsOfColumns } from '../../src/compression/simd/column-ker
 import { Kernel } from '../../src/compression/simd/kernel.js';
 import { SLOT } from '../../src/compression/simd/memory.js';
 import { compiled, run } from '../../src/compression/simd/run.js';
-import { passesOf, plainPasses, type Passes } from '../../src/compression/activations/passes.js';
+import { plainPasses, type Passes } from '../../src/compression/activations/passes.js';
+import { passesOf } from '../../src/compression/simd/passes-of.js';
 import { activationFunction } from '../../src/compression/prox/activation-function.js';
 import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { matrix } from '../../src/engines/index.js';

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import { bullmqQueue } from '../../src/queue/bullmq-queue.js';
-import { openQueue, startReconciler, startRelay } from '../../src/queue/index.js';
+import { startReconciler } from '../../src/maintenance/reconciler.js';
+import { startRelay } from '../../src/maintenance/relay.js';
+import { openQueue } from '../../src/queue/index.js';
 import { redisBackend } from '../../src/queue/redis-backend.js';
 import { Proxy } from '../../bench/siege/proxy.js';
 import { createJob, stepResult } from '../support/jobs.js';

@@ -1,5 +1,5 @@
 import { destination } from 'pino';
-import { keyFile } from '../../api/index.js';
+import { keyFile } from '../../service/bootstrap-key.js';
 import { readConfig } from '../../config/index.js';
 import { createLogger } from '../../observability/logger.js';
 import { print, printJson } from '../display/output.js';

@@ -1,7 +1,6 @@
 import type { Activation } from '../../models/activation.js';
 import { activationFunction } from '../prox/activation-function.js';
 import { addInto, dualUpdate, reluLoss, subtractInto, type IterationSums } from './elementwise.js';
-import { vectorPasses } from '../simd/activation-kernels.js';
 import { zStep } from '../prox/z-step.js';
 
 /** What the iterations do elementwise with an activation r. All arrays of a call are of one length. */
@@ -21,14 +20,6 @@ export interface Passes {
   loss(y: Float32Array, z: Float32Array): number;
   /** target = e + (y - r(e)) r'(e) at the extrapolated e = f + momentum (f - previous) */
   majorize(y: Float32Array, f: Float32Array, previous: Float32Array, momentum: number, target: Float32Array): void;
-}
-
-/**
- * In vector instructions where the activation has them, else plainly. The latter are in double precision between their
- * loads and stores, the former in single; both sum up in double precision.
- */
-export function passesOf(activation: Activation): Passes {
-  return vectorPasses(activation) ?? plainPasses(activation);
 }
 
 /** Plain loops: what the vector instructions are held against, for any activation. */

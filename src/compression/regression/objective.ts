@@ -1,5 +1,5 @@
 import type { Activation } from '../../models/activation.js';
-import { passesOf } from '../activations/passes.js';
+import { passesOf } from '../simd/passes-of.js';
 
 /** || y - r(z) ||² */
 export function activatedLoss(activation: Activation, y: Float32Array, z: Float32Array): number {

@@ -4,7 +4,7 @@ import { matrix, type Engine, type Matrix } from '../../engines/index.js';
 import { scaleInPlace } from '../activations/elementwise.js';
 import type { Features } from '../regression/features.js';
 import { leastSquares, type Fit } from '../regression/fit.js';
-import { passesOf } from '../activations/passes.js';
+import { passesOf } from '../simd/passes-of.js';
 
 export interface Tolerances {
   /** Of the residuals' root mean square, relative to that of the response. */

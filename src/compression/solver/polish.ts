@@ -2,7 +2,7 @@ import type { Activation } from '../../models/activation.js';
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
 import type { Features } from '../regression/features.js';
 import { leastSquares, type Fit } from '../regression/fit.js';
-import { passesOf } from '../activations/passes.js';
+import { passesOf } from '../simd/passes-of.js';
 
 export interface PolishOptions {
   rank: number;

@@ -1,4 +1,5 @@
 import pino from 'pino';
+import { webhookBody } from '../../../src/api/webhooks/body.js';
 import { startDeliverer } from '../../../src/maintenance/webhook-deliverer.js';
 import { readConfig } from '../../../src/config/index.js';
 import { openDatabase } from '../../../src/database/index.js';
@@ -9,4 +10,4 @@ const [, , url = '', host = ''] = process.argv;
 const config = readConfig({ URL_ALLOWED_HOSTS: host });
 const logger = pino({ level: 'silent' });
 const database = await openDatabase({ url, settings: config, logger });
-startDeliverer({ database, config, logger, metrics: createMetrics() });
+startDeliverer({ database, config, logger, metrics: createMetrics(), body: webhookBody });
