@@ -4,10 +4,7 @@ import { SparankError } from '../errors/index.js';
 const FIRST_MS = 100;
 const LONGEST_MS = 5000;
 
-/** For PostgreSQL and the queue: whatever goes wrong may pass, except what is known to be final. */
-export const mayPass = (error: unknown) => !(error instanceof SparankError) || error.retryable;
-
-/** For storage: only what it reports as an outage; anything else (a full local disk, a missing file) is told at once. */
+/** Only what everybody shares and does not answer is waited for. Anything else (a full disk, data that is refused, a bug) is told at once. */
 export const isOutage = (error: unknown) => error instanceof SparankError && error.retryable;
 
 /** What `work` comes to, or the signal's reason when that is earlier: `work` may never answer, and is left behind then. */

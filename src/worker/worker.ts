@@ -9,7 +9,7 @@ import type { TaskConsumer, TaskQueue } from '../queue/queue.js';
 import type { Storage } from '../storage/storage.js';
 import { openScratch } from '../storage/scratch.js';
 import type { Telemetry } from '../observability/telemetry.js';
-import { mayPass, untilItWorks } from './backoff.js';
+import { isOutage, untilItWorks } from './backoff.js';
 import { ComputeProcess } from './compute/compute-process.js';
 import { findDevice } from './device/device.js';
 import { FileCache } from './task/file-cache.js';
@@ -102,7 +102,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     },
     {
       signal: stopping.signal,
-      retry: mayPass,
+      retry: isOutage,
       onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'cannot start yet'),
     },
   );

@@ -6,10 +6,12 @@ import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
 import { InfrastructureError } from '../../src/errors/index.js';
 import { outputPrefix, workPrefix } from '../../src/jobs/files.js';
+import type { StepResult } from '../../src/jobs/tasks.js';
 import { LocalStorage } from '../../src/storage/local-storage.js';
 import type { Storage } from '../../src/storage/storage.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { changedStorage, keysOf } from '../support/storage.js';
+import { until } from '../support/until.js';
 import { createWorkableJob, openRig, type Rig } from './rig.js';
 
 let postgres: TestPostgres;
@@ -88,6 +90,30 @@ describe('a task on a worker', () => {
     await rig.runNext({ storage: broken });
     expect(await events()).toContain('task.retrying');
     expect(await keysOf(storage)).toEqual([]);
+  });
+
+  it('whose result the database refuses ends its attempt, and the job after the last of them', async () => {
+    const { pool, notifications } = database;
+    const answers: unknown[] = [];
+    const refused: Database['pool']['succeed'] = (taskId, attempt, outcome) => {
+      const result = { ...outcome.result, model: { name: 'a\0b' } } as unknown as StepResult;
+      return pool.succeed(taskId, attempt, { ...outcome, result }).catch((error: unknown) => {
+        answers.push(error);
+        throw error;
+      });
+    };
+    const { TASK_ATTEMPTS } = rig.deps.config;
+    for (let attempt = 1; attempt <= TASK_ATTEMPTS; attempt++) {
+      await until('the task may run again', () =>
+        rig.runNext({ database: { pool: { ...pool, succeed: refused }, notifications } }).then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
+    expect(answers).toHaveLength(TASK_ATTEMPTS);
+    expect(await job()).toMatchObject({ status: 'failed' });
+    expect((await events()).filter((type) => type === 'task.retrying')).toHaveLength(TASK_ATTEMPTS - 1);
   });
 
   it('keeps the files of a commit whose answer is lost while the worker stops', async () => {

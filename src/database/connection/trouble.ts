@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InfrastructureError, SparankError } from '../../errors/index.js';
 
-/** SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many clients, deadlock, a lock that is held too long. */
+/**
+ * SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many clients, deadlock, a
+ * lock that is held too long, a statement that took too long, a standby that is not in charge yet, trouble of the server's machine.
+ * None of those that blame the statement or its data (21, 22, 23, 42, ...).
+ */
 const PASSING = [
-  /^(08|57P|53)/,
-  /^(40001|40P01|55P03|25P03)$/,
+  /^(08|57|53|58|XX)/,
+  /^(40001|40P01|55P03|25P03|25006)$/,
   /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/,
   /^(P1001|P1002|P1008|P1011|P1017|P2024|P2028|P2034|P2037)$/,
   /^(DatabaseNotReachable|ConnectionClosed|SocketTimeout|TransactionWriteConflict|TooManyConnections|TlsConnectionError)$/,

@@ -12,7 +12,7 @@ import type { FilesNeeded } from '../../pipeline/step.js';
 import type { TaskMessage } from '../../queue/queue.js';
 import { NO_TELEMETRY, type Telemetry } from '../../observability/telemetry.js';
 import type { Storage } from '../../storage/storage.js';
-import { answerOrAbort, isOutage, mayPass, untilItWorks, type Backoff } from '../backoff.js';
+import { answerOrAbort, isOutage, untilItWorks, type Backoff } from '../backoff.js';
 import type { StepRequest } from '../compute/child/protocol.js';
 import { ComputeError, type ComputeProcess } from '../compute/compute-process.js';
 import type { FileCache } from './file-cache.js';
@@ -57,7 +57,7 @@ export async function runTask(deps: TaskDeps, message: TaskMessage): Promise<voi
   try {
     const assignment = await untilItWorks(
       () => answerOrAbort(deps.database.pool.claim(message.taskId, message.attempt, deps.workerId), deps.shutdown),
-      patiently(deps.shutdown, mayPass),
+      patiently(deps.shutdown, isOutage),
     );
     if (assignment) await runClaimed(deps, assignment, logger, patiently);
     else logger.debug('the message is out of date');
@@ -145,7 +145,7 @@ async function runClaimed(
     const kept = await untilItWorks(
       () =>
         answerOrAbort(pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }), deps.shutdown),
-      patiently(deps.shutdown, mayPass),
+      patiently(deps.shutdown, isOutage),
     );
     killPoint('result-committed');
     outcome = kept ? 'succeeded' : 'refused';
@@ -213,7 +213,7 @@ async function recordEnd(
     return 'lost';
   }
   if (interruption === 'shutdown') {
-    const backoff = patiently(AbortSignal.timeout(HAND_BACK_MS), mayPass);
+    const backoff = patiently(AbortSignal.timeout(HAND_BACK_MS), isOutage);
     const handedBack = await untilItWorks(() => answerOrAbort(pool.handBack(taskId, attempt), backoff.signal), backoff);
     log.info({ handed_back: handedBack }, 'stopped');
     return 'handed_back';
@@ -222,7 +222,7 @@ async function recordEnd(
     const canceled = serializeError(new InfrastructureError('canceled', 'the job was canceled'));
     const end = await untilItWorks(
       () => answerOrAbort(pool.fail(taskId, attempt, canceled), deps.shutdown),
-      patiently(deps.shutdown, mayPass),
+      patiently(deps.shutdown, isOutage),
     );
     log.info({ end }, 'canceled');
     return 'canceled';
@@ -235,7 +235,7 @@ async function recordEnd(
   log.warn({ err: told ?? error, log: failure?.log, usage: failure?.usage }, 'failed');
   const end = await untilItWorks(
     () => answerOrAbort(pool.fail(taskId, attempt, serializeError(reported)), deps.shutdown),
-    patiently(deps.shutdown, mayPass),
+    patiently(deps.shutdown, isOutage),
   );
   log.info({ end }, 'failure recorded');
   return end === 'canceled' || end === 'lost' ? end : 'failed';

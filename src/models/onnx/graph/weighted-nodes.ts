@@ -1,8 +1,9 @@
+import { storableText } from '../../../storable.js';
 import type { LayerOp } from '../../layer.js';
 import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from '../protobuf/attributes.js';
 import { isRowBias } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
-import { DataType, dataTypeName, type NodeProto, type TensorProto } from '../protobuf/messages.js';
+import { DataType, dataTypeName, type GraphProto, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
 import { storedWeight } from './stored-weight.js';
 import { tensorDims } from '../protobuf/tensors.js';
@@ -51,17 +52,33 @@ const WEIGHT_INPUT: Record<string, { op: LayerOp; input: number }> = {
 export function weightedNodes(model: OnnxModel): WeightedNode[] {
   const index = new GraphIndex(model.graph);
   const found: WeightedNode[] = [];
-  const nodeNames = new Map<string, number>();
-  for (const { name } of model.graph.node) nodeNames.set(name, (nodeNames.get(name) ?? 0) + 1);
+  const nameOf = layerNames(model.graph);
   for (const node of model.graph.node) {
     const kind = isDefaultDomain(node.domain) ? WEIGHT_INPUT[node.opType] : undefined;
     if (kind === undefined) continue;
-    const name = node.name !== '' && nodeNames.get(node.name) === 1 ? node.name : (node.output[0] ?? '');
-    const layer = describe(node, name, kind.op, storedWeight(node.input[kind.input], index), index);
+    const layer = describe(node, nameOf(node), kind.op, storedWeight(node.input[kind.input], index), index);
     if (layer !== null) found.push(layer);
   }
   blockShared(found, index);
   return found;
+}
+
+/** A layer is known by the name of its node, or of what it makes; always one that can be stored, shown, and named in a request. */
+function layerNames(graph: GraphProto): (node: NodeProto) => string {
+  const nodeNames = new Map<string, number>();
+  for (const node of graph.node) {
+    const name = storableText(node.name);
+    nodeNames.set(name, (nodeNames.get(name) ?? 0) + 1);
+  }
+  const given = new Set<string>();
+  return (node) => {
+    const own = storableText(node.name);
+    const name = own !== '' && nodeNames.get(own) === 1 ? own : storableText(node.output[0] ?? '');
+    // Only names that were made storable can meet.
+    const unique = given.has(name) ? `${name}#${String(given.size)}` : name;
+    given.add(unique);
+    return unique;
+  };
 }
 
 function describe(

@@ -55,10 +55,23 @@ export function checkGraph(graph: GraphProto, directory: string | null, limits: 
   }
   if ((graph.sparseInitializer ?? []).length > 0)
     throw invalid('sparse initializers are not supported', 'graph/sparse_initializer');
+  checkNames(graph);
   checkTensors(graph, directory, limits);
   if (realInputs(graph).length === 0) throw invalid('the graph has no inputs', 'graph/input');
   if (graph.output.length === 0) throw invalid('the graph has no outputs', 'graph/output');
   return inOrder(graph);
+}
+
+/** The runtime ends a tensor's name at U+0000, and then knows none of that name. */
+function checkNames(graph: GraphProto): void {
+  const check = (name: string, pointer: string) => {
+    if (!name.includes('\0')) return;
+    throw invalid(`the name ${name} of a tensor contains the character U+0000: rename it`, pointer);
+  };
+  for (const { name } of graph.initializer) check(name, `initializer/${name}`);
+  for (const { name } of graph.input) check(name, `input/${name}`);
+  for (const { name } of graph.output) check(name, `output/${name}`);
+  for (const node of graph.node) for (const name of node.output) check(name, `node/${nodeLabel(node)}`);
 }
 
 function checkTensors(graph: GraphProto, directory: string | null, limits: GraphLimits): void {

@@ -4,6 +4,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
+import { storable } from '../../../storable.js';
 import { VERSION } from '../../../config/version.js';
 import { finishedOne } from '../../files/finished.js';
 
@@ -27,7 +28,7 @@ export async function writeReport(path: string, assignment: Assignment, measured
       return found === undefined ? { point, target, error } : { target, error, ...found };
     }),
   };
-  await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(path, `${JSON.stringify(storable(report), null, 2)}\n`);
 }
 
 /** What went in and what came out, by content, so that a result can be checked and made again. */

@@ -3,6 +3,7 @@ import { killPoint } from '../../../fault-injection/kill-point.js';
 import { peakMemoryBytes, resetPeakMemory } from '../../../observability/peak-memory.js';
 import type { RunStep } from '../../../pipeline/step.js';
 import type { FromChild, StepRequest, ToChild } from './protocol.js';
+import { storable } from '../../../storable.js';
 import { dieWithParent } from './watchdog.js';
 
 /** Progress messages closer together than this are dropped. */
@@ -41,10 +42,11 @@ async function serve(runStep: RunStep, run: number, request: StepRequest): Promi
       engine: request.engine,
       threads: request.threads,
     });
-    await send({ type: 'done', run, result, usage: usage() });
+    // What is told of a client's files leaves this process in a form that can be kept and shown.
+    await send({ type: 'done', run, result: storable(result), usage: usage() });
   } catch (error) {
     const stack = error instanceof Error ? (error.stack ?? null) : null;
-    await send({ type: 'failed', run, error: serializeError(error), stack, usage: usage() });
+    await send({ type: 'failed', run, error: storable(serializeError(error)), stack, usage: usage() });
   }
 }
 
