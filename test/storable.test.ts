@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { checkStorable, storable, storableText } from '../src/storable.js';
+import { checkStorable, storable, storableText } from '../src/errors/storable.js';
 
 const text = fc.string({ unit: 'binary', maxLength: 3000 });
 

@@ -22,7 +22,7 @@ import { poolRoutes } from './pool/index.js';
 import { logRequest, QuietLogController, registerRequestLog } from './plugins/request-log.js';
 import { registerTracing } from './plugins/tracing.js';
 import { sendProblem } from './problem.js';
-import { checkStorable } from '../storable.js';
+import { checkStorable } from '../errors/storable.js';
 import { teamRoutes } from './teams/index.js';
 import { uploadRoutes } from './uploads/index.js';
 import { usageRoutes } from './usage/index.js';

@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import { InputError, SparankError } from '../../../errors/index.js';
 import { Measure } from '../../../storage/measured-body.js';
 import type { RouteDeps } from '../../deps.js';
-import { checkStorable } from '../../../storable.js';
+import { checkStorable } from '../../../errors/storable.js';
 import { roomFor } from '../../uploads/room.js';
 import { refuseSecondSource } from './sources.js';
 import { PARTS, receivedFile, type Part, type SourceFile } from './source-file.js';

@@ -1,4 +1,4 @@
-import { storableText } from '../../../storable.js';
+import { storableText } from '../../../errors/storable.js';
 import type { LayerOp } from '../../layer.js';
 import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from '../protobuf/attributes.js';
 import { isRowBias } from './dense-weights.js';

@@ -4,7 +4,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
-import { storable } from '../../../storable.js';
+import { storable } from '../../../errors/storable.js';
 import { VERSION } from '../../../config/version.js';
 import { finishedOne } from '../../files/finished.js';
 

@@ -3,7 +3,7 @@ import { killPoint } from '../../../fault-injection/kill-point.js';
 import { peakMemoryBytes, resetPeakMemory } from '../../../observability/peak-memory.js';
 import type { RunStep } from '../../../pipeline/step.js';
 import type { FromChild, StepRequest, ToChild } from './protocol.js';
-import { storable } from '../../../storable.js';
+import { storable } from '../../../errors/storable.js';
 import { dieWithParent } from './watchdog.js';
 
 /** Progress messages closer together than this are dropped. */

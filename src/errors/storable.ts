@@ -1,4 +1,4 @@
-import { InputError } from './errors/index.js';
+import { InputError } from './index.js';
 
 /** What PostgreSQL, and every reader of JSON, can keep: text without U+0000 and without halves of surrogate pairs, nested within reason. */
 
