@@ -6,6 +6,7 @@ import { doctor } from './commands/doctor.js';
 import { act, get, listJobs, submit, watch } from './commands/jobs.js';
 import { addPoolOptions, addSpecOptions } from './spec-options.js';
 import { start, work } from './commands/start.js';
+import { adopt } from './commands/storage.js';
 import { createKey, createTeam, listKeys, listTeams, revokeKey, setTeam, showUsage } from './commands/teams.js';
 
 const json = (command: Command) => command.option('--json', 'print JSON, for programs', false);
@@ -62,6 +63,15 @@ function addTeamCommands(program: Command): void {
     .action(showUsage);
 }
 
+function addStorageCommands(program: Command): void {
+  const storage = program.command('storage').description('the storage of the settings, beside their database');
+  json(
+    storage
+      .command('adopt')
+      .description('make the storage belong to this database, whatever it belonged to: stop the others first'),
+  ).action(adopt);
+}
+
 export function buildProgram(): Command {
   const program = new Command('sparank')
     .description('Compresses trained convolutional networks: sparse + low-rank layers, with measured numbers.')
@@ -105,6 +115,7 @@ export function buildProgram(): Command {
     (id: string, options) => act(id, 'retry', options),
   );
   addTeamCommands(program);
+  addStorageCommands(program);
   json(program.command('doctor').description('what engine, database, queue and storage are found')).action(doctor);
   json(program.command('demo').description('compress a small example over HTTP, on a service of its own')).action(demo);
   return program;

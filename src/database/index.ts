@@ -4,6 +4,7 @@ import { PostgresClient } from './connection/postgres-client.js';
 import type { DatabaseContext, DatabaseSettings } from './connection/context.js';
 import { PrismaClient } from './generated/client.js';
 import { idempotencyRepository } from './jobs/idempotency-repository.js';
+import { installationRepository } from './installation/installation-repository.js';
 import { jobRepository } from './jobs/job-repository.js';
 import { keyRepository } from './teams/key-repository.js';
 import { artifactRepository, eventRepository, layerRepository } from './usage/ledger-repositories.js';
@@ -75,6 +76,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
     artifacts: guarded(artifactRepository(context)),
     webhooks: guarded(webhookRepository(context)),
     workers: guarded(workerRepository(context)),
+    installation: guarded(installationRepository(context)),
     pool: guarded(poolRepository(context)),
     notifications,
     check: () => withQuickTries(async () => void (await prisma.$queryRaw`select 1`)),

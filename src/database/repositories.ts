@@ -21,6 +21,8 @@ import type {
   QueuedJob,
   QueuePlace,
   Scope,
+  SweepHold,
+  SweepHolds,
   StoredKey,
   TeamLimits,
   TeamRecord,
@@ -192,6 +194,18 @@ export interface WorkerRepository {
   list(): Promise<WorkerRecord[]>;
 }
 
+/** Who this database is, whoever opens it, and which storage is its own. */
+export interface InstallationRepository {
+  get(): Promise<{ id: string; storageId: string | null }>;
+  /** Makes this storage the database's own unless it has one; returns the one that it has. */
+  bindStorage(storageId: string): Promise<string>;
+  /** In place of the one that it had. */
+  rebindStorage(storageId: string): Promise<void>;
+  sweepHolds(): Promise<SweepHolds>;
+  /** Null: the sweep goes on. */
+  holdSweep(what: keyof SweepHolds, hold: SweepHold | null): Promise<void>;
+}
+
 export type HeartbeatState =
   | 'ok'
   /** The task moved on to another attempt, or ended: stop, upload nothing. */
@@ -294,6 +308,7 @@ export interface Database {
   idempotency: IdempotencyRepository;
   webhooks: WebhookRepository;
   workers: WorkerRepository;
+  installation: InstallationRepository;
   pool: PoolRepository;
   notifications: Notifications;
   /** Throws when PostgreSQL does not answer. */

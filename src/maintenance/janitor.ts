@@ -3,6 +3,7 @@ import { jobOfKey, JOBS_PREFIX, UPLOADS_PREFIX } from '../jobs/files.js';
 import type { Log } from '../observability/log.js';
 import type { Metrics } from '../observability/metrics.js';
 import { type Loop, startLoop } from './loop.js';
+import { type OwnerDeps, ownership } from './storage-owner.js';
 import type { Storage, StoredObject } from '../storage/storage.js';
 
 const EXPIRE_MS = 10 * 60_000;
@@ -117,12 +118,19 @@ async function deleteAll({ storage, logger, metrics }: JanitorDeps, keys: string
   return keys.length - failed;
 }
 
-export function startJanitor(deps: JanitorDeps): Pick<Loop, 'close'> {
+/** A storage that went to another database while this process ran has files that are none of its business. */
+const onOwnFiles = (deps: JanitorDeps & OwnerDeps, sweepFiles: (deps: JanitorDeps) => Promise<unknown>) => async () => {
+  const { whose, fault } = await ownership(deps);
+  if (whose === 'own') await sweepFiles(deps);
+  else deps.logger.error({ fault }, 'nothing is swept: the storage is not (or not yet) that of this database');
+};
+
+export function startJanitor(deps: JanitorDeps & OwnerDeps): Pick<Loop, 'close'> {
   const loops = [
     startLoop('janitor: expiry', () => expireFiles(deps), EXPIRE_MS, deps.logger),
     startLoop('janitor: rows', () => expireRows(deps), EXPIRE_MS, deps.logger),
-    startLoop('janitor: sweep of jobs', () => sweepJobs(deps), SWEEP_MS, deps.logger),
-    startLoop('janitor: sweep of uploads', () => sweepUploads(deps), SWEEP_MS, deps.logger),
+    startLoop('janitor: sweep of jobs', onOwnFiles(deps, sweepJobs), SWEEP_MS, deps.logger),
+    startLoop('janitor: sweep of uploads', onOwnFiles(deps, sweepUploads), SWEEP_MS, deps.logger),
   ];
   return {
     async close() {

@@ -9,6 +9,7 @@ import { createMetrics } from '../observability/metrics.js';
 import { filesNeeded } from '../pipeline/files-needed.js';
 import { openTelemetry } from '../observability/telemetry.js';
 import { startWorker } from '../worker/index.js';
+import { claimWhenItAnswers } from './claim-storage.js';
 import { closeParts, type Closer } from './close-parts.js';
 import { createSubmissionCheck } from './submission-check.js';
 
@@ -16,6 +17,8 @@ export interface RunningService {
   /** Null when only workers run. */
   url: string | null;
   key: BootstrapKey | null;
+  /** Why the service cannot go on, when that shows after the start. */
+  failed: Promise<Error>;
   close(graceSeconds: number): Promise<void>;
 }
 
@@ -33,6 +36,9 @@ export async function startService(
     closers.push(() => telemetry.close());
     const backends = await openBackends(config, logger);
     closers.push(() => backends.close());
+    const claim = await claimWhenItAnswers(backends, logger);
+    closers.push(() => claim.close());
+    const { failed } = claim;
     const maintenance = startMaintenance(backends, logger, metrics);
     closers.push(() => maintenance.close());
     if (!parts.api && config.METRICS_PORT > 0) {
@@ -45,7 +51,7 @@ export async function startService(
       ),
     );
     closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));
-    if (!parts.api) return { url: null, key: null, close };
+    if (!parts.api) return { url: null, key: null, failed, close };
     const key = await ensureBootstrapKey(config, backends.database.keys);
     const submissions = await createSubmissionCheck(config);
     closers.push(() => submissions.close());
@@ -53,7 +59,7 @@ export async function startService(
     closers.push(() => api.close());
     const deliverer = startDeliverer({ database: backends.database, config, logger, metrics, body: webhookBody });
     closers.push(() => deliverer.close());
-    return { url: api.url, key, close };
+    return { url: api.url, key, failed, close };
   } catch (error) {
     await close(0);
     throw error;

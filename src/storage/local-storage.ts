@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { copyFile, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -60,6 +60,27 @@ export class LocalStorage implements Storage {
       options.signal?.throwIfAborted();
       throw failure ?? asStorageError(error);
     }
+  }
+
+  async putNew(key: string, text: string): Promise<boolean> {
+    checkKey(key);
+    const partial = this.#partial();
+    return guarded(async () => {
+      try {
+        const file = await open(partial, 'wx', 0o600);
+        await file
+          .writeFile(text)
+          .then(() => file.sync())
+          .finally(() => file.close());
+        await this.#publish(partial, key, linkNew);
+        return true;
+      } catch (error) {
+        if (codeOf(error) === 'EEXIST') return false;
+        throw error;
+      } finally {
+        await rm(partial, { force: true }).catch(() => undefined);
+      }
+    });
   }
 
   async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
@@ -168,13 +189,17 @@ export class LocalStorage implements Storage {
     return found?.isFile() ? { key, bytes: found.size, modifiedAt: found.mtime } : null;
   }
 
-  /** Renames a complete file to its key. A delete may prune the empty directory just then, hence the second try. */
-  async #publish(partial: string, key: string): Promise<void> {
+  /** Moves a complete file to its key. A delete may prune the empty directory just then, hence the second try. */
+  async #publish(
+    partial: string,
+    key: string,
+    move: (from: string, to: string) => Promise<void> = rename,
+  ): Promise<void> {
     const path = this.#path(key);
     for (let attempt = 0; ; attempt++) {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       try {
-        await rename(partial, path);
+        await move(partial, path);
         break;
       } catch (error) {
         if (attempt === 3 || codeOf(error) !== 'ENOENT') throw error;
@@ -216,6 +241,17 @@ export class LocalStorage implements Storage {
         if (found) yield found;
       }
     }
+  }
+}
+
+/** Fails with EEXIST when `to` is there; a rename would replace it. */
+async function linkNew(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (['EEXIST', 'ENOENT'].includes(codeOf(error) ?? '')) throw error;
+    // A file system without hard links.
+    await copyFile(from, to, constants.COPYFILE_EXCL);
   }
 }
 

@@ -79,6 +79,23 @@ export class S3Storage implements Storage {
     }
   }
 
+  async putNew(key: string, text: string): Promise<boolean> {
+    const target = { ...this.#target(key), Body: text };
+    // A store that does not know the condition would replace what is there.
+    if ((await this.head(key)) !== null) return false;
+    return this.#guarded(key, async () => {
+      try {
+        await this.#client.send(new PutObjectCommand({ ...target, IfNoneMatch: '*' }));
+      } catch (error) {
+        const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+        if (status === 412 || status === 409) return false;
+        if (status !== 501) throw error;
+        await this.#client.send(new PutObjectCommand(target));
+      }
+      return true;
+    });
+  }
+
   async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
     if (range && range.start > range.end) throw unsatisfiable(key);
     return this.#fetch(key, range);

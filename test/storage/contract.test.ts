@@ -79,6 +79,18 @@ describe.each([
     expect((await read('again/a')).toString()).toBe('second');
   });
 
+  test('writes a new key only once, whole, and leaves what is there', async () => {
+    expect(await storage.putNew('new/a', 'first')).toBe(true);
+    expect(await storage.putNew('new/a', 'second')).toBe(false);
+    expect((await read('new/a')).toString()).toBe('first');
+    if (start === local) {
+      const won = await Promise.all([1, 2, 3, 4, 5, 6].map((n) => storage.putNew('new/b', String(n))));
+      expect(won.filter(Boolean)).toHaveLength(1);
+      expect((await read('new/b')).toString()).toBe(String(won.indexOf(true) + 1));
+    }
+    expect(await backend.leftovers()).toEqual([]);
+  });
+
   test('reads an inclusive range and cuts it at the end', async () => {
     await storage.put('range/a', Readable.from([Buffer.from('0123456789')]));
     expect((await read('range/a', { start: 2, end: 5 })).toString()).toBe('2345');
@@ -116,6 +128,7 @@ describe.each([
   ])('refuses the key %j everywhere', async (key) => {
     const fault = { code: 'invalid_request', origin: 'input' };
     await expect(storage.put(key, Readable.from([]))).rejects.toMatchObject(fault);
+    await expect(storage.putNew(key, '')).rejects.toMatchObject(fault);
     await expect(storage.get(key)).rejects.toMatchObject(fault);
     await expect(storage.head(key)).rejects.toMatchObject(fault);
     await expect(storage.delete(key)).rejects.toMatchObject(fault);

@@ -3,6 +3,7 @@ import type { Storage } from '../../src/storage/storage.js';
 /** `storage` with some of its methods replaced. */
 export const changedStorage = (storage: Storage, change: Partial<Storage>): Storage => ({
   put: (...args) => storage.put(...args),
+  putNew: (...args) => storage.putNew(...args),
   get: (...args) => storage.get(...args),
   head: (...args) => storage.head(...args),
   copy: (...args) => storage.copy(...args),
