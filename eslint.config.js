@@ -11,4 +11,20 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },
+  {
+    files: ['src/**'],
+    ignores: ['src/models/onnx/operator.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...["MemberExpression[property.name='opType']", "ObjectPattern > Property[key.name='opType']"].map(
+          (selector) => ({
+            selector,
+            message:
+              'Operators of different domains share names: ask isOperator or operatorOf (models/onnx/operator.ts).',
+          }),
+        ),
+      ],
+    },
+  },
 );

@@ -6,6 +6,7 @@ import { intAttribute, makeInt, makeNode } from '../protobuf/attributes.js';
 import { NameSource } from '../graph/graph-index.js';
 import { DataType, withFields, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator } from '../operator.js';
 import { elementCount, floatTensor, int64Tensor, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 
@@ -74,12 +75,12 @@ export function layoutOf({ node, op, weight, group }: WeightedNode): (Layout & {
   const dims = tensorDims(weight);
   const [first = 1, second = 1, ...kernel] = dims;
   const taps = elementCount(kernel);
-  if (node.opType === 'Conv')
+  if (isOperator(node, 'Conv'))
     return {
       ...{ rows: first, rowStride: second * taps, rowAxis: 0 },
       ...{ inputs: second, inputStride: taps, groups: group },
     };
-  if (node.opType === 'ConvTranspose')
+  if (isOperator(node, 'ConvTranspose'))
     return {
       ...{ rows: second, rowStride: taps, rowAxis: 1 },
       ...{ inputs: first, inputStride: second * taps, groups: 1 },
@@ -218,7 +219,7 @@ function fitScales(
 /** The tensors that coded layers read, with the axis of their channels: 1, or the last. */
 export function inputsOfLayers(model: OnnxModel): Map<string, 1 | -1> {
   const layers = weightedNodes(model).filter(
-    (layer) => layoutOf(layer) !== null && layer.node.opType !== 'ConvTranspose',
+    (layer) => layoutOf(layer) !== null && !isOperator(layer.node, 'ConvTranspose'),
   );
   return new Map(layers.map(({ input, op }) => [input, op === 'MatMul' ? -1 : 1]));
 }

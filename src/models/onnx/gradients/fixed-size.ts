@@ -3,6 +3,7 @@ import { GraphIndex, NameSource, readBy } from '../graph/graph-index.js';
 import { intAttribute, makeNode } from '../protobuf/attributes.js';
 import { DataType, withFields, type TensorProto } from '../protobuf/messages.js';
 import { atOpset, type OnnxModel } from '../protobuf/model.js';
+import { isOperator, operatorOf } from '../operator.js';
 import { floatTensor, int64Tensor, tensorDims } from '../protobuf/tensors.js';
 import { Runner } from '../run/runner.js';
 import type { Tensor } from '../../../datasets/tensor.js';
@@ -51,7 +52,7 @@ async function measure(
   const shapeOf = new Map<string, string>();
   const constant: string[] = [];
   for (const node of graph.node) {
-    const varies = [...readBy(node)].some((name) => varying.has(name)) || isRandom(node.opType);
+    const varies = [...readBy(node)].some((name) => varying.has(name)) || isRandom(operatorOf(node));
     for (const name of node.output) {
       if (name === '') continue;
       if (varies) {
@@ -88,7 +89,7 @@ async function measure(
   }
 }
 
-const isRandom = (opType: string): boolean => opType.startsWith('Random') || opType === 'Multinomial';
+const isRandom = (operator: string): boolean => operator.startsWith('Random') || operator === 'Multinomial';
 
 function constantTensor(name: string, { data, dims }: Tensor): TensorProto | null {
   if (data instanceof Float32Array) return floatTensor(name, dims, data);
@@ -108,7 +109,7 @@ function withoutSplits(model: OnnxModel, shapes: ReadonlyMap<string, readonly nu
   const node = graph.node.flatMap((old) => {
     const [x = ''] = old.input;
     const sizes = old.output.map((name) => shapes.get(name));
-    if (old.opType !== 'Split' || sizes.some((size) => size === undefined)) return [old];
+    if (!isOperator(old, 'Split') || sizes.some((size) => size === undefined)) return [old];
     const rank = sizes[0]?.length ?? 0;
     const axis = (intAttribute(old, 'axis', 0) + rank) % Math.max(1, rank);
     let from = 0;

@@ -1,5 +1,6 @@
 import { floatAttribute, intAttribute, intsAttribute, makeInt, stringAttribute } from '../protobuf/attributes.js';
 import type { Rule, Tape } from './tape.js';
+import { isOperator } from '../operator.js';
 
 /** The same values in another shape. */
 export const sameValues: Rule = (tape, node, gradient) => [
@@ -108,7 +109,7 @@ export const resize: Rule = (tape, node, gradient) => {
   const rounding = stringAttribute(node, 'nearest_mode', 'round_prefer_floor');
   const place = stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel');
   const repeats = (place === 'asymmetric' && rounding === 'floor') || (place === 'half_pixel' && rounding !== 'ceil');
-  if (node.opType === 'Resize' && !repeats) return null;
+  if (isOperator(node, 'Resize') && !repeats) return null;
   if (mode !== 'nearest' || factors.some((f) => !Number.isInteger(f) || f < 1)) return null;
   const wide = shape.flatMap((size, i) => [size, factors[i] ?? 1]);
   const axes = shape.map((_, i) => 2 * i + 1);

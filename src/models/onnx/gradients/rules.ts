@@ -1,5 +1,5 @@
 import type { NodeProto } from '../protobuf/messages.js';
-import { isDefaultDomain } from '../protobuf/model.js';
+import { operatorOf } from '../operator.js';
 import { convolution, transposedConvolution } from './convolution.js';
 import { ARITHMETIC, FUNCTIONS } from './elementwise.js';
 import {
@@ -54,5 +54,4 @@ const RULES: ReadonlyMap<string, Rule> = new Map(
 );
 
 /** How a gradient passes a node; null where it stops. */
-export const ruleOf = ({ domain, opType }: NodeProto): Rule | null =>
-  isDefaultDomain(domain) ? (RULES.get(opType) ?? null) : null;
+export const ruleOf = (node: NodeProto): Rule | null => RULES.get(operatorOf(node)) ?? null;

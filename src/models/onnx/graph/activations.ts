@@ -3,6 +3,7 @@ import { floatAttribute, stringAttribute } from '../protobuf/attributes.js';
 import { evaluate, gelu, geluTanh, hardSwish, isElementwise, silu } from './elementwise.js';
 import type { GraphIndex } from './graph-index.js';
 import type { NodeProto } from '../protobuf/messages.js';
+import { isOperator, operatorOf } from '../operator.js';
 import { scalarValue } from '../protobuf/tensors.js';
 
 const IDENTITY: Activation = { kind: 'identity' };
@@ -34,8 +35,8 @@ export function activationAfter(tensor: string, index: GraphIndex, directory: st
   let pooled = false;
   for (;;) {
     const next = index.soleConsumer(at);
-    const isMove = next !== null && MOVES.has(next.opType) && next.input[0] === at;
-    const isPool = next?.opType === 'MaxPool' && next.output.slice(1).every((name) => name === '');
+    const isMove = next !== null && MOVES.has(operatorOf(next)) && next.input[0] === at;
+    const isPool = next !== null && isOperator(next, 'MaxPool') && next.output.slice(1).every((name) => name === '');
     if (next === null || !(isMove || isPool)) break;
     pooled ||= isPool;
     at = next.output[0] ?? '';
@@ -65,7 +66,7 @@ type Constant = (name: string | undefined) => number | undefined;
 /** Activations that are one node. */
 function single(node: NodeProto, tensor: string, constant: Constant): Activation | null {
   if (node.input[0] !== tensor) return null;
-  switch (node.opType) {
+  switch (operatorOf(node)) {
     case 'Relu':
       return { kind: 'relu' };
     case 'LeakyRelu':

@@ -4,6 +4,7 @@ import { denseWeightsOf } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
 import { DataType, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator, operatorOf } from '../operator.js';
 import { elementCount, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from './weighted-nodes.js';
 
@@ -67,7 +68,7 @@ export function channelFlows(model: OnnxModel, layers: readonly Layer[]): Channe
   const source = (tensor: string): string => {
     for (let at = tensor; ;) {
       const node = index.producer(at);
-      if (node === null || !(POOLS.has(node.opType) || MOVES.has(node.opType))) return at;
+      if (node === null || !(POOLS.has(operatorOf(node)) || MOVES.has(operatorOf(node)))) return at;
       at = node.input[0] ?? '';
     }
   };
@@ -93,19 +94,20 @@ export function channelFlows(model: OnnxModel, layers: readonly Layer[]): Channe
       flows.push(weightedFlow(model, weighted, first, to, channels.get(source(first))));
       continue;
     }
-    if (MASKS.has(node.opType)) {
+    const operator = operatorOf(node);
+    if (MASKS.has(operator)) {
       flows.push({ kind: 'mask', from: inputs, to, at: source(first) });
       if (size !== undefined) channels.set(to, size);
-    } else if (POOLS.has(node.opType) || MOVES.has(node.opType) || ENDS.has(node.opType)) same('same', [first]);
-    else if (node.opType === 'Add' || node.opType === 'Sub') same();
-    else if (node.opType === 'Mul' || node.opType === 'Div') {
+    } else if (POOLS.has(operator) || MOVES.has(operator) || ENDS.has(operator)) same('same', [first]);
+    else if (operator === 'Add' || operator === 'Sub') same();
+    else if (operator === 'Mul' || operator === 'Div') {
       const other = node.input.map((name) => constant(name)).find((tensor) => tensor !== null);
       const factors = other == null || size === undefined ? null : perChannel(node, other, size, model.directory);
       if (factors !== null) {
         flows.push({ kind: 'scale', from: inputs, to, factors });
         if (size !== undefined) channels.set(to, size);
       } else same();
-    } else if (node.opType === 'Concat' && intAttribute(node, 'axis', 1) === 1) {
+    } else if (operator === 'Concat' && intAttribute(node, 'axis', 1) === 1) {
       const sizes = node.input.map((name) => channels.get(name) ?? 0);
       if (sizes.every((n) => n > 0)) {
         flows.push({ kind: 'concat', from: node.input, to, sizes });
@@ -134,7 +136,7 @@ function weightedFlow(
   const { weight, group, m } = node;
   if (weight === null || weight.dataType !== DataType.FLOAT) return unknown;
   if (node.blocked !== null) {
-    const isDepthwise = node.node.opType === 'Conv' && group === m && node.channels === 1;
+    const isDepthwise = isOperator(node.node, 'Conv') && group === m && node.channels === 1;
     if (!isDepthwise) return unknown;
     return { kind: 'depthwise', from: [from], to, weights: () => tensorFloats(weight, model.directory), channels: m };
   }
@@ -151,7 +153,7 @@ function perChannel(node: NodeProto, tensor: TensorProto, size: number, director
   const count = elementCount(tensorDims(tensor));
   if (tensor.dataType !== DataType.FLOAT || (count !== 1 && count !== size)) return null;
   const values = tensorFloats(tensor, directory);
-  const invert = node.opType === 'Div';
+  const invert = isOperator(node, 'Div');
   return Float32Array.from({ length: size }, (_, i) => {
     const value = values[count === 1 ? 0 : i] ?? 1;
     return invert ? 1 / value : value;

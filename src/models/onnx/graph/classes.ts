@@ -1,6 +1,7 @@
 import { intAttribute } from '../protobuf/attributes.js';
 import { GraphIndex } from './graph-index.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator, operatorOf } from '../operator.js';
 
 /** Leave what the last axis means as it is, as far as exporters use them behind the last layer. */
 const BETWEEN = new Set(['Add', 'Mul', 'Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Sigmoid']);
@@ -12,10 +13,9 @@ const BETWEEN = new Set(['Add', 'Mul', 'Cast', 'Identity', 'Reshape', 'Squeeze',
 export function holdsClasses({ graph, opset }: OnnxModel, output: string): boolean {
   const index = new GraphIndex(graph);
   for (let node = index.producer(output); node !== null; node = index.producer(node.input[0])) {
-    if (node.opType === 'Softmax' || node.opType === 'LogSoftmax')
-      return intAttribute(node, 'axis', opset < 13 ? 1 : -1) !== 1;
-    if (node.opType === 'Gemm' || node.opType === 'MatMul') return true;
-    if (!BETWEEN.has(node.opType)) return false;
+    if (isOperator(node, 'Softmax', 'LogSoftmax')) return intAttribute(node, 'axis', opset < 13 ? 1 : -1) !== 1;
+    if (isOperator(node, 'Gemm', 'MatMul')) return true;
+    if (!BETWEEN.has(operatorOf(node))) return false;
   }
   return false;
 }

@@ -1,5 +1,6 @@
 import { floatAttribute, intAttribute } from '../protobuf/attributes.js';
 import type { NodeProto, TensorProto } from '../protobuf/messages.js';
+import { isOperator } from '../operator.js';
 import { elementCount, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 
 /** Weights [m, d] and bias [m] of a Conv, Gemm or MatMul, whatever way the node keeps them. */
@@ -41,8 +42,8 @@ export function denseWeightsOf(
 ): DenseWeights {
   const dims = tensorDims(weight);
   const values = tensorFloats(weight, directory);
-  const gemm = node.opType === 'Gemm';
-  const asStored = node.opType === 'Conv' || (gemm && intAttribute(node, 'transB', 0) !== 0);
+  const gemm = isOperator(node, 'Gemm');
+  const asStored = isOperator(node, 'Conv') || (gemm && intAttribute(node, 'transB', 0) !== 0);
   const [first = 0, second = 0] = dims;
   const m = asStored ? first : second;
   const weights = scaled(

@@ -1,5 +1,6 @@
 import { floatAttribute, stringAttribute } from '../protobuf/attributes.js';
 import type { NodeProto } from '../protobuf/messages.js';
+import { operatorOf } from '../operator.js';
 
 /** Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7, enough to tell functions apart. */
 function erf(x: number): number {
@@ -47,10 +48,10 @@ export const silu = (x: number): number => x * sigmoid(x);
 export const hardSwish = (x: number): number => x * clip(x / 6 + 0.5, 0, 1);
 
 export function isElementwise(node: NodeProto): boolean {
-  return Object.hasOwn(FUNCTIONS, node.opType);
+  return Object.hasOwn(FUNCTIONS, operatorOf(node));
 }
 
 /** The value of an element-wise node for the values of its inputs (undefined: an input left out). */
 export function evaluate(node: NodeProto, inputs: (number | undefined)[]): number {
-  return FUNCTIONS[node.opType]?.(node, inputs as number[]) ?? Number.NaN;
+  return FUNCTIONS[operatorOf(node)]?.(node, inputs as number[]) ?? Number.NaN;
 }

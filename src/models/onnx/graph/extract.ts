@@ -1,6 +1,7 @@
 import { GraphIndex, NameSource, readBy } from './graph-index.js';
 import { DataType, withFields, type GraphProto, type NodeProto, type ValueInfoProto } from '../protobuf/messages.js';
 import { initializersOf, realInputs, type OnnxModel } from '../protobuf/model.js';
+import { isOperator } from '../operator.js';
 
 /** What a part of a network reads: tensors given to it, and inputs of the network itself. */
 export interface Extracted {
@@ -63,7 +64,7 @@ export function extract(model: OnnxModel, from: Iterable<string>, to: readonly s
 /** Of an inner tensor: float32, or the integers that float32 is quantized to. */
 function elementType(name: string, index: GraphIndex): number {
   const producer = index.producer(name);
-  if (producer?.opType !== 'QuantizeLinear') return DataType.FLOAT;
+  if (producer === null || !isOperator(producer, 'QuantizeLinear')) return DataType.FLOAT;
   return index.initializer(producer.input[2])?.dataType ?? DataType.UINT8;
 }
 

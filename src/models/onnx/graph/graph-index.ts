@@ -1,5 +1,6 @@
 import type { GraphProto, NodeProto, TensorProto } from '../protobuf/messages.js';
 import { initializersOf } from '../protobuf/model.js';
+import { operatorOf } from '../operator.js';
 
 /** Who makes and who reads every tensor of a graph. A snapshot: make a new one after changing the graph. */
 export class GraphIndex {
@@ -45,7 +46,8 @@ export class GraphIndex {
   }
 }
 
-function subgraphs(node: NodeProto): GraphProto[] {
+/** Of If, Loop and Scan. */
+export function subgraphs(node: Pick<NodeProto, 'attribute'>): GraphProto[] {
   return node.attribute.flatMap((a) => [...(a.g == null ? [] : [a.g]), ...(a.graphs ?? [])]);
 }
 
@@ -71,7 +73,7 @@ export function readBy(node: NodeProto): Set<string> {
 }
 
 /** Nodes of the graph and of all subgraphs. */
-export function* allNodes(graph: GraphProto): Generator<NodeProto> {
+export function* allNodes(graph: Pick<GraphProto, 'node'>): Generator<NodeProto> {
   for (const node of graph.node) {
     yield node;
     for (const inner of subgraphs(node)) yield* allNodes(inner);
@@ -82,7 +84,7 @@ export function* allNodes(graph: GraphProto): Generator<NodeProto> {
 export function* allTensors(graph: GraphProto): Generator<{ tensor: TensorProto; owner: string }> {
   for (const tensor of graph.initializer) yield { tensor, owner: `initializer ${tensor.name}` };
   for (const node of graph.node) {
-    const owner = `node ${node.name === '' ? (node.output[0] ?? node.opType) : node.name}`;
+    const owner = `node ${node.name === '' ? (node.output[0] ?? operatorOf(node)) : node.name}`;
     for (const attribute of node.attribute) {
       if (attribute.t != null) yield { tensor: attribute.t, owner };
       for (const tensor of attribute.tensors ?? []) yield { tensor, owner };
@@ -94,6 +96,8 @@ export function* allTensors(graph: GraphProto): Generator<{ tensor: TensorProto;
 /** Gives names that nothing in the graph or its subgraphs uses yet. */
 export class NameSource {
   private readonly taken = new Set<string>();
+  /** Numbers below are taken: many names of one base would be looked for again and again. */
+  private readonly next = new Map<string, number>();
 
   constructor(graph: GraphProto) {
     this.collect(graph);
@@ -109,7 +113,9 @@ export class NameSource {
 
   fresh(base: string): string {
     let name = base;
-    for (let i = 2; this.taken.has(name); i++) name = `${base}_${String(i)}`;
+    let next = this.next.get(base) ?? 2;
+    while (this.taken.has(name)) name = `${base}_${String(next++)}`;
+    this.next.set(base, next);
     this.taken.add(name);
     return name;
   }

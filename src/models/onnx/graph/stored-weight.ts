@@ -1,5 +1,6 @@
 import type { GraphIndex } from './graph-index.js';
 import { int64ToNumber, DataType, type TensorProto } from '../protobuf/messages.js';
+import { operatorOf } from '../operator.js';
 import { tensorDims } from '../protobuf/tensors.js';
 
 /**
@@ -12,7 +13,7 @@ export function storedWeight(name: string | undefined, index: GraphIndex): Tenso
   const node = index.producer(name);
   if (node === null) return null;
   const [first, second] = node.input;
-  switch (node.opType) {
+  switch (operatorOf(node)) {
     case 'Cast':
     case 'DequantizeLinear':
     case 'Identity':

@@ -4,7 +4,8 @@ import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from '../p
 import { isRowBias } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
 import { DataType, dataTypeName, type GraphProto, type NodeProto, type TensorProto } from '../protobuf/messages.js';
-import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
+import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator, operatorOf } from '../operator.js';
 import { storedWeight } from './stored-weight.js';
 import { tensorDims } from '../protobuf/tensors.js';
 
@@ -34,19 +35,27 @@ export interface WeightedNode {
 }
 
 /** Which input holds the weights, for every operator that counts as a layer. */
-const WEIGHT_INPUT: Record<string, { op: LayerOp; input: number }> = {
-  Conv: { op: 'Conv', input: 1 },
-  ConvTranspose: { op: 'Conv', input: 1 },
-  ConvInteger: { op: 'Conv', input: 1 },
-  QLinearConv: { op: 'Conv', input: 3 },
-  Gemm: { op: 'Gemm', input: 1 },
-  MatMul: { op: 'MatMul', input: 1 },
-  MatMulInteger: { op: 'MatMul', input: 1 },
-  QLinearMatMul: { op: 'MatMul', input: 3 },
-  LSTM: { op: 'LSTM', input: 1 },
-  GRU: { op: 'GRU', input: 1 },
-  RNN: { op: 'RNN', input: 1 },
-};
+const WEIGHT_INPUT: ReadonlyMap<string, { op: LayerOp; input: number }> = new Map(
+  Object.entries<{ op: LayerOp; input: number }>({
+    Conv: { op: 'Conv', input: 1 },
+    ConvTranspose: { op: 'Conv', input: 1 },
+    ConvInteger: { op: 'Conv', input: 1 },
+    QLinearConv: { op: 'Conv', input: 3 },
+    Gemm: { op: 'Gemm', input: 1 },
+    MatMul: { op: 'MatMul', input: 1 },
+    MatMulInteger: { op: 'MatMul', input: 1 },
+    QLinearMatMul: { op: 'MatMul', input: 3 },
+    LSTM: { op: 'LSTM', input: 1 },
+    GRU: { op: 'GRU', input: 1 },
+    RNN: { op: 'RNN', input: 1 },
+    // Fusions of ONNX Runtime, which its optimized models hold.
+    'com.microsoft::FusedConv': { op: 'Conv', input: 1 },
+    'com.microsoft::FusedGemm': { op: 'Gemm', input: 1 },
+    'com.microsoft::FusedMatMul': { op: 'MatMul', input: 1 },
+  }),
+);
+
+const isFused = (node: NodeProto): boolean => operatorOf(node).startsWith('com.microsoft::');
 
 /** The layers of a prepared model, in graph order. */
 export function weightedNodes(model: OnnxModel): WeightedNode[] {
@@ -54,7 +63,7 @@ export function weightedNodes(model: OnnxModel): WeightedNode[] {
   const found: WeightedNode[] = [];
   const nameOf = layerNames(model.graph);
   for (const node of model.graph.node) {
-    const kind = isDefaultDomain(node.domain) ? WEIGHT_INPUT[node.opType] : undefined;
+    const kind = WEIGHT_INPUT.get(operatorOf(node));
     if (kind === undefined) continue;
     const layer = describe(node, nameOf(node), kind.op, storedWeight(node.input[kind.input], index), index);
     if (layer !== null) found.push(layer);
@@ -145,12 +154,12 @@ function weightProblem({ node, weight }: WeightedNode, index: GraphIndex): strin
 const QUANTIZED = 'the weights are quantized (DequantizeLinear)';
 
 const isDequantized = (node: NodeProto, index: GraphIndex): boolean =>
-  index.producer(node.input[1])?.opType === 'DequantizeLinear';
+  isOperator(index.producer(node.input[1]), 'DequantizeLinear');
 
 function convolution(base: WeightedNode, dims: number[], index: GraphIndex): WeightedNode {
   const { node } = base;
   const group = intAttribute(node, 'group', 1);
-  const transposed = node.opType === 'ConvTranspose';
+  const transposed = isOperator(node, 'ConvTranspose');
   const kernel = intsAttribute(node, 'kernel_shape') ?? dims.slice(2);
   const rank = kernel.length;
   const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
@@ -165,10 +174,11 @@ function convolution(base: WeightedNode, dims: number[], index: GraphIndex): Wei
     autoPad,
     group,
   };
-  const biasName = node.opType === 'Conv' || transposed ? (node.input[2] ?? '') : '';
+  const biasName = isOperator(node, 'Conv', 'ConvTranspose') || isFused(node) ? (node.input[2] ?? '') : '';
   layer.bias = storedWeight(biasName, index);
   if (transposed) layer.blocked = 'transposed convolution';
-  else if (node.opType !== 'Conv') layer.blocked = `quantized convolution (${node.opType})`;
+  else if (!isOperator(node, 'Conv'))
+    layer.blocked = `${isFused(node) ? 'fused' : 'quantized'} convolution (${operatorOf(node)})`;
   else if (group !== 1)
     layer.blocked = layer.channels === 1 ? 'depthwise convolution' : `grouped convolution (${String(group)} groups)`;
   else if (base.weight !== null && rank !== 1 && rank !== 2) layer.blocked = `${String(rank)}-D convolution`;
@@ -182,9 +192,9 @@ function connected(base: WeightedNode, dims: number[], index: GraphIndex): Weigh
   const { node, op } = base;
   const rows = dims[0] ?? 0;
   const columns = dims[1] ?? 0;
-  const turned = op === 'Gemm' && intAttribute(node, 'transB', 0) !== 0;
+  const turned = intAttribute(node, 'transB', 0) !== 0;
   const layer: WeightedNode = { ...base, m: turned ? rows : columns, channels: turned ? columns : rows };
-  if (node.opType !== op) return { ...layer, blocked: `quantized product (${node.opType})` };
+  if (!isOperator(node, op)) return otherProduct(layer, index);
   layer.blocked = weightProblem(layer, index);
   if (layer.blocked === null && dims.length !== 2) layer.blocked = `the weights have ${String(dims.length)} dimensions`;
   // Of weights that are coded too: their bias counts.
@@ -200,10 +210,17 @@ function connected(base: WeightedNode, dims: number[], index: GraphIndex): Weigh
   return layer;
 }
 
+/** Products of other operators than the standard ones of float32: counted, not changed. */
+function otherProduct(layer: WeightedNode, index: GraphIndex): WeightedNode {
+  const { node } = layer;
+  if (!isFused(node)) return { ...layer, blocked: `quantized product (${operatorOf(node)})` };
+  return { ...layer, bias: storedWeight(node.input[2] ?? '', index), blocked: `fused product (${operatorOf(node)})` };
+}
+
 /** MatMul followed only by the addition of a constant row is one layer. */
 function withAddedBias(layer: WeightedNode, index: GraphIndex): WeightedNode {
   const add = index.soleConsumer(layer.output);
-  if (add?.opType !== 'Add') return layer;
+  if (add === null || !isOperator(add, 'Add')) return layer;
   const bias = index.initializer(add.input[0] === layer.output ? add.input[1] : add.input[0]);
   if (bias?.dataType !== DataType.FLOAT || !isRowBias(tensorDims(bias), layer.m)) return layer;
   return { ...layer, add, bias, output: add.output[0] ?? '' };
@@ -215,6 +232,6 @@ function blockShared(layers: WeightedNode[], index: GraphIndex): void {
     const readers = index.consumers(layer.weight.name).filter((reader) => reader !== layer.node);
     const [other] = readers;
     if (other !== undefined)
-      layer.blocked = `the weights are shared with ${other.name === '' ? (other.output[0] ?? other.opType) : other.name}`;
+      layer.blocked = `the weights are shared with ${other.name === '' ? (other.output[0] ?? operatorOf(other)) : other.name}`;
   }
 }

@@ -5,6 +5,7 @@ import { Archive, isZip } from '../../../datasets/archive.js';
 import { decodeModel } from './codec.js';
 import { detached, spillWeights } from './external-data.js';
 import { allTensors } from '../graph/graph-index.js';
+import { inlineFunctions } from '../inline-functions.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from '../protobuf/messages.js';
 import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
 import { preflight } from './preflight.js';
@@ -185,7 +186,7 @@ async function readProto(path: string, limits: ModelLimits): Promise<ModelProto 
   if (!(int64ToNumber(proto.irVersion) > 0) || graph == null || proto.opsetImport.length === 0) {
     throw fail('not an ONNX file: it has no graph, IR version or operator set');
   }
-  return Object.assign(proto, { graph });
+  return inlineFunctions(Object.assign(proto, { graph }), limits);
 }
 
 function check(

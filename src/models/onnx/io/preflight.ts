@@ -12,7 +12,8 @@ const MAX_STRUCTURE_BYTES = 64 * 2 ** 20;
 const LENGTH_DELIMITED = 2;
 /** Fields of the messages that hold tensors, and which message they hold. */
 const CHILDREN: Record<string, Record<number, string>> = {
-  model: { 7: 'graph' },
+  model: { 7: 'graph', 25: 'function' },
+  function: { 7: 'node', 11: 'attribute' },
   graph: { 1: 'node', 5: 'tensor' },
   node: { 5: 'attribute' },
   attribute: { 5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph' },

@@ -9,6 +9,7 @@ import {
   type TensorProto,
 } from '../protobuf/messages.js';
 import { realInputs } from '../protobuf/model.js';
+import { operatorOf } from '../operator.js';
 import {
   byteSize,
   elementCount,
@@ -35,7 +36,7 @@ const tooMuch = (detail: string, pointer: string): InputError =>
   new InputError('limit_exceeded', detail, { faults: [{ pointer: `#model/${pointer}`, detail }] });
 
 export const nodeLabel = (node: NodeProto): string =>
-  node.name === '' ? `${node.opType} -> ${node.output[0] ?? ''}` : `${node.name} (${node.opType})`;
+  node.name === '' ? `${operatorOf(node)} -> ${node.output[0] ?? ''}` : `${node.name} (${operatorOf(node)})`;
 
 export function checkOpset(opset: number): void {
   if (Number.isInteger(opset) && opset >= OPSET_MIN && opset <= OPSET_MAX) return;

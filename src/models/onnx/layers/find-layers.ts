@@ -6,6 +6,7 @@ import { denseWeightsOf, type DenseWeights } from '../graph/dense-weights.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import type { TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator } from '../operator.js';
 import { elementCount, tensorDims } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 import { Runner } from '../run/runner.js';
@@ -75,7 +76,7 @@ function assemble(
       counted.add(tensor.name);
       parameters += elementCount(tensorDims(tensor));
     }
-    const transposed = node.node.opType === 'ConvTranspose';
+    const transposed = isOperator(node.node, 'ConvTranspose');
     const macs = transposed
       ? (elementCount(input) / batch) * (m / node.group) * elementCount(node.kernel)
       : node.recurrence !== null
@@ -122,7 +123,7 @@ const sizeOf = (tensor: TensorProto | null): number => (tensor === null ? 0 : el
 /** The sum that is the only reader of `tensor`, with another branch of the network. */
 function skipAt(tensor: string, index: GraphIndex): Layer['skip'] {
   const add = index.soleConsumer(tensor);
-  if (add?.opType !== 'Add' || add.input.length !== 2) return null;
+  if (add === null || !isOperator(add, 'Add') || add.input.length !== 2) return null;
   const other = add.input[0] === tensor ? add.input[1] : add.input[0];
   const sum = add.output[0];
   if (other === undefined || sum === undefined || other === tensor || index.initializer(other) !== null) return null;

@@ -3,6 +3,7 @@ import { denseWeightsOf, isRowBias } from '../graph/dense-weights.js';
 import { GraphIndex, NameSource } from '../graph/graph-index.js';
 import { DataType, type GraphProto, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator, operatorOf } from '../operator.js';
 import { elementCount, floatTensor, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 
 /** y = scale * x + shift, per output channel of a layer. */
@@ -20,7 +21,7 @@ export function foldAffine(graph: GraphProto, model: OnnxModel): void {
   const names = new NameSource(graph);
   const folded = new Set<NodeProto>();
   for (const layer of graph.node) {
-    if (layer.opType !== 'Conv' && layer.opType !== 'Gemm') continue;
+    if (!isOperator(layer, 'Conv', 'Gemm')) continue;
     const parts = plainParts(layer, index);
     if (parts === null) continue;
     const { nodes, affine } = chainBehind(layer, parts.m, parts.rank, index, model);
@@ -49,7 +50,7 @@ function plainParts(layer: NodeProto, index: GraphIndex): Parts | null {
   const bias = biasName === '' ? null : index.initializer(biasName);
   if (weight?.dataType !== DataType.FLOAT || (biasName !== '' && bias?.dataType !== DataType.FLOAT)) return null;
   const dims = tensorDims(weight);
-  const gemm = layer.opType === 'Gemm';
+  const gemm = isOperator(layer, 'Gemm');
   const m = dims[gemm && intAttribute(layer, 'transB', 0) === 0 ? 1 : 0] ?? 0;
   if (m === 0 || (bias !== null && !isRowBias(tensorDims(bias), m))) return null;
   if (dims.length < 2 || (gemm && dims.length !== 2) || elementCount(dims) === 0) return null;
@@ -84,7 +85,7 @@ function chainBehind(
 
 /** Of a BatchNormalization in inference; null for any other node. */
 function normalization(node: NodeProto, index: GraphIndex, model: OnnxModel): Affine | null {
-  if (node.opType !== 'BatchNormalization' || intAttribute(node, 'training_mode', 0) !== 0) return null;
+  if (!isOperator(node, 'BatchNormalization') || intAttribute(node, 'training_mode', 0) !== 0) return null;
   if (model.opset < 9 && hasAttribute(node, 'spatial') && intAttribute(node, 'spatial', 1) === 0) return null;
   if (node.output.slice(1).some((name) => index.consumers(name).length > 0 || index.isOutput(name))) return null;
   const tensors = [1, 2, 3, 4].map((i) => index.initializer(node.input[i]));
@@ -106,14 +107,14 @@ function arithmetic(
   index: GraphIndex,
   model: OnnxModel,
 ): Affine | null {
-  if (node.input.length !== 2 || !['Add', 'Sub', 'Mul', 'Div'].includes(node.opType)) return null;
+  if (node.input.length !== 2 || !isOperator(node, 'Add', 'Sub', 'Mul', 'Div')) return null;
   const first = node.input[0] === from;
   const tensor = index.initializer(node.input[first ? 1 : 0]);
   if (tensor?.dataType !== DataType.FLOAT || !isPerChannel(tensorDims(tensor), m, rank)) return null;
   const values = tensorFloats(tensor, model.directory);
   const constant = values.length === m ? values : new Float32Array(m).fill(values[0] ?? 0);
   const ones = () => new Float32Array(m).fill(1);
-  switch (node.opType) {
+  switch (operatorOf(node)) {
     case 'Add':
       return { scale: ones(), shift: constant };
     case 'Sub':
@@ -154,11 +155,11 @@ function replace(
   if (scales) {
     weightName = names.fresh(`${output}_weight`);
     const weights = dense.weights.map((w, i) => w * (scale[Math.floor(i / d)] ?? 0));
-    const dims = layer.opType === 'Conv' ? tensorDims(weight) : [m, d];
+    const dims = isOperator(layer, 'Conv') ? tensorDims(weight) : [m, d];
     graph.initializer.push(floatTensor(weightName, dims, weights));
   }
   layer.input = [layer.input[0] ?? '', weightName, biasName];
-  if (layer.opType !== 'Gemm') return;
+  if (!isOperator(layer, 'Gemm')) return;
   // The bias is scaled already; scaled weights are turned and scaled, others as they were.
   const dropped = scales ? ['transB', 'alpha', 'beta'] : ['beta'];
   const kept = layer.attribute.filter(({ name }) => !dropped.includes(name));

@@ -10,6 +10,7 @@ import {
   type TensorProto,
 } from '../protobuf/messages.js';
 import { realInputs, type OnnxModel } from '../protobuf/model.js';
+import { isOperator } from '../operator.js';
 import {
   elementCount,
   floatTensor,
@@ -55,7 +56,7 @@ function liftConstants(graph: GraphProto): void {
   const outputs = new Set(graph.output.map(({ name }) => name));
   graph.node = graph.node.filter((node) => {
     const name = node.output[0];
-    if (node.opType !== 'Constant' || name === undefined || outputs.has(name)) return true;
+    if (!isOperator(node, 'Constant') || name === undefined || outputs.has(name)) return true;
     const tensor = constantTensor(node, name);
     if (tensor === null) return true;
     graph.initializer.push(tensor);
@@ -95,8 +96,8 @@ function dropPassThrough(graph: GraphProto, model: OnnxModel): void {
 }
 
 function isPassThrough(node: NodeProto, index: GraphIndex, model: OnnxModel): boolean {
-  if (node.opType === 'Identity') return true;
-  if (node.opType !== 'Dropout') return false;
+  if (isOperator(node, 'Identity')) return true;
+  if (!isOperator(node, 'Dropout')) return false;
   const mask = node.output[1];
   if (mask !== undefined && mask !== '' && (index.consumers(mask).length > 0 || index.isOutput(mask))) return false;
   const training = node.input[2];
@@ -131,11 +132,11 @@ function movedConstant(
   directory: string | null,
 ): TensorProto | null {
   const dims = tensorDims(tensor);
-  if (node.opType === 'Transpose') {
+  if (isOperator(node, 'Transpose')) {
     const perm = intsAttribute(node, 'perm') ?? dims.map((_, i) => dims.length - 1 - i);
     return permuted(name, tensorFloats(tensor, directory), dims, perm);
   }
-  if (node.opType !== 'Reshape' || intAttribute(node, 'allowzero', 0) !== 0) return null;
+  if (!isOperator(node, 'Reshape') || intAttribute(node, 'allowzero', 0) !== 0) return null;
   if (index.consumers(tensor.name).length > 1) return null;
   const wanted = index.initializer(node.input[1]);
   const shape = wanted === null ? null : reshaped(dims, tensorInts(wanted, directory));

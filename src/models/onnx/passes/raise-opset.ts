@@ -3,6 +3,7 @@ import { floatAttribute, hasAttribute, intAttribute, makeInt, makeNode } from '.
 import { NameSource } from '../graph/graph-index.js';
 import { withFields, type Int64, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import { atOpset, isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
+import { operatorOf } from '../operator.js';
 import { floatTensor, int64Tensor } from '../protobuf/tensors.js';
 import { nodeLabel } from '../io/validate.js';
 
@@ -74,53 +75,55 @@ const since =
   ({ node, opset }) =>
     opset >= first ? [node] : null;
 
-const CHANGED: Record<string, Convert> = {
-  BatchNormalization: ({ node }) =>
-    hasAttribute(node, 'spatial') && intAttribute(node, 'spatial', 1) === 0
-      ? null
-      : [withFields(node, { attribute: node.attribute.filter(({ name }) => name !== 'spatial') })],
-  Clip: (old) =>
-    withInputs(
-      old,
-      11,
-      () => [
-        old.float('min', Math.max(floatAttribute(old.node, 'min', -FLOAT_MAX), -FLOAT_MAX)),
-        old.float('max', Math.min(floatAttribute(old.node, 'max', FLOAT_MAX), FLOAT_MAX)),
-      ],
-      ['min', 'max'],
-    ),
-  // What `prepare` leaves of it makes an output of the network.
-  Dropout: ({ node }) =>
-    node.output.slice(1).some((name) => name !== '')
-      ? null
-      : [makeNode('Identity', node.name, node.input.slice(0, 1), node.output.slice(0, 1))],
-  LogSoftmax: softmax,
-  Pad: (old) => {
-    const pads = numbers(old.node, 'pads');
-    const value = floatAttribute(old.node, 'value', 0);
-    return withInputs(old, 11, () => [pads && old.integers('pads', pads), old.float('value', value)], [
-      'pads',
-      'value',
-    ]);
-  },
-  ReduceSum: optional('axes'),
-  Resize: since(11),
-  Slice: (old) => {
-    const [starts, ends] = [numbers(old.node, 'starts'), numbers(old.node, 'ends')];
-    const axes = numbers(old.node, 'axes') ?? starts?.map((_, axis) => axis) ?? null;
-    const constants = () => [
-      starts && old.integers('starts', starts),
-      ends && old.integers('ends', ends),
-      axes && old.integers('axes', axes),
-    ];
-    return withInputs(old, 10, constants, ['starts', 'ends', 'axes']);
-  },
-  Softmax: softmax,
-  Split: optional('split'),
-  Squeeze: optional('axes'),
-  TopK: since(10),
-  Unsqueeze: optional('axes'),
-};
+const CHANGED: ReadonlyMap<string, Convert> = new Map(
+  Object.entries<Convert>({
+    BatchNormalization: ({ node }) =>
+      hasAttribute(node, 'spatial') && intAttribute(node, 'spatial', 1) === 0
+        ? null
+        : [withFields(node, { attribute: node.attribute.filter(({ name }) => name !== 'spatial') })],
+    Clip: (old) =>
+      withInputs(
+        old,
+        11,
+        () => [
+          old.float('min', Math.max(floatAttribute(old.node, 'min', -FLOAT_MAX), -FLOAT_MAX)),
+          old.float('max', Math.min(floatAttribute(old.node, 'max', FLOAT_MAX), FLOAT_MAX)),
+        ],
+        ['min', 'max'],
+      ),
+    // What `prepare` leaves of it makes an output of the network.
+    Dropout: ({ node }) =>
+      node.output.slice(1).some((name) => name !== '')
+        ? null
+        : [makeNode('Identity', node.name, node.input.slice(0, 1), node.output.slice(0, 1))],
+    LogSoftmax: softmax,
+    Pad: (old) => {
+      const pads = numbers(old.node, 'pads');
+      const value = floatAttribute(old.node, 'value', 0);
+      return withInputs(old, 11, () => [pads && old.integers('pads', pads), old.float('value', value)], [
+        'pads',
+        'value',
+      ]);
+    },
+    ReduceSum: optional('axes'),
+    Resize: since(11),
+    Slice: (old) => {
+      const [starts, ends] = [numbers(old.node, 'starts'), numbers(old.node, 'ends')];
+      const axes = numbers(old.node, 'axes') ?? starts?.map((_, axis) => axis) ?? null;
+      const constants = () => [
+        starts && old.integers('starts', starts),
+        ends && old.integers('ends', ends),
+        axes && old.integers('axes', axes),
+      ];
+      return withInputs(old, 10, constants, ['starts', 'ends', 'axes']);
+    },
+    Softmax: softmax,
+    Split: optional('split'),
+    Squeeze: optional('axes'),
+    TopK: since(10),
+    Unsqueeze: optional('axes'),
+  }),
+);
 
 const FLOAT_MAX = 3.4028234663852886e38;
 
@@ -147,9 +150,9 @@ export function raiseOpset(model: OnnxModel): OnnxModel {
     return tensor.name;
   };
   const node = model.graph.node.flatMap((old) => {
-    if (!isDefaultDomain(old.domain) || SAME.has(old.opType)) return [old];
-    const fresh = (part: string) => names.fresh(`${old.output[0] ?? old.opType}_${part}`);
-    const now = CHANGED[old.opType]?.({
+    if (!isDefaultDomain(old.domain) || SAME.has(operatorOf(old))) return [old];
+    const fresh = (part: string) => names.fresh(`${old.output[0] ?? operatorOf(old)}_${part}`);
+    const now = CHANGED.get(operatorOf(old))?.({
       node: old,
       opset,
       fresh,

@@ -50,7 +50,22 @@ export interface NodeProto {
   name: string;
   opType: string;
   domain?: string;
+  overload?: string;
   attribute: AttributeProto[];
+}
+
+/** A local function: a subgraph with a name and attributes, called like an operator. */
+export interface FunctionProto {
+  name: string;
+  domain?: string;
+  overload?: string;
+  input: string[];
+  output: string[];
+  /** Names of attributes without a default; those with one are `attributeProto`. */
+  attribute?: string[];
+  attributeProto?: AttributeProto[];
+  node: NodeProto[];
+  opsetImport: { domain?: string; version: Int64 }[];
 }
 
 export interface Dimension {
@@ -79,7 +94,7 @@ export interface ModelProto {
   producerName?: string;
   producerVersion?: string;
   graph?: GraphProto | null;
-  functions?: unknown[];
+  functions?: FunctionProto[];
 }
 
 /** TensorProto.DataType */

@@ -1,5 +1,6 @@
 import { GraphIndex } from '../graph/graph-index.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator } from '../operator.js';
 import { weightedNodes } from '../graph/weighted-nodes.js';
 
 /** Where a part of a network begins and ends. */
@@ -20,23 +21,23 @@ export function integerEnds(model: OnnxModel, { from, to }: Ends): Ends {
 /** Behind the tensor, or in front of it where its name is that of the dequantized values. */
 function integersOf(tensor: string, index: GraphIndex): string | null {
   const producer = index.producer(tensor);
-  if (producer?.opType === 'DequantizeLinear') return producer.input[0] ?? null;
-  const quantize = index.consumers(tensor).find(({ opType }) => opType === 'QuantizeLinear');
+  if (producer !== null && isOperator(producer, 'DequantizeLinear')) return producer.input[0] ?? null;
+  const quantize = index.consumers(tensor).find((node) => isOperator(node, 'QuantizeLinear'));
   return quantize?.output[0] ?? null;
 }
 
 function integersBehind(tensor: string, index: GraphIndex): string | null {
   const rectifier = index.soleConsumer(tensor);
-  if (rectifier?.opType !== 'Relu' && rectifier?.opType !== 'Clip') return null;
+  if (rectifier === null || !isOperator(rectifier, 'Relu', 'Clip')) return null;
   const quantize = index.soleConsumer(rectifier.output[0] ?? '');
-  return quantize?.opType === 'QuantizeLinear' ? (quantize.output[0] ?? null) : null;
+  return quantize !== null && isOperator(quantize, 'QuantizeLinear') ? (quantize.output[0] ?? null) : null;
 }
 
 /** How many of the layers read integers and have integers as weights, of all that there are. */
 export function countIntegerLayers(model: OnnxModel): { integer: number; all: number } {
   const index = new GraphIndex(model.graph);
   const layers = weightedNodes(model);
-  const decoded = (name: string | undefined) => index.producer(name)?.opType === 'DequantizeLinear';
+  const decoded = (name: string | undefined) => isOperator(index.producer(name), 'DequantizeLinear');
   const integer = layers.filter(({ node }) => decoded(node.input[0]) && decoded(node.input[1]));
   return { integer: integer.length, all: layers.length };
 }

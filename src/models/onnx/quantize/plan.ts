@@ -2,7 +2,8 @@ import { hasAttribute, intAttribute, intsAttribute } from '../protobuf/attribute
 import { isRowBias } from '../graph/dense-weights.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import { DataType, type NodeProto } from '../protobuf/messages.js';
-import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
+import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator, operatorOf } from '../operator.js';
 import { elementCount, scalarValue, tensorDims } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 
@@ -46,7 +47,7 @@ export function planIntegers(model: OnnxModel, left: LeftFloat = NOTHING): Integ
   const resultOf = (node: NodeProto) =>
     moves.has(node) ? (node.output[0] ?? '') : rectified(node.output[0] ?? '', index, model);
   for (const node of weighted.keys())
-    if (node.opType === 'Conv' && left.tensors.has(resultOf(node))) weighted.delete(node);
+    if (isOperator(node, 'Conv') && left.tensors.has(resultOf(node))) weighted.delete(node);
   for (;;) {
     const plan = propagate(model, weighted, moves, arithmetic, resultOf, left.tensors);
     // A sum with an operand that stays float is a float sum: what else it adds up need not be integers for its sake.
@@ -83,7 +84,7 @@ function propagate(
     const names = operands(node);
     const passes = names.length > 0 && names.every((name) => tensors.has(name));
     // A convolution has no kernel that reads integers and writes floats; products do.
-    const isResult = weighted.has(node) ? node.opType === 'Conv' || wanted.has(result) : passes && wanted.has(result);
+    const isResult = weighted.has(node) ? isOperator(node, 'Conv') || wanted.has(result) : passes && wanted.has(result);
     if (isResult && !leftFloat.has(result)) {
       nodes.add(node);
       made.add(result);
@@ -96,11 +97,10 @@ function propagate(
 
 const NOTHING: LeftFloat = { layers: new Set(), tensors: new Set() };
 
-const isStandard = ({ domain }: NodeProto): boolean => isDefaultDomain(domain);
-
 /** Dense convolutions over one or two axes, Gemm, and MatMul with a matrix on the right; float32 constants as weights and bias. */
 function isIntegerLayer({ node, op, weight, group, input, m }: WeightedNode, index: GraphIndex): boolean {
-  if (weight?.dataType !== DataType.FLOAT || node.input[1] !== weight.name || !isStandard(node)) return false;
+  if (!isOperator(node, 'Conv', 'Gemm', 'MatMul')) return false;
+  if (weight?.dataType !== DataType.FLOAT || node.input[1] !== weight.name) return false;
   const dims = tensorDims(weight);
   if (index.initializer(input) !== null || elementCount(dims) === 0) return false;
   if (!(elementCount(dims) / m <= MOST_PRODUCTS)) return false;
@@ -108,20 +108,20 @@ function isIntegerLayer({ node, op, weight, group, input, m }: WeightedNode, ind
   const bias = index.initializer(biasName);
   if (biasName !== '' && (bias?.dataType !== DataType.FLOAT || !isRowBias(tensorDims(bias), m))) return false;
   if (op === 'Conv')
-    return node.opType === 'Conv' && group === 1 && (dims.length === 3 || dims.length === 4) && m === dims[0];
+    return isOperator(node, 'Conv') && group === 1 && (dims.length === 3 || dims.length === 4) && m === dims[0];
   return dims.length === 2 && !(op === 'Gemm' && intAttribute(node, 'transA', 0) !== 0);
 }
 
 function isMove(node: NodeProto, index: GraphIndex): boolean {
-  if (!isStandard(node) || !MOVES.has(node.opType)) return false;
+  if (!MOVES.has(operatorOf(node))) return false;
   if (index.initializer(node.input[0]) !== null || node.output.slice(1).some((name) => name !== '')) return false;
   return node.input.slice(1).every((name) => index.initializer(name) !== null);
 }
 
 function isArithmetic(node: NodeProto, index: GraphIndex): boolean {
-  if (!isStandard(node) || !ARITHMETIC.has(node.opType)) return false;
+  if (!ARITHMETIC.has(operatorOf(node))) return false;
   if (node.input.some((name) => index.initializer(name) !== null)) return false;
-  if (node.opType !== 'AveragePool') return true;
+  if (!isOperator(node, 'AveragePool')) return true;
   const dilated = intsAttribute(node, 'dilations')?.some((d) => d !== 1) ?? false;
   return !dilated && !(hasAttribute(node, 'ceil_mode') && intAttribute(node, 'ceil_mode', 0) !== 0);
 }
@@ -129,8 +129,8 @@ function isArithmetic(node: NodeProto, index: GraphIndex): boolean {
 /** `tensor`, or what a rectifier that alone reads it makes of it: the limits of the integers do the same. */
 function rectified(tensor: string, index: GraphIndex, model: OnnxModel): string {
   const node = index.soleConsumer(tensor);
-  if (node === null || !isStandard(node) || node.input[0] !== tensor) return tensor;
-  return node.opType === 'Relu' || (node.opType === 'Clip' && holdsZero(node, index, model))
+  if (node === null || node.input[0] !== tensor) return tensor;
+  return isOperator(node, 'Relu') || (isOperator(node, 'Clip') && holdsZero(node, index, model))
     ? (node.output[0] ?? tensor)
     : tensor;
 }

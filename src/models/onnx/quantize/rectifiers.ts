@@ -1,6 +1,7 @@
 import { GraphIndex, NameSource } from '../graph/graph-index.js';
 import { withFields, type GraphProto, type NodeProto } from '../protobuf/messages.js';
-import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
+import type { OnnxModel } from '../protobuf/model.js';
+import { operatorOf } from '../operator.js';
 
 /** Never decrease, and so may come before a maximum instead of after it. */
 const RECTIFIERS = new Set(['Relu', 'Clip']);
@@ -30,7 +31,7 @@ function swaps(graph: GraphProto, names: NameSource): Map<NodeProto, NodeProto[]
   for (const move of graph.node) {
     const [from, between] = [move.input[0] ?? '', move.output[0] ?? ''];
     const rectifier = index.soleConsumer(between);
-    if (!isOneOf(move, MOVES) || rectifier === null || !isOneOf(rectifier, RECTIFIERS)) continue;
+    if (!MOVES.has(operatorOf(move)) || rectifier === null || !RECTIFIERS.has(operatorOf(rectifier))) continue;
     if (changes.has(move) || index.producer(from) === null || rectifier.input[0] !== between) continue;
     if (move.output.slice(1).some((name) => name !== '')) continue;
     // Limits that are computed may be known too late.
@@ -44,6 +45,3 @@ function swaps(graph: GraphProto, names: NameSource): Map<NodeProto, NodeProto[]
   }
   return changes;
 }
-
-const isOneOf = ({ domain, opType }: NodeProto, kinds: ReadonlySet<string>): boolean =>
-  isDefaultDomain(domain) && kinds.has(opType);

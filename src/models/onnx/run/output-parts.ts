@@ -3,6 +3,7 @@ import type { Tensor } from '../../../datasets/tensor.js';
 import { intAttribute } from '../protobuf/attributes.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { isOperator } from '../operator.js';
 
 /** How an output is put together: sizes of the parts along an axis, one behind the other. */
 export interface Parts {
@@ -13,7 +14,8 @@ export interface Parts {
 /** Tensors that an output is a concatenation of, as the boxes and the scores of a detector; itself where it is none. */
 export function partsOf(output: string, index: GraphIndex): string[] {
   const node = index.producer(output);
-  if (node?.opType !== 'Concat' || node.input.some((name) => index.initializer(name) !== null)) return [output];
+  if (node === null || !isOperator(node, 'Concat') || node.input.some((name) => index.initializer(name) !== null))
+    return [output];
   return new Set(node.input).size === node.input.length ? node.input : [output];
 }
 

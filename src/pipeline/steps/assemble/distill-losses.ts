@@ -1,4 +1,4 @@
-import { GraphIndex, partsOf, type OnnxModel } from '../../../models/index.js';
+import { GraphIndex, operatorOf, partsOf, type OnnxModel } from '../../../models/index.js';
 
 const NORMALIZED = new Set(['Softmax', 'LogSoftmax']);
 
@@ -16,7 +16,7 @@ export function outputsToPull({ graph }: OnnxModel, { graph: original }: OnnxMod
   return parts.flatMap((name) => {
     const last = index.producer(name);
     const [input] = last?.input ?? [];
-    if (last !== null && NORMALIZED.has(last.opType) && input !== undefined && made.has(input)) return [input];
+    if (last !== null && NORMALIZED.has(operatorOf(last)) && input !== undefined && made.has(input)) return [input];
     return made.has(name) ? [name] : [];
   });
 }
