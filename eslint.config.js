@@ -13,7 +13,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**'],
-    ignores: ['src/models/onnx/operator.ts'],
+    ignores: ['src/models/onnx/protobuf/operator.ts'],
     rules: {
       'no-restricted-syntax': [
         'error',
@@ -21,7 +21,7 @@ export default tseslint.config(
           (selector) => ({
             selector,
             message:
-              'Operators of different domains share names: ask isOperator or operatorOf (models/onnx/operator.ts).',
+              'Operators of different domains share names: ask isOperator or operatorOf (models/onnx/protobuf/operator.ts).',
           }),
         ),
       ],

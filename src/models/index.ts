@@ -31,7 +31,7 @@ export { behindLinearMap, type BehindMap } from './onnx/graph/linear-map.js';
 export { loadModel, type LoadOptions, type ModelLimits } from './onnx/io/load.js';
 export type { OnnxModel } from './onnx/protobuf/model.js';
 export { GraphIndex } from './onnx/graph/graph-index.js';
-export { operatorOf } from './onnx/operator.js';
+export { operatorOf } from './onnx/protobuf/operator.js';
 export { outputParts, partsOf, type Parts } from './onnx/run/output-parts.js';
 export { prepare } from './onnx/passes/prepare.js';
 export { rewrite, type Replacement } from './onnx/emit/rewrite.js';

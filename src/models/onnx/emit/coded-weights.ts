@@ -6,7 +6,7 @@ import { intAttribute, makeInt, makeNode } from '../protobuf/attributes.js';
 import { NameSource } from '../graph/graph-index.js';
 import { DataType, withFields, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 import { elementCount, floatTensor, int64Tensor, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 

@@ -3,7 +3,7 @@ import { GraphIndex, NameSource, readBy } from '../graph/graph-index.js';
 import { intAttribute, makeNode } from '../protobuf/attributes.js';
 import { DataType, withFields, type TensorProto } from '../protobuf/messages.js';
 import { atOpset, type OnnxModel } from '../protobuf/model.js';
-import { isOperator, operatorOf } from '../operator.js';
+import { isOperator, operatorOf } from '../protobuf/operator.js';
 import { floatTensor, int64Tensor, tensorDims } from '../protobuf/tensors.js';
 import { Runner } from '../run/runner.js';
 import type { Tensor } from '../../../datasets/tensor.js';

@@ -1,6 +1,6 @@
 import { floatAttribute, intAttribute, intsAttribute, makeInt, stringAttribute } from '../protobuf/attributes.js';
 import type { Rule, Tape } from './tape.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 
 /** The same values in another shape. */
 export const sameValues: Rule = (tape, node, gradient) => [

@@ -1,5 +1,5 @@
 import type { NodeProto } from '../protobuf/messages.js';
-import { operatorOf } from '../operator.js';
+import { operatorOf } from '../protobuf/operator.js';
 import { convolution, transposedConvolution } from './convolution.js';
 import { ARITHMETIC, FUNCTIONS } from './elementwise.js';
 import {

@@ -3,7 +3,7 @@ import { floatAttribute, stringAttribute } from '../protobuf/attributes.js';
 import { evaluate, gelu, geluTanh, hardSwish, isElementwise, silu } from './elementwise.js';
 import type { GraphIndex } from './graph-index.js';
 import type { NodeProto } from '../protobuf/messages.js';
-import { isOperator, operatorOf } from '../operator.js';
+import { isOperator, operatorOf } from '../protobuf/operator.js';
 import { scalarValue } from '../protobuf/tensors.js';
 
 const IDENTITY: Activation = { kind: 'identity' };

@@ -4,7 +4,7 @@ import { denseWeightsOf } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
 import { DataType, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator, operatorOf } from '../operator.js';
+import { isOperator, operatorOf } from '../protobuf/operator.js';
 import { elementCount, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from './weighted-nodes.js';
 

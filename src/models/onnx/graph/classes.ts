@@ -1,7 +1,7 @@
 import { intAttribute } from '../protobuf/attributes.js';
 import { GraphIndex } from './graph-index.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator, operatorOf } from '../operator.js';
+import { isOperator, operatorOf } from '../protobuf/operator.js';
 
 /** Leave what the last axis means as it is, as far as exporters use them behind the last layer. */
 const BETWEEN = new Set(['Add', 'Mul', 'Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Sigmoid']);

@@ -1,6 +1,6 @@
 import { floatAttribute, intAttribute } from '../protobuf/attributes.js';
 import type { NodeProto, TensorProto } from '../protobuf/messages.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 import { elementCount, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 
 /** Weights [m, d] and bias [m] of a Conv, Gemm or MatMul, whatever way the node keeps them. */

@@ -1,6 +1,6 @@
 import { floatAttribute, stringAttribute } from '../protobuf/attributes.js';
 import type { NodeProto } from '../protobuf/messages.js';
-import { operatorOf } from '../operator.js';
+import { operatorOf } from '../protobuf/operator.js';
 
 /** Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7, enough to tell functions apart. */
 function erf(x: number): number {

@@ -1,7 +1,7 @@
 import { GraphIndex, NameSource, readBy } from './graph-index.js';
 import { DataType, withFields, type GraphProto, type NodeProto, type ValueInfoProto } from '../protobuf/messages.js';
 import { initializersOf, realInputs, type OnnxModel } from '../protobuf/model.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 
 /** What a part of a network reads: tensors given to it, and inputs of the network itself. */
 export interface Extracted {

@@ -1,6 +1,6 @@
 import type { GraphProto, NodeProto, TensorProto } from '../protobuf/messages.js';
 import { initializersOf } from '../protobuf/model.js';
-import { operatorOf } from '../operator.js';
+import { operatorOf } from '../protobuf/operator.js';
 
 /** Who makes and who reads every tensor of a graph. A snapshot: make a new one after changing the graph. */
 export class GraphIndex {

@@ -1,6 +1,6 @@
 import type { GraphIndex } from './graph-index.js';
 import { int64ToNumber, DataType, type TensorProto } from '../protobuf/messages.js';
-import { operatorOf } from '../operator.js';
+import { operatorOf } from '../protobuf/operator.js';
 import { tensorDims } from '../protobuf/tensors.js';
 
 /**

@@ -5,7 +5,7 @@ import { isRowBias } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
 import { DataType, dataTypeName, type GraphProto, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator, operatorOf } from '../operator.js';
+import { isOperator, operatorOf } from '../protobuf/operator.js';
 import { storedWeight } from './stored-weight.js';
 import { tensorDims } from '../protobuf/tensors.js';
 

@@ -5,7 +5,7 @@ import { Archive, isZip } from '../../../datasets/archive.js';
 import { decodeModel } from './codec.js';
 import { detached, spillWeights } from './external-data.js';
 import { allTensors } from '../graph/graph-index.js';
-import { inlineFunctions } from '../inline-functions.js';
+import { inlineFunctions } from './inline-functions.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from '../protobuf/messages.js';
 import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
 import { preflight } from './preflight.js';

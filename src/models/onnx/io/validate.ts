@@ -9,7 +9,7 @@ import {
   type TensorProto,
 } from '../protobuf/messages.js';
 import { realInputs } from '../protobuf/model.js';
-import { operatorOf } from '../operator.js';
+import { operatorOf } from '../protobuf/operator.js';
 import {
   byteSize,
   elementCount,

@@ -6,7 +6,7 @@ import { denseWeightsOf, type DenseWeights } from '../graph/dense-weights.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import type { TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 import { elementCount, tensorDims } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 import { Runner } from '../run/runner.js';

@@ -3,7 +3,7 @@ import { denseWeightsOf, isRowBias } from '../graph/dense-weights.js';
 import { GraphIndex, NameSource } from '../graph/graph-index.js';
 import { DataType, type GraphProto, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator, operatorOf } from '../operator.js';
+import { isOperator, operatorOf } from '../protobuf/operator.js';
 import { elementCount, floatTensor, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 
 /** y = scale * x + shift, per output channel of a layer. */

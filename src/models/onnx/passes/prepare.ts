@@ -10,7 +10,7 @@ import {
   type TensorProto,
 } from '../protobuf/messages.js';
 import { realInputs, type OnnxModel } from '../protobuf/model.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 import {
   elementCount,
   floatTensor,

@@ -3,7 +3,7 @@ import { floatAttribute, hasAttribute, intAttribute, makeInt, makeNode } from '.
 import { NameSource } from '../graph/graph-index.js';
 import { withFields, type Int64, type NodeProto, type TensorProto } from '../protobuf/messages.js';
 import { atOpset, isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
-import { operatorOf } from '../operator.js';
+import { operatorOf } from '../protobuf/operator.js';
 import { floatTensor, int64Tensor } from '../protobuf/tensors.js';
 import { nodeLabel } from '../io/validate.js';
 

@@ -1,6 +1,6 @@
 import { GraphIndex } from '../graph/graph-index.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 import { weightedNodes } from '../graph/weighted-nodes.js';
 
 /** Where a part of a network begins and ends. */

@@ -3,7 +3,7 @@ import { isRowBias } from '../graph/dense-weights.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import { DataType, type NodeProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator, operatorOf } from '../operator.js';
+import { isOperator, operatorOf } from '../protobuf/operator.js';
 import { elementCount, scalarValue, tensorDims } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 

@@ -1,7 +1,7 @@
 import { GraphIndex, NameSource } from '../graph/graph-index.js';
 import { withFields, type GraphProto, type NodeProto } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { operatorOf } from '../operator.js';
+import { operatorOf } from '../protobuf/operator.js';
 
 /** Never decrease, and so may come before a maximum instead of after it. */
 const RECTIFIERS = new Set(['Relu', 'Clip']);

@@ -3,7 +3,7 @@ import type { Tensor } from '../../../datasets/tensor.js';
 import { intAttribute } from '../protobuf/attributes.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import type { OnnxModel } from '../protobuf/model.js';
-import { isOperator } from '../operator.js';
+import { isOperator } from '../protobuf/operator.js';
 
 /** How an output is put together: sizes of the parts along an axis, one behind the other. */
 export interface Parts {

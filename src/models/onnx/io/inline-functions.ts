@@ -1,6 +1,6 @@
-import { InputError } from '../../errors/index.js';
+import { InputError } from '../../../errors/index.js';
 import { FunctionBody, refuse } from './function-body.js';
-import { NameSource, allNodes, subgraphs } from './graph/graph-index.js';
+import { NameSource, allNodes, subgraphs } from '../graph/graph-index.js';
 import {
   int64ToNumber,
   withFields,
@@ -9,9 +9,9 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
-} from './protobuf/messages.js';
-import { isDefaultDomain } from './protobuf/model.js';
-import { callKey, functionKey } from './operator.js';
+} from '../protobuf/messages.js';
+import { isDefaultDomain } from '../protobuf/model.js';
+import { callKey, functionKey } from '../protobuf/operator.js';
 
 /** What a model may become: functions that call others twice each double with every level. */
 export interface InlineLimits {

@@ -1,6 +1,6 @@
-import { InputError } from '../../errors/index.js';
-import { makeNode } from './protobuf/attributes.js';
-import { subgraphs, type NameSource } from './graph/graph-index.js';
+import { InputError } from '../../../errors/index.js';
+import { makeNode } from '../protobuf/attributes.js';
+import { subgraphs, type NameSource } from '../graph/graph-index.js';
 import {
   withFields,
   type AttributeProto,
@@ -8,8 +8,8 @@ import {
   type GraphProto,
   type NodeProto,
   type TensorProto,
-} from './protobuf/messages.js';
-import { functionLabel, isOperator, operatorOf } from './operator.js';
+} from '../protobuf/messages.js';
+import { functionLabel, isOperator, operatorOf } from '../protobuf/operator.js';
 
 export function refuse(own: FunctionProto, what: string): InputError {
   const label = functionLabel(own);

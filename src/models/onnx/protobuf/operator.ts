@@ -1,5 +1,5 @@
-import type { FunctionProto, NodeProto } from './protobuf/messages.js';
-import { isDefaultDomain } from './protobuf/model.js';
+import type { FunctionProto, NodeProto } from './messages.js';
+import { isDefaultDomain } from './model.js';
 
 /**
  * What a node computes: the name of a standard operator (`Conv`), or one of another domain with its domain (`com.microsoft::FusedConv`).
