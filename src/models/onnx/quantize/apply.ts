@@ -10,7 +10,7 @@ import type { OnnxModel } from '../protobuf/model.js';
 import { tidy } from '../passes/prepare.js';
 import { floatTensor, tensorDims, tensorFloats } from '../protobuf/tensors.js';
 import type { WeightedNode } from '../graph/weighted-nodes.js';
-import { planIntegers, type LeftFloat } from './plan.js';
+import { planIntegers, type IntegerPlan } from './plan.js';
 
 export interface IntegerOptions {
   /** Of the tensors that `integerTensors` names; a layer that reads or makes a tensor without one stays float. */
@@ -42,12 +42,10 @@ export function integerLayers(model: OnnxModel): string[] {
  * int8 with a scale for each output, biases int32 in steps of input scale x weight scale.
  */
 export function toIntegers(model: OnnxModel, options: IntegerOptions): OnnxModel {
-  const unknown = integerTensors(model).filter((name) => !isUsable(options.ranges.get(name)));
-  const left: LeftFloat = { layers: options.leftFloat ?? new Set(), tensors: new Set(unknown) };
-  const plan = planIntegers(model, left);
+  const { plan, ranges } = planWithRanges(model, options);
   if (plan.layers.length === 0) return model;
   const index = new GraphIndex(model.graph);
-  const writer = new IntegerWriter(model, plan.tensors, options);
+  const writer = new IntegerWriter(model, plan.tensors, { ...options, ranges });
   /** What integer nodes read instead of a tensor that is made in float. */
   const aliases = new Map<string, string>();
   /** Pairs right behind the node that makes the tensor; '' stands for the inputs of the network. */
@@ -78,6 +76,31 @@ export function toIntegers(model: OnnxModel, options: IntegerOptions): OnnxModel
   const graph = withFields(model.graph, { node, initializer: [...model.graph.initializer, ...writer.tensors] });
   tidy(graph);
   return { ...model, graph, proto: withFields(model.proto, { graph }) };
+}
+
+/**
+ * What is computed with integers, and the range of every tensor of it. Where layers stay float, values that only moved from one of them may
+ * begin to be integers behind the move: theirs is the range of the tensor that they come from.
+ */
+function planWithRanges(
+  model: OnnxModel,
+  { ranges, leftFloat }: IntegerOptions,
+): { plan: IntegerPlan; ranges: Map<string, Range> } {
+  const sources = planIntegers(model).tensors;
+  const rangeOf = (name: string) => ranges.get(name) ?? ranges.get(sources.get(name) ?? name);
+  const unknown = new Set([...sources.keys()].filter((name) => !isUsable(rangeOf(name))));
+  for (;;) {
+    const plan = planIntegers(model, { layers: leftFloat ?? new Set(), tensors: unknown });
+    const found = new Map<string, Range>();
+    const missing: string[] = [];
+    for (const root of new Set(plan.tensors.values())) {
+      const range = rangeOf(root);
+      if (range !== undefined && isUsable(range)) found.set(root, range);
+      else missing.push(root);
+    }
+    if (missing.length === 0) return { plan, ranges: found };
+    for (const name of missing) unknown.add(name);
+  }
 }
 
 const isUsable = (range: Range | undefined): boolean =>
