@@ -1,9 +1,102 @@
+import importX from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
+
+/** The rooms of src/, and what each may import besides itself. Imports go downwards; see docs/architecture.md. */
+const ROOMS = {
+  cli: [
+    'service',
+    'maintenance',
+    'api',
+    'worker',
+    'pipeline',
+    'engines',
+    'storage',
+    'jobs',
+    'observability',
+    'config',
+    'errors',
+  ],
+  service: [
+    ...['api', 'worker', 'maintenance', 'pipeline', 'database', 'queue', 'storage'],
+    ...['jobs', 'observability', 'config', 'errors'],
+  ],
+  api: [
+    ...['database', 'queue', 'storage', 'outbound', 'jobs', 'fault-injection'],
+    ...['observability', 'config', 'errors'],
+  ],
+  worker: [
+    ...['pipeline', 'engines', 'database', 'queue', 'storage', 'scheduling', 'jobs', 'fault-injection'],
+    ...['observability', 'config', 'errors'],
+  ],
+  maintenance: [
+    ...['database', 'queue', 'storage', 'outbound', 'jobs', 'fault-injection'],
+    ...['observability', 'config', 'errors'],
+  ],
+  pipeline: ['compression', 'engines', 'models', 'datasets', 'jobs', 'observability', 'config', 'errors'],
+  database: ['scheduling', 'jobs', 'observability', 'config', 'errors'],
+  queue: ['database', 'scheduling', 'observability', 'config', 'errors'],
+  scheduling: ['jobs', 'errors'],
+  outbound: ['storage', 'errors'],
+  storage: ['config', 'errors'],
+  compression: ['engines', 'models/activation.ts', 'models/layer.ts', 'models/sparse.ts', 'errors'],
+  models: ['datasets', 'runtime', 'errors'],
+  engines: ['runtime', 'errors'],
+  jobs: ['errors'],
+  datasets: ['errors'],
+  runtime: ['errors'],
+  observability: ['config', 'errors'],
+  'fault-injection': [],
+  config: ['errors'],
+  errors: [],
+};
+
+/** Rooms inside rooms, the uppermost first: each may import those after it. */
+const INSIDE = {
+  compression: [
+    'solver',
+    'allocation',
+    'curves',
+    'sparse',
+    'low-rank',
+    'regression',
+    'linalg',
+    'simd',
+    'activations',
+    'prox',
+  ],
+  'models/onnx': ['quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'io', 'graph', 'protobuf'],
+  pipeline: ['steps', 'latency', 'curves', 'network', 'files'],
+  'pipeline/steps': ['inspect', 'plan', 'layer', 'assemble', 'evaluate'],
+};
+
+const zone = (target, below, message) => ({ target, from: './src', except: below, message });
+const zones = [
+  ...Object.entries(ROOMS).map(([room, below]) =>
+    zone(`./src/${room}`, [`./${room}`, ...below.map((name) => `./${name}`)], `src/${room} does not import this room`),
+  ),
+  ...Object.entries(INSIDE).flatMap(([room, inner]) =>
+    inner.map((name, index) => ({
+      target: `./src/${room}/${name}`,
+      from: inner.slice(0, index).map((above) => `./src/${room}/${above}`),
+      message: `imports in src/${room} go downwards: ${inner.join(', ')}`,
+    })),
+  ),
+].filter(({ from }) => from.length > 0);
 
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', 'src/database/generated/**', 'coverage/**'] },
   ...tseslint.configs.strict,
   {
+    plugins: { 'import-x': importX },
+    settings: {
+      'import-x/resolver-next': [
+        importX.createNodeResolver({
+          extensions: ['.ts', '.tsx', '.js'],
+          extensionAlias: { '.js': ['.ts', '.tsx', '.js'] },
+        }),
+      ],
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts', '.tsx'] },
+    },
     rules: {
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-non-null-assertion': 'error',
@@ -25,6 +118,13 @@ export default tseslint.config(
           }),
         ),
       ],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    rules: {
+      'import-x/no-restricted-paths': ['error', { zones }],
+      'import-x/no-cycle': 'error',
     },
   },
 );

@@ -1,4 +1,3 @@
-export { buildApp } from './app.js';
 export type { ApiDeps, CheckSubmission, SubmittedFiles } from './deps.js';
 export { webhookBody } from './webhooks/body.js';
 export { startApi, type ApiServer } from './server.js';

@@ -1,7 +1,6 @@
 export { AdamState } from './solver/adam.js';
 export { allocate, type AllocationLayer, type AllocationTarget } from './allocation/allocate.js';
 export { allocateThrifty } from './allocation/allocate-thrifty.js';
-export { applyActivation } from './prox/activation-function.js';
 export { behindWeights, slopeMoments } from './low-rank/output-metric.js';
 export { responseMetric, type ResponseMetric } from './regression/response-metric.js';
 export { responseSpan } from './regression/response-span.js';

@@ -3,7 +3,6 @@ export {
   DENSE,
   factoredCost,
   isDense,
-  LOW_RANK_SHAPES,
   shapesOf,
   type Factors,
   type Layer,
@@ -22,7 +21,7 @@ export { spillWeights } from './onnx/io/external-data.js';
 export { integerLayers, integerTensors, toIntegers, type IntegerOptions } from './onnx/quantize/apply.js';
 export { countIntegerLayers, integerEnds, type Ends } from './onnx/quantize/ends.js';
 export { rectifyFirst } from './onnx/quantize/rectifiers.js';
-export { INTEGER_OPSET, raiseOpset } from './onnx/passes/raise-opset.js';
+export { raiseOpset } from './onnx/passes/raise-opset.js';
 export { Histogram } from './coding/histogram.js';
 export type { Range } from './coding/affine.js';
 export type { Int8Weights } from './coding/int8.js';
@@ -36,7 +35,7 @@ export { outputParts, partsOf, type Parts } from './onnx/run/output-parts.js';
 export { prepare } from './onnx/passes/prepare.js';
 export { rewrite, type Replacement } from './onnx/emit/rewrite.js';
 export { saveModel, saveSingle } from './onnx/io/save.js';
-export { outputSize, sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
+export { sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
 export { newWeights, TrainableNetwork, type Pull } from './onnx/gradients/trainable.js';
 export { Runner, type Port, type RunnerOptions } from './onnx/run/runner.js';
 export {

@@ -1,6 +1,6 @@
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/index.js';
-import { errorText } from '../error-text.js';
+import { errorText } from './error-text.js';
 
 const SECRET = '[redacted]';
 

@@ -5,7 +5,6 @@ import { layer } from './steps/layer/layer.js';
 import { plan } from './steps/plan/plan.js';
 import type { RunStep } from './step.js';
 
-export { filesNeeded } from './files-needed.js';
 export type { FilesNeeded, RunStep, StepContext, StepLimits } from './step.js';
 
 /** Runs one step of a job on local files. */

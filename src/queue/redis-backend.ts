@@ -2,7 +2,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Log } from '../observability/log.js';
-import { redisTrouble } from '../redis-trouble.js';
+import { redisTrouble } from './redis-trouble.js';
 import type { TaskMessage } from './queue.js';
 import { type Backend, BOARD_OPTIONS, QUEUE_OPTIONS, WORKER_OPTIONS } from './bullmq-queue.js';
 

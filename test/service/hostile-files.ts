@@ -16,7 +16,6 @@ import { node, noise, proto, tensorOf } from '../models/graphs.js';
 
 /** Input of every model here, without the batch. */
 export const SAMPLE = [8, 6, 6];
-const SIZE = 8 * 6 * 6;
 
 export const bytes = (model: ModelProto): Buffer => Buffer.from(encodeModel(model));
 
@@ -130,5 +129,3 @@ export function pickled(): Promise<Buffer> {
   const pickle = Buffer.from('cposix\nsystem\n(S"touch /tmp/pickle-was-run"\ntR.');
   return zip({ 'x.npy': Buffer.concat([start, Buffer.from(`${header.padEnd(117)}\n`), pickle]) }, false);
 }
-
-export { SIZE as SAMPLE_SIZE };

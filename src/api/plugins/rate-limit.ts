@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { Redis } from 'ioredis';
 import type { Config } from '../../config/index.js';
 import { InputError } from '../../errors/index.js';
-import { redisTrouble } from '../../redis-trouble.js';
+import { redisTrouble } from '../../queue/redis-trouble.js';
 
 const WINDOW_MS = 60_000;
 /** A limiter that does not answer lets everything pass; nobody waits for it longer than this. */

@@ -3,7 +3,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { destination } from 'pino';
 import { openBackends, type Backends } from '../../service/backends.js';
 import { readConfig, type Config } from '../../config/index.js';
-import { errorText } from '../../error-text.js';
+import { errorText } from '../../observability/error-text.js';
 import { createEngine } from '../../engines/index.js';
 import { createLogger } from '../../observability/logger.js';
 import { findDevice } from '../../worker/index.js';

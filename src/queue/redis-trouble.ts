@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { errorText } from './error-text.js';
-import type { Log } from './observability/log.js';
+import { errorText } from '../observability/error-text.js';
+import type { Log } from '../observability/log.js';
 
 export interface RedisTrouble {
   /** Follows another connection to the same Redis. */
