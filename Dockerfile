@@ -2,7 +2,14 @@
 # `docker build .` makes the CPU image; `docker build --target gpu .` the one with TensorFlow's CUDA engine,
 # `docker build --target webgpu .` the CPU image with what WebGPU needs beside the driver.
 
-FROM node:20-bookworm-slim AS build
+# Other bases, for who builds without Docker Hub: deploy/image/build.sh makes both from Debian's and npm's packages.
+ARG NODE=node:24-bookworm-slim
+ARG NODE_FOR_TENSORFLOW=node:22-bookworm-slim
+ARG DEBIAN=debian:bookworm-slim
+
+FROM ${NODE} AS build
+# A bundle of certificates that is mounted during the build, for networks with an authority of their own.
+ARG NODE_EXTRA_CA_CERTS
 WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json prisma.config.ts ./
 COPY scripts scripts
@@ -10,14 +17,18 @@ COPY prisma prisma
 # Install scripts run below, so that changed sources do not repeat the download.
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
 COPY src src
-RUN npm rebuild && npm run build && npm prune --omit=dev --ignore-scripts
+COPY deploy/image/slim.mjs deploy/image/
+RUN npm rebuild && npm run build && npm prune --omit=dev --ignore-scripts && node deploy/image/slim.mjs .
 
-FROM node:20-bookworm-slim AS cpu
+# Without npm, which nothing calls at run time.
+FROM ${DEBIAN} AS cpu
 # tini reaps the compute processes and passes signals on.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates tini \
-  && rm -rf /var/lib/apt/lists/* \
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/*.log \
+  && groupadd --gid 1000 node && useradd --uid 1000 --gid node --create-home node \
   && install -d -o node -g node -m 0700 /data
+COPY --from=build /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
@@ -34,6 +45,9 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
 ENTRYPOINT ["tini", "--", "node", "dist/cli/main.js"]
 CMD ["start"]
 
+# The add-on of @tensorflow/tfjs-node-gpu 4.22 calls what Node removed in 23.
+FROM ${NODE_FOR_TENSORFLOW} AS node-for-tensorflow
+
 # @tensorflow/tfjs-node-gpu 4.22 brings libtensorflow 2.9.1, which is built for CUDA 11.2 and cuDNN 8.
 FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04 AS gpu
 RUN apt-get update \
@@ -41,8 +55,8 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/* \
   && groupadd --gid 1000 node && useradd --uid 1000 --gid node --create-home node \
   && install -d -o node -g node -m 0700 /data
-COPY --from=build /usr/local/bin/node /usr/local/bin/node
-COPY --from=build /usr/local/lib/node_modules /usr/local/lib/node_modules
+COPY --from=node-for-tensorflow /usr/local/bin/node /usr/local/bin/node
+COPY --from=node-for-tensorflow /usr/local/lib/node_modules /usr/local/lib/node_modules
 RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
   && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
 WORKDIR /app

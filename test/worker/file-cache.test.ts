@@ -125,9 +125,11 @@ describe('the cache of stored files', () => {
       },
     });
     const cache = open(10 * SIZE, flaky);
-    const [first, second] = await Promise.allSettled([fetch(cache, 'a'), fetch(cache, 'a')]);
-    expect(first).toMatchObject({ status: 'rejected', reason: { code: 'storage_unavailable' } });
-    expect(second.status).toBe('fulfilled');
+    // Either may be the one that downloads first.
+    const ends = await Promise.allSettled([fetch(cache, 'a'), fetch(cache, 'a')]);
+    const failed = ends.filter(({ status }) => status === 'rejected');
+    expect(failed).toMatchObject([{ reason: { code: 'storage_unavailable' } }]);
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect(await cachedBytes()).toBe(SIZE);
   });
 
