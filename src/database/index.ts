@@ -1,4 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
 import type { Log } from '../observability/log.js';
 import { PostgresClient } from './connection/postgres-client.js';
 import type { DatabaseContext, DatabaseSettings } from './connection/context.js';
@@ -40,26 +41,24 @@ const TRANSACTION = { maxWait: 5_000, timeout: 20_000 };
 export async function openDatabase({ url, settings, logger, connections = 10 }: DatabaseOptions): Promise<Database> {
   const applied = await withQuickTries(() => migrate(url));
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
-  const adapter = new PrismaPg(
-    {
-      connectionString: url,
-      max: connections,
-      keepAlive: true,
-      connectionTimeoutMillis: 5_000,
-      application_name: 'sparank',
-      lock_timeout: LOCK_MS,
-      Client: PostgresClient,
-    },
-    // A connection that breaks while idle: the next query gets another one.
-    {
-      onPoolError: (error) => logger.debug({ err: error }, 'database connection lost'),
-      onConnectionError: (error) => logger.debug({ err: error }, 'database connection lost'),
-    },
-  );
-  const prisma = new PrismaClient({ adapter });
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    keepAlive: true,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'sparank',
+    lock_timeout: LOCK_MS,
+    Client: PostgresClient,
+  });
+  // A connection that breaks while idle: the next query gets another one.
+  const onLoss = (error: Error) => logger.debug({ err: error }, 'database connection lost');
+  pool.on('error', onLoss);
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { onConnectionError: onLoss }) });
   const context: DatabaseContext = {
     prisma,
     settings,
+    prepared: async <T>(name: string, text: string, values: unknown[]) =>
+      (await pool.query({ name, text, values })).rows as T[],
     transaction: (work) => prisma.$transaction(work, TRANSACTION),
   };
   const notifications = listen(url, logger);
@@ -83,6 +82,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
     async close() {
       await notifications.close();
       await prisma.$disconnect();
+      await pool.end();
     },
   };
 }

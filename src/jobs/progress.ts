@@ -29,6 +29,12 @@ export function jobFraction({ phase, done, total, points = 1 }: PhaseProgress): 
   return Math.min(1, (before + share(phase) * within) / sum(PHASES));
 }
 
+/** The part of a job that a phase is: where it begins, and how long it is. */
+export function phaseSpan(phase: Phase, points: number): { base: number; span: number } {
+  const base = jobFraction({ phase, done: 0, total: 1, points });
+  return { base, span: jobFraction({ phase, done: 1, total: 1, points }) - base };
+}
+
 /** Seconds to the end, extrapolated from the seconds in which the job ran (never from those in which it waited). */
 export function etaSeconds(fraction: number, runningSeconds: number): number | null {
   if (fraction < MIN_FRACTION_FOR_ETA || fraction >= 1) return null;

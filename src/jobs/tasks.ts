@@ -135,7 +135,7 @@ export interface Assignment {
   attempt: number;
   spec: Spec;
   inputs: { model: JobInput; calibration: JobInput; evaluation: JobInput | null };
-  /** All succeeded tasks of the job. */
+  /** All succeeded tasks of the job; for a layer those that it builds on, without the other layers. */
   finished: FinishedTask[];
   /** Device seconds spent and seconds queued so far, for the metrics. */
   seconds: { queued: number; running: number; device: number };

@@ -14,10 +14,8 @@ import { ComputeProcess } from './compute/compute-process.js';
 import { findDevice } from './device/device.js';
 import { FileCache } from './task/file-cache.js';
 import { stepLimits } from './limits.js';
+import { keepRegistered } from './registration.js';
 import { runTask, type TaskDeps } from './task/task-run.js';
-
-/** Time between two signs of life in the table of workers. */
-const REGISTER_MS = 5000;
 
 export interface WorkerDeps {
   database: Database;
@@ -55,8 +53,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const stopping = new AbortController();
   const shutdown = new AbortController();
 
-  const register = () =>
-    database.workers.upsert({
+  const registration = keepRegistered(
+    database.workers,
+    {
       id,
       engine: device.engine,
       device: device.name,
@@ -64,10 +63,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       slots: 1,
       class: device.class,
       deviceMemoryBytes: device.deviceMemoryBytes,
-    });
-  const registering = setInterval(() => {
-    register().catch((error: unknown) => logger.warn({ err: error }, 'could not register'));
-  }, REGISTER_MS);
+    },
+    logger,
+  );
 
   let consumer: TaskConsumer | null = null;
   const running = new Set<Promise<void>>();
@@ -90,7 +88,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   };
   const ready = untilItWorks(
     async () => {
-      await register();
+      await registration.now();
       consumer = await queue.consume(
         (message) => {
           const run = runTask(task, message).finally(() => running.delete(run));
@@ -126,7 +124,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       shutdown.abort();
       await consumer?.close(1);
       await compute.stop();
-      clearInterval(registering);
+      registration.stop();
       await database.workers.remove(id).catch((error: unknown) => logger.debug({ err: error }, 'could not sign off'));
       await scratch.remove();
       logger.info('the worker has stopped');

@@ -21,6 +21,8 @@ export type DatabaseSettings = Pick<
 export interface DatabaseContext {
   prisma: PrismaClient;
   settings: DatabaseSettings;
+  /** A statement that is run for every task: prepared once for each connection, without the client's own work around it. */
+  prepared<T>(name: string, text: string, values: unknown[]): Promise<T[]>;
   /** READ COMMITTED: guards are in the statements, and rows that belong together are locked in one order (job, then tasks). */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }

@@ -69,70 +69,36 @@ export async function settleClock(tx: Tx, jobId: string): Promise<void> {
     where id = ${jobId} and finished_at is null`;
 }
 
-/** Weight of the newest value in the moving averages of what a task and a job cost. */
-const AVERAGE_STEP = 0.2;
-
 /**
- * Device time of an attempt that ends now (or ended with its last heartbeat): added to the task, the job, its team's account
- * and the usage of the day. A job that has used much lets younger ones of its team pass (sparank_rank).
+ * Device time of an attempt that ends now (or ended with its last heartbeat): added to the task, the job, the usage of the day, and
+ * to what its team's account is charged at the relay's next turn.
  */
 export async function countDeviceTime(tx: Tx, task: Task, until: 'now' | 'last_heartbeat'): Promise<void> {
   const end = until === 'now' ? Prisma.sql`clock_timestamp()` : Prisma.sql`coalesce(heartbeat_at, started_at)`;
-  await tx.$executeRaw`
-    with attempt as materialized (
-      select id, job_id, team_id, lane, coalesce(greatest(0, extract(epoch from ${end} - started_at)), 0)::float8 as seconds
-      from tasks where id = ${task.id}
-    ), spent as (
-      update tasks t set device_seconds = t.device_seconds + attempt.seconds from attempt where t.id = attempt.id
-    ), job as (
-      update jobs j set device_seconds = j.device_seconds + attempt.seconds from attempt where j.id = attempt.job_id
-      returning j.id, j.team_id, j.labels, j.created_at, j.device_seconds, attempt.seconds, attempt.lane
-    ), passed as (
-      update tasks t set rank = sparank_rank(job.created_at, job.device_seconds) from job
-      where t.job_id = job.id and t.state = 'waiting' and t.id <> ${task.id}
-        and t.rank <> sparank_rank(job.created_at, job.device_seconds)
-    ), account as (
-      insert into team_lanes as l (team_id, lane, virtual_seconds)
-      select job.team_id, job.lane, job.seconds / teams.weight from job join teams on teams.id = job.team_id
-      on conflict (team_id, lane) do update set virtual_seconds = l.virtual_seconds + excluded.virtual_seconds
-    ), average as (
-      update teams set task_seconds = case when task_seconds = 0 then job.seconds
-          else task_seconds + ${AVERAGE_STEP}::float8 * (job.seconds - task_seconds) end
-      from job where teams.id = job.team_id
-    )
-    insert into usage as u (team_id, day, job_id, labels, tasks, device_seconds)
-    select team_id, (clock_timestamp() at time zone 'UTC')::date, id, labels, 1, seconds from job
-    on conflict (team_id, day, job_id) do update set tasks = u.tasks + 1, device_seconds = u.device_seconds + excluded.device_seconds`;
+  await tx.$executeRaw`select sparank_count_device_time(id, ${end}) from tasks where id = ${task.id}`;
 }
 
 /** Ends every task of the job that has not ended. Running ones are told by their next heartbeat. */
 export async function cancelOpenTasks(tx: Tx, jobId: string): Promise<void> {
-  // The accounts of several lanes in the order in which the relay locks them.
   const running = await tx.task.findMany({ where: { jobId, state: 'running' } });
-  for (const task of running.sort((a, b) => (a.lane < b.lane ? -1 : 1))) await countDeviceTime(tx, task, 'now');
+  for (const task of running) await countDeviceTime(tx, task, 'now');
   await tx.$executeRaw`
     update tasks set state = 'canceled', finished_at = clock_timestamp()
     where job_id = ${jobId} and state in ('waiting', 'released', 'running')`;
 }
 
+/** Ends a job that has not reached its result; one that has ends with its last task (sparank_succeed). */
 export async function endJob(
   tx: Tx,
   job: Job,
-  end: { status: 'succeeded' | 'failed' | 'canceled'; error?: SerializedError },
+  end: { status: 'failed' | 'canceled'; error?: SerializedError },
 ): Promise<void> {
   await cancelOpenTasks(tx, job.id);
   await settleClock(tx, job.id);
   await tx.$executeRaw`
     update jobs set status = ${end.status}::job_status, finished_at = clock_timestamp(), clock_running = false,
-      fraction = case when ${end.status} = 'succeeded' then 1 else fraction end,
       error = ${end.error === undefined ? null : JSON.stringify(end.error)}::jsonb
     where id = ${job.id}`;
-  if (end.status === 'succeeded') {
-    await tx.$executeRaw`
-      update teams set job_seconds = case when job_seconds = 0 then device_seconds
-        else job_seconds + ${AVERAGE_STEP}::float8 * (device_seconds - job_seconds) end
-      from jobs where jobs.id = ${job.id} and teams.id = jobs.team_id`;
-  }
   await addDelivery(tx, job.id, `job.${end.status}`);
   await addEvent(tx, job, `job.${end.status}`, end.error === undefined ? {} : { error: publicError(end.error) });
 }

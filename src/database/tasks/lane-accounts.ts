@@ -2,6 +2,44 @@ import type { TeamAccount, WaitingTask } from '../../scheduling/fair-share.js';
 import type { Needs, Offer } from '../../scheduling/worker-classes.js';
 import type { Tx } from '../connection/context.js';
 
+/** Weight of the newest value in the moving averages of what a task and a job cost. */
+const AVERAGE_STEP = 0.2;
+
+/**
+ * Adds to the accounts what tasks have cost since the last turn, and to the averages, in the order of their ends. Only the relay in
+ * charge does, so nobody else ever waits for an account.
+ */
+export async function settleCharges(tx: Tx): Promise<void> {
+  const [due] = await tx.$queryRaw<{ any: boolean }[]>`select exists (select from charges) as any`;
+  if (due?.any !== true) return;
+  await tx.$executeRaw`
+    with due as (
+      delete from charges returning *
+    ), spent as (
+      insert into team_lanes as l (team_id, lane, virtual_seconds)
+      select due.team_id, due.lane, sum(due.task_seconds) / min(teams.weight) from due join teams on teams.id = due.team_id
+      where due.task_seconds is not null group by 1, 2 order by 1, 2
+      on conflict (team_id, lane) do update set virtual_seconds = l.virtual_seconds + excluded.virtual_seconds
+    ), recent as (
+      select team_id, task_seconds, job_seconds,
+        row_number() over (partition by team_id, task_seconds is null order by id) as i,
+        count(*) over (partition by team_id, task_seconds is null) as n
+      from due
+    ), latest as (
+      -- Each value weighs a step, less what came after it took; the first one ever is the average itself.
+      select team_id, task_seconds is null as of_job, max(n) as n,
+        sum(coalesce(task_seconds, job_seconds) * ${AVERAGE_STEP}::float8 * (1 - ${AVERAGE_STEP}::float8) ^ least(n - i, 1000)) as steps,
+        max(coalesce(task_seconds, job_seconds)) filter (where i = 1) as first
+      from recent group by 1, 2
+    )
+    update teams set
+      task_seconds = coalesce((select l.steps + (1 - ${AVERAGE_STEP}::float8) ^ least(l.n, 1000)
+        * case when teams.task_seconds = 0 then l.first else teams.task_seconds end from latest l where l.team_id = teams.id and not of_job), task_seconds),
+      job_seconds = coalesce((select l.steps + (1 - ${AVERAGE_STEP}::float8) ^ least(l.n, 1000)
+        * case when teams.job_seconds = 0 then l.first else teams.job_seconds end from latest l where l.team_id = teams.id and of_job), job_seconds)
+    where id in (select team_id from latest)`;
+}
+
 /** A task that is not taken yet: what it needs and, when it is released, to whom. */
 export interface LaneTask extends WaitingTask {
   needs: Needs;

@@ -10,7 +10,14 @@ import type { DatabaseContext, Tx } from '../connection/context.js';
 import type { LaneRecord } from '../records.js';
 import type { PoolRepository } from '../repositories.js';
 import { liveLanes } from '../workers/worker-repository.js';
-import { type LaneTask, readAccounts, releasedTasks, waitingTasks, writeAccounts } from './lane-accounts.js';
+import {
+  type LaneTask,
+  readAccounts,
+  releasedTasks,
+  settleCharges,
+  waitingTasks,
+  writeAccounts,
+} from './lane-accounts.js';
 import { markReleased, moveReleased, takeBack, takeBackOthers } from './mark-released.js';
 
 /** Any number that no one else uses: one relay at a time chooses. */
@@ -46,6 +53,7 @@ export function release({ transaction, settings }: DatabaseContext): PoolReposit
     transaction(async (tx) => {
       const [lock] = await tx.$queryRaw<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${RELAY_LOCK}) as free`;
       if (lock?.free !== true) return null;
+      await settleCharges(tx);
       const live = await liveLanes(tx);
       const lanes = live.length === 0 ? [{ ...NOBODY }] : live;
       await takeBackOthers(tx, lanes);

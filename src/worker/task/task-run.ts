@@ -27,7 +27,7 @@ export interface TaskDeps {
   database: Pick<Database, 'pool' | 'notifications'>;
   storage: Storage;
   cache: FileCache;
-  compute: ComputeProcess;
+  compute: Pick<ComputeProcess, 'run'>;
   filesNeeded: FilesNeeded;
   metrics: Pick<Metrics, 'task' | 'taskFailure'>;
   telemetry?: Telemetry;

@@ -1,0 +1,76 @@
+/**
+ * Many workers in one process. Each registers, has its own place at the queue, its own heartbeat and runs `runTask` of the service;
+ * only the compute process is left out: a step ends at once, with a made-up result. The parent says how many by a message.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { destination } from 'pino';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openBackends } from '../../src/service/backends.js';
+import { readConfig } from '../../src/config/index.js';
+import { createLogger } from '../../src/observability/logger.js';
+import { createMetrics } from '../../src/observability/metrics.js';
+import { FileCache } from '../../src/worker/task/file-cache.js';
+import { stepLimits } from '../../src/worker/limits.js';
+import { keepRegistered } from '../../src/worker/registration.js';
+import { runTask, type TaskDeps } from '../../src/worker/task/task-run.js';
+import { stepResult } from '../../test/support/jobs.js';
+
+export interface PoolOrder {
+  workers: number;
+  layers: number;
+  /** How long a step takes. */
+  stepMs: number;
+}
+
+const config = readConfig(process.env);
+const logger = createLogger(config, {}, destination({ fd: 2, sync: true }));
+const metrics = createMetrics();
+const backends = await openBackends(config, logger);
+const scratch = await mkdtemp(join(tmpdir(), 'sparank-scale-'));
+const shutdown = new AbortController();
+
+async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
+  for (let i = 0; i < workers; i++) {
+    const id = `wrk_scale_${String(process.pid)}_${String(i)}`;
+    const deps: TaskDeps = {
+      config,
+      ...backends,
+      cache: new FileCache(join(scratch, 'cache'), backends.storage, config.CACHE_BYTES),
+      compute: {
+        async run({ assignment }) {
+          if (stepMs > 0) await sleep(stepMs);
+          return { result: stepResult(assignment, layers), usage: { seconds: 0, peakRssBytes: 1 } };
+        },
+      },
+      filesNeeded: () => [],
+      metrics,
+      engine: 'onnxruntime',
+      limits: stepLimits(config),
+      threads: 1,
+      workerId: id,
+      scratch,
+      logger,
+      shutdown: shutdown.signal,
+    };
+    const offer = { engine: 'onnxruntime', class: null, deviceMemoryBytes: 0 };
+    await keepRegistered(
+      backends.database.workers,
+      { id, ...offer, device: 'cpu', threads: 1, slots: 1 },
+      logger,
+    ).now();
+    await backends.queue.consume((message) => runTask(deps, message), { concurrency: 1 });
+  }
+  process.send?.('ready');
+}
+
+process.on('message', (order: PoolOrder) => void start(order));
+process.once('SIGTERM', () => {
+  void (async () => {
+    shutdown.abort();
+    await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
+    process.exit();
+  })();
+});
+process.send?.('open');
