@@ -1,12 +1,31 @@
 import { defineConfig } from 'vitest/config';
 
+/** Suites of the service as a whole: processes that are started, killed and started again. */
+const service = ['test/service/**', 'test/independent/**', 'test/cli/{demo,service,exit-codes}.test.ts'];
+
+/** Suites that need a database, a queue, a server, a browser, or a whole job. */
+const integration = [
+  'test/{api,database,queue,storage,worker}/**',
+  'test/{janitor,telemetry,scratch,http-source,outbound}.test.ts',
+  'test/engines/**',
+  'test/pipeline/{coding,curve,distill,integers,latency,patterns,way}.test.ts',
+  'test/models/{fuzz,fuzzed-files}.test.ts',
+];
+
+const all = ['test/**/*.test.ts'];
+const only = (patterns: string[]) => patterns.map((pattern) => pattern.replace(/\*\*$/, '**/*.test.ts'));
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     // Two suites at a time at most: many start real databases and compute processes.
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: all, exclude: [...service, ...integration] } },
+      { extends: true, test: { name: 'integration', include: only(integration) } },
+      { extends: true, test: { name: 'service', include: only(service) } },
+    ],
   },
 });
