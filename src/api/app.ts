@@ -10,9 +10,12 @@ import { NO_TELEMETRY } from '../observability/telemetry.js';
 import { VERSION } from '../config/version.js';
 import { adminRoutes } from './admin/index.js';
 import { AtOnce } from './at-once.js';
+import { refuseEncoded } from './content-encoding.js';
+import { answerClientError } from './client-error.js';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { healthRoutes } from './health/index.js';
 import { jobRoutes } from './jobs/index.js';
+import { registerJsonBody } from './json-body.js';
 import { registerAuth } from './plugins/auth.js';
 import { openKeyLookup } from './plugins/key-lookup.js';
 import { registerMetrics } from './plugins/metrics.js';
@@ -61,9 +64,11 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
       sendProblem(error, request, reply);
       logRequest(request, reply);
     },
+    clientErrorHandler: answerClientError,
   });
   // JSON is the one body that is parsed; the route groups add what else they take.
   app.removeContentTypeParser('text/plain');
+  registerJsonBody(app);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler(deps.logger));
   app.setErrorHandler(sendProblem);
@@ -75,6 +80,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
     ),
   );
   app.addHook('onRequest', async (request, reply) => void reply.header('X-Request-Id', request.id));
+  app.addHook('onRequest', async (request) => refuseEncoded(request));
   app.addHook('preValidation', async ({ params, query, body }) => {
     checkStorable(params, '#path');
     checkStorable(query, '#query');

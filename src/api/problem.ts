@@ -19,47 +19,78 @@ export const ProblemSchema = Type.Object(
   { $id: 'Problem' },
 );
 
-/** What the framework's own errors mean to a client. */
-const CODE_OF_STATUS: Record<number, ErrorCode> = {
-  400: 'invalid_request',
-  404: 'not_found',
-  406: 'invalid_request',
-  408: 'invalid_request',
-  413: 'payload_too_large',
-  414: 'invalid_request',
-  415: 'unsupported_media_type',
-  429: 'too_many_requests',
-  503: 'unavailable',
+/** What the framework's own errors mean to a client, and where the fault is. */
+const MEANING_OF_STATUS: Record<number, { code: ErrorCode; pointer?: string }> = {
+  400: { code: 'invalid_request', pointer: '#body' },
+  404: { code: 'not_found' },
+  406: { code: 'invalid_request', pointer: '#header/accept' },
+  408: { code: 'invalid_request', pointer: '#request' },
+  413: { code: 'payload_too_large', pointer: '#body' },
+  414: { code: 'invalid_request', pointer: '#path' },
+  415: { code: 'unsupported_media_type', pointer: '#header/content-type' },
+  429: { code: 'too_many_requests' },
+  503: { code: 'unavailable' },
 };
+/** Where the fault is not where its status says. */
+const POINTER_OF_CODE: Record<string, string> = {
+  FST_ERR_BAD_URL: '#path',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: '#header/content-length',
+};
+const BODY_TYPES = ['application/json', 'multipart/form-data', 'application/x-www-form-urlencoded'];
 
 const RETRY_AFTER_SECONDS = 5;
 
-function expectedError(error: unknown, { raw }: FastifyRequest): SparankError {
+/** A fault in what was sent, at one place of it. */
+export const requestFault = (pointer: string, detail: string, cause?: unknown): InputError =>
+  new InputError('invalid_request', `${pointer} ${detail}`.trim(), { faults: [{ pointer, detail }], cause });
+
+export const unsupported = (pointer: string, detail: string): InputError =>
+  new InputError('unsupported_media_type', detail, { faults: [{ pointer, detail }] });
+
+/** The framework's words, where they say what to do; ours, where they do not. */
+function detailOf(status: number, message: string, { headers, server, routeOptions }: FastifyRequest): string {
+  if (status === 413) return `the body may have ${String(routeOptions.bodyLimit)} bytes`;
+  if (status !== 415) return message;
+  const taken = BODY_TYPES.filter((type) => server.hasContentTypeParser(type)).join(' or ');
+  return `this call takes ${taken}; the Content-Type is ${headers['content-type'] ?? 'missing'}`;
+}
+
+function expectedError(error: unknown, request: FastifyRequest): SparankError {
   if (error instanceof SparankError) return error;
+  const { raw } = request;
   // A client that went away in the middle of its body is no failure of the service.
-  if (raw.destroyed && !raw.complete)
-    return new InputError('invalid_request', 'the body was cut short', { cause: error });
-  const { statusCode, message } = error as Partial<FastifyError>;
-  const code = statusCode === undefined ? undefined : CODE_OF_STATUS[statusCode];
-  if (code === undefined) return new InfrastructureError('internal', 'internal');
-  return statusCode === 503 ? new InfrastructureError(code, '') : new InputError(code, message ?? '');
+  if (raw.destroyed && !raw.complete) return requestFault('#body', 'was cut short', error);
+  const { statusCode, message, code } = error as Partial<FastifyError>;
+  const meaning = statusCode === undefined ? undefined : MEANING_OF_STATUS[statusCode];
+  if (statusCode === undefined || meaning === undefined) return new InfrastructureError('internal', 'internal');
+  if (statusCode === 503) return new InfrastructureError(meaning.code, '');
+  const pointer = POINTER_OF_CODE[code ?? ''] ?? meaning.pointer;
+  const detail = detailOf(statusCode, message ?? '', request);
+  return new InputError(meaning.code, detail, { faults: pointer === undefined ? [] : [{ pointer, detail }] });
 }
 
 /** A server-side failure tells the client nothing but its code; the log has the rest under the request id. */
-export function toProblem(error: unknown, request: FastifyRequest): Static<typeof ProblemSchema> {
-  const known = expectedError(error, request);
-  const hidden = known.status >= 500;
-  const detail = hidden ? `${known.title}. Give the request id when you report this.` : known.message;
+export function problemBody(
+  error: SparankError,
+  { status = error.status, instance, requestId }: { status?: number; instance: string; requestId: string },
+): Static<typeof ProblemSchema> {
+  const hidden = status >= 500;
+  const detail = hidden ? `${error.title}. Give the request id when you report this.` : error.message;
   return {
-    type: `urn:sparank:error:${known.code}`,
-    title: known.title,
-    status: known.status,
+    type: `urn:sparank:error:${error.code}`,
+    title: error.title,
+    status,
     detail,
-    instance: request.url.split('?')[0] ?? '/',
-    code: known.code,
-    request_id: request.id,
-    ...(!hidden && known.faults.length > 0 ? { errors: known.faults } : {}),
+    instance,
+    code: error.code,
+    request_id: requestId,
+    ...(!hidden && error.faults.length > 0 ? { errors: error.faults } : {}),
   };
+}
+
+function toProblem(error: unknown, request: FastifyRequest): Static<typeof ProblemSchema> {
+  const instance = request.url.split('?')[0] ?? '/';
+  return problemBody(expectedError(error, request), { instance, requestId: request.id });
 }
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -4,6 +4,7 @@ import { Compile } from 'typebox/compile';
 import Value from 'typebox/value';
 import { InputError } from '../errors/index.js';
 import { schemaFaults } from '../jobs/schema-faults.js';
+import { requestFault } from './problem.js';
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
@@ -61,20 +62,33 @@ export const serializerCompiler =
     };
   };
 
-function fault(pointer: string, detail: string): InputError {
-  return new InputError('invalid_request', `${pointer} ${detail}`, { faults: [{ pointer, detail }] });
-}
-
 /** A query parameter that the schema cannot check. */
-export const queryFault = (name: string, detail: string): InputError => fault(`#query/${name}`, detail);
+export const queryFault = (name: string, detail: string): InputError => requestFault(`#query/${name}`, detail);
 
 export const badCursor = (what: string): InputError =>
   queryFault('after', `names a ${what} that is not there (any more)`);
 
+/** What PostgreSQL takes for a year that four digits can say: there is no year 0, and nobody asks for what is after 9999. */
+const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z');
+const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** Whether a time (in ms) can be kept and compared by the database, also once its time zone is applied. */
+export const isStorableTime = (ms: number): boolean => ms >= FIRST_TIME && ms <= LAST_TIME;
+
+const TIME = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/i;
+
+/** 31 February would be read as a day in March. */
+function isDay(day: string): boolean {
+  const time = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day);
+}
+
 /** RFC 3339, with its time zone. */
 export function readTime(given: string, pointer: string): Date {
   const time = new Date(given);
-  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/i.test(given);
-  if (isTime && !Number.isNaN(time.getTime())) return time;
-  throw fault(pointer, 'must be a time such as 2026-01-31T12:00:00Z');
+  const day = TIME.exec(given)?.[1];
+  if (day === undefined || !isDay(day) || Number.isNaN(time.getTime()))
+    throw requestFault(pointer, 'must be a time such as 2026-01-31T12:00:00Z');
+  if (!isStorableTime(time.getTime())) throw requestFault(pointer, 'must be in the years 0001 to 9999 (UTC)');
+  return time;
 }

@@ -11,7 +11,7 @@ const TAIL = 200;
 
 /**
  * Refuses what cannot be kept in what a client says, and nesting that would exhaust the stack of whoever walks through the
- * value later.
+ * value later; in bodies also the name `__proto__`, which an assignment would take for something else.
  *
  * @param value parsed JSON, or parameters of a path or query
  * @param prefix of the pointer in the fault: '' for a body
@@ -27,6 +27,7 @@ export function checkStorable(value: unknown, prefix = ''): void {
     if (depth === MAX_DEPTH) throw fault(pointer, `is nested deeper than ${String(MAX_DEPTH)} levels`);
     for (const [name, inner] of Object.entries(at) as [string, unknown][]) {
       checkText(name, pointer);
+      if (name === '__proto__' && prefix === '') throw fault(`${pointer}/__proto__`, 'is not taken as a name');
       open.push({ value: inner, pointer: `${pointer}/${escaped(name)}`, depth: depth + 1 });
     }
   }

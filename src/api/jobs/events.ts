@@ -5,6 +5,7 @@ import type { EventRecord, JobRecord } from '../../database/records.js';
 import { InputError } from '../../errors/index.js';
 import { AtOnce } from '../at-once.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
+import { prefers } from '../negotiate.js';
 import { callerFrom, teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures, Limit, page, PageOf, Time } from '../schemas.js';
@@ -102,7 +103,9 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       const teamId = teamOf(request);
       const { id } = request.params;
       const after = readCursor(request.query.after, '#query/after');
-      if (!request.headers.accept?.includes('text/event-stream')) {
+      // Absent where `Accept` does not name it.
+      const stream = reply.sse as typeof reply.sse | undefined;
+      if (stream === undefined || !prefers(request, 'text/event-stream', 'application/json')) {
         const events = await deps.database.events.list(teamId, id, { limit: request.query.limit, after });
         if (events === null) throw notFound('job');
         return reply.code(200).send(page(events.data, events.hasMore, present, (event) => String(event.id)));
@@ -119,14 +122,14 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       const { keyId } = callerFrom(request);
       const over = streams.add(keyId);
       try {
-        reply.sse.sendHeaders();
+        stream.sendHeaders();
         const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
-        await reply.sse.send(follow(deps, { job, keyId, after: from, signal }));
+        await stream.send(follow(deps, { job, keyId, after: from, signal }));
       } finally {
         over();
       }
       // Before returning: Fastify takes a returned reply as "wait until it has ended".
-      reply.sse.close();
+      stream.close();
       return reply;
     },
   );

@@ -5,6 +5,8 @@ import type { Scope, UsableKey } from '../../database/records.js';
 import type { KeyLookup } from './key-lookup.js';
 import { keyOfSession } from './session.js';
 import { InputError, InfrastructureError } from '../../errors/index.js';
+import { prefers } from '../negotiate.js';
+import { PROBLEM_TYPE } from '../problem.js';
 
 /** Who calls: every repository method takes the team from here. */
 export interface Caller {
@@ -78,7 +80,7 @@ export function registerAuth(app: FastifyInstance, keys: Touch, lookup: KeyLooku
     try {
       request.caller = await identify(request, keys, lookup);
     } catch (error) {
-      const isPage = login !== undefined && request.headers.accept?.includes('text/html') === true;
+      const isPage = login !== undefined && prefers(request, 'text/html', PROBLEM_TYPE);
       if (isPage && error instanceof InputError && error.code === 'unauthorized') return reply.redirect(login, 303);
       throw error;
     }

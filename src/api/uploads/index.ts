@@ -5,7 +5,7 @@ import { Type } from 'typebox';
 import { InputError } from '../../errors/index.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
-import { notFound } from '../problem.js';
+import { notFound, requestFault, unsupported } from '../problem.js';
 import { failures } from '../schemas.js';
 import { formatReprDigest, readReprDigest } from './digest.js';
 import { keepUpload } from './keep.js';
@@ -15,17 +15,9 @@ import { Filename, presentUpload, UploadSchema } from './schema.js';
 
 const BY_HASH = /^sha256:([0-9a-f]{64})$/;
 
-function refuseEncoded(request: FastifyRequest): void {
-  const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new InputError('unsupported_media_type', `send the file as it is, without Content-Encoding: ${encoding}`);
-  }
-  if (/^multipart\//i.test(request.headers['content-type'] ?? '')) {
-    throw new InputError(
-      'unsupported_media_type',
-      'send the file itself as the body; POST /jobs takes multipart/form-data',
-    );
-  }
+function refuseForm(request: FastifyRequest): void {
+  if (!/^multipart\//i.test(request.headers['content-type'] ?? '')) return;
+  throw unsupported('#header/content-type', 'send the file itself as the body; POST /jobs takes multipart/form-data');
 }
 
 export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
@@ -61,14 +53,14 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
       },
       // Before a byte of the body is read.
       onRequest: async (request) => {
-        refuseEncoded(request);
+        refuseForm(request);
         if (Number(request.headers['content-length'] ?? 0) > deps.config.MAX_UPLOAD_BYTES) throw tooLarge(deps.config);
       },
     },
     async (request, reply) => {
       const announced = readReprDigest(request.headers['repr-digest']?.toString());
       const { body } = request as { body: unknown };
-      if (!(body instanceof Readable)) throw new InputError('invalid_request', 'the body is empty');
+      if (!(body instanceof Readable)) throw requestFault('#body', 'is empty');
       const verify = (sha256: string) => {
         if (announced === null || announced === sha256) return;
         const detail = `Repr-Digest announces sha-256 ${announced}, the body has ${sha256}`;

@@ -4,6 +4,7 @@ import { InputError, SparankError } from '../../errors/index.js';
 import type { UploadRecord } from '../../database/records.js';
 import { UPLOADS_PREFIX } from '../../jobs/files.js';
 import type { RouteDeps } from '../deps.js';
+import { requestFault } from '../problem.js';
 import { roomFor } from './room.js';
 
 export interface Incoming {
@@ -29,7 +30,7 @@ export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Inco
       throw refusal();
     });
   try {
-    if (stored.bytes === 0) throw new InputError('invalid_request', 'the body is empty');
+    if (stored.bytes === 0) throw requestFault('#body', 'is empty');
     incoming.verify?.(stored.sha256);
     const { upload } = await database.uploads.create(teamId, { ...stored, key, filename: incoming.filename });
     if (upload.key !== key) await storage.delete(key);

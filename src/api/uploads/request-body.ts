@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
-import { InputError } from '../../errors/index.js';
+import { requestFault } from '../problem.js';
 
 /** A client that is answered before it has sent everything may go on for so long; then the connection is cut. */
 const LINGER_MS = 5_000;
@@ -14,7 +14,7 @@ export function requestBody(request: IncomingMessage): Readable {
   // The client may go away before anybody reads: whoever then does finds the stream broken, and the process goes on.
   body.on('error', () => undefined);
   const cutShort = () => {
-    if (!request.complete) body.destroy(new InputError('invalid_request', 'the body was cut short'));
+    if (!request.complete) body.destroy(requestFault('#body', 'was cut short'));
   };
   request.once('error', cutShort);
   request.once('close', cutShort);

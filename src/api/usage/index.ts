@@ -4,11 +4,12 @@ import { Type } from 'typebox';
 import { USAGE_GROUPS, type UsageGroup } from '../../database/records.js';
 import { InputError } from '../../errors/index.js';
 import type { RouteOptions } from '../deps.js';
+import { prefers } from '../negotiate.js';
 import { callerFrom } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 import { failures } from '../schemas.js';
 import { isAdmin, teamInPath } from '../teams/access.js';
-import { queryFault } from '../validation.js';
+import { isStorableTime, queryFault } from '../validation.js';
 import { presentUsage, totalOf, usageCsv, UsageSchema } from './schema.js';
 
 const DAY_MS = 86_400_000;
@@ -35,7 +36,7 @@ const isoDay = (time: number): string => new Date(time).toISOString().slice(0, 1
 function readDay(name: string, given: string | undefined, fallback: number): number {
   if (given === undefined) return fallback;
   const time = Date.parse(`${given}T00:00:00Z`);
-  if (/^\d{4}-\d{2}-\d{2}$/.test(given) && !Number.isNaN(time) && isoDay(time) === given) return time;
+  if (/^\d{4}-\d{2}-\d{2}$/.test(given) && isStorableTime(time) && isoDay(time) === given) return time;
   throw queryFault(name, 'must be a day such as 2026-01-31');
 }
 
@@ -107,8 +108,9 @@ export const usageRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
       if (found.length > MOST_ROWS)
         throw new InputError('limit_exceeded', `these are more than ${MOST_ROWS} rows; ask for fewer days or groups`);
       const rows = found.map(presentUsage);
-      const csv = query.format === undefined ? request.headers.accept?.includes('text/csv') : query.format === 'csv';
-      if (csv !== true) return reply.send({ from, to, by, data: rows, total: totalOf(rows) });
+      const csv =
+        query.format === undefined ? prefers(request, 'text/csv', 'application/json') : query.format === 'csv';
+      if (!csv) return reply.send({ from, to, by, data: rows, total: totalOf(rows) });
       return reply
         .type('text/csv; charset=utf-8')
         .header('Content-Disposition', `attachment; filename="usage-${from}-${to}.csv"`)

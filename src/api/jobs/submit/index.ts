@@ -38,13 +38,7 @@ const DryRunSchema = Type.Object({
 
 export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   await app.register(multipart, {
-    limits: {
-      fields: 2,
-      files: 4,
-      parts: 8,
-      fieldSize: deps.config.MAX_BODY_BYTES,
-      fileSize: deps.config.MAX_UPLOAD_BYTES + 1,
-    },
+    limits: { fileSize: deps.config.MAX_UPLOAD_BYTES + 1 },
     // The count of bytes in `receive` says which limit it was.
     throwFileSizeLimit: false,
   });

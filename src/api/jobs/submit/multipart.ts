@@ -1,13 +1,15 @@
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { InputError, SparankError } from '../../../errors/index.js';
 import { Measure } from '../../../storage/measured-body.js';
 import type { RouteDeps } from '../../deps.js';
 import { checkStorable } from '../../../errors/storable.js';
+import { parseJson } from '../../json-body.js';
+import { requestFault } from '../../problem.js';
 import { roomFor } from '../../uploads/room.js';
+import { FormParts, partPointer, type FormPart } from './form-parts.js';
 import { refuseSecondSource } from './sources.js';
 import { PARTS, receivedFile, type Part, type SourceFile } from './source-file.js';
 
@@ -20,17 +22,8 @@ export interface Submission {
 
 const isPart = (name: string): name is Part => PARTS.some((part) => part === name);
 
-function fault(pointer: string, detail: string): InputError {
-  return new InputError('invalid_request', `${pointer} ${detail}`, { faults: [{ pointer, detail }] });
-}
-
 function parseSpec(text: string): unknown {
-  let spec: unknown;
-  try {
-    spec = JSON.parse(text);
-  } catch (cause) {
-    throw fault('#part/spec', `is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
-  }
+  const spec = parseJson(text, '#part/spec');
   checkStorable(spec);
   return spec;
 }
@@ -46,27 +39,29 @@ interface Receiving {
   taken: number;
 }
 
-async function receive(deps: RouteDeps, to: Receiving, part: MultipartFile, name: Part) {
+async function receive(deps: RouteDeps, to: Receiving, { body, filename }: FormPart, name: Part): Promise<SourceFile> {
   const { teamId, directory } = to;
   const { maxBytes, refusal } = await roomFor(deps, teamId, to.taken);
   const measure = new Measure(maxBytes);
   const path = join(directory, `${name}.part`);
-  await pipeline(part.file, measure, createWriteStream(path)).catch((error: unknown) => {
+  await pipeline(body, measure, createWriteStream(path)).catch((error: unknown) => {
     throw error instanceof SparankError && error.code === 'payload_too_large' ? refusal() : error;
   });
   to.taken += measure.bytes;
-  if (measure.bytes === 0) throw fault(`#part/${name}`, 'is empty');
+  if (measure.bytes === 0) throw requestFault(`#part/${name}`, 'is empty');
   const { sha256 } = measure.result();
-  return receivedFile(deps, teamId, { path, filename: plainName(part.filename, name), sha256 });
+  return receivedFile(deps, teamId, { path, filename: plainName(filename ?? '', name), sha256 });
 }
 
-async function readSpecFile(part: MultipartFile, maxBytes: number): Promise<unknown> {
+async function readSpec({ body }: FormPart, maxBytes: number): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of part.file as AsyncIterable<Buffer>) {
+  for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBytes)
-      throw new InputError('payload_too_large', `the spec may have MAX_BODY_BYTES = ${maxBytes} bytes`);
+    if (bytes > maxBytes) {
+      const detail = `the spec may have MAX_BODY_BYTES = ${maxBytes} bytes`;
+      throw new InputError('payload_too_large', detail, { faults: [{ pointer: '#part/spec', detail }] });
+    }
     chunks.push(chunk);
   }
   return parseSpec(Buffer.concat(chunks).toString('utf8'));
@@ -86,26 +81,27 @@ export async function readMultipart(
   const submission: Submission = { given: undefined, files: {} };
   const seen = new Set<string>();
   const to: Receiving = { teamId, directory, taken: 0 };
-  const { MAX_BODY_BYTES } = deps.config;
-  for await (const part of request.parts()) {
-    const name = part.fieldname;
-    if (seen.has(name)) throw fault(`#part/${name}`, 'is there twice');
-    seen.add(name);
-    if (name === 'spec') {
-      if (part.type === 'file') submission.given = await readSpecFile(part, MAX_BODY_BYTES);
-      else if (part.valueTruncated) {
-        throw new InputError('payload_too_large', `the spec may have MAX_BODY_BYTES = ${MAX_BODY_BYTES} bytes`);
-      } else submission.given = typeof part.value === 'string' ? parseSpec(part.value) : part.value;
-      checkSpec(submission);
-    } else if (!isPart(name)) {
-      throw fault(`#part/${name}`, `is not a known part; known are spec, ${PARTS.join(', ')}`);
-    } else if (part.type !== 'file') {
-      throw fault(`#part/${name}`, 'must be a file: give it a filename');
-    } else {
-      refuseSecondSource(submission.given, name);
-      submission.files[name] = await receive(deps, to, part, name);
+  const form = new FormParts(request);
+  try {
+    for await (const part of form.read()) {
+      const { name } = part;
+      if (seen.has(name)) throw requestFault(partPointer(name), 'is there twice');
+      seen.add(name);
+      if (name === 'spec') {
+        submission.given = await readSpec(part, deps.config.MAX_BODY_BYTES);
+        checkSpec(submission);
+      } else if (!isPart(name)) {
+        throw requestFault(partPointer(name), `is not a known part; known are spec, ${PARTS.join(', ')}`);
+      } else if (part.filename === undefined) {
+        throw requestFault(`#part/${name}`, 'must be a file: give it a filename');
+      } else {
+        refuseSecondSource(submission.given, name);
+        submission.files[name] = await receive(deps, to, part, name);
+      }
     }
+  } catch (error) {
+    throw form.blame(error);
   }
-  if (submission.given === undefined) throw fault('#part/spec', 'is required');
+  if (submission.given === undefined) throw requestFault('#part/spec', 'is required');
   return submission;
 }

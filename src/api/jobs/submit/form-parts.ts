@@ -1,0 +1,92 @@
+import type { Readable } from 'node:stream';
+import type { MultipartFile } from '@fastify/multipart';
+import type { FastifyRequest } from 'fastify';
+import { SparankError } from '../../../errors/index.js';
+import { requestFault } from '../../problem.js';
+import { countDelimiters, readBoundary } from './boundary.js';
+
+/** More than there can be: the fifth is unknown, or there twice. */
+const MOST_PARTS = 8;
+/** Of a part's name, in a message. */
+const SHOWN_NAME = 100;
+
+export interface FormPart {
+  name: string;
+  /** Absent: the part is a field. */
+  filename: string | undefined;
+  body: Readable;
+}
+
+/** Where a part is, in a fault. */
+export const partPointer = (name: string): string => `#part/${name.slice(0, SHOWN_NAME)}`;
+
+/**
+ * The parts of a form, each as a stream, in the order in which they come. The parser passes over what it cannot read; a part that
+ * was lost in this way is missed at the end, because a job without its `evaluation` is another job.
+ */
+export class FormParts {
+  /** The part that is being read. */
+  #current: Readable | null = null;
+
+  constructor(private readonly request: FastifyRequest) {}
+
+  /** @throws {InputError} invalid_request, for everything that is wrong with the form */
+  async *read(): AsyncGenerator<FormPart> {
+    const boundary = readBoundary(this.request.headers['content-type']);
+    if (boundary === null) {
+      throw requestFault('#header/content-type', 'must be multipart/form-data; boundary=…, as it is between the parts');
+    }
+    const delimiters = countDelimiters(this.request.raw, boundary);
+    let parts = 0;
+    for await (const part of this.#parsed()) {
+      parts++;
+      const name = (part as Partial<MultipartFile>).fieldname ?? '';
+      if (name === '') throw requestFault('#part', 'has no name: give it Content-Disposition: form-data; name="…"');
+      yield { name, filename: part.filename as string | undefined, body: part.file };
+    }
+    const found = delimiters();
+    if (found === 0) {
+      throw requestFault('#body', 'has no part: its lines must end in CRLF, and the boundary be that of Content-Type');
+    }
+    // The last one ends the form.
+    if (parts < found - 1) {
+      throw requestFault(
+        '#body',
+        'has a part without readable headers: each needs Content-Disposition: form-data; name="…", and an empty line after its headers',
+      );
+    }
+  }
+
+  /**
+   * What to tell the client of an error while a part was read: the form's fault, or the error itself. What the parser says has no
+   * code; an error of our own disk has one, and reaches the part as well.
+   */
+  blame(error: unknown): unknown {
+    const { code = '' } = error as { code?: string };
+    const ofParser = !(error instanceof SparankError) && (code === '' || code.startsWith('FST_'));
+    return ofParser && error === this.#current?.errored ? this.#fault(error) : error;
+  }
+
+  async *#parsed(): AsyncGenerator<MultipartFile> {
+    // Each is taken as a file, also the specification: nothing is parsed or cut on the way.
+    const limits = { files: MOST_PARTS, parts: MOST_PARTS };
+    try {
+      for await (const part of this.request.parts({ isPartAFile: () => true, limits })) {
+        if (part.type !== 'file') continue;
+        this.#current = part.file;
+        yield part;
+      }
+    } catch (error) {
+      throw this.#fault(error);
+    }
+  }
+
+  #fault(cause: unknown): unknown {
+    const { raw } = this.request;
+    if (raw.destroyed && !raw.complete) return requestFault('#body', 'was cut short', cause);
+    const { code } = cause as { code?: string };
+    if (code === 'FST_PROTO_VIOLATION') return requestFault('#part', 'has a name that is not known', cause);
+    if (code?.startsWith('FST_') === true) return requestFault('#body', 'has more parts than there are', cause);
+    return requestFault('#body', 'ends before the last boundary, which has "--" behind it', cause);
+  }
+}
