@@ -9,7 +9,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { DEFAULT_TEAM } from '../src/database/records.js';
 import type { Database } from '../src/database/repositories.js';
 import { InfrastructureError, InputError, serializeError, type SerializedError } from '../src/errors/index.js';
-import { expireFiles, expireRows, sweepJobs, sweepUploads } from '../src/maintenance/janitor.js';
+import { expireFiles, expireRows } from '../src/maintenance/janitor.js';
+import { sweepJobs, sweepUploads } from '../src/maintenance/sweep.js';
 import { jobPrefix, outputPrefix, workPrefix } from '../src/jobs/files.js';
 import type { Assignment } from '../src/jobs/tasks.js';
 import { createMetrics, type Metrics } from '../src/observability/metrics.js';

@@ -11,7 +11,7 @@ const config = readConfig(process.env);
 const logger = createLogger(config, {}, destination({ fd: 2, sync: true }));
 const metrics = createMetrics({ ofProcess: true });
 const backends = await openBackends(config, logger);
-const maintenance = startMaintenance(backends, logger, metrics);
+const maintenance = startMaintenance(backends, config, logger, metrics);
 const module = fileURLToPath(new URL('./empty-steps.mjs', import.meta.url));
 const worker = await startWorker({ ...backends, config, logger, metrics, module, filesNeeded: () => [] });
 process.once('SIGTERM', () => {

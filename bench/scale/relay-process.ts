@@ -8,6 +8,6 @@ import { createMetrics } from '../../src/observability/metrics.js';
 const config = readConfig(process.env);
 const logger = createLogger(config, {}, destination({ fd: 2, sync: true }));
 const backends = await openBackends(config, logger);
-startMaintenance(backends, logger, createMetrics());
+startMaintenance(backends, config, logger, createMetrics());
 process.once('SIGTERM', () => process.exit());
 process.send?.('ready');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { readConfig } from '../../src/config/index.js';
 import { openDatabase } from '../../src/database/index.js';
-import { sweepJobs } from '../../src/maintenance/janitor.js';
+import { sweepJobs } from '../../src/maintenance/sweep.js';
 import { openScratch } from '../../src/storage/scratch.js';
 import { LocalStorage } from '../../src/storage/local-storage.js';
 import type { Deployment } from './deployment.js';
@@ -88,7 +88,7 @@ export async function auditRest(
   const storage = await LocalStorage.open(root);
   const logger = pino({ level: 'silent' });
   const database = await openDatabase({ url: deployment.databaseUrl, settings: readConfig({}), logger });
-  const quiet = { removed: () => undefined, removalFailed: () => undefined };
+  const quiet = { removed: () => undefined, removalFailed: () => undefined, sweepStopped: () => undefined };
   const sweep = () => sweepJobs({ database, storage, logger, metrics: quiet });
   const swept = await sweep();
   // A canceled job keeps what its steps have made, for a retry, until its time is over.

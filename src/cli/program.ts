@@ -6,7 +6,7 @@ import { doctor } from './commands/doctor.js';
 import { act, get, listJobs, submit, watch } from './commands/jobs.js';
 import { addPoolOptions, addSpecOptions } from './spec-options.js';
 import { start, work } from './commands/start.js';
-import { adopt } from './commands/storage.js';
+import { adopt, check, sweepStorage } from './commands/storage.js';
 import { createKey, createTeam, listKeys, listTeams, revokeKey, setTeam, showUsage } from './commands/teams.js';
 
 const json = (command: Command) => command.option('--json', 'print JSON, for programs', false);
@@ -70,6 +70,15 @@ function addStorageCommands(program: Command): void {
       .command('adopt')
       .description('make the storage belong to this database, whatever it belonged to: stop the others first'),
   ).action(adopt);
+  json(
+    storage.command('check').description('what is missing, and what the database does not know; changes nothing'),
+  ).action(check);
+  json(
+    storage
+      .command('sweep')
+      .description('what the sweep of unneeded files would delete')
+      .option('--delete', 'delete it, also where the service has stopped because it was too much', false),
+  ).action(sweepStorage);
 }
 
 export function buildProgram(): Command {

@@ -142,6 +142,10 @@ const ConfigSchema = Type.Object({
     description: 'a finished job, its ledger and its events are kept this long, and as long as its artifacts',
   }),
   WEBHOOK_TTL_DAYS: Type.Number({ default: 30, minimum: 0.001, description: 'the log of a webhook is kept this long' }),
+  SWEEP: Type.Union([Type.Literal('on'), Type.Literal('off')], {
+    default: 'on',
+    description: 'off: this process deletes no stored files that the database does not know or need',
+  }),
   URL_ALLOWED_HOSTS: Type.String({
     default: '',
     description:

@@ -85,6 +85,25 @@ export interface SweepHold {
 
 export type SweepHolds = Partial<Record<'jobs' | 'uploads', SweepHold>>;
 
+/** The files of a job that someone may still read or is writing, and how far its tasks have come. */
+export interface JobFilesInUse {
+  /** Storage keys, and prefixes with a `/` at their end. */
+  inUse: string[];
+  /** The attempt that each task is at, by its id, and as `evaluate` that of this one. */
+  attempts: Map<string, number>;
+}
+
+/** A file that the database says must be there. */
+export interface NeededFile {
+  key: string;
+  bytes: number;
+  /** What it is, for people. */
+  of: string;
+}
+
+export const NEEDED_KINDS = ['upload', 'artifact', 'work'] as const;
+export type NeededKind = (typeof NEEDED_KINDS)[number];
+
 export interface JobInputs {
   model: JobInput;
   calibration: JobInput;

@@ -12,9 +12,12 @@ import type {
   EventRecord,
   IdempotencyStart,
   JobBrief,
+  JobFilesInUse,
   JobFilter,
   JobRecord,
   KeyRecord,
+  NeededFile,
+  NeededKind,
   NewJob,
   Page,
   PoolOverview,
@@ -196,7 +199,10 @@ export interface WorkerRepository {
 
 /** Who this database is, whoever opens it, and which storage is its own. */
 export interface InstallationRepository {
-  get(): Promise<{ id: string; storageId: string | null }>;
+  /** Null: no process has asked for a storage yet. */
+  get(): Promise<{ id: string; storageId: string | null } | null>;
+  /** The same, made now if there is none. */
+  make(): Promise<{ id: string; storageId: string | null }>;
   /** Makes this storage the database's own unless it has one; returns the one that it has. */
   bindStorage(storageId: string): Promise<string>;
   /** In place of the one that it had. */
@@ -276,13 +282,15 @@ export interface PoolRepository {
   expire(limit: number): Promise<string[]>;
   /** Deletes up to `limit` each of the rows that nobody asks for any more; how many, by what they were. */
   expireRows(limit: number): Promise<Record<string, number>>;
-  /**
-   * The storage keys (and prefixes, with a `/` at their end) that someone may still read or is writing, for each of these
-   * jobs; a job that does not exist (any more) is not in the map.
-   */
-  filesInUse(jobIds: string[]): Promise<Map<string, string[]>>;
+  /** A job that does not exist (any more) is not in the map. */
+  filesInUse(jobIds: string[]): Promise<Map<string, JobFilesInUse>>;
   /** Which of these storage keys are those of uploads. */
   uploadsInUse(keys: string[]): Promise<Set<string>>;
+  /** The files that must be in storage, by the rows that say so: a page in the order of their ids, or those of these ids. */
+  neededFiles(
+    kind: NeededKind,
+    rows: { after: string; limit: number } | { ids: string[] },
+  ): Promise<{ id: string; files: NeededFile[] }[]>;
 }
 
 /**

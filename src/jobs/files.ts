@@ -21,3 +21,11 @@ export function outputPrefix(task: Pick<Assignment, 'jobId' | 'taskId' | 'kind' 
 
 /** The job that a key of `JOBS_PREFIX` belongs to. */
 export const jobOfKey = (key: string): string => key.slice(JOBS_PREFIX.length).split('/', 1)[0] ?? '';
+
+/** The task and attempt that wrote a file of a job (`evaluate` stands for the one task of that kind); null: it is in none of their places. */
+export function attemptOfKey(key: string): { task: string; attempt: number } | null {
+  const [, , place = '', name = ''] = key.split('/', 4);
+  if (place === 'artifacts') return /^\d+$/.test(name) ? { task: 'evaluate', attempt: Number(name) } : null;
+  const parts = place === 'work' ? /^(\w+)\.(\d+)$/.exec(name) : null;
+  return parts?.[1] === undefined ? null : { task: parts[1], attempt: Number(parts[2]) };
+}

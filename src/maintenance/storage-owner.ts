@@ -59,7 +59,7 @@ export async function readMarker(storage: Pick<Storage, 'get'>): Promise<Marker 
 
 /** Looks, and changes nothing. */
 export async function ownership({ database, storage }: OwnerDeps): Promise<Ownership> {
-  const { id, storageId } = await database.installation.get();
+  const { id = null, storageId = null } = (await database.installation.get()) ?? {};
   const marker = await readMarker(storage);
   const foreign = (fault: string): Ownership => ({ whose: 'foreign', marker, fault: `${fault}; ${ADOPT}` });
   if (marker === null) {
@@ -70,7 +70,7 @@ export async function ownership({ database, storage }: OwnerDeps): Promise<Owner
     return { whose: 'nobody', marker, fault: null };
   }
   if (marker.installation !== id)
-    return foreign(`the storage belongs to another database (${marker.installation}, this one is ${id})`);
+    return foreign(`the storage belongs to another database (${marker.installation}, this one is ${id ?? 'new'})`);
   if (storageId !== null && storageId !== marker.storage)
     return foreign('the storage is not the one that this database had until now');
   return { whose: 'own', marker, fault: null };
@@ -91,7 +91,7 @@ export async function claimStorage(deps: OwnerDeps): Promise<void> {
       if ((await ownership(deps)).whose === 'own') return;
       continue;
     }
-    const { id } = await installation.get();
+    const { id } = await installation.make();
     await deps.storage.putNew(MARKER_KEY, markerText(id, newStorageId()));
   }
   throw new ConfigError(`whose the storage is changes all the time; ${ADOPT}`);
@@ -99,7 +99,7 @@ export async function claimStorage(deps: OwnerDeps): Promise<void> {
 
 /** Makes the storage this database's, whoever it belonged to. Returns the marker that was there, null when none could be read. */
 export async function adoptStorage({ database, storage }: OwnerDeps): Promise<Marker | null> {
-  const { id } = await database.installation.get();
+  const { id } = await database.installation.make();
   const before = await readMarker(storage).catch((error: unknown) => {
     if (error instanceof ConfigError) return null;
     throw error;

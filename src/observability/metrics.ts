@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorOrigin } from '../errors/index.js';
 
 /** Seconds; a layer of a small network takes half a second, one of a large network minutes. */
@@ -22,6 +22,8 @@ export interface Metrics {
   removed(what: string, count: number): void;
   /** Things that the janitor could not take away; the next sweep tries again. */
   removalFailed(what: string, count: number): void;
+  /** Whether the last sweep stopped because it would have removed too much. */
+  sweepStopped(what: string, stopped: boolean): void;
   /** Stuck tasks and jobs that the reconciler put right. */
   reconciled(what: string, count: number): void;
 }
@@ -61,6 +63,12 @@ export function createMetrics({ ofProcess = false }: MetricsOptions = {}): Metri
     'sparank_janitor_failures_total',
     'Files that the janitor of this process could not take away',
   );
+  const sweepStopped = new Gauge({
+    name: 'sparank_sweep_stopped',
+    help: '1: the last sweep of this process removed nothing, because too many files are unknown to the database',
+    labelNames: ['what'] as const,
+    registers,
+  });
   const reconciled = counter(
     'sparank_reconciled_total',
     'Stuck tasks and jobs that the reconciler of this process put right',
@@ -76,6 +84,7 @@ export function createMetrics({ ofProcess = false }: MetricsOptions = {}): Metri
     webhookAttempt: (outcome, seconds) => webhooks.observe({ outcome }, seconds),
     removed: add(removed),
     removalFailed: add(removalFailures),
+    sweepStopped: (what, stopped) => sweepStopped.set({ what }, stopped ? 1 : 0),
     reconciled: add(reconciled),
   };
 }

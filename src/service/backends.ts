@@ -50,13 +50,14 @@ export async function openBackends(config: Config, logger: Log): Promise<Backend
 /** The loops that keep jobs moving: relay, reconciler and janitor. Any number of processes may run them. */
 export function startMaintenance(
   { database, queue, storage }: Omit<Backends, 'close'>,
+  config: Pick<Config, 'SWEEP'>,
   logger: Log,
   metrics: Metrics,
 ): Pick<Backends, 'close'> {
   const loops = [
     startRelay({ database, queue, logger }),
     startReconciler({ database, queue, logger, onReport: metrics.reconciled }),
-    startJanitor({ database, storage, logger, metrics }),
+    startJanitor({ database, storage, logger, metrics }, config),
   ];
   return {
     async close() {

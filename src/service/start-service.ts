@@ -39,7 +39,7 @@ export async function startService(
     const claim = await claimWhenItAnswers(backends, logger);
     closers.push(() => claim.close());
     const { failed } = claim;
-    const maintenance = startMaintenance(backends, logger, metrics);
+    const maintenance = startMaintenance(backends, config, logger, metrics);
     closers.push(() => maintenance.close());
     if (!parts.api && config.METRICS_PORT > 0) {
       const server = await startMetricsServer(config, metrics);

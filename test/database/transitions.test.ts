@@ -366,11 +366,11 @@ describe('retry', () => {
     const { id } = await createJob(database);
     await finishNext(database, 2);
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
-    expect((await database.pool.filesInUse([id])).get(id)).toHaveLength(1);
+    expect((await database.pool.filesInUse([id])).get(id)?.inUse).toHaveLength(1);
     expect(await database.jobs.retry(DEFAULT_TEAM, id)).toMatchObject({ status: 'queued' });
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     await runSql(database.url, "update jobs set finished_at = now() - interval '13 hours'");
-    expect((await database.pool.filesInUse([id])).get(id)).toEqual([]);
+    expect((await database.pool.filesInUse([id])).get(id)?.inUse).toEqual([]);
   });
 
   it('keeps uploads whose time is over but which are still there', async () => {

@@ -51,7 +51,7 @@ describe.each(['local disk', 'S3'])('a storage on %s', (kind) => {
     const { first: database } = databases();
     const [storage] = storages;
     await Promise.all([1, 2, 3].map(() => claimStorage({ database, storage })));
-    const { id, storageId } = await database.installation.get();
+    const { id, storageId } = await database.installation.make();
     expect(await readMarker(storage)).toMatchObject({ installation: id, storage: storageId });
     await claimStorage({ database: await postgres.openAgain(database), storage });
     expect(await keysOf(storage)).toEqual([MARKER_KEY]);
@@ -64,7 +64,7 @@ describe.each(['local disk', 'S3'])('a storage on %s', (kind) => {
     const before = await readMarker(storage);
     const refusal = await claimStorage({ database: other, storage }).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(ConfigError);
-    const { id: ownerId } = await owner.installation.get();
+    const { id: ownerId } = await owner.installation.make();
     expect(String(refusal)).toContain(ownerId);
     expect(String(refusal)).toContain('sparank storage adopt');
     expect(await readMarker(storage)).toEqual(before);
@@ -105,7 +105,7 @@ describe.each(['local disk', 'S3'])('a storage on %s', (kind) => {
     const [storage, another] = storages;
     await claimStorage({ database: owner, storage });
     const before = await adoptStorage({ database: heir, storage });
-    expect(before?.installation).toBe((await owner.installation.get()).id);
+    expect(before?.installation).toBe((await owner.installation.make()).id);
     await claimStorage({ database: heir, storage });
     await expect(claimStorage({ database: owner, storage })).rejects.toThrow(/belongs to another database/);
     expect(await adoptStorage({ database: owner, storage: another })).toBeNull();

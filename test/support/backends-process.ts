@@ -7,7 +7,7 @@ import { quietLog } from './log.js';
 /** Opens everything, uses it, closes it. The process must then end by itself: nothing may be left open. */
 const config = readConfig({ ...process.env, DATA_DIR: process.argv[2] });
 const backends = await openBackends(config, quietLog);
-const maintenance = startMaintenance(backends, quietLog, createMetrics());
+const maintenance = startMaintenance(backends, config, quietLog, createMetrics());
 await createJob(backends.database);
 const arrived = new Promise<string>((resolve) => {
   void backends.queue.consume(async ({ taskId }) => resolve(taskId), { concurrency: 1 });

@@ -5,6 +5,7 @@ import { openBackends, type Backends } from '../../service/backends.js';
 import { readConfig, type Config } from '../../config/index.js';
 import { errorText } from '../../observability/error-text.js';
 import { createEngine } from '../../engines/index.js';
+import { ownership } from '../../maintenance/storage-owner.js';
 import { createLogger } from '../../observability/logger.js';
 import { findDevice } from '../../worker/index.js';
 import { EXIT } from '../exit-codes.js';
@@ -68,6 +69,22 @@ async function examineBackends(config: Config): Promise<Finding[]> {
         );
         const unmatched = tasks.unmatched === 0 ? '' : `; ${tasks.unmatched} tasks that none of them can run`;
         return (found.length === 0 ? 'none is alive' : found.join(', ')) + unmatched;
+      }),
+      await examine('owner', async () => {
+        const { whose, fault } = await ownership(backends);
+        if (fault !== null) throw new Error(fault);
+        return whose === 'own'
+          ? 'the storage is that of this database'
+          : 'the storage is nobody’s: the first start claims it';
+      }),
+      await examine('sweep', async () => {
+        const holds = Object.entries(await database.installation.sweepHolds());
+        if (holds.length === 0) return config.SWEEP === 'off' ? 'off in this process' : 'on';
+        const told = holds.map(([what, { files, of, since }]) => `${files} of ${of} files of ${what} since ${since}`);
+        throw new Error(
+          `stopped, because the database does not know ${told.join(' and ')}; \`sparank storage check\` lists them, ` +
+            '`sparank storage sweep --delete` deletes them',
+        );
       }),
       await examine('storage', async () => {
         await storage.check();

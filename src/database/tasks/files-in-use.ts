@@ -6,7 +6,7 @@ import type { PoolRepository } from '../repositories.js';
 
 interface Row {
   id: string;
-  attempts: { taskId: string; kind: TaskKind; attempt: number }[];
+  tasks: { taskId: string; kind: TaskKind; attempt: number; used: boolean }[];
   artifacts: string[];
 }
 
@@ -15,14 +15,22 @@ export function filesInUse({ prisma, settings }: DatabaseContext): PoolRepositor
     // The files of a finished evaluation are its artifacts, which have a life of their own.
     const rows = await prisma.$queryRaw<Row[]>`
       select jobs.id, array(select storage_key from artifacts where job_id = jobs.id) as artifacts,
-        (select coalesce(json_agg(json_build_object('taskId', t.id, 'kind', t.kind, 'attempt', t.attempt)), '[]') from tasks t
-          where t.job_id = jobs.id and (t.state = 'running'
-            or (t.state = 'succeeded' and t.kind <> 'evaluate' and not ${workIsGone(settings)}))) as attempts
+        (select coalesce(json_agg(json_build_object('taskId', t.id, 'kind', t.kind, 'attempt', t.attempt,
+            'used', t.state = 'running' or (t.state = 'succeeded' and t.kind <> 'evaluate' and not ${workIsGone(settings)}))), '[]')
+          from tasks t where t.job_id = jobs.id) as tasks
       from jobs where jobs.id = any(${jobIds})`;
     return new Map(
-      rows.map(({ id, attempts, artifacts }) => [
+      rows.map(({ id, tasks, artifacts }) => [
         id,
-        [...attempts.map((task) => outputPrefix({ jobId: id, ...task })), ...artifacts],
+        {
+          inUse: [
+            ...tasks.filter(({ used }) => used).map((task) => outputPrefix({ jobId: id, ...task })),
+            ...artifacts,
+          ],
+          attempts: new Map(
+            tasks.map(({ taskId, kind, attempt }) => [kind === 'evaluate' ? 'evaluate' : taskId, attempt]),
+          ),
+        },
       ]),
     );
   };

@@ -6,6 +6,7 @@ import { expire, expireRows } from './expire.js';
 import { filesInUse, uploadsInUse } from './files-in-use.js';
 import { fail, handBack } from './fail.js';
 import { heartbeat } from './heartbeat.js';
+import { neededFiles } from './needed-files.js';
 import { overview } from './overview.js';
 import { reconcile } from './reconcile.js';
 import { release, unrelease } from './release.js';
@@ -26,4 +27,5 @@ export const poolRepository = (context: DatabaseContext): PoolRepository => ({
   expireRows: expireRows(context),
   filesInUse: filesInUse(context),
   uploadsInUse: uploadsInUse(context),
+  neededFiles: neededFiles(context),
 });
