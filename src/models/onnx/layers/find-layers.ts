@@ -9,11 +9,12 @@ import type { OnnxModel } from '../protobuf/model.js';
 import { isOperator } from '../protobuf/operator.js';
 import { elementCount, tensorDims } from '../protobuf/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
+import { weightsBeside } from '../graph/weights-beside.js';
 import { Runner } from '../run/runner.js';
 
 export interface ListedLayers {
   layers: Layer[];
-  /** Weights and biases of all layers, each tensor once. */
+  /** Weights and biases of all layers, each tensor once, and what the network holds beside them. */
   parameters: number;
   /** Multiply-accumulates of all layers, per sample. */
   macs: number;
@@ -113,7 +114,7 @@ function assemble(
   });
   return {
     layers,
-    parameters: layers.reduce((sum, layer) => sum + layer.parameters, 0),
+    parameters: layers.reduce((sum, layer) => sum + layer.parameters, weightsBeside(model, nodes)),
     macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
   };
 }

@@ -144,6 +144,8 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
   // These two are known only when candidates have been timed or evaluated.
   if ('speedup' in target || 'max_accuracy_drop' in target) return;
   const { cost, budget, asked } = budgetOf(target, network);
+  const before = originalCost(network, cost);
+  const beside = layers.reduce((rest, layer) => rest - originalCost(layer, cost), before);
   const least = layers.reduce(
     (sum, layer) =>
       sum +
@@ -153,12 +155,12 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
             originalCost(layer, cost) + (cost === 'macs' ? 0 : biasOfRefit(layer)),
             ...smallest(layer).map((c) => c[cost]),
           )),
-    0,
+    beside,
   );
   if (least <= budget) return;
   const blocked = layers.filter((layer) => layer.blocked !== null);
-  const fixed = blocked.reduce((sum, layer) => sum + originalCost(layer, cost), 0);
-  throw unreachable(cost, originalCost(network, cost), asked, least, fixed);
+  const fixed = blocked.reduce((sum, layer) => sum + originalCost(layer, cost), beside);
+  throw unreachable({ cost, before, asked, least, fixed, beside });
 }
 
 const smallest = (layer: Layer) =>
@@ -179,20 +181,32 @@ function allocateWithin(
 ): number[] {
   const { cost, budget, asked } = target;
   const least = leastOf(tables, cost);
-  if (least > budget) throw unreachable(cost, originalCost(curves, cost), asked, least + fixed, fixed);
+  if (least > budget)
+    throw unreachable({ cost, before: originalCost(curves, cost), asked, least: least + fixed, fixed, beside: 0 });
   if (cost === 'nonzeros') return allocate(tables, target);
   return cost === 'parameters'
     ? allocateThrifty(tables, target, 'work', allowedForSpeed)
     : allocateThrifty(tables, target, 'parameters', allowedForSize);
 }
 
-function unreachable(cost: Cost, before: number, asked: number, least: number, fixed: number): InputError {
+interface Unreachable {
+  cost: Cost;
+  before: number;
+  asked: number;
+  least: number;
+  /** Of `before`, what stays as it is; of that, what is in no layer. */
+  fixed: number;
+  beside: number;
+}
+
+function unreachable({ cost, before, asked, least, fixed, beside }: Unreachable): InputError {
   const ratio = (before / least).toFixed(2);
   const name = { parameters: 'parameter_ratio', nonzeros: 'nonzero_ratio', macs: 'mac_ratio' }[cost];
+  const what = cost === 'macs' ? 'multiply-accumulates' : 'parameters';
+  const outside =
+    beside === 0 ? '' : ` or, ${String(beside)} of them, outside of layers (in subgraphs or in other operators)`;
   const stays =
-    fixed === 0
-      ? ''
-      : `; ${String(fixed)} of ${String(before)} ${cost === 'macs' ? 'multiply-accumulates' : 'parameters'} are in layers that stay dense`;
+    fixed === 0 ? '' : `; ${String(fixed)} of ${String(before)} ${what} are in layers that stay dense${outside}`;
   const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}${stays}`;
   return new InputError('unreachable_target', detail, {
     faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
