@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+import PQueue from 'p-queue';
 import { InfrastructureError } from '../../../errors/index.js';
 import { CHECK_WAIT_SECONDS } from '../../../jobs/check-time.js';
 import type { Spec } from '../../../jobs/spec.js';
@@ -31,41 +33,19 @@ async function localFiles(files: JobFiles, directory: string): Promise<Submitted
 
 /** Runs few checks at a time, and none twice for the same content. A refusal is not kept: it is cheap, and rare. */
 export function fileChecker(check: CheckSubmission): CheckFiles {
-  const results = new Map<string, Promise<{ estimate: unknown }>>();
-  const waiting: (() => void)[] = [];
-  let running = 0;
-
-  /** Resolves when there is a place; the one who had it hands it over. */
-  async function place(): Promise<void> {
-    if (running < AT_ONCE) {
-      running++;
-      return;
-    }
-    const busy = new InfrastructureError('unavailable', `${waiting.length} checks of submitted files wait already`);
-    if (waiting.length >= WAITING) throw busy;
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiting.splice(waiting.indexOf(go), 1);
-        reject(busy);
-      }, CHECK_WAIT_SECONDS * 1000);
-      const go = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      waiting.push(go);
-    });
-  }
+  const results = new LRUCache<string, Promise<{ estimate: unknown }>>({ max: KEPT });
+  const queue = new PQueue({ concurrency: AT_ONCE });
 
   async function run(files: JobFiles, spec: Spec, directory: string): Promise<{ estimate: unknown }> {
-    await place();
-    try {
-      return await check(await localFiles(files, directory), spec);
-    } finally {
-      // The place goes straight to the next one.
-      const next = waiting.shift();
-      if (next === undefined) running--;
-      else next();
-    }
+    const busy = new InfrastructureError('unavailable', `${queue.size} checks of submitted files wait already`);
+    if (queue.size >= WAITING) throw busy;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(busy), CHECK_WAIT_SECONDS * 1000);
+    const begun = async () => {
+      clearTimeout(timer);
+      return check(await localFiles(files, directory), spec);
+    };
+    return queue.add(begun, { signal: late.signal });
   }
 
   return (files, spec, directory) => {
@@ -75,10 +55,6 @@ export function fileChecker(check: CheckSubmission): CheckFiles {
     const result = run(files, spec, directory);
     results.set(key, result);
     result.catch(() => results.delete(key));
-    for (const oldest of results.keys()) {
-      if (results.size <= KEPT) break;
-      results.delete(oldest);
-    }
     return result;
   };
 }
