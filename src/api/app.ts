@@ -95,7 +95,11 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   registerTracing(app, deps.telemetry ?? NO_TELEMETRY);
   const keyLookup = await openKeyLookup(app, deps.config, deps.database.keys);
   registerAuth(app, deps.database.keys, keyLookup);
-  await app.register(helmet, { crossOriginResourcePolicy: { policy: 'same-site' } });
+  await app.register(helmet, {
+    crossOriginResourcePolicy: { policy: 'same-site' },
+    // A service on plain http and a host name would send browsers to an https that is not there.
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+  });
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
   await registerOpenApi(app, VERSION);
   registerMetrics(app, deps);

@@ -7,7 +7,9 @@ const CHECK_MS = 3_000;
 
 const State = Type.Union([Type.Literal('ok'), Type.Literal('failing')]);
 const Readiness = Type.Object({
-  status: State,
+  status: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('failing')], {
+    description: 'degraded: this process answers, and what needs a failing backend waits, or is answered with 503',
+  }),
   checks: Type.Object({ postgres: State, queue: State, storage: State }),
 });
 
@@ -58,7 +60,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
       config: { scope: 'public' },
       schema: {
         tags: ['service'],
-        summary: 'Readiness: PostgreSQL, queue and storage answer',
+        summary: 'Readiness: this process answers, which needs PostgreSQL; `degraded` while queue or storage do not',
         security: [],
         response: { 200: Readiness, 503: Readiness },
       },
@@ -66,11 +68,13 @@ export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
     async (_request, reply) => {
       underWay ??= look().finally(() => (underWay = null));
       const [postgres, queue, storage] = await underWay;
-      const ready = !deps.closing.aborted && [postgres, queue, storage].every((state) => state === 'ok');
+      // Every process has the same queue and storage: taking all of them away would end what goes on without.
+      const ready = !deps.closing.aborted && postgres === 'ok';
+      const whole = queue === 'ok' && storage === 'ok';
       return reply
         .code(ready ? 200 : 503)
         .header('Cache-Control', 'no-store')
-        .send({ status: ready ? 'ok' : 'failing', checks: { postgres, queue, storage } });
+        .send({ status: !ready ? 'failing' : whole ? 'ok' : 'degraded', checks: { postgres, queue, storage } });
     },
   );
 };

@@ -3,6 +3,17 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyContextConfig, FastifyInstance, FastifySchema } from 'fastify';
 import { Type } from 'typebox';
 
+/** For the page with the documentation: its own files, and nothing that turns plain http into https. */
+const DOCS_POLICY = {
+  'default-src': "'self'",
+  'base-uri': "'self'",
+  'frame-ancestors': "'self'",
+  'img-src': "'self' data:",
+  'object-src': "'none'",
+  'script-src-attr': "'none'",
+  'style-src': "'self' 'unsafe-inline'",
+};
+
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 /** `$id` becomes `title`: the generator drops the one and keeps the other. */
@@ -88,6 +99,11 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
     ui.addHook('onRoute', (route) => {
       route.config = { ...route.config, scope: 'public' };
     });
-    await ui.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+    await ui.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: DOCS_POLICY,
+      // By default the page shows this document to a service of others.
+      uiConfig: { validatorUrl: null },
+    });
   });
 }
