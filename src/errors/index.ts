@@ -26,6 +26,7 @@ const CODES = {
   unauthorized: [401, 'A valid API key is needed'],
   forbidden: [403, 'The API key lacks the scope for this call'],
   not_found: [404, 'Not found'],
+  gone: [410, 'The content is not stored any more'],
   conflict: [409, 'The resource is not in a state that allows this'],
   idempotency_in_flight: [409, 'A request with this idempotency key is still running'],
   idempotency_mismatch: [422, 'The idempotency key was used with another body'],

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Storage } from '../../src/storage/storage.js';
 import { finishNext, stepFile, stepResult, claimNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { changedStorage } from '../support/storage.js';
 import { until } from '../support/until.js';
 import { expectProblem, sha256, startService, submit, type TestService } from './support/service.js';
 
@@ -141,5 +142,35 @@ describe('a download', () => {
     expect(response.statusCode).toBe(302);
     expect(response.headers.location).toBe(`https://bucket.example/jobs/${job}/evaluate/model.onnx?signed`);
     await remote.close();
+  });
+
+  test.each([
+    ['streams', (local: Storage) => local],
+    ['presigns', (local: Storage) => changedStorage(local, { presign: async () => 'https://bucket.example/signed' })],
+  ])('is 410 where the file is gone, from a storage that %s', async (_how, storage) => {
+    const losing = await startService(postgres, { storage });
+    const job = await finishedJob(losing);
+    const path = `/jobs/${job}/artifacts/model.onnx`;
+    const etagOf = String((await losing.call('HEAD', path)).headers.etag);
+    await losing.storage.delete(`jobs/${job}/evaluate/model.onnx`);
+    for (const headers of [{}, { range: 'bytes=0-1' }]) {
+      const response = await losing.call('GET', path, { headers });
+      expect(expectProblem(response, 410, 'gone').detail).not.toContain('jobs/');
+      expect(response.headers.location).toBeUndefined();
+      expect(response.headers.etag).toBeUndefined();
+    }
+    expect((await losing.call('HEAD', path)).statusCode).toBe(410);
+    // Who has it needs nothing of the storage.
+    expect((await losing.call('GET', path, { headers: { 'if-none-match': etagOf } })).statusCode).toBe(304);
+    await losing.close();
+  });
+
+  test('is 410 when the file goes between the look and the opening', async () => {
+    const storage = (local: Storage) =>
+      changedStorage(local, { get: async (key) => local.delete(key).then(() => local.get(key)) });
+    const losing = await startService(postgres, { storage });
+    const job = await finishedJob(losing);
+    expectProblem(await losing.call('GET', `/jobs/${job}/artifacts/model.onnx`), 410, 'gone');
+    await losing.close();
   });
 });

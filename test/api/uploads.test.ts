@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import { InfrastructureError } from '../../src/errors/index.js';
 import { createJob, newJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
-import { expectProblem, sha256, startService, upload, type TestService } from './support/service.js';
+import { form } from './support/form.js';
+import { expectProblem, sha256, startService, submit, upload, type TestService } from './support/service.js';
 
 let postgres: TestPostgres;
 let service: TestService;
@@ -255,4 +258,64 @@ test('an upload whose row may have been written although nobody was told keeps i
   const id = await upload(service, content);
   const { key } = (await service.database.uploads.get(DEFAULT_TEAM, id)) ?? { key: '' };
   expect((await service.files()).filter((path) => path.endsWith(key))).toHaveLength(1);
+});
+
+describe('content that the storage has lost', () => {
+  const keyOf = async (id: string) => (await service.database.uploads.get(DEFAULT_TEAM, id))?.key ?? '';
+  const spec = (model: string, calibration: string) => ({
+    model: { upload: model },
+    calibration: { upload: calibration },
+    target: { parameter_ratio: 4 },
+  });
+
+  test.each([
+    ['gone', async (key: string) => service.storage.delete(key)],
+    ['cut short', async (key: string) => void (await service.storage.put(key, Readable.from([Buffer.from('x')])))],
+  ])('is said to be lost when it is %s, and is kept when it comes again', async (how, lose) => {
+    const content = `a model that will be ${how}`;
+    const id = await upload(service, content, 'model.onnx');
+    const before = await storedFiles();
+    const byContent = `/uploads/sha256:${sha256(content)}`;
+    await lose(await keyOf(id));
+    expectProblem(await service.call('GET', `/uploads/${id}`), 410, 'gone');
+    expect((await service.call('HEAD', `/uploads/${id}`)).statusCode).toBe(410);
+    expectProblem(await service.call('GET', byContent), 404, 'not_found');
+    expect((await service.call('HEAD', byContent)).statusCode).toBe(404);
+
+    expect(await upload(service, content, 'model.onnx')).toBe(id);
+    expect((await service.call('HEAD', byContent)).statusCode).toBe(200);
+    expect((await service.call('GET', `/uploads/${id}`)).statusCode).toBe(200);
+    expect(await text(await service.storage.get(await keyOf(id)))).toBe(content);
+    expect(await storedFiles()).toHaveLength(before.length);
+  });
+
+  test('is refused as the source of a job, with the pointer, until it comes again; a form brings it along', async () => {
+    const [model, samples] = [await upload(service, 'lost model', 'm.onnx'), await upload(service, 'samples', 's.npz')];
+    await service.storage.delete(await keyOf(model));
+    const refused = await service.call('POST', '/jobs', { payload: spec(model, samples) });
+    expect(expectProblem(refused, 422, 'invalid_spec').errors).toMatchObject([{ pointer: '/model/upload' }]);
+    await upload(service, 'lost model');
+    expect((await service.call('POST', '/jobs', { payload: spec(model, samples) })).statusCode).toBe(202);
+
+    await service.storage.delete(await keyOf(model));
+    const { calibration, target } = spec(model, samples);
+    const parts = [
+      { name: 'spec', content: JSON.stringify({ calibration, target }) },
+      { name: 'model', content: 'lost model', filename: 'm.onnx' },
+    ];
+    expect((await service.call('POST', '/jobs', form(parts))).statusCode).toBe(202);
+    expect(await service.storage.head(await keyOf(model))).not.toBeNull();
+  });
+
+  test('keeps a failed job from being tried again, with the pointer, until it comes again', async () => {
+    const id = await submit(service);
+    await service.call('POST', `/jobs/${id}/cancel`);
+    const job = await service.database.jobs.get(DEFAULT_TEAM, id);
+    await service.storage.delete(job?.inputs.model.key ?? '');
+    const problem = expectProblem(await service.call('POST', `/jobs/${id}/retry`), 409, 'conflict');
+    expect(problem.errors).toMatchObject([{ pointer: '/model' }]);
+    expect(problem.detail).toContain(job?.inputs.model.sha256);
+    await upload(service, 'a model', 'model.onnx');
+    expect((await service.call('POST', `/jobs/${id}/retry`)).statusCode).toBe(202);
+  });
 });

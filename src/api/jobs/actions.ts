@@ -1,5 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import type { JobInputs } from '../../database/records.js';
+import { InputError } from '../../errors/index.js';
+import { isStored } from '../../storage/is-stored.js';
+import type { Storage } from '../../storage/storage.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
@@ -44,6 +48,8 @@ export const jobActions: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       },
     },
     async (request, reply) => {
+      const before = await database.jobs.get(teamOf(request), request.params.id);
+      if (before !== null) await refuseLostContent(storage, before.inputs);
       const job = await database.jobs.retry(teamOf(request), request.params.id);
       if (job === null) throw notFound('job');
       return reply
@@ -72,3 +78,22 @@ export const jobActions: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     },
   );
 };
+
+/** @throws InputError when the storage has lost an input: the job could only fail again */
+async function refuseLostContent(storage: Pick<Storage, 'head'>, inputs: JobInputs): Promise<void> {
+  const parts = (['model', 'calibration', 'evaluation'] as const).flatMap((part) => {
+    const input = inputs[part];
+    return input === null ? [] : [{ part, input }];
+  });
+  const stored = await Promise.all(parts.map(({ input }) => isStored(storage, input)));
+  const lost = parts.filter((_, i) => stored[i] === false);
+  if (lost.length === 0) return;
+  const names = lost.map(({ part, input }) => `${part} (${input.filename}, sha256:${input.sha256})`).join(' and ');
+  throw new InputError(
+    'conflict',
+    `the content of the job's ${names} was lost; send it to /uploads again, then retry`,
+    {
+      faults: lost.map(({ part }) => ({ pointer: `/${part}`, detail: 'is not stored any more' })),
+    },
+  );
+}

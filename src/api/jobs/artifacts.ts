@@ -1,8 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { basename } from 'node:path';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { ArtifactRecord } from '../../database/records.js';
-import { InputError } from '../../errors/index.js';
+import { InfrastructureError, InputError, SparankError } from '../../errors/index.js';
+import { isStored } from '../../storage/is-stored.js';
 import type { Storage } from '../../storage/storage.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
@@ -23,13 +25,16 @@ async function sendArtifact(storage: Storage, artifact: ArtifactRecord, request:
   const { name, key, bytes, sha256, contentType } = artifact;
   const etag = `"${sha256}"`;
   const modified = artifact.createdAt.toUTCString();
+  const unchanged = matches(request.headers['if-none-match'], etag);
+  // Also before a redirect: a client cannot do anything with what the store says about a file that it does not have.
+  if (!unchanged && !(await isStored(storage, artifact))) throw lost(name);
   reply
     .header('ETag', etag)
     .header('Last-Modified', modified)
     .header('Accept-Ranges', 'bytes')
     .header('Cache-Control', 'private, no-cache')
     .header('Content-Disposition', `attachment; filename="${name.replaceAll(/[^\w.-]/g, '_')}"`);
-  if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send();
+  if (unchanged) return reply.code(304).send();
   if (request.method !== 'HEAD') {
     const url = await storage.presign(key, { filename: name, contentType, expiresInSeconds: PRESIGNED_SECONDS });
     if (url !== null) return reply.redirect(url, 302);
@@ -50,9 +55,14 @@ async function sendArtifact(storage: Storage, artifact: ArtifactRecord, request:
     .send(await opened(storage, key, reply, range));
 }
 
+const lost = (name: string) =>
+  new InfrastructureError('gone', `${name} was made, and is not stored any more; submit the job again for another one`);
+
 /** The file as a stream that ends with the answer: a client that left while it was opened would leave it open. */
 async function opened(storage: Storage, key: string, reply: FastifyReply, range?: { start: number; end: number }) {
-  const body = await storage.get(key, range);
+  const body = await storage.get(key, range).catch((error: unknown) => {
+    throw error instanceof SparankError && error.code === 'not_found' ? lost(basename(key)) : error;
+  });
   if (reply.raw.destroyed) body.destroy();
   else reply.raw.once('close', () => body.destroy());
   return body;

@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { InputError } from '../../errors/index.js';
+import { InfrastructureError, InputError } from '../../errors/index.js';
+import { isStored } from '../../storage/is-stored.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound, requestFault, unsupported } from '../problem.js';
@@ -80,6 +81,8 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
       schema: {
         tags: ['uploads'],
         summary: 'An upload, by its id or as sha256:<hex>; HEAD tells whether it need not be sent again',
+        description:
+          'Content that the storage has lost is 410 by its id and 404 as sha256:<hex>, until it is sent again.',
         params: Type.Object({ id: Type.String() }),
         response: { 200: UploadSchema, ...failures },
       },
@@ -92,6 +95,11 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
         ? uploads.get(teamOf(request), id)
         : uploads.findByHash(teamOf(request), hash));
       if (upload === null) throw notFound('upload');
+      if (!(await isStored(deps.storage, upload))) {
+        // Whoever asks by content wants to know whether to send it.
+        if (hash !== undefined) throw notFound('upload');
+        throw new InfrastructureError('gone', 'the content of this upload was lost; send the file again');
+      }
       return reply
         .header('Content-Location', `/uploads/${upload.id}`)
         .header('Repr-Digest', formatReprDigest(upload.sha256))

@@ -5,6 +5,7 @@ import type { UploadRecord } from '../../database/records.js';
 import { UPLOADS_PREFIX } from '../../jobs/files.js';
 import type { RouteDeps } from '../deps.js';
 import { requestFault } from '../problem.js';
+import { isStored } from '../../storage/is-stored.js';
 import { roomFor } from './room.js';
 
 export interface Incoming {
@@ -33,10 +34,22 @@ export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Inco
     if (stored.bytes === 0) throw requestFault('#body', 'is empty');
     incoming.verify?.(stored.sha256);
     const { upload } = await database.uploads.create(teamId, { ...stored, key, filename: incoming.filename });
-    if (upload.key !== key) await storage.delete(key);
+    if (upload.key !== key) await keepOne(deps, upload, key);
     return upload;
   } catch (error) {
     if (error instanceof InputError) await storage.delete(key).catch(() => undefined);
     throw error;
   }
+}
+
+/** Of two files with the same content the first stays; when it was lost, the second takes its place, where jobs look for it. */
+async function keepOne({ storage, logger }: RouteDeps, upload: UploadRecord, second: string): Promise<void> {
+  if (!(await isStored(storage, upload))) {
+    await storage.copy(second, upload.key);
+    logger.warn(
+      { upload_id: upload.id, key: upload.key },
+      'the content of an upload was lost, and has been given again',
+    );
+  }
+  await storage.delete(second);
 }

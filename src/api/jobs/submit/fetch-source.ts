@@ -5,6 +5,7 @@ import { InputError, SparankError } from '../../../errors/index.js';
 import { downloadSource } from '../../../outbound/http-source.js';
 import { FETCH_SECONDS } from '../../../jobs/check-time.js';
 import type { Source } from '../../../jobs/spec.js';
+import { isStored } from '../../../storage/is-stored.js';
 import type { RouteDeps } from '../../deps.js';
 import { roomFor } from '../../uploads/room.js';
 import { receivedFile, storedFile, type Part, type SourceFile } from './source-file.js';
@@ -20,7 +21,7 @@ export async function fetchSource(
   directory: string,
 ): Promise<SourceFile> {
   const known = await deps.database.uploads.findByHash(teamId, sha256);
-  if (known !== null) return storedFile(deps, known);
+  if (known !== null && (await isStored(deps.storage, known))) return storedFile(deps, known);
   const refuse = (field: string, detail: string, cause?: unknown) =>
     new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/${field}`, detail }], cause });
   const path = join(directory, `${part}.fetched`);

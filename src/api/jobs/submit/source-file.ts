@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { UploadRecord } from '../../../database/records.js';
 import type { RouteDeps } from '../../deps.js';
+import { isStored } from '../../../storage/is-stored.js';
 import { keepUpload } from '../../uploads/keep.js';
 
 export const PARTS = ['model', 'calibration', 'evaluation'] as const;
@@ -47,7 +48,8 @@ export function receivedFile(
     local: async () => file.path,
     async keep() {
       const known = await deps.database.uploads.findByHash(teamId, file.sha256);
-      return known ?? keepUpload(deps, teamId, { body: createReadStream(file.path), filename: file.filename });
+      if (known !== null && (await isStored(deps.storage, known))) return known;
+      return keepUpload(deps, teamId, { body: createReadStream(file.path), filename: file.filename });
     },
   };
 }

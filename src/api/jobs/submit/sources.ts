@@ -2,6 +2,7 @@ import { InputError } from '../../../errors/index.js';
 import type { JobInputs, UploadRecord } from '../../../database/records.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import type { Source, Spec } from '../../../jobs/spec.js';
+import { isStored } from '../../../storage/is-stored.js';
 import type { RouteDeps } from '../../deps.js';
 import type { Submission } from './multipart.js';
 import { fetchSource } from './fetch-source.js';
@@ -72,8 +73,11 @@ export async function openSources(
   const open = async ({ part, source }: { part: Part; source: Source }): Promise<[Part, SourceFile]> => {
     if (!('upload' in source)) return [part, await fetchSource(deps, teamId, part, source, directory)];
     const upload = uploadOf(uploads, source.upload);
-    if (upload !== undefined) return [part, storedFile(deps, upload)];
-    const detail = `there is no upload ${source.upload}`;
+    if (upload !== undefined && (await isStored(deps.storage, upload))) return [part, storedFile(deps, upload)];
+    const detail =
+      upload === undefined
+        ? `there is no upload ${source.upload}`
+        : `the content of ${source.upload} was lost; send the file again, then submit the same job`;
     throw new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/upload`, detail }] });
   };
   const opened: Submission['files'] = { ...files, ...Object.fromEntries(await Promise.all(sources.map(open))) };
