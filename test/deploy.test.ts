@@ -160,18 +160,22 @@ describe('the Kubernetes manifests', () => {
       1,
     );
     expect(service?.spec.ports[0]?.targetPort).toBe('http');
-    const [scaled] = ofKind('ScaledObject');
-    expect(deployments.map(({ metadata }) => metadata.name)).toContain(scaled?.spec.scaleTargetRef.name);
+    const scaled = ofKind('ScaledObject').map(({ spec }) => spec.scaleTargetRef.name);
+    expect(new Set(scaled).size).toBe(2);
+    for (const name of scaled) expect(deployments.map(({ metadata }) => metadata.name)).toContain(name);
     const [monitor] = ofKind('PodMonitor');
     const ports = new Set(deployments.flatMap((one) => container(one).ports.map(({ name }) => name)));
     expect(new Set(monitor?.spec.podMetricsEndpoints.map(({ port }) => port))).toEqual(ports);
   });
 
-  test('scale by a metric that the API has', () => {
-    const query = ofKind('ScaledObject')[0]?.spec.triggers[0]?.metadata.query ?? '';
-    const [name = ''] = /sparank_\w+/.exec(query) ?? [];
+  test('scale by a metric that the API has, each kind of worker by its own tasks', () => {
+    const queries = ofKind('ScaledObject').map(({ spec }) => spec.triggers[0]?.metadata.query ?? '');
     const source = readFileSync(join(ROOT, 'src/api/plugins/metrics.ts'), 'utf8');
-    expect(source).toContain(`gauge('${name}'`);
+    for (const query of queries) {
+      const [name = ''] = /sparank_\w+/.exec(query) ?? [];
+      expect(source).toContain(`gauge('${name}'`);
+    }
+    expect(queries.map((query) => /device="(\w+)"/.exec(query)?.[1]).sort()).toEqual(['cpu', 'gpu']);
   });
 
   test('keep webhooks away from the metadata of the cloud', () => {

@@ -56,9 +56,9 @@ async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
     };
     const offer = { engine: 'onnxruntime', class: null, deviceMemoryBytes: 0 };
     await keepRegistered(
-      backends.database.workers,
+      backends.database,
       { id, ...offer, device: 'cpu', threads: 1, slots: 1 },
-      logger,
+      { logger, onState: async () => undefined },
     ).now();
     await backends.queue.consume((message) => runTask(deps, message), { concurrency: 1 });
   }

@@ -8,6 +8,9 @@ import { ANSWER_SECONDS } from '../jobs/check-time.js';
 import { openScratch } from '../storage/scratch.js';
 import { NO_TELEMETRY } from '../observability/telemetry.js';
 import { VERSION } from '../config/version.js';
+import { adminAudit } from './admin/audit.js';
+import { adminJobs } from './admin/jobs.js';
+import { adminWorkers } from './admin/workers.js';
 import { adminRoutes } from './admin/index.js';
 import { AtOnce } from './at-once.js';
 import { refuseEncoded } from './content-encoding.js';
@@ -120,6 +123,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(teamRoutes, options);
   await app.register(usageRoutes, options);
   await app.register(webhookRoutes, options);
+  for (const routes of [adminJobs, adminWorkers, adminAudit]) await app.register(routes, options);
   await app.register(adminRoutes, options);
   return app;
 }

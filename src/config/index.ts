@@ -146,6 +146,11 @@ const ConfigSchema = Type.Object({
     default: 'on',
     description: 'off: this process deletes no stored files that the database does not know or need',
   }),
+  AUDIT_TTL_DAYS: Type.Number({
+    default: 365,
+    minimum: 0.001,
+    description: 'an entry of the audit log is kept this long',
+  }),
   URL_ALLOWED_HOSTS: Type.String({
     default: '',
     description:

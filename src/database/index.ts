@@ -4,6 +4,7 @@ import type { Log } from '../observability/log.js';
 import { PostgresClient } from './connection/postgres-client.js';
 import type { DatabaseContext, DatabaseSettings } from './connection/context.js';
 import { PrismaClient } from './generated/client.js';
+import { auditRepository } from './audit/audit-repository.js';
 import { idempotencyRepository } from './jobs/idempotency-repository.js';
 import { installationRepository } from './installation/installation-repository.js';
 import { jobRepository } from './jobs/job-repository.js';
@@ -67,6 +68,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
     teams: guarded(teamRepository(context)),
     keys: guarded(keyRepository(context)),
     usage: guarded(usageRepository(context)),
+    audit: guarded(auditRepository(context)),
     uploads: guarded(uploadRepository(context)),
     jobs: guarded(jobRepository(context)),
     idempotency: guarded(idempotencyRepository(context)),

@@ -1,4 +1,5 @@
 import type { SerializedError } from '../errors/index.js';
+import type { TaskGroup } from '../jobs/class-depth.js';
 import type { Needs, Offer } from '../scheduling/worker-classes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
 import type { Priority, Spec } from '../jobs/spec.js';
@@ -60,6 +61,52 @@ export interface UsableKey extends KeyRecord {
 export interface StoredKey extends UsableKey {
   /** Hex SHA-256 of the whole key. */
   hash: string;
+}
+
+/** Who did something, and by which request. */
+export interface Actor {
+  keyId: string;
+  keyPrefix: string;
+  teamId: string;
+  requestId: string;
+  address: string;
+}
+
+export const AUDIT_ACTIONS = [
+  'team.created',
+  'team.changed',
+  'team.removed',
+  'key.created',
+  'key.revoked',
+  'job.canceled',
+  'worker.drained',
+  'worker.undrained',
+  'dashboard.login',
+] as const;
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+
+export interface AuditRecord {
+  /** Descending in lists: the cursor. */
+  id: string;
+  at: Date;
+  action: AuditAction;
+  /** Null: the service itself, by its settings. */
+  actor: Actor | null;
+  /** The team that it was done to. */
+  teamId: string | null;
+  /** Id of what it was done to. */
+  subject: string;
+  detail: Record<string, unknown>;
+}
+
+export interface AuditFilter {
+  limit: number;
+  /** Id of the last entry of the page before. */
+  after?: string;
+  teamId?: string;
+  action?: AuditAction[];
+  subject?: string;
+  createdAfter?: Date;
 }
 
 export interface UploadRecord {
@@ -194,6 +241,8 @@ export interface WorkerRecord extends Offer {
   busy: { taskId: string; jobId: string; teamId: string; kind: TaskKind; layer: number | null } | null;
   startedAt: Date;
   lastSeenAt: Date;
+  /** Since when it takes no more tasks; null: it takes them. */
+  drainingSince: Date | null;
 }
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'failed', 'disabled'] as const;
@@ -340,6 +389,8 @@ export interface Backlog {
     /** How long the oldest task that could run waits for a worker. */
     oldestSeconds: number;
   }[];
+  /** Open tasks that are alike, for the depth by kind of worker. */
+  groups: TaskGroup[];
   /** `origin`: whose fault a failure was, else `none`. */
   endedLastHour: { status: string; origin: string; count: number }[];
   webhooks: { pending: number; overdueSeconds: number };

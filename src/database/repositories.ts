@@ -3,7 +3,11 @@ import type { Offer } from '../scheduling/worker-classes.js';
 import type { LayerRow } from '../jobs/results.js';
 import type { Assignment, StepFile, StepResult } from '../jobs/tasks.js';
 import type {
+  Actor,
   ArtifactRecord,
+  AuditAction,
+  AuditFilter,
+  AuditRecord,
   Backlog,
   ClaimedDelivery,
   DeliveryAttempt,
@@ -43,7 +47,7 @@ import type {
 
 export interface TeamRepository {
   /** @throws InputError conflict when another team has the name */
-  create(team: { name: string; weight: number; limits: Partial<TeamLimits> }): Promise<TeamRecord>;
+  create(team: { name: string; weight: number; limits: Partial<TeamLimits> }, by?: Actor): Promise<TeamRecord>;
   get(teamId: string): Promise<TeamRecord | null>;
   /** Oldest first. */
   list(page: { after?: string; limit: number }): Promise<Page<TeamRecord>>;
@@ -51,7 +55,16 @@ export interface TeamRepository {
   update(
     teamId: string,
     change: { name?: string; weight?: number; limits?: Partial<TeamLimits> },
+    by?: Actor,
   ): Promise<TeamRecord | null>;
+  /**
+   * Removing a team: its keys are revoked. False: there is none. Then `clear` until nothing is left, then `drop`.
+   * @throws InputError conflict while jobs of it have not ended, unless those are to be canceled
+   */
+  close(teamId: string, options: { cancelJobs: boolean }, by?: Actor): Promise<boolean>;
+  /** Removes up to `limit` of its jobs and uploads each; returns their files, for the caller to delete. */
+  clear(teamId: string, limit: number): Promise<{ prefixes: string[]; keys: string[] }>;
+  drop(teamId: string): Promise<void>;
   usage(teamId: string): Promise<TeamUsage>;
   /** Bytes that the team may still store, and those of its largest upload. */
   storageRoom(teamId: string): Promise<{ left: number; largest: number }>;
@@ -73,14 +86,23 @@ export interface KeyRepository {
   create(
     teamId: string,
     key: { hash: string; prefix: string; name: string; scopes: Scope[]; expiresAt?: Date | null },
+    by?: Actor,
   ): Promise<KeyRecord>;
   /** Oldest first, those that are revoked or have expired too. */
   list(teamId: string, page: { after?: string; limit: number }): Promise<Page<KeyRecord>>;
   get(teamId: string, keyId: string): Promise<KeyRecord | null>;
   /** From the next request on, nobody gets in with it. */
-  revoke(teamId: string, keyId: string): Promise<KeyRecord | null>;
+  revoke(teamId: string, keyId: string, by?: Actor): Promise<KeyRecord | null>;
   /** Notes that a key was used; at most one write a minute. */
   touch(key: Pick<KeyRecord, 'id' | 'lastUsedAt'>): Promise<void>;
+}
+
+/** What was done to keys and teams, and by admins to what is another's. Those methods write it with what they do. */
+export interface AuditRepository {
+  /** Of what changes no rows. */
+  note(deed: { action: AuditAction; teamId: string | null; subject: string }, by: Actor): Promise<void>;
+  /** Newest first. */
+  list(filter: AuditFilter): Promise<Page<AuditRecord>>;
 }
 
 export interface UploadRepository {
@@ -109,10 +131,12 @@ export interface JobRepository {
   get(teamId: string, jobId: string): Promise<JobRecord | null>;
   /** Much cheaper than the whole job. */
   brief(teamId: string, jobId: string): Promise<JobBrief | null>;
-  /** Newest first. */
-  list(teamId: string, filter: JobFilter): Promise<Page<JobRecord>>;
-  /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. */
-  requestCancel(teamId: string, jobId: string): Promise<CancelOutcome | null>;
+  /** Whoever has it: for admins. */
+  find(jobId: string): Promise<JobRecord | null>;
+  /** Newest first; of all teams with null. */
+  list(teamId: string | null, filter: JobFilter): Promise<Page<JobRecord>>;
+  /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. What an admin does is noted. */
+  requestCancel(teamId: string, jobId: string, admin?: Actor): Promise<CancelOutcome | null>;
   /**
    * Failed or canceled: queued again, finished tasks kept while their files are.
    * @throws InputError conflict in any other state, and when an upload that it reads is gone
@@ -188,12 +212,14 @@ export interface WebhookRepository {
 export interface WorkerRepository {
   /** Registers or refreshes; call it at start and every few seconds. */
   upsert(
-    worker: { id: string; engine: string; device: string; threads: number; slots: number } & Partial<
+    worker: { id: string; engine: string; device: string; threads: number; slots: number; session?: string } & Partial<
       Pick<Offer, 'class' | 'deviceMemoryBytes'>
     >,
-  ): Promise<void>;
+  ): Promise<{ draining: boolean }>;
   remove(workerId: string): Promise<void>;
-  /** Those seen in the last minute. */
+  /** A draining worker ends its task and takes no more. Null: there is no such worker that is alive. */
+  drain(workerId: string, draining: boolean, by?: Actor): Promise<WorkerRecord | null>;
+  /** Those that are alive: seen in the last minute, and their process, where it is known, is there. */
   list(): Promise<WorkerRecord[]>;
 }
 
@@ -294,11 +320,13 @@ export interface PoolRepository {
 }
 
 /**
- * Topics: a job id (any visible change, a new event), `cancel:<job id>`, `tasks` (tasks to release, or free slots) and `webhooks`
- * (messages to deliver).
+ * Topics: a job id (any visible change, a new event), `cancel:<job id>`, `worker:<worker id>` (it is to drain, or not any more), `tasks`
+ * (tasks to release, or free slots) and `webhooks` (messages to deliver).
  * After a lost connection every callback is called once, since something may have been missed.
  */
 export interface Notifications {
+  /** Names the connection that it listens on, which is there while the process is. */
+  readonly session: string;
   subscribe(topic: string, callback: () => void): () => void;
 }
 
@@ -308,6 +336,7 @@ export interface Database {
   teams: TeamRepository;
   keys: KeyRepository;
   usage: UsageRepository;
+  audit: AuditRepository;
   uploads: UploadRepository;
   jobs: JobRepository;
   layers: LayerRepository;

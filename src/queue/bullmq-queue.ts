@@ -19,6 +19,7 @@ export interface WorkerLike {
   on(event: 'error', listener: (error: Error) => void): unknown;
   waitUntilReady(): Promise<unknown>;
   pause(doNotWaitActive: boolean): Promise<void>;
+  resume(): void;
   close(force: boolean): Promise<void>;
 }
 
@@ -158,13 +159,14 @@ async function startConsumer(
 ): Promise<TaskConsumer> {
   const running = new Set<Promise<void>>();
   let closing: Promise<void> | null = null;
+  let paused = false;
 
   const worker = backend.createWorker(
     name,
     async (taken, token) => {
       const { data } = taken;
-      // The server's answer to a take may be under way when the consumer starts to close: what it brings is another's.
-      if (closing !== null) {
+      // The server's answer to a take may be under way when the consumer pauses or starts to close: what it brings is another's.
+      if (closing !== null || paused) {
         await taken.moveToWait(token).catch((error: unknown) => logger.debug({ err: error }, 'message not given back'));
         throw new WaitingError();
       }
@@ -186,7 +188,15 @@ async function startConsumer(
   }
 
   return {
-    pause: () => worker.pause(true),
+    async pause() {
+      paused = true;
+      await worker.pause(true);
+    },
+    resume() {
+      if (closing !== null) return;
+      paused = false;
+      worker.resume();
+    },
     close(deadlineSeconds) {
       closing ??= (async () => {
         await worker.pause(true);

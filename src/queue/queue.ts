@@ -34,8 +34,10 @@ export interface TaskQueue {
 export type TaskHandler = (message: TaskMessage) => Promise<void>;
 
 export interface TaskConsumer {
-  /** Takes no more messages; handlers that run go on. */
+  /** Takes no more messages, and gives back what is on its way; handlers that run go on. */
   pause(): Promise<void>;
+  /** Takes messages again. */
+  resume(): void;
   /** Waits for running handlers until the deadline, then lets go of them. */
   close(deadlineSeconds: number): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import type { WorkerRepository } from '../database/repositories.js';
+import type { Database, WorkerRepository } from '../database/repositories.js';
 import type { Log } from '../observability/log.js';
 
 /** Time between two signs of life in the table of workers, a third of what makes one count as gone. */
@@ -10,15 +10,26 @@ export interface Registration {
   stop(): void;
 }
 
-/** Keeps a worker's row in the table of workers alive from the first call of `now` on. */
+/**
+ * Keeps a worker's row in the table of workers alive from the first call of `now` on, and tells what operators want of it: with every
+ * sign of life, and as soon as the database says that it has changed.
+ */
 export function keepRegistered(
-  workers: Pick<WorkerRepository, 'upsert'>,
+  { workers, notifications }: Pick<Database, 'workers' | 'notifications'>,
   worker: Parameters<WorkerRepository['upsert']>[0],
-  logger: Log,
+  { logger, onState }: { logger: Log; onState: (state: { draining: boolean }) => Promise<void> },
 ): Registration {
-  const register = () => workers.upsert(worker);
-  const timer = setInterval(() => {
-    register().catch((error: unknown) => logger.warn({ err: error }, 'could not register'));
-  }, REGISTER_MS);
-  return { now: register, stop: () => clearInterval(timer) };
+  // The connection of this process that listens is what others know it to be alive by.
+  const row = { ...worker, session: notifications.session };
+  const register = async () => onState(await workers.upsert(row));
+  const again = () => void register().catch((error: unknown) => logger.warn({ err: error }, 'could not register'));
+  const timer = setInterval(again, REGISTER_MS);
+  const unsubscribe = notifications.subscribe(`worker:${worker.id}`, again);
+  return {
+    now: register,
+    stop() {
+      clearInterval(timer);
+      unsubscribe();
+    },
+  };
 }

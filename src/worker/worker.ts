@@ -53,8 +53,19 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const stopping = new AbortController();
   const shutdown = new AbortController();
 
+  let consumer: TaskConsumer | null = null;
+  let draining = false;
+  /** Told by the table of workers: an operator wants this one to end its task and take no more, or to go on. */
+  async function obey(wanted: boolean): Promise<void> {
+    if (consumer === null || wanted === draining || stopping.signal.aborted) return;
+    draining = wanted;
+    logger.info(wanted ? 'draining: the worker takes no more tasks' : 'the worker takes tasks again');
+    if (wanted) await consumer.pause();
+    else consumer.resume();
+  }
+
   const registration = keepRegistered(
-    database.workers,
+    database,
     {
       id,
       engine: device.engine,
@@ -64,10 +75,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       class: device.class,
       deviceMemoryBytes: device.deviceMemoryBytes,
     },
-    logger,
+    { logger, onState: ({ draining: wanted }) => obey(wanted) },
   );
 
-  let consumer: TaskConsumer | null = null;
   const running = new Set<Promise<void>>();
   const task = {
     config,

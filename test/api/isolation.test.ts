@@ -93,6 +93,8 @@ beforeAll(async () => {
     '/teams/': DEFAULT_TEAM,
     '/teams/{id}/keys/': key.id,
     '/webhooks/deliveries/': delivery,
+    '/admin/jobs/': job.id,
+    '/admin/workers/': 'wrk_own',
   };
   secrets = [made, job.id, told.id, key.id, delivery, 'secret-label', sha256('a secret model')];
   expect(secrets.every((word) => word !== '')).toBe(true);

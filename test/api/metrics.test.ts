@@ -5,6 +5,7 @@ import { createMetrics } from '../../src/observability/metrics.js';
 import { startMetricsServer } from '../../src/service/metrics-server.js';
 import { claimNext, createJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { until } from '../support/until.js';
 import { runSql } from '../support/teams.js';
 import { startService } from './support/service.js';
 
@@ -60,6 +61,9 @@ describe('/metrics', () => {
       'sparank_webhooks_pending{state="pending"}': 0,
       'sparank_backend_up{backend="postgres"}': 1,
       'sparank_backend_up{backend="queue"}': 1,
+      'sparank_backend_up{backend="storage"}': 1,
+      'sparank_class_tasks{device="cpu",class="",state="running"}': 1,
+      'sparank_class_tasks{device="gpu",class="",state="waiting"}': 0,
     };
     for (const [name, value] of Object.entries(expected)) expect(seen.get(name), name).toBe(value);
     const waiting = ['waiting', 'released'].map((state) =>
@@ -87,6 +91,31 @@ describe('/metrics', () => {
     const unknown = /^sparank_(tasks|jobs|workers|team_|webhooks)/;
     expect([...seen.keys()].filter((name) => unknown.test(name))).toEqual([]);
     expect([...seen.keys()].some((name) => name.startsWith('sparank_http_request_duration_seconds_count'))).toBe(true);
+    await service.close();
+  });
+
+  test('shows a storage that does not answer, and no worker whose process has ended', async () => {
+    const service = await startService(postgres, {
+      storage: (local) =>
+        Object.assign(Object.create(local) as typeof local, { check: () => Promise.reject(new Error('no way')) }),
+    });
+    const { database } = service;
+    for (const id of ['wrk_alive', 'wrk_dead'])
+      await database.workers.upsert({ id, engine: 'onnxruntime', device: 'cpu', threads: 1, slots: 1 });
+    // One whose process listens, one whose process does not any more.
+    const { session } = database.notifications;
+    database.notifications.subscribe('worker:wrk_alive', () => undefined);
+    await runSql(
+      database.url,
+      `update workers set last_seen_at = clock_timestamp() - interval '10 seconds', session = case id when 'wrk_alive' then $1 else 'gone' end`,
+      [session],
+    );
+    await until('it listens', async () => (await database.workers.list()).some(({ id }) => id === 'wrk_alive'));
+    const seen = samples((await service.call('GET', '/metrics', { key: null })).body);
+    expect(seen.get('sparank_backend_up{backend="storage"}')).toBe(0);
+    expect(seen.get('sparank_workers{state="idle",engine="onnxruntime"}')).toBe(1);
+    const pool = (await service.call('GET', '/pool')).json<{ workers: { id: string }[] }>();
+    expect(pool.workers.map(({ id }) => id)).toEqual(['wrk_alive']);
     await service.close();
   });
 

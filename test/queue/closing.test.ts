@@ -26,6 +26,7 @@ function manualBackend() {
         on: () => undefined,
         waitUntilReady: async () => undefined,
         pause: async () => undefined,
+        resume: () => undefined,
         close: async (force) => void closedWithForce.push(force),
       };
     },

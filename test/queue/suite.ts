@@ -82,6 +82,29 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
     const attempts = async (database: Database, jobId: string) =>
       ((await database.layers.list(DEFAULT_TEAM, jobId)) ?? []).map((layer) => layer.attempt);
 
+    it('a consumer that is paused takes nothing, and goes on when it is resumed', async () => {
+      const { queue } = await begin();
+      const taken: Record<string, string[]> = { first: [], second: [] };
+      const consume = async (who: string) => {
+        const note = async ({ taskId }: TaskMessage) => void taken[who]?.push(taskId);
+        const consumer = await queue.consume(note, { concurrency: 1 });
+        cleanups.push(() => consumer.close(5));
+        return consumer;
+      };
+      const first = await consume('first');
+      await queue.add(message(1));
+      await until('the first message is taken', () => taken['first']?.length === 1);
+      await first.pause();
+      const second = await consume('second');
+      for (let n = 2; n <= 6; n++) await queue.add(message(n));
+      await until('the other one has taken all', () => taken['second']?.length === 5);
+      expect(taken['first']).toHaveLength(1);
+      await second.pause();
+      first.resume();
+      await queue.add(message(7));
+      await until('the first one goes on', () => taken['first']?.length === 2);
+    });
+
     it('hands out each message once, and keeps adding one that is there without effect', async () => {
       const { queue } = await begin();
       const seen: TaskMessage[] = [];

@@ -42,7 +42,11 @@ export const adminRoutes: FastifyPluginAsync<RouteOptions> = async (app, { deps 
         if (refusal.retryAfterSeconds !== undefined) reply.header('Retry-After', refusal.retryAfterSeconds);
         return reply.code(refusal.status).type('text/html; charset=utf-8').send(loginPage(refusal.message));
       }
-      request.log.info({ key_id: key.id }, 'a login to the dashboard');
+      const actor = { keyId: key.id, keyPrefix: key.prefix, teamId: key.teamId };
+      await deps.database.audit.note(
+        { action: 'dashboard.login', teamId: null, subject: key.id },
+        { ...actor, requestId: request.id, address: request.ip },
+      );
       return reply.header('Set-Cookie', sessionCookie(request, key.id, hash)).redirect(`${BOARD}/`, 303);
     });
     login.post('/admin/logout', hidden, async (request, reply) =>

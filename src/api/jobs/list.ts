@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
-import type { JobFilter } from '../../database/records.js';
+import { Type, type Static } from 'typebox';
+import type { JobFilter, JobRecord, Page } from '../../database/records.js';
+import type { Database } from '../../database/repositories.js';
 import { JOB_STATUSES, type JobStatus } from '../../jobs/tasks.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
@@ -32,6 +33,30 @@ function readLabels(query: object): Record<string, string> {
   );
 }
 
+/** What lists of jobs are asked by, beside labels. */
+export const FilterSchema = Type.Object({
+  limit: Limit,
+  after: Type.Optional(Type.String({ description: '`next` of the page before' })),
+  status: Type.Optional(
+    Type.Union([Type.String(), Type.Array(Type.String())], { description: 'one or more, with commas' }),
+  ),
+  created_after: Type.Optional(Type.String({ description: 'RFC 3339' })),
+});
+
+export function readFilter(query: Static<typeof FilterSchema>): JobFilter {
+  const { limit, after, status, created_after } = query;
+  const filter: JobFilter = { limit, labels: readLabels(query) };
+  if (after !== undefined) filter.after = after;
+  if (status !== undefined) filter.status = readStatus(status);
+  if (created_after !== undefined) filter.createdAfter = readTime(created_after, '#query/created_after');
+  return filter;
+}
+
+export async function presentJobs(database: Database, { data, hasMore }: Page<JobRecord>) {
+  const views = await Promise.all(data.map((job) => viewJob(database, job)));
+  return { data: views, has_more: hasMore, next: hasMore ? (views.at(-1)?.id ?? null) : null };
+}
+
 export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/jobs',
@@ -41,29 +66,14 @@ export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { d
         tags: ['jobs'],
         summary: 'Jobs, newest first',
         description: 'Labels filter with `label.<key>=<value>`, as often as wanted: all of them must match.',
-        querystring: Type.Object(
-          {
-            limit: Limit,
-            after: Type.Optional(Type.String({ description: '`next` of the page before' })),
-            status: Type.Optional(
-              Type.Union([Type.String(), Type.Array(Type.String())], { description: 'one or more, with commas' }),
-            ),
-            created_after: Type.Optional(Type.String({ description: 'RFC 3339' })),
-          },
-          { additionalProperties: false, patternProperties: { '^label\\.': {} } },
-        ),
+        querystring: Type.Object(FilterSchema.properties, {
+          additionalProperties: false,
+          patternProperties: { '^label\\.': {} },
+        }),
         response: { 200: PageOf(JobSchema), ...failures },
       },
     },
-    async (request) => {
-      const { limit, after, status, created_after } = request.query;
-      const filter: JobFilter = { limit, labels: readLabels(request.query) };
-      if (after !== undefined) filter.after = after;
-      if (status !== undefined) filter.status = readStatus(status);
-      if (created_after !== undefined) filter.createdAfter = readTime(created_after, '#query/created_after');
-      const { data, hasMore } = await deps.database.jobs.list(teamOf(request), filter);
-      const views = await Promise.all(data.map((job) => viewJob(deps.database, job)));
-      return { data: views, has_more: hasMore, next: hasMore ? (views.at(-1)?.id ?? null) : null };
-    },
+    async (request) =>
+      presentJobs(deps.database, await deps.database.jobs.list(teamOf(request), readFilter(request.query))),
   );
 };

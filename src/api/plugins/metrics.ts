@@ -1,18 +1,22 @@
 import type { FastifyInstance } from 'fastify';
 import { Gauge, Histogram } from 'prom-client';
 import type { Backlog } from '../../database/records.js';
+import { within } from '../../deadline.js';
+import { depthByClass } from '../../jobs/class-depth.js';
 import type { ApiDeps } from '../deps.js';
 
 /** Seconds; polls take milliseconds, uploads minutes. */
 const BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 /** Teams with a series of their own: those with the most waiting tasks. The others are summed up as `other`. */
 const TEAMS = 50;
+/** A storage that takes longer does not answer. */
+const STORAGE_MS = 3_000;
 
 /**
  * Requests by route (never by URL, whose ids would make a new series each), the state of the pool at the moment of asking, and
  * what this process has done besides.
  */
-export function registerMetrics(app: FastifyInstance, { database, queue, logger, metrics }: ApiDeps): void {
+export function registerMetrics(app: FastifyInstance, { database, queue, storage, logger, metrics }: ApiDeps): void {
   const { registry } = metrics;
   const registers = [registry];
   const duration = new Histogram({
@@ -32,7 +36,12 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
   const tasks = gauge('sparank_tasks', 'Tasks that are not finished', ['state']);
   const jobs = gauge('sparank_jobs', 'Jobs that are not finished', ['state']);
   const unmatched = gauge('sparank_tasks_without_worker', 'Tasks that no live worker can run', ['state']);
-  const workers = gauge('sparank_workers', 'Workers seen in the last minute', ['state', 'engine']);
+  const workers = gauge('sparank_workers', 'Workers that are alive', ['state', 'engine']);
+  const classTasks = gauge('sparank_class_tasks', 'Tasks that are not finished, by the workers that run them', [
+    'device',
+    'class',
+    'state',
+  ]);
   const teamTasks = gauge('sparank_team_tasks', 'Tasks of a team that are not finished', ['team', 'state']);
   const teamJobs = gauge('sparank_team_jobs', 'Jobs of a team that are not finished', ['team', 'state']);
   const oldest = gauge('sparank_team_oldest_task_seconds', 'Wait of the oldest task that could run', ['team']);
@@ -43,10 +52,22 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
   const webhooks = gauge('sparank_webhooks_pending', 'Messages about ended jobs that are not delivered', ['state']);
   const overdue = gauge('sparank_webhooks_overdue_seconds', 'Wait of the oldest message that is due', ['state']);
   // All of them have a label: a gauge without one is 0 after a reset, which is not what is known.
-  const answers = gauge('sparank_backend_up', 'Whether PostgreSQL and the queue answered the last question', [
+  const answers = gauge('sparank_backend_up', 'Whether PostgreSQL, queue and storage answered the last question', [
     'backend',
   ]);
-  const ofDatabase = [tasks, unmatched, jobs, workers, teamTasks, teamJobs, oldest, ended, webhooks, overdue];
+  const ofDatabase = [
+    tasks,
+    unmatched,
+    classTasks,
+    jobs,
+    workers,
+    teamTasks,
+    teamJobs,
+    oldest,
+    ended,
+    webhooks,
+    overdue,
+  ];
 
   const set = (target: Gauge<'state'>, values: Record<string, number>) => {
     for (const [state, value] of Object.entries(values)) target.set({ state }, value);
@@ -60,6 +81,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
     set(tasks, states);
     unmatched.set({ state: 'waiting' }, withoutWorker);
     lanes = pool.lanes.map(({ lane }) => lane);
+    for (const { count, ...labels } of depthByClass(backlog.groups, pool.lanes)) classTasks.set(labels, count);
     set(jobs, pool.jobs);
     for (const engine of new Set(pool.workers.map((worker) => worker.engine))) {
       const those = pool.workers.filter((worker) => worker.engine === engine);
@@ -97,6 +119,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, logger,
     await Promise.all([
       attempt('postgres', readDatabase, ofDatabase as Gauge<never>[]),
       attempt('queue', readQueue, [messages] as Gauge<never>[]),
+      attempt('storage', () => within(storage.check(), STORAGE_MS), []),
     ]);
     return registry.metrics();
   }

@@ -58,6 +58,7 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
         { name: 'webhooks', description: 'messages about ended jobs, by the Standard Webhooks specification' },
         { name: 'pool', description: 'the shared workers' },
         { name: 'teams', description: 'teams, their keys, limits and usage' },
+        { name: 'admin', description: 'what operators do across teams' },
         { name: 'service', description: 'health and metrics' },
       ],
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },

@@ -4,36 +4,13 @@ import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { isAdmin } from '../teams/access.js';
 import { PlaceSchema, presentPlace } from '../jobs/schema.js';
-import { failures, Time } from '../schemas.js';
+import { failures } from '../schemas.js';
+import { Offer, presentWorker, WorkerSchema } from './worker.js';
 
 const Count = Type.Integer();
-/** What a job may ask for, beside the engine. */
-const Offer = {
-  class: Type.Union([Type.String(), Type.Null()]),
-  device_memory_bytes: Type.Integer({ description: 'of the accelerator; 0 without one' }),
-};
 const PoolSchema = Type.Object(
   {
-    workers: Type.Array(
-      Type.Object({
-        id: Type.String(),
-        engine: Type.String(),
-        device: Type.String(),
-        threads: Count,
-        slots: Type.Integer({ description: 'tasks it can run at once' }),
-        ...Offer,
-        busy_with: Type.Union([
-          Type.Object({
-            job_id: Type.Union([Type.String(), Type.Null()], { description: "null for another team's job" }),
-            task: Type.String(),
-            layer: Type.Union([Type.Integer(), Type.Null()]),
-          }),
-          Type.Null(),
-        ]),
-        started_at: Time,
-        last_seen_at: Time,
-      }),
-    ),
+    workers: Type.Array(WorkerSchema),
     classes: Type.Array(
       Type.Object({
         engine: Type.String(),
@@ -83,12 +60,14 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       config: { scope: 'jobs:read' },
       schema: {
         tags: ['pool'],
-        summary: 'Workers, queue depth, own position and share; with the scope admin, the share of every team',
+        summary:
+          'Workers, queue depth, own position and share; with the scope admin, the share of every team and the job of every worker',
         response: { 200: PoolSchema, ...failures },
       },
     },
     async (request) => {
       const teamId = teamOf(request);
+      const admin = isAdmin(request);
       const [pool, queued] = await Promise.all([
         database.pool.overview(),
         database.jobs.list(teamId, { status: ['queued'], limit: OWN_JOBS }),
@@ -100,22 +79,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       });
       const running = pool.teams.reduce((sum, team) => sum + team.runningTasks, 0);
       return {
-        workers: pool.workers.map((worker) => ({
-          id: worker.id,
-          engine: worker.engine,
-          device: worker.device,
-          threads: worker.threads,
-          slots: worker.slots,
-          class: worker.class,
-          device_memory_bytes: worker.deviceMemoryBytes,
-          busy_with: worker.busy && {
-            job_id: worker.busy.teamId === teamId ? worker.busy.jobId : null,
-            task: worker.busy.kind,
-            layer: worker.busy.layer,
-          },
-          started_at: worker.startedAt.toISOString(),
-          last_seen_at: worker.lastSeenAt.toISOString(),
-        })),
+        workers: pool.workers.map((worker) => presentWorker(worker, (owner) => owner === teamId || admin)),
         classes: pool.lanes.map((lane) => ({
           engine: lane.engine,
           class: lane.class,
@@ -128,7 +92,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
         queue: { jobs: pool.jobs, tasks: pool.tasks },
         own: own.sort((a, b) => a.place.position - b.place.position),
         teams: pool.teams
-          .filter((team) => team.teamId === teamId || isAdmin(request))
+          .filter((team) => team.teamId === teamId || admin)
           .map((team) => ({
             team_id: team.teamId,
             weight: team.weight,

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { actorOf } from '../plugins/actor.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
@@ -7,6 +8,7 @@ import { failures, Limit, page, PageOf } from '../schemas.js';
 import { badCursor } from '../validation.js';
 import { isAdmin, teamInPath } from './access.js';
 import { keyRoutes } from './keys.js';
+import { removeTeam } from './remove.js';
 import { NewTeamSchema, presentTeam, readLimits, TeamChangeSchema, TeamSchema } from './schema.js';
 
 const params = Type.Object({ id: Type.String({ description: "a team's id, or `self` for the key's own team" }) });
@@ -22,6 +24,7 @@ const TeamAndUse = Type.Object({ ...TeamSchema.properties, in_use: InUse }, { $i
 export const teamRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, options) => {
   const { teams } = options.deps.database;
   await app.register(keyRoutes, options);
+  await app.register(removeTeam, options);
 
   app.post(
     '/teams',
@@ -36,7 +39,7 @@ export const teamRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, o
     },
     async (request, reply) => {
       const { name, weight = 1, limits } = request.body;
-      const team = await teams.create({ name, weight, limits: readLimits(limits) });
+      const team = await teams.create({ name, weight, limits: readLimits(limits) }, actorOf(request));
       return reply.code(201).header('Location', `/teams/${team.id}`).send(presentTeam(team));
     },
   );
@@ -104,11 +107,12 @@ export const teamRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, o
     },
     async (request) => {
       const { name, weight, limits } = request.body;
-      const team = await teams.update(teamInPath(request, request.params.id), {
+      const change = {
         ...(name === undefined ? {} : { name }),
         ...(weight === undefined ? {} : { weight }),
         limits: readLimits(limits),
-      });
+      };
+      const team = await teams.update(teamInPath(request, request.params.id), change, actorOf(request));
       if (team === null) throw notFound('team');
       return presentTeam(team);
     },

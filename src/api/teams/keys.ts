@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Scope } from '../../database/records.js';
 import { InputError } from '../../errors/index.js';
+import { actorOf } from '../plugins/actor.js';
 import type { RouteOptions } from '../deps.js';
 import { newKey, visiblePrefix } from '../new-key.js';
 import { hashKey } from '../plugins/auth.js';
@@ -56,13 +57,11 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       refuseAdminKey(request, scopes);
       const teamId = await team(request, request.params.id);
       const key = newKey();
-      const made = await keys.create(teamId, {
-        hash: hashKey(key),
-        prefix: visiblePrefix(key),
-        name,
-        scopes,
-        expiresAt: readExpiry(expires_at),
-      });
+      const made = await keys.create(
+        teamId,
+        { hash: hashKey(key), prefix: visiblePrefix(key), name, scopes, expiresAt: readExpiry(expires_at) },
+        actorOf(request),
+      );
       return reply
         .code(201)
         .header('Location', `/teams/${teamId}/keys/${made.id}`)
@@ -129,7 +128,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       const key = await keys.get(teamId, request.params.key_id);
       if (key === null) throw notFound('key');
       refuseAdminKey(request, key.scopes);
-      const revoked = await keys.revoke(teamId, key.id);
+      const revoked = await keys.revoke(teamId, key.id, actorOf(request));
       if (revoked === null) throw notFound('key');
       return presentKey(revoked);
     },

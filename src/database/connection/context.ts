@@ -15,6 +15,7 @@ export type DatabaseSettings = Pick<
   | 'ARTIFACT_TTL_DAYS'
   | 'JOB_TTL_DAYS'
   | 'WEBHOOK_TTL_DAYS'
+  | 'AUDIT_TTL_DAYS'
 >;
 
 /** What every repository is made from. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import type { Log } from '../../observability/log.js';
 import { PostgresClient } from './postgres-client.js';
@@ -9,12 +10,17 @@ const CHANNEL = 'sparank';
 const PING_MS = 10_000;
 const RECONNECT_MS = [50, 100, 250, 500, 1000, 2000];
 
+/** How the server lists the connection. */
+export const sessionName = (session: string): string => `${SESSION}${session}`;
+export const SESSION = 'sparank listen ';
+
 export interface Listener extends Notifications {
   close(): Promise<void>;
 }
 
 /** One LISTEN connection of this process, opened with the first subscription and opened again whenever it is lost. */
 export function listen(url: string, logger: Log): Listener {
+  const session = randomBytes(9).toString('hex');
   const subscribers = new Map<string, Set<() => void>>();
   let client: pg.Client | null = null;
   let timer: NodeJS.Timeout | null = null;
@@ -41,7 +47,7 @@ export function listen(url: string, logger: Log): Listener {
       connectionString: url,
       keepAlive: true,
       connectionTimeoutMillis: 5000,
-      application_name: 'sparank listen',
+      application_name: sessionName(session),
     });
     client = next;
     next.on('notification', ({ payload }) => call(payload ?? ''));
@@ -61,6 +67,7 @@ export function listen(url: string, logger: Log): Listener {
   }
 
   return {
+    session,
     subscribe(topic, callback) {
       // A wrapper of its own, so that the same function may subscribe twice.
       const entry = () => callback();

@@ -1,6 +1,7 @@
 import { InputError } from '../../errors/index.js';
 import { jobPrefix } from '../../jobs/files.js';
 import { FIRST_TASK, phaseOf } from '../../jobs/next-tasks.js';
+import { noteDeed } from '../audit/audit-repository.js';
 import type { DatabaseContext, Tx } from '../connection/context.js';
 import { createJob, lockTeam, refuseTooMany } from './create-job.js';
 import { type Job, Prisma } from '../generated/client.js';
@@ -45,6 +46,11 @@ export function jobRepository(context: DatabaseContext): JobRepository {
       return job === null ? null : jobRecord(job);
     },
 
+    async find(jobId) {
+      const job = await prisma.job.findUnique({ where: { id: jobId } });
+      return job === null ? null : jobRecord(job);
+    },
+
     brief: readBrief(context),
 
     async list(teamId, filter) {
@@ -52,11 +58,11 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         select id from jobs where ${Prisma.join(await conditions(prisma, teamId, filter), ' and ')}
         order by seq desc limit ${filter.limit + 1}`;
       const wanted = ids.slice(0, filter.limit).map((row) => row.id);
-      const jobs = await prisma.job.findMany({ where: { id: { in: wanted }, teamId }, orderBy: { seq: 'desc' } });
+      const jobs = await prisma.job.findMany({ where: { id: { in: wanted } }, orderBy: { seq: 'desc' } });
       return { data: jobs.map(jobRecord), hasMore: ids.length > filter.limit };
     },
 
-    requestCancel: (teamId, jobId) =>
+    requestCancel: (teamId, jobId, admin) =>
       transaction(async (tx) => {
         const job = await lockJob(tx, { teamId, jobId });
         if (job === null) return null;
@@ -67,6 +73,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
           data: { state: 'canceled', finishedAt: new Date() },
         });
         await addEvent(tx, job, 'job.canceling');
+        if (admin !== undefined) await noteDeed(tx, admin, { action: 'job.canceled', teamId, subject: jobId });
         await endIfCanceled(tx, job);
         return { job: await read(tx, jobId), changed: true };
       }),
@@ -121,13 +128,16 @@ export function jobRepository(context: DatabaseContext): JobRepository {
   };
 }
 
-async function conditions(tx: Tx, teamId: string, filter: JobFilter): Promise<Prisma.Sql[]> {
-  const all = [Prisma.sql`team_id = ${teamId}`];
+async function conditions(tx: Tx, teamId: string | null, filter: JobFilter): Promise<Prisma.Sql[]> {
+  const all = [teamId === null ? Prisma.sql`true` : Prisma.sql`team_id = ${teamId}`];
   if (filter.status !== undefined) all.push(Prisma.sql`status::text = any(${filter.status})`);
   if (filter.labels !== undefined) all.push(Prisma.sql`labels @> ${JSON.stringify(filter.labels)}::jsonb`);
   if (filter.createdAfter !== undefined) all.push(Prisma.sql`created_at > ${filter.createdAfter}`);
   if (filter.after !== undefined) {
-    const last = await tx.job.findUnique({ where: { id: filter.after, teamId }, select: { seq: true } });
+    const last = await tx.job.findUnique({
+      where: { id: filter.after, ...(teamId === null ? {} : { teamId }) },
+      select: { seq: true },
+    });
     if (last === null) {
       const detail = 'the job that the cursor names is not there (any more)';
       throw new InputError('invalid_request', detail, { faults: [{ pointer: '/after', detail }] });

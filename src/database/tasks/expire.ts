@@ -26,6 +26,10 @@ export function expireRows({ prisma, settings }: DatabaseContext): PoolRepositor
         select id from webhook_deliveries
         where finished_at < clock_timestamp() - make_interval(secs => ${settings.WEBHOOK_TTL_DAYS * 86_400})
         order by finished_at limit ${limit})`,
+    audit: await prisma.$executeRaw`
+      delete from audit_log where seq in (
+        select seq from audit_log where at < clock_timestamp() - make_interval(secs => ${settings.AUDIT_TTL_DAYS * 86_400})
+        order by at limit ${limit})`,
     webhook_secret: await prisma.$executeRaw`delete from webhook_secrets where expires_at < clock_timestamp()`,
   });
 }

@@ -24,7 +24,7 @@ export function overview({ prisma }: DatabaseContext): PoolRepository['overview'
       prisma.$queryRaw<{ unmatched: number }[]>`
         select count(*)::int as unmatched from tasks t where t.state = 'waiting' and not exists (
           select from workers w where w.last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS})
-            and sparank_can_run(t.needs, w.engine, w.device_memory_bytes, w.class))`,
+            and w.draining_since is null and sparank_can_run(t.needs, w.engine, w.device_memory_bytes, w.class))`,
     ]);
     const jobCount = (...statuses: string[]) =>
       jobs.filter((row) => statuses.includes(row.status)).reduce((sum, row) => sum + row._count, 0);

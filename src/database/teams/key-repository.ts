@@ -1,3 +1,4 @@
+import { noteDeed } from '../audit/audit-repository.js';
 import type { DatabaseContext } from '../connection/context.js';
 import { Prisma, type ApiKey } from '../generated/client.js';
 import { newId } from '../connection/ids.js';
@@ -15,7 +16,7 @@ const usable = (prisma: DatabaseContext['prisma'], which: Prisma.Sql): Promise<S
   from api_keys k join teams t on t.id = k.team_id
   where ${which} and k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())`;
 
-export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
+export const keyRepository = ({ prisma, transaction }: DatabaseContext): KeyRepository => ({
   /** The one query that every request makes: by its hash, so that a revoked key is refused at once by every process. */
   async findByHash(hash) {
     const [key] = await usable(prisma, Prisma.sql`k.hash = ${hash}`);
@@ -29,9 +30,14 @@ export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
 
   findTogether: ({ hashes, ids }) => usable(prisma, Prisma.sql`(k.hash = any(${hashes}) or k.id = any(${ids}))`),
 
-  async create(teamId, { hash, prefix, name, scopes, expiresAt }) {
+  async create(teamId, { hash, prefix, name, scopes, expiresAt }, by) {
     const data = { id: newId('key'), teamId, hash, prefix, name, scopes, expiresAt: expiresAt ?? null };
-    await prisma.apiKey.createMany({ data: [data], skipDuplicates: true });
+    await transaction(async (tx) => {
+      const { count } = await tx.apiKey.createMany({ data: [data], skipDuplicates: true });
+      if (count === 0) return;
+      const detail = { name, prefix, scopes, expires_at: expiresAt?.toISOString() ?? null };
+      await noteDeed(tx, by, { action: 'key.created', teamId, subject: data.id, detail });
+    });
     return keyRecord(await prisma.apiKey.findUniqueOrThrow({ where: { hash, teamId } }));
   },
 
@@ -50,8 +56,12 @@ export const keyRepository = ({ prisma }: DatabaseContext): KeyRepository => ({
     return key === null ? null : keyRecord(key);
   },
 
-  async revoke(teamId, keyId) {
-    await prisma.apiKey.updateMany({ where: { id: keyId, teamId, revokedAt: null }, data: { revokedAt: new Date() } });
+  async revoke(teamId, keyId, by) {
+    await transaction(async (tx) => {
+      const where = { id: keyId, teamId, revokedAt: null };
+      const { count } = await tx.apiKey.updateMany({ where, data: { revokedAt: new Date() } });
+      if (count > 0) await noteDeed(tx, by, { action: 'key.revoked', teamId, subject: keyId });
+    });
     const key = await prisma.apiKey.findUnique({ where: { id: keyId, teamId } });
     return key === null ? null : keyRecord(key);
   },

@@ -1,11 +1,15 @@
 import { byOffer, laneOf, type Offer } from '../../scheduling/worker-classes.js';
 import type { TaskKind } from '../../jobs/tasks.js';
+import { noteDeed } from '../audit/audit-repository.js';
+import { SESSION } from '../connection/notifications.js';
 import type { DatabaseContext, Tx } from '../connection/context.js';
 import type { LaneRecord, WorkerRecord } from '../records.js';
 import type { WorkerRepository } from '../repositories.js';
 
 /** A worker that was not seen for this long has no places to fill. */
 export const SEEN_SECONDS = 60;
+/** A connection that is lost is there again after this, and its worker seen; without one, the process has ended. */
+const RECONNECT_SECONDS = 3;
 
 type Row = Omit<WorkerRecord, 'busy'> & {
   taskId: string | null;
@@ -15,29 +19,34 @@ type Row = Omit<WorkerRecord, 'busy'> & {
   layer: number;
 };
 
-export async function listWorkers(tx: Tx): Promise<WorkerRecord[]> {
+export async function listWorkers(tx: Tx, only?: string): Promise<WorkerRecord[]> {
   const rows = await tx.$queryRaw<Row[]>`
     select w.id, w.engine, w.device, w.threads, w.slots, w.class, w.device_memory_bytes::float8 as "deviceMemoryBytes",
-      w.started_at as "startedAt", w.last_seen_at as "lastSeenAt",
+      w.started_at as "startedAt", w.last_seen_at as "lastSeenAt", w.draining_since as "drainingSince",
       t.id as "taskId", t.job_id as "jobId", t.team_id as "teamId", t.kind, t.layer
     from workers w
     left join lateral (
       select * from tasks where worker_id = w.id and state = 'running' order by started_at limit 1
     ) t on true
-    where w.last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS}) order by w.id`;
+    where w.last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS})
+      and (w.session is null or w.last_seen_at > clock_timestamp() - make_interval(secs => ${RECONNECT_SECONDS})
+        or ${SESSION} || w.session in (select application_name from pg_stat_activity))
+      and (${only ?? null}::text is null or w.id = ${only ?? null}) order by w.id`;
   return rows.map(({ taskId, jobId, teamId, kind, layer, ...worker }) => ({
     ...worker,
     busy: taskId === null ? null : { taskId, jobId, teamId, kind, layer: layer < 0 ? null : layer },
   }));
 }
 
-/** The live workers by what they have, those with the least first. */
+/** The live workers by what they have, those with the least first. What drains has no places to fill, and what it runs takes none. */
 export async function liveLanes(tx: Tx): Promise<LaneRecord[]> {
   const offers = await tx.$queryRaw<(Offer & { workers: number; slots: number })[]>`
     select engine, class, device_memory_bytes::float8 as "deviceMemoryBytes", count(*)::int as workers, sum(slots)::int as slots
-    from workers where last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS}) group by 1, 2, 3`;
+    from workers where last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS}) and draining_since is null
+    group by 1, 2, 3`;
   const tasks = await tx.$queryRaw<{ lane: string; running: number; released: number }[]>`
-    select lane, count(*) filter (where state = 'running')::int as running,
+    select lane, count(*) filter (where state = 'running' and not exists (
+        select from workers w where w.id = tasks.worker_id and w.draining_since is not null))::int as running,
       count(*) filter (where state = 'released')::int as released
     from tasks where state in ('released', 'running') group by lane`;
   return offers.sort(byOffer).map((offer) => {
@@ -47,18 +56,34 @@ export async function liveLanes(tx: Tx): Promise<LaneRecord[]> {
   });
 }
 
-export const workerRepository = ({ prisma }: DatabaseContext): WorkerRepository => ({
-  async upsert({ id, class: label = null, deviceMemoryBytes = 0, ...rest }) {
+export const workerRepository = ({ prisma, transaction }: DatabaseContext): WorkerRepository => ({
+  async upsert({ id, class: label = null, deviceMemoryBytes = 0, session, ...rest }) {
     const lastSeenAt = new Date();
-    const worker = { ...rest, class: label, deviceMemoryBytes: BigInt(deviceMemoryBytes) };
-    await prisma.worker.upsert({
+    const worker = { ...rest, class: label, deviceMemoryBytes: BigInt(deviceMemoryBytes), session: session ?? null };
+    const { drainingSince } = await prisma.worker.upsert({
       where: { id },
       create: { id, ...worker, lastSeenAt },
       update: { ...worker, lastSeenAt },
+      select: { drainingSince: true },
     });
+    return { draining: drainingSince !== null };
   },
   async remove(workerId) {
     await prisma.worker.deleteMany({ where: { id: workerId } });
   },
+  drain: (workerId, draining, by) =>
+    transaction(async (tx) => {
+      const [worker] = await listWorkers(tx, workerId);
+      if (worker === undefined) return null;
+      const changed = await tx.$executeRaw`
+        update workers set draining_since = case when ${draining} then clock_timestamp() end
+        where id = ${workerId} and (draining_since is null) = ${draining}`;
+      if (changed > 0) {
+        const action = draining ? 'worker.drained' : 'worker.undrained';
+        await noteDeed(tx, by, { action, teamId: null, subject: workerId });
+        await tx.$executeRaw`select pg_notify('sparank', ${`worker:${workerId}`}), pg_notify('sparank', 'tasks')`;
+      }
+      return (await listWorkers(tx, workerId))[0] ?? null;
+    }),
   list: () => listWorkers(prisma),
 });

@@ -1,0 +1,76 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import type { RouteOptions } from '../deps.js';
+import { FilterSchema, presentJobs, readFilter } from '../jobs/list.js';
+import { isFinished, viewJob } from '../jobs/read.js';
+import { JobSchema } from '../jobs/schema.js';
+import { notFound } from '../problem.js';
+import { failures, PageOf } from '../schemas.js';
+import { actorOf } from '../plugins/actor.js';
+
+const params = Type.Object({ id: Type.String() });
+const TEAM = { team: Type.Optional(Type.String({ description: "only this team's jobs" })) };
+
+/** Jobs of all teams. What they made stays with their teams: there is no way to their artifacts from here. */
+export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  const { database } = deps;
+
+  app.get(
+    '/admin/jobs',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['admin'],
+        summary: 'Jobs of all teams, or of one, newest first',
+        description: 'Filters as `GET /jobs`.',
+        querystring: Type.Object(
+          { ...FilterSchema.properties, ...TEAM },
+          { additionalProperties: false, patternProperties: { '^label\\.': {} } },
+        ),
+        response: { 200: PageOf(JobSchema), ...failures },
+      },
+    },
+    async (request) => {
+      const { team, ...query } = request.query;
+      return presentJobs(database, await database.jobs.list(team ?? null, readFilter(query)));
+    },
+  );
+
+  app.get(
+    '/admin/jobs/:id',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['admin'],
+        summary: 'A job of any team',
+        params,
+        response: { 200: JobSchema, ...failures },
+      },
+    },
+    async (request) => {
+      const job = await database.jobs.find(request.params.id);
+      if (job === null) throw notFound('job');
+      return viewJob(database, job);
+    },
+  );
+
+  app.post(
+    '/admin/jobs/:id/cancel',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        tags: ['admin'],
+        summary: 'Cancel a job of any team; again is fine, and a finished job stays as it is',
+        params,
+        response: { 200: JobSchema, 202: JobSchema, ...failures },
+      },
+    },
+    async (request, reply) => {
+      const found = await database.jobs.find(request.params.id);
+      const outcome =
+        found === null ? null : await database.jobs.requestCancel(found.teamId, found.id, actorOf(request));
+      if (outcome === null) throw notFound('job');
+      return reply.code(isFinished(outcome.job) ? 200 : 202).send(await viewJob(database, outcome.job));
+    },
+  );
+};
