@@ -1,5 +1,5 @@
 import type { SerializedError } from '../errors/index.js';
-import type { TaskGroup } from '../jobs/class-depth.js';
+import type { TaskGroup } from '../scheduling/class-depth.js';
 import type { Needs, Offer } from '../scheduling/worker-classes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
 import type { Priority, Spec } from '../jobs/spec.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { depthByClass, type TaskGroup } from '../../src/jobs/class-depth.js';
+import { depthByClass, type TaskGroup } from '../../src/scheduling/class-depth.js';
 import { byOffer, laneOf, type Offer } from '../../src/scheduling/worker-classes.js';
 
 const cpu: Offer = { engine: 'onnxruntime', class: null, deviceMemoryBytes: 0 };

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { Gauge, Histogram } from 'prom-client';
 import type { Backlog } from '../../database/records.js';
-import { within } from '../../deadline.js';
-import { depthByClass } from '../../jobs/class-depth.js';
+import { within } from '../within.js';
+import { depthByClass } from '../../scheduling/class-depth.js';
 import type { ApiDeps } from '../deps.js';
 
 /** Seconds; polls take milliseconds, uploads minutes. */

@@ -1,4 +1,4 @@
-import { canRun, type Needs, type Offer } from '../scheduling/worker-classes.js';
+import { canRun, type Needs, type Offer } from './worker-classes.js';
 
 /** Open tasks that are alike. */
 export interface TaskGroup {
