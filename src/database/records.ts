@@ -1,5 +1,5 @@
 import type { SerializedError } from '../errors/index.js';
-import type { TaskGroup } from '../scheduling/class-depth.js';
+import type { ClassDepth } from '../scheduling/class-depth.js';
 import type { Needs, Offer } from '../scheduling/worker-classes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
 import type { Priority, Spec } from '../jobs/spec.js';
@@ -389,8 +389,8 @@ export interface Backlog {
     /** How long the oldest task that could run waits for a worker. */
     oldestSeconds: number;
   }[];
-  /** Open tasks that are alike, for the depth by kind of worker. */
-  groups: TaskGroup[];
+  /** Open tasks by the kind of worker that has them or will get them. */
+  classes: ClassDepth[];
   /** `origin`: whose fault a failure was, else `none`. */
   endedLastHour: { status: string; origin: string; count: number }[];
   webhooks: { pending: number; overdueSeconds: number };

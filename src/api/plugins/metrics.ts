@@ -2,7 +2,6 @@ import type { FastifyInstance } from 'fastify';
 import { Gauge, Histogram } from 'prom-client';
 import type { Backlog } from '../../database/records.js';
 import { within } from '../within.js';
-import { depthByClass } from '../../scheduling/class-depth.js';
 import type { ApiDeps } from '../deps.js';
 
 /** Seconds; polls take milliseconds, uploads minutes. */
@@ -81,7 +80,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
     set(tasks, states);
     unmatched.set({ state: 'waiting' }, withoutWorker);
     lanes = pool.lanes.map(({ lane }) => lane);
-    for (const { count, ...labels } of depthByClass(backlog.groups, pool.lanes)) classTasks.set(labels, count);
+    for (const { count, ...labels } of backlog.classes) classTasks.set(labels, count);
     set(jobs, pool.jobs);
     for (const engine of new Set(pool.workers.map((worker) => worker.engine))) {
       const those = pool.workers.filter((worker) => worker.engine === engine);

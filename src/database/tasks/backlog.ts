@@ -1,11 +1,13 @@
 import type { DatabaseContext } from '../connection/context.js';
 import type { Backlog } from '../records.js';
 import type { PoolRepository } from '../repositories.js';
+import { depthByClass, type TaskGroup } from '../../scheduling/class-depth.js';
+import { liveLanes } from '../workers/worker-repository.js';
 
 /** What waits, for how long, and how the last hour's jobs ended: for the operators' metrics. */
 export function backlog({ prisma }: DatabaseContext): PoolRepository['backlog'] {
   return async () => {
-    const [teams, groups, ended, webhooks] = await Promise.all([
+    const [teams, groups, lanes, ended, webhooks] = await Promise.all([
       prisma.$queryRaw<Backlog['teams']>`
         select team.id as "teamId", coalesce(j.queued, 0)::int as "jobsQueued", coalesce(j.running, 0)::int as "jobsRunning",
           coalesce(t.waiting, 0)::int as "tasksWaiting", coalesce(t.released, 0)::int as "tasksReleased",
@@ -24,10 +26,11 @@ export function backlog({ prisma }: DatabaseContext): PoolRepository['backlog'] 
         ) t on t.team_id = team.id
         where j.team_id is not null or t.team_id is not null
         order by coalesce(t.waiting, 0) + coalesce(t.released, 0) desc, team.id`,
-      prisma.$queryRaw<Backlog['groups']>`
+      prisma.$queryRaw<TaskGroup[]>`
         select state::text, case when state = 'waiting' then '' else lane end as lane,
           case when state = 'waiting' then needs end as needs, count(*)::int as count
         from tasks where state in ('waiting', 'released', 'running') group by 1, 2, 3`,
+      liveLanes(prisma),
       prisma.$queryRaw<Backlog['endedLastHour']>`
         select status, coalesce(error->>'origin', 'none') as origin, count(*)::int as count from jobs
         where finished_at > clock_timestamp() - interval '1 hour' group by 1, 2`,
@@ -37,6 +40,11 @@ export function backlog({ prisma }: DatabaseContext): PoolRepository['backlog'] 
             filter (where state = 'pending' and next_at <= clock_timestamp())), 0)::float8 as "overdueSeconds"
         from webhook_deliveries where state = 'pending'`,
     ]);
-    return { teams, groups, endedLastHour: ended, webhooks: webhooks[0] ?? { pending: 0, overdueSeconds: 0 } };
+    return {
+      teams,
+      classes: depthByClass(groups, lanes),
+      endedLastHour: ended,
+      webhooks: webhooks[0] ?? { pending: 0, overdueSeconds: 0 },
+    };
   };
 }
