@@ -28,7 +28,7 @@ export const LayerRowSchema = Type.Object(
     ),
     rank: nullable(Type.Integer({ description: 'channels in front of the last convolution of the low-rank part' })),
     inner_rank: nullable(
-      Type.Integer({ description: 'channels behind the first convolution, where the shape has two widths, as tucker' }),
+      Type.Integer({ description: 'channels behind the first convolution, where the shape has two widths' }),
     ),
     pattern: Type.Optional(
       nullable(

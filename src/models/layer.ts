@@ -53,7 +53,7 @@ export interface LayerSize {
   shape: LowRankShape;
   /** Channels in front of the last convolution of the low-rank part; 0: there is none. */
   rank: number;
-  /** Channels behind the first convolution of a shape that narrows both, as `tucker`; else 0. */
+  /** Channels behind the first convolution of a shape that narrows both; else 0. */
   inner: number;
   /** Kept groups of the sparse part. */
   groups: number;
@@ -68,10 +68,8 @@ export function isDense({ rank, groups }: Pick<LayerSize, 'rank' | 'groups'>): b
 }
 
 /**
- * The low-rank part, by its convolutions from the input to the output. All row-major, the taps of a channel side by side.
- * - `channel`: `q` [rank, channels * taps], `p` [m, rank]
- * - `tucker`: `basis` [inner, channels], `q` [rank, inner * taps], `p` [m, rank]
- * - `spatial`: `q` [rank, channels * kh], `p` [m, rank * kw]
+ * The low-rank part, by its convolutions from the input to the output: `basis` where there are three, `q`, `p`. Row-major, an output
+ * a row, the taps of a channel side by side; the shape's convolutions have the sizes (models/low-rank).
  */
 export interface LowRank {
   shape: LowRankShape;

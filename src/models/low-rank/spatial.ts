@@ -1,6 +1,9 @@
 import type { ShapeDescription } from './shape.js';
 
-/** k x 1 to `rank` channels, then 1 x k (Jaderberg et al. 2014, arXiv 1405.3866). */
+/**
+ * k x 1 to `rank` channels, then 1 x k (Jaderberg et al. 2014, arXiv 1405.3866). `q` is [rank, channels * kh],
+ * `p` [m, rank * kw].
+ */
 export const spatial: ShapeDescription = {
   convolutions: 'k x 1, 1 x k',
   narrows: 'input',

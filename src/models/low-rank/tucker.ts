@@ -1,6 +1,9 @@
 import type { ShapeDescription } from './shape.js';
 
-/** 1x1 to `inner` channels, k x k to `rank` channels, then 1x1 (Tucker-2; Kim et al. 2016, arXiv 1511.06530). */
+/**
+ * 1x1 to `inner` channels, k x k to `rank` channels, then 1x1 (Tucker-2; Kim et al. 2016, arXiv 1511.06530). `basis` is
+ * [inner, channels], `q` [rank, inner * taps], `p` [m, rank].
+ */
 export const tucker: ShapeDescription = {
   convolutions: '1x1, k x k, 1x1',
   narrows: 'both',
