@@ -11,7 +11,6 @@ function manualBackend() {
   const unused = () => Promise.reject(new Error('not used here'));
   const queue: QueueLike = {
     add: unused,
-    addBulk: unused,
     getJobState: unused,
     getJobCounts: unused,
     on: () => undefined,

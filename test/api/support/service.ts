@@ -12,7 +12,7 @@ import { readConfig, type Config } from '../../../src/config/index.js';
 import { DEFAULT_TEAM, type Scope } from '../../../src/database/records.js';
 import type { Database } from '../../../src/database/repositories.js';
 import { InputError } from '../../../src/errors/index.js';
-import { createMetrics } from '../../../src/observability/metrics.js';
+import { createMetrics, type Metrics } from '../../../src/observability/metrics.js';
 import { decodeModel } from '../../../src/models/onnx/io/codec.js';
 import { openQueue } from '../../../src/queue/index.js';
 import { LocalStorage } from '../../../src/storage/local-storage.js';
@@ -41,6 +41,7 @@ export interface TestService {
   app: FastifyInstance;
   database: Database;
   storage: Storage;
+  metrics: Metrics;
   config: Config;
   /** Header values by who calls. */
   keys: { all: string; reader: string; writer: string; stranger: string };
@@ -93,13 +94,14 @@ export async function startService(postgres: TestPostgres, options: TestServiceO
     },
   );
   const { checkSubmission } = options;
+  const metrics = createMetrics();
   const app = await buildApp({
     config,
     database,
     queue,
     storage,
     logger,
-    metrics: createMetrics(),
+    metrics,
     ...(checkSubmission === undefined ? {} : { checkSubmission }),
   });
   await app.ready();
@@ -114,6 +116,7 @@ export async function startService(postgres: TestPostgres, options: TestServiceO
     app,
     database,
     storage,
+    metrics,
     config,
     keys,
     errors,
