@@ -49,6 +49,8 @@ export interface ErrorOptionsExtra {
   layer?: string;
   /** When the same call can work, where that is known. */
   retryAfterSeconds?: number;
+  /** Storage keys of the files that were lost: whoever made them can make them again. */
+  missing?: string[];
   cause?: unknown;
 }
 
@@ -58,6 +60,7 @@ export class SparankError extends Error {
   readonly faults: Fault[];
   readonly layer: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly missing: string[] | undefined;
 
   constructor(code: ErrorCode, detail: string, extra: ErrorOptionsExtra = {}) {
     super(detail, extra.cause === undefined ? undefined : { cause: extra.cause });
@@ -66,6 +69,7 @@ export class SparankError extends Error {
     this.faults = extra.faults ?? [];
     this.layer = extra.layer;
     this.retryAfterSeconds = extra.retryAfterSeconds;
+    this.missing = extra.missing;
   }
 
   get status(): number {
@@ -104,6 +108,8 @@ export interface SerializedError {
   origin: ErrorOrigin;
   layer: string | null;
   faults: Fault[];
+  /** As in the options of an error. */
+  missing?: string[];
 }
 
 export function serializeError(error: unknown): SerializedError {
@@ -114,6 +120,7 @@ export function serializeError(error: unknown): SerializedError {
       origin: error.origin,
       layer: error.layer ?? null,
       faults: error.faults,
+      ...(error.missing === undefined ? {} : { missing: error.missing }),
     };
   }
   const detail = error instanceof Error ? error.message : String(error);

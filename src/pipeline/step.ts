@@ -29,4 +29,4 @@ export interface StepLimits {
 export type RunStep = (assignment: Assignment, context: StepContext) => Promise<StepResult>;
 
 /** Storage keys that a step reads, so that the worker can fetch them before the step starts. */
-export type FilesNeeded = (assignment: Assignment) => Pick<JobInput, 'key' | 'bytes'>[];
+export type FilesNeeded = (assignment: Assignment) => Pick<JobInput, 'key' | 'bytes' | 'sha256'>[];

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,11 +38,12 @@ describe('the cache of stored files', () => {
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
+  const hashOf = (key: string) => createHash('sha256').update(Buffer.alloc(SIZE, key)).digest('hex');
   const open = (maxBytes: number, over = storage, lacking = 0) =>
     new FileCache(cacheDirectory, over, maxBytes, async () => lacking);
   const fetch = async (cache: FileCache, key: string, signal = never()) => {
     const path = join(directory, `fetched-${++fetched}`);
-    await cache.fetch(key, SIZE, path, signal);
+    await cache.fetch({ key, bytes: SIZE, sha256: hashOf(key) }, path, signal);
     expect(await readFile(path)).toEqual(Buffer.alloc(SIZE, key));
     return path;
   };
@@ -131,6 +133,21 @@ describe('the cache of stored files', () => {
     expect(failed).toMatchObject([{ reason: { code: 'storage_unavailable' } }]);
     expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect(await cachedBytes()).toBe(SIZE);
+  });
+
+  it('takes another content under the same key for another file', async () => {
+    const cache = open(10 * SIZE);
+    await fetch(cache, 'a');
+    await storage.put('a', Readable.from([Buffer.alloc(SIZE, 'x')]));
+    const path = join(directory, 'other');
+    await cache.fetch({ key: 'a', bytes: SIZE, sha256: hashOf('x') }, path, never());
+    expect(await readFile(path)).toEqual(Buffer.alloc(SIZE, 'x'));
+  });
+
+  it('takes a file of another size than was recorded for lost', async () => {
+    await storage.put('a', Readable.from([Buffer.alloc(SIZE - 1, 'a')]));
+    await expect(fetch(open(10 * SIZE), 'a')).rejects.toMatchObject({ code: 'not_found' });
+    expect(await cachedBytes()).toBe(0);
   });
 
   it('removes downloads that a killed process left, and none that is under way', async () => {

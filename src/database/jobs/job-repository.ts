@@ -9,6 +9,7 @@ import { holdInputs, refuseLostInputs } from './hold-inputs.js';
 import { readBrief } from './job-brief.js';
 import { jobRecord } from './job-record.js';
 import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
+import { holdLaterTasks } from './recompute.js';
 import { queueBoard } from './queue-board.js';
 import type { JobFilter } from '../records.js';
 import type { JobRepository } from '../repositories.js';
@@ -100,6 +101,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
           update tasks set state = 'waiting', attempt = attempt + 1, failures = 0, fraction = 0, error = null, finished_at = null,
             worker_id = null, claim_token = null, lease_until = null, not_before = clock_timestamp()
           where job_id = ${jobId} and state in ('failed', 'canceled')`;
+        await holdLaterTasks(tx, jobId);
         await tx.$executeRaw`
           update layers set row = row || '{"status": "waiting", "reason": null, "worker_id": null, "attempt": null}'::jsonb
           where job_id = ${jobId} and row->>'decision' is distinct from 'dense'

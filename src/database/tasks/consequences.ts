@@ -22,8 +22,10 @@ export interface TaskOfJob {
   targets: number;
   /** Whether the job's end is told to an URL. */
   notifies: boolean;
-  /** For layers and the evaluation. */
+  /** For layers and the evaluation; for the inspection when it is made again. */
   plan: PlanResult | null;
+  /** Whether tasks of the job are held until a step is made again (see jobs/recompute.ts). */
+  holds: boolean;
 }
 
 interface Outcome {
@@ -72,7 +74,8 @@ export function consequences(task: TaskOfJob, outcome: Outcome, artifactDays: nu
     files: outcome.files,
     peak_bytes: outcome.peakBytes === undefined ? null : Math.round(outcome.peakBytes),
     own: progress(phaseOf(task.kind)),
-    then: progress(phaseOf(next[0]?.kind ?? task.kind)),
+    // What comes after a step that is made again is there already.
+    then: progress(phaseOf(task.holds ? task.kind : (next[0]?.kind ?? task.kind))),
     next,
     ...ofKind(task, result, outcome.files, artifactDays),
   };
@@ -107,6 +110,8 @@ type OfKind = Pick<StepEnd, 'rows'> & Partial<StepEnd>;
 function ofKind(task: TaskOfJob, result: StepResult, files: StepFile[], artifactDays: number): OfKind {
   switch (task.kind) {
     case 'inspect': {
+      // The plan, and what came of it, are in the ledgers already.
+      if (task.plan !== null) return { rows: [] };
       const { layers } = result as StepResults['inspect'];
       return { rows: ledger(Array.from({ length: task.targets }, (_, i) => ({ point: i + 1, layers }))) };
     }

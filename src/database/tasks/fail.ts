@@ -16,6 +16,7 @@ import {
   putBack,
   settleClock,
 } from '../jobs/job-state.js';
+import { holdLaterTasks, recompute } from '../jobs/recompute.js';
 import type { PoolRepository } from '../repositories.js';
 
 export function fail(context: DatabaseContext): PoolRepository['fail'] {
@@ -44,9 +45,11 @@ export async function endAttempt(
     return 'canceled';
   }
   const failures = task.failures + 1;
+  if (error.missing !== undefined) await recompute(tx, job, error.missing);
   if (error.origin === 'infrastructure' && failures < settings.TASK_ATTEMPTS) {
     const delaySeconds = backoffSeconds(failures);
     await putBack(tx, task, { failed: true, delaySeconds, error });
+    await holdLaterTasks(tx, job.id);
     await settleClock(tx, job.id);
     await addEvent(tx, job, 'task.retrying', {
       kind: task.kind,
@@ -78,8 +81,10 @@ export function handBack({ transaction }: DatabaseContext): PoolRepository['hand
       const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
       if (job === null || task === null) return false;
       await countDeviceTime(tx, task, 'now');
-      if (job.status === 'running') await putBack(tx, task, { failed: false, delaySeconds: 0 });
-      else await stopTask(tx, task);
+      if (job.status === 'running') {
+        await putBack(tx, task, { failed: false, delaySeconds: 0 });
+        await holdLaterTasks(tx, job.id);
+      } else await stopTask(tx, task);
       await settleClock(tx, job.id);
       if (job.status === 'canceling') await endIfCanceled(tx, job);
       return true;

@@ -1,6 +1,7 @@
 import type { DatabaseContext } from '../connection/context.js';
 import { addDelivery } from '../jobs/webhook-outbox.js';
 import { countDeviceTime, endIfCanceled, lockJob, lockRunningTask, settleClock } from '../jobs/job-state.js';
+import { letHeldTasksGo } from '../jobs/recompute.js';
 import type { PoolRepository } from '../repositories.js';
 import { consequences, type TaskOfJob } from './consequences.js';
 
@@ -13,7 +14,9 @@ export function succeed({ prepared, transaction, settings }: DatabaseContext): P
     if (task === undefined) return false;
     const end = JSON.stringify(consequences(task, outcome, settings.ARTIFACT_TTL_DAYS));
     const answer =
-      task.kind === 'evaluate' && task.notifies ? await withMessage(task, end) : await commit(taskId, attempt, end);
+      (task.kind === 'evaluate' && task.notifies) || task.holds
+        ? await withMore(task, end)
+        : await commit(taskId, attempt, end);
     if (answer === 'stopping') await stop(taskId, attempt);
     return answer === 'kept' || answer === 'repeated';
   };
@@ -25,8 +28,9 @@ export function succeed({ prepared, transaction, settings }: DatabaseContext): P
       `select t.id, t.job_id as "jobId", t.attempt, t.kind, t.layer, t.point, t.worker_id as "workerId",
         extract(epoch from clock_timestamp() - t.started_at)::float8 as seconds,
         coalesce(jsonb_array_length(j.spec->'targets'), 1) as targets, j.spec->'webhook' is not null as notifies,
-        case when t.kind in ('layer', 'evaluate') then
-          (select result from tasks where job_id = j.id and kind = 'plan' and state = 'succeeded') end as plan
+        case when t.kind in ('inspect', 'layer', 'evaluate') then
+          (select result from tasks where job_id = j.id and kind = 'plan' and state = 'succeeded') end as plan,
+        exists (select from tasks where job_id = j.id and state = 'canceled') as holds
       from tasks t join jobs j on j.id = t.job_id where t.id = $1 and t.attempt = $2`,
       [taskId, attempt],
     );
@@ -42,12 +46,14 @@ export function succeed({ prepared, transaction, settings }: DatabaseContext): P
     return row?.answer ?? 'refused';
   }
 
-  /** The message about the job's end is recorded with it. */
-  function withMessage({ id, jobId, attempt }: TaskOfJob, end: string): Promise<Answer> {
+  /** The message about the job's end is recorded with it, and what is held goes on. */
+  function withMore({ id, jobId, kind, attempt, notifies, holds }: TaskOfJob, end: string): Promise<Answer> {
     return transaction(async (tx) => {
+      const job = holds ? await lockJob(tx, { taskId: id }) : null;
       const [row] = await tx.$queryRaw<{ answer: Answer }[]>`
         select sparank_succeed(${id}, ${attempt}, ${end}::jsonb) as answer`;
-      if (row?.answer === 'kept') await addDelivery(tx, jobId, 'job.succeeded');
+      if (row?.answer === 'kept' && kind === 'evaluate' && notifies) await addDelivery(tx, jobId, 'job.succeeded');
+      if (row?.answer === 'kept' && job !== null) await letHeldTasksGo(tx, job);
       return row?.answer ?? 'refused';
     });
   }

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, link, mkdir, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { JobInput } from '../../jobs/tasks.js';
+import { missing } from '../../storage/keys.js';
 import type { Storage } from '../../storage/storage.js';
 
 const TEMPORARY = '.part';
@@ -10,6 +12,8 @@ const ABANDONED_MS = 3_600_000;
 const RESERVE_BYTES = 2 * 2 ** 30;
 const RESERVE_SHARE = 0.1;
 
+export type StoredFile = Pick<JobInput, 'key' | 'bytes' | 'sha256'>;
+
 /** Bytes that are missing to the reserve of the disk of a directory. */
 async function lackingBytes(directory: string): Promise<number> {
   const { bsize, blocks, bavail } = await statfs(directory);
@@ -17,7 +21,7 @@ async function lackingBytes(directory: string): Promise<number> {
 }
 
 /**
- * Local copies of stored objects, by storage key; a key's content never changes. Several processes may share the
+ * Local copies of stored objects, by storage key and content. Several processes may share the
  * directory: a task gets a hard link of its own, so evicting a file never takes it from a running task.
  */
 export class FileCache {
@@ -35,8 +39,9 @@ export class FileCache {
   }
 
   /** Makes the object `key` appear at `path`, downloading it when it is not here or has another size. */
-  async fetch(key: string, bytes: number, path: string, signal: AbortSignal): Promise<void> {
-    const name = createHash('sha256').update(key).digest('hex');
+  async fetch({ key, bytes, sha256 }: StoredFile, path: string, signal: AbortSignal): Promise<void> {
+    // The content too: after the database was restored, an attempt of the same number writes to the same key again.
+    const name = createHash('sha256').update(`${key} ${sha256}`).digest('hex');
     const cached = join(this.#directory, name);
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     // Also for a file that is here: otherwise a disk that copies have filled would stay full, and every task on it fail.
@@ -70,6 +75,8 @@ export class FileCache {
     const temporary = `${cached}.${randomBytes(4).toString('hex')}${TEMPORARY}`;
     try {
       await this.#storage.download(key, temporary, signal);
+      // Part of a file is a lost file.
+      if ((await stat(temporary)).size !== bytes) throw missing(key);
       await rename(temporary, cached);
     } finally {
       await rm(temporary, { force: true });

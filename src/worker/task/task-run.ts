@@ -17,6 +17,7 @@ import type { StepRequest } from '../compute/child/protocol.js';
 import { ComputeError, type ComputeProcess } from '../compute/compute-process.js';
 import type { FileCache } from './file-cache.js';
 import { Heartbeat } from './heartbeat.js';
+import { lostFiles } from './lost-files.js';
 import { uploadOutput } from './upload.js';
 
 /** Why a running task was taken from its worker. */
@@ -183,16 +184,16 @@ async function fetchInputs(
   await mkdir(inputs, { recursive: true });
   await mkdir(join(step, 'output'), { recursive: true });
   const paths: Record<string, string> = {};
-  for (const { key, bytes } of deps.filesNeeded(assignment)) {
-    if (paths[key] !== undefined) continue;
+  const needed = deps.filesNeeded(assignment);
+  for (const file of needed) {
+    if (paths[file.key] !== undefined) continue;
     const path = join(inputs, String(Object.keys(paths).length));
-    paths[key] = path;
+    paths[file.key] = path;
     try {
-      await untilItWorks(() => deps.cache.fetch(key, bytes, path, backoff.signal), backoff);
+      await untilItWorks(() => deps.cache.fetch(file, path, backoff.signal), backoff);
     } catch (error) {
       if (backoff.signal.aborted || !(error instanceof SparankError) || error.retryable) throw error;
-      // The client gave us this file or an earlier step made it: that it is gone is not the client's fault.
-      throw new InfrastructureError('storage_unavailable', 'a file of the job is missing in storage', { cause: error });
+      throw await lostFiles({ storage: deps.storage, assignment, needed, found: file.key, cause: error });
     }
   }
   const { limits, threads } = deps;
