@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { SpecSchema } from '../src/jobs/spec.js';
+import { lowRankShapes } from '../src/models/index.js';
 import { addFiles, filesOf } from './support/files.js';
 import type { JobOutcome } from './support/job-child.js';
 import { runJob, totalSeconds } from './support/run-job.js';
@@ -37,7 +38,7 @@ const LOW_RANK: Variant = { name: 'low-rank only', method: { components: ['low_r
 const SPARSE: Variant = { name: 'sparse only', method: { components: ['sparse'] } };
 const LINEAR: Variant = { name: 'linear', method: { reconstruction: 'linear' } };
 const ASYMMETRIC = ['symmetric', 'refit', 'asymmetric'].map((inputs) => ({ name: inputs, method: { inputs } }));
-const SHAPES = ['channel', 'tucker', 'spatial'].map((shape) => ({
+const SHAPES = lowRankShapes.map((shape) => ({
   name: `${shape} only`,
   method: { low_rank_shapes: [shape] },
 }));

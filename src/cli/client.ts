@@ -103,6 +103,11 @@ export class ServiceClient {
     return (await response.json()) as T;
   }
 
+  /** A call that has no answer. */
+  async send(method: 'DELETE', path: string): Promise<void> {
+    await (await this.#send(path, { method })).arrayBuffer();
+  }
+
   async text(path: string): Promise<string> {
     return (await this.#send(path, {})).text();
   }

@@ -5,6 +5,15 @@ import { demo } from './commands/demo.js';
 import { doctor } from './commands/doctor.js';
 import { act, get, listJobs, submit, watch } from './commands/jobs.js';
 import { addPoolOptions, addSpecOptions } from './spec-options.js';
+import {
+  cancelAnyJob,
+  drainWorker,
+  listAllJobs,
+  listWorkers,
+  removeTeam,
+  showAnyJob,
+  showAudit,
+} from './commands/operators.js';
 import { start, work } from './commands/start.js';
 import { adopt, check, sweepStorage } from './commands/storage.js';
 import { createKey, createTeam, listKeys, listTeams, revokeKey, setTeam, showUsage } from './commands/teams.js';
@@ -31,7 +40,7 @@ const limits = (command: Command) =>
     .option('--storage-bytes <n>', 'uploads and artifacts; default: the setting of the service')
     .option('--requests-per-minute <n>', 'calls of each key; default: the setting of the service');
 
-function addTeamCommands(program: Command): void {
+function addTeamCommands(program: Command): Command {
   const teams = program.command('teams').description('teams that share the service (needs a key with the scope admin)');
   remote(teams.command('list').description('list teams')).option('--limit <n>', 'how many', '100').action(listTeams);
   remote(limits(teams.command('create <name>').description('make a team; prints its id'))).action(createTeam);
@@ -61,6 +70,34 @@ function addTeamCommands(program: Command): void {
     .option('--label <name>', 'the label of --by label')
     .option('--team <id>', 'another team, or all (needs the scope admin)')
     .action(showUsage);
+  return teams;
+}
+
+function addOperatorCommands(program: Command, teams: Command): void {
+  const paged = (command: Command) =>
+    remote(command).option('--limit <n>', 'how many', '100').option('--after <id>', 'the page after this one');
+  remote(teams.command('remove <team>').description('remove a team with its keys, jobs and files; its usage stays'))
+    .option('--cancel-jobs', 'also when it has jobs that have not ended', false)
+    .action(removeTeam);
+
+  const admin = program.command('admin').description('what concerns all teams (needs a key with the scope admin)');
+  paged(admin.command('jobs').description('jobs of all teams, newest first'))
+    .option('--team <id>', 'only jobs of this team')
+    .option('--status <status>', 'only jobs in this state')
+    .action(listAllJobs);
+  remote(admin.command('job <job>').description('a job of any team, as JSON')).action(showAnyJob);
+  remote(admin.command('cancel <job>').description('cancel a job of any team')).action(cancelAnyJob);
+  paged(admin.command('audit').description('who changed keys, teams and what belongs to others'))
+    .option('--team <id>', 'what was done to this team')
+    .option('--action <action>', 'as key.created (one or more, with commas)')
+    .option('--subject <id>', 'what was done to this key, team, job or worker')
+    .action(showAudit);
+
+  const workers = program.command('workers').description('the workers of the pool');
+  remote(workers.command('list').description('what they do; drained ones are idle at last')).action(listWorkers);
+  remote(workers.command('drain <worker>').description('let a worker end its task and take no more (scope admin)'))
+    .option('--undo', 'let it take tasks again', false)
+    .action(drainWorker);
 }
 
 function addStorageCommands(program: Command): void {
@@ -123,7 +160,7 @@ export function buildProgram(): Command {
   remote(program.command('retry <job>').description('run a failed or canceled job again')).action(
     (id: string, options) => act(id, 'retry', options),
   );
-  addTeamCommands(program);
+  addOperatorCommands(program, addTeamCommands(program));
   addStorageCommands(program);
   json(program.command('doctor').description('what engine, database, queue and storage are found')).action(doctor);
   json(program.command('demo').description('compress a small example over HTTP, on a service of its own')).action(demo);

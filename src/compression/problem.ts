@@ -1,19 +1,18 @@
 import { InputError } from '../errors/index.js';
 import type { Activation } from '../models/activation.js';
+import type { Patch } from '../models/low-rank/index.js';
 
-/** One layer to compress: its weights, and sampled inputs. All matrices are row-major, one sample a row. */
-export interface LayerProblem {
+/**
+ * One layer to compress: its weights, and sampled inputs. All matrices are row-major, one sample a row; d = channels * taps,
+ * the taps of a channel side by side.
+ */
+export interface LayerProblem extends Patch {
   /** [m, d] */
   weights: Float32Array;
   /** [m] */
   bias: Float32Array;
   /** [N, d]: what the layer sees in the network that the result will run in. */
   inputs: Float32Array;
-  channels: number;
-  /** Taps of the kernel; d = channels * taps, the taps of a channel side by side. */
-  taps: number;
-  /** Taps along the last of two axes of the kernel (kw), which the `spatial` shape splits off. Absent: one axis or none. */
-  lastAxis?: number;
   activation: Activation;
   /**
    * [N, m]: the original network's response at these samples before the activation, when `inputs` come from a network that

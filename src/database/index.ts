@@ -11,6 +11,7 @@ import { jobRepository } from './jobs/job-repository.js';
 import { keyRepository } from './teams/key-repository.js';
 import { artifactRepository, eventRepository, layerRepository } from './usage/ledger-repositories.js';
 import { migrate } from './connection/migrate.js';
+import { preparedStatements } from './connection/prepared.js';
 import { listen } from './connection/notifications.js';
 import { poolRepository } from './tasks/index.js';
 import type { Database } from './repositories.js';
@@ -58,8 +59,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
   const context: DatabaseContext = {
     prisma,
     settings,
-    prepared: async <T>(name: string, text: string, values: unknown[]) =>
-      (await pool.query({ name, text, values })).rows as T[],
+    ...preparedStatements(pool),
     transaction: (work) => prisma.$transaction(work, TRANSACTION),
   };
   const notifications = listen(url, logger);

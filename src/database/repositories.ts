@@ -294,8 +294,8 @@ export interface PoolRepository {
 
   /** The relay's turn: chooses tasks in fair order and marks them released, or null when another relay is at it. */
   release(): Promise<ReleasableTask[] | null>;
-  /** The queue did not take it: waiting again. */
-  unrelease(taskId: string, attempt: number): Promise<void>;
+  /** The queue did not take them: waiting again. */
+  unrelease(tasks: Pick<ReleasableTask, 'taskId' | 'attempt'>[]): Promise<void>;
   /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. `onChange` is told of every change. */
   reconcile(
     inQueue: (task: ReleasableTask) => Promise<boolean>,

@@ -1,5 +1,7 @@
 import { Type, type Static } from 'typebox';
-import { TargetSchema } from './spec.js';
+import { lowRankShapes } from '../models/low-rank/index.js';
+import { oneOf } from './one-of.js';
+import { shapesInWords, TargetSchema } from './spec.js';
 
 /** What a job reports: the ledger of its layers, its metrics, its verdict. Schemas first; types follow. */
 
@@ -22,13 +24,12 @@ export const LayerRowSchema = Type.Object(
     decision: nullable(Type.Union([Type.Literal('compressed'), Type.Literal('dense')])),
     reason: nullable(Type.String()),
     low_rank_shape: nullable(
-      Type.Union([Type.Literal('channel'), Type.Literal('tucker'), Type.Literal('spatial')], {
-        description:
-          'convolutions of the low-rank part. channel: k x k, 1x1; tucker: 1x1, k x k, 1x1; spatial: k x 1, 1 x k',
-      }),
+      oneOf(lowRankShapes, { description: `convolutions of the low-rank part. ${shapesInWords}` }),
     ),
     rank: nullable(Type.Integer({ description: 'channels in front of the last convolution of the low-rank part' })),
-    inner_rank: nullable(Type.Integer({ description: 'channels behind the first convolution, for tucker' })),
+    inner_rank: nullable(
+      Type.Integer({ description: 'channels behind the first convolution, where the shape has two widths' }),
+    ),
     pattern: Type.Optional(
       nullable(
         Type.String({

@@ -1,4 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
+import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
+import { oneOf } from './one-of.js';
 
 /** What a client asks for. One schema for validation, types, defaults and OpenAPI. */
 
@@ -36,6 +38,11 @@ export const ConstraintsSchema = object({
   max_accuracy_drop: Type.Optional(Type.Number({ minimum: -1, maximum: 1 })),
 });
 
+/** `channel: k x k, 1x1; ...` */
+export const shapesInWords = lowRankShapes
+  .map((shape) => `${shape}: ${LOW_RANK_SHAPES[shape].convolutions}`)
+  .join('; ');
+
 export const MethodSchema = object({
   components: Type.Array(Type.Union([Type.Literal('low_rank'), Type.Literal('sparse')]), {
     minItems: 1,
@@ -58,12 +65,11 @@ export const MethodSchema = object({
         'what the sparse part keeps or drops as a whole: an input channel, an output, a tap of an input channel, a block of outputs x input channels, two of every four neighbours, a single weight. The last two are stored as dense layers with zeros: not faster, and no smaller as parameters; ask for them with nonzero_ratio',
     },
   ),
-  low_rank_shapes: Type.Array(Type.Union([Type.Literal('channel'), Type.Literal('tucker'), Type.Literal('spatial')]), {
+  low_rank_shapes: Type.Array(oneOf(lowRankShapes), {
     minItems: 1,
     uniqueItems: true,
-    default: ['channel', 'tucker', 'spatial'],
-    description:
-      'convolutions that the low-rank part may be made of, chosen for every layer: k x k then 1x1; 1x1, k x k, 1x1; k x 1 then 1 x k',
+    default: lowRankShapes,
+    description: `convolutions that the low-rank part may be made of, chosen for every layer. ${shapesInWords}`,
   }),
   reconstruction: Type.Union([Type.Literal('after_activation'), Type.Literal('linear')], {
     default: 'after_activation',

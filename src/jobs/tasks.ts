@@ -1,3 +1,4 @@
+import type { LowRankShape } from '../models/low-rank/index.js';
 import type { SerializedError } from '../errors/index.js';
 import type { Distillation, LayerRow, Metrics, Verdict } from './results.js';
 
@@ -46,8 +47,8 @@ export interface InspectResult {
 }
 export interface LayerAllocation {
   index: number;
-  /** How the low-rank part is laid out; `inner` is the width of its first convolution, for `tucker`. */
-  shape: 'channel' | 'tucker' | 'spatial';
+  /** How the low-rank part is laid out; `inner` is the width of its first convolution, where it has two. */
+  shape: LowRankShape;
   rank: number;
   inner: number;
   groups: number;

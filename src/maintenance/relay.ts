@@ -1,4 +1,4 @@
-import type { Database } from '../database/repositories.js';
+import type { Database, ReleasableTask } from '../database/repositories.js';
 import { killPoint } from '../fault-injection/kill-point.js';
 import type { Log } from '../observability/log.js';
 import { type Loop, startLoop } from './loop.js';
@@ -6,11 +6,11 @@ import type { TaskQueue } from '../queue/queue.js';
 
 const POLL_MS = 1000;
 /** Hundreds of jobs a second wake it as often; it takes a quarter of the time then, and sees all of them at its next turn. */
-const REST = { turns: 3, mostMs: 100 };
+const REST = { turns: 3, mostMs: 150 };
 
 export interface RelayDeps {
   database: Pick<Database, 'pool' | 'notifications'>;
-  queue: Pick<TaskQueue, 'add'>;
+  queue: Pick<TaskQueue, 'addAll'>;
   logger: Log;
 }
 
@@ -28,17 +28,37 @@ export function startRelay({ database, queue, logger }: RelayDeps): Pick<Loop, '
   };
 }
 
+/** Messages of one call to the queue. */
+const BATCH = 250;
+
 /** One turn. Dying between its two halves leaves released tasks that the reconciler misses in the queue. */
 export async function relayOnce({ database, queue, logger }: TurnDeps): Promise<number> {
   const tasks = (await database.pool.release()) ?? [];
-  if (tasks.length > 0) killPoint('released');
-  const results = await Promise.allSettled(tasks.map((task) => queue.add(task)));
-  if (tasks.length > 0) killPoint('queued');
-  for (const [i, result] of results.entries()) {
-    const task = tasks[i];
-    if (result.status === 'fulfilled' || task === undefined) continue;
-    logger.warn({ err: result.reason as unknown, ...task }, 'the queue did not take a task');
-    await database.pool.unrelease(task.taskId, task.attempt);
+  if (tasks.length === 0) return 0;
+  killPoint('released');
+  const refused: ReleasableTask[] = [];
+  for (const batch of batches(tasks)) {
+    try {
+      await queue.addAll(batch);
+    } catch (error) {
+      logger.warn({ err: error, tasks: batch.length, lane: batch[0]?.lane }, 'the queue did not take tasks');
+      refused.push(...batch);
+    }
   }
+  killPoint('queued');
+  if (refused.length > 0) await database.pool.unrelease(refused);
   return tasks.length;
+}
+
+/** Each for one lane, in order. */
+function batches(tasks: ReleasableTask[]): ReleasableTask[][] {
+  const lanes = new Map<string, ReleasableTask[]>();
+  for (const task of tasks) {
+    const lane = lanes.get(task.lane) ?? [];
+    lanes.set(task.lane, lane);
+    lane.push(task);
+  }
+  return [...lanes.values()].flatMap((lane) =>
+    Array.from({ length: Math.ceil(lane.length / BATCH) }, (_, i) => lane.slice(i * BATCH, (i + 1) * BATCH)),
+  );
 }

@@ -1,17 +1,7 @@
 export type { Activation } from './activation.js';
-export {
-  DENSE,
-  factoredCost,
-  isDense,
-  shapesOf,
-  type Factors,
-  type Layer,
-  type LayerCost,
-  type LayerOp,
-  type LayerSize,
-  type LowRank,
-  type LowRankShape,
-} from './layer.js';
+export { factoredCost, type LayerCost } from './cost.js';
+export { DENSE, isDense, type Factors, type Layer, type LayerOp, type LayerSize, type LowRank } from './layer.js';
+export { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE, patchOf, shapesOf, type LowRankShape } from './low-rank/index.js';
 export { denseWeights, listLayers, type ListedLayers } from './onnx/layers/find-layers.js';
 export { holdsClasses } from './onnx/graph/classes.js';
 export { codeWeights, inputsOfLayers, type CodingOptions, type WeightCoding } from './onnx/emit/coded-weights.js';

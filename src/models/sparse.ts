@@ -1,4 +1,5 @@
-import type { Layer, Part } from './layer.js';
+import type { Part } from './cost.js';
+import type { Layer } from './layer.js';
 
 /**
  * What one group of weights of the sparse part is, zero or kept as a whole:

@@ -9,6 +9,7 @@ import type { TaskConsumer, TaskHandler, TaskMessage, TaskQueue } from './queue.
 /** BullMQ as a transport: the parts of its Queue and Worker that are used, whatever they are backed by. */
 export interface QueueLike {
   add(name: string, data: TaskMessage, options: { jobId: string }): Promise<unknown>;
+  addBulk(jobs: { name: string; data: TaskMessage; opts: { jobId: string } }[]): Promise<unknown>;
   getJobState(id: string): Promise<string>;
   getJobCounts(...types: ('wait' | 'active' | 'prioritized' | 'delayed')[]): Promise<Record<string, number>>;
   on(event: 'error', listener: (error: Error) => void): unknown;
@@ -112,6 +113,12 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
   return {
     async add(message) {
       await answered(backend, lane(message.lane).queue.add('task', message, { jobId: messageId(message) }));
+    },
+    async addAll(messages) {
+      const [first] = messages;
+      if (first === undefined) return;
+      const jobs = messages.map((data) => ({ name: 'task', data, opts: { jobId: messageId(data) } }));
+      await answered(backend, lane(first.lane).queue.addBulk(jobs));
     },
     async has(message) {
       const state = await answered(backend, lane(message.lane).queue.getJobState(messageId(message)));

@@ -15,6 +15,8 @@ export interface TaskMessage {
 export interface TaskQueue {
   /** Adding a message that is already there does nothing. */
   add(message: TaskMessage): Promise<void>;
+  /** Messages of one lane, in their order, with one call. When it fails, some may have been added. */
+  addAll(messages: readonly TaskMessage[]): Promise<void>;
   /** True while it waits or is being handled. */
   has(message: TaskMessage): Promise<boolean>;
   /** Over these lanes, and those that this process has added to. */

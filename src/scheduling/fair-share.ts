@@ -50,13 +50,19 @@ const MOST_CREDIT_SECONDS = 3600;
 
 /** Part of a task by which a swap must be worth it. */
 const MARGIN = 0.5;
+/** Seconds of standing by which a swap must be worth it, however short the tasks are: they have their turn as soon. */
+const LEAST_GAIN_SECONDS = 1;
+/** What stands ready for a place, beside the task that it works on: seconds of work, in so many tasks at most. */
+const AHEAD_SECONDS = 0.25;
+const MOST_AHEAD = 32;
 
 /** What another task of the team is expected to cost. */
 function costOf(account: TeamAccount, guess: number): number {
   return account.taskSeconds > 0 ? account.taskSeconds : guess;
 }
 
-function usualCost(accounts: Iterable<TeamAccount>): number {
+/** What a task costs on average, over all teams of which it is known. */
+export function usualCost(accounts: Iterable<TeamAccount>): number {
   const known = [...accounts].map((account) => account.taskSeconds).filter((seconds) => seconds > 0);
   return known.length === 0 ? FIRST_GUESS_SECONDS : known.reduce((sum, seconds) => sum + seconds, 0) / known.length;
 }
@@ -71,22 +77,22 @@ const standing = (account: TeamAccount, guess: number): number =>
  * @param highest the highest account of all teams
  * @returns the accounts that have changed
  */
-export function settleAccounts(
-  accounts: ReadonlyMap<string, TeamAccount>,
+export function settleAccounts<A extends TeamAccount>(
+  accounts: ReadonlyMap<string, A>,
   waiting: ReadonlySet<string>,
   highest: number,
-): Map<string, TeamAccount> {
+): Map<string, A> {
   const waits = new Map(
     [...accounts].map(([id, team]) => [id, team.released > 0 || (waiting.has(id) && team.inUse < team.limit)]),
   );
   const backlogged = [...accounts].flatMap(([id, team]) => (waits.get(id) === true ? [team] : []));
   const before = backlogged.filter((team) => team.backlogged).map((team) => team.virtualSeconds);
-  const clock = before.length > 0 ? Math.min(...before) : highest;
+  const clock = before.length > 0 ? before.reduce((a, b) => Math.min(a, b)) : highest;
   const raised = (team: TeamAccount) => (team.backlogged ? team.virtualSeconds : Math.max(team.virtualSeconds, clock));
-  const credit = MOST_CREDIT_SECONDS / Math.min(1, ...backlogged.map((team) => team.weight));
-  const floor = Math.max(0, ...backlogged.map(raised)) - credit;
+  const credit = MOST_CREDIT_SECONDS / backlogged.reduce((lowest, { weight }) => Math.min(lowest, weight), 1);
+  const floor = backlogged.reduce((most, team) => Math.max(most, raised(team)), 0) - credit;
 
-  const changed = new Map<string, TeamAccount>();
+  const changed = new Map<string, A>();
   for (const [id, team] of accounts) {
     const now = waits.get(id) === true;
     const virtualSeconds = now ? Math.max(raised(team), floor) : team.virtualSeconds;
@@ -106,14 +112,14 @@ export function compareWithinTeam(a: WaitingTask, b: WaitingTask): number {
   );
 }
 
-interface Lane {
+interface Lane<T extends WaitingTask> {
   teamId: string;
   account: TeamAccount;
-  tasks: WaitingTask[];
+  tasks: T[];
 }
 
-function lanesOf(tasks: WaitingTask[], accounts: ReadonlyMap<string, TeamAccount>): Lane[] {
-  const lanes = new Map<string, Lane>();
+function lanesOf<T extends WaitingTask>(tasks: T[], accounts: ReadonlyMap<string, TeamAccount>): Lane<T>[] {
+  const lanes = new Map<string, Lane<T>>();
   for (const task of tasks) {
     const account = accounts.get(task.teamId);
     if (account === undefined) continue;
@@ -125,26 +131,33 @@ function lanesOf(tasks: WaitingTask[], accounts: ReadonlyMap<string, TeamAccount
   return [...lanes.values()];
 }
 
+function compareLanes(a: Lane<WaitingTask>, b: Lane<WaitingTask>, guess: number): number {
+  return (
+    standing(a.account, guess) - standing(b.account, guess) ||
+    (a.account.inUse + 1) / a.account.weight - (b.account.inUse + 1) / b.account.weight ||
+    (a.teamId < b.teamId ? -1 : 1)
+  );
+}
+
 /** The lane that is to have the next place. */
-function lowest(lanes: Lane[], guess: number): Lane | undefined {
-  const open = lanes.filter(({ tasks, account }) => tasks.length > 0 && account.inUse < account.limit);
-  return open.sort(
-    (a, b) =>
-      standing(a.account, guess) - standing(b.account, guess) ||
-      (a.account.inUse + 1) / a.account.weight - (b.account.inUse + 1) / b.account.weight ||
-      (a.teamId < b.teamId ? -1 : 1),
-  )[0];
+function lowest<T extends WaitingTask>(lanes: Lane<T>[], guess: number): Lane<T> | undefined {
+  let found: Lane<T> | undefined;
+  for (const lane of lanes) {
+    if (lane.tasks.length === 0 || lane.account.inUse >= lane.account.limit) continue;
+    if (found === undefined || compareLanes(lane, found, guess) < 0) found = lane;
+  }
+  return found;
 }
 
 /** Chooses up to `room` tasks, in the order to release them. */
-export function chooseTasks(
-  waiting: WaitingTask[],
+export function chooseTasks<T extends WaitingTask>(
+  waiting: T[],
   accounts: ReadonlyMap<string, TeamAccount>,
   room: number,
-): WaitingTask[] {
+): T[] {
   const guess = usualCost(accounts.values());
   const lanes = lanesOf(waiting, accounts);
-  const chosen: WaitingTask[] = [];
+  const chosen: T[] = [];
   while (chosen.length < room) {
     const lane = lowest(lanes, guess);
     const task = lane?.tasks.shift();
@@ -153,6 +166,44 @@ export function chooseTasks(
     chosen.push(task);
   }
   return chosen;
+}
+
+/** An account with what a swap depends on: priorities of its first task that waits, and of the last one that is released. */
+export type Contender = TeamAccount & { next: number | null; lowest: number | null };
+
+const hasPriorities = ({ next, lowest: held }: Contender): boolean => next !== null && held !== null && next > held;
+
+/** The teams whose tasks matter when so many places are given: those that stand lowest, and those with a task before its time. */
+export function byStanding(accounts: ReadonlyMap<string, Contender>, most: number): string[] {
+  const guess = usualCost(accounts.values());
+  const stands = (account: TeamAccount) => ({
+    at: standing(account, guess),
+    share: (account.inUse + 1) / account.weight,
+  });
+  const first = [...accounts]
+    .filter(([, { next, inUse, limit }]) => next !== null && inUse < limit)
+    .map(([id, account]) => ({ id, ...stands(account) }))
+    .sort((a, b) => a.at - b.at || a.share - b.share || (a.id < b.id ? -1 : 1))
+    .slice(0, most);
+  const early = [...accounts].filter(([, account]) => hasPriorities(account));
+  return [...new Set([...first.map(({ id }) => id), ...early.map(([id]) => id)])];
+}
+
+/** Whether `chooseSwaps` could find any: it wants to see every released task. */
+export function mayBeSwaps(accounts: Iterable<Contender>): boolean {
+  const all = [...accounts];
+  if (all.some(hasPriorities)) return true;
+  const guess = usualCost(all);
+  const least = all
+    .filter(({ next, inUse, limit }) => next !== null && inUse < limit)
+    .reduce((low, account) => Math.min(low, needed(account, guess)), Infinity);
+  return all.some((account) => account.released > 0 && standing(account, guess) >= least);
+}
+
+/** Where another team must stand at least to make way for a task of this one. */
+function needed(account: TeamAccount, guess: number): number {
+  const cost = costOf(account, guess) / account.weight;
+  return standing(account, guess) + cost + Math.max(MARGIN * cost, LEAST_GAIN_SECONDS);
 }
 
 export interface Swap {
@@ -170,6 +221,7 @@ export function chooseSwaps(
   waiting: WaitingTask[],
   released: WaitingTask[],
   accounts: ReadonlyMap<string, TeamAccount>,
+  most = Infinity,
 ): Swap[] {
   const guess = usualCost(accounts.values());
   const lanes = lanesOf(waiting, accounts);
@@ -178,7 +230,7 @@ export function chooseSwaps(
   // The last of a team goes first.
   const held = [...released].sort((a, b) => compareWithinTeam(b, a));
   const swaps: Swap[] = [];
-  const swap = (out: WaitingTask, lane: Lane) => {
+  const swap = (out: WaitingTask, lane: Lane<WaitingTask>) => {
     const task = lane.tasks.shift();
     const owner = now.get(out.teamId);
     if (task === undefined || owner === undefined) return;
@@ -200,8 +252,6 @@ export function chooseSwaps(
   for (;;) {
     const lane = lowest(lanes, guess);
     if (lane === undefined) return swaps;
-    const { account } = lane;
-    const withTask = standing(account, guess) + costOf(account, guess) / account.weight;
     const at = (task: WaitingTask) => {
       const owner = now.get(task.teamId);
       return owner === undefined || task.teamId === lane.teamId ? -Infinity : standing(owner, guess);
@@ -210,14 +260,18 @@ export function chooseSwaps(
       (best, task) => (best === null || at(task) > at(best) ? task : best),
       null,
     );
-    if (out === null || at(out) < withTask + MARGIN * (withTask - standing(account, guess))) return swaps;
+    if (out === null || at(out) < needed(lane.account, guess) || swaps.length >= most) return swaps;
     swap(out, lane);
   }
 }
 
-/** Tasks kept released or running: one being worked on and one at hand for every place, so that no worker waits for the relay. */
-export function releaseRoom(slots: number, inFlight: number): number {
-  return Math.max(0, Math.max(2, 2 * slots) - inFlight);
+/**
+ * Tasks kept released or running: for every place one being worked on and one at hand, so that no worker waits for the relay; more
+ * where they are so short that it could not keep up.
+ */
+export function releaseRoom(slots: number, inFlight: number, taskSeconds = AHEAD_SECONDS): number {
+  const ahead = Math.min(MOST_AHEAD, Math.max(1, Math.ceil(AHEAD_SECONDS / taskSeconds)));
+  return Math.max(0, Math.max(2, slots * (1 + ahead)) - inFlight);
 }
 
 /**

@@ -83,7 +83,7 @@ describe('the fence', () => {
     await createJob(database);
     const [task] = (await database.pool.release()) ?? [];
     if (task === undefined) throw new Error('nothing released');
-    await database.pool.unrelease(task.taskId, task.attempt);
+    await database.pool.unrelease([task]);
     expect(await database.pool.claim(task.taskId, task.attempt, 'wrk_a')).toBeNull();
   });
 

@@ -1,12 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  byStanding,
   chooseSwaps,
   chooseTasks,
   estimatePosition,
   expectedStart,
+  mayBeSwaps,
   releaseRoom,
   settleAccounts,
+  type Contender,
   type StartEstimate,
   type TeamAccount,
   type WaitingTask,
@@ -213,6 +216,78 @@ it('two tasks are in flight for every place, and two when no worker is known', (
   expect([releaseRoom(4, 0), releaseRoom(4, 7), releaseRoom(4, 9), releaseRoom(0, 0), releaseRoom(0, 2)]).toEqual([
     8, 1, 0, 2, 0,
   ]);
+});
+
+it('more stands ready the shorter the tasks are, up to a limit', () => {
+  expect([1, 0.25, 0.1, 0.01, 0.0001].map((seconds) => releaseRoom(2, 0, seconds))).toEqual([4, 4, 8, 52, 66]);
+});
+
+it('no swap is made for less than a second, however short the tasks are', () => {
+  const short = (virtualSeconds: number) =>
+    teams({ a: { virtualSeconds, inUse: 3, released: 3, taskSeconds: 0.01 }, b: { taskSeconds: 0.01 } });
+  expect(chooseSwaps(waiting('b', 3), waiting('a', 3), short(0.5))).toEqual([]);
+  expect(chooseSwaps(waiting('b', 3), waiting('a', 3), short(5)).length).toBe(3);
+});
+
+describe('what the relay needs to read', () => {
+  const contender = fc.record({
+    next: fc.option(fc.integer({ min: 0, max: 2 })),
+    lowest: fc.option(fc.integer({ min: 0, max: 2 })),
+    weight: fc.integer({ min: 1, max: 3 }),
+    inUse: fc.integer({ min: 0, max: 6 }),
+    limit: fc.integer({ min: 1, max: 8 }),
+    virtualSeconds: fc.integer({ min: 0, max: 40 }),
+    taskSeconds: fc.integer({ min: 1, max: 9 }),
+  });
+  const wanted = (given: Contender[]) => new Map(given.map((one, i) => [`t${i}`, one]));
+  const contenders = fc
+    .array(contender, { maxLength: 8 })
+    .map((given) => given.map((one) => ({ ...account(one), ...one, released: one.lowest === null ? 0 : one.inUse })));
+
+  it('the tasks of the teams that stand lowest are chosen as among all', () => {
+    fc.assert(
+      fc.property(contenders, fc.integer({ min: 0, max: 6 }), (given, room) => {
+        const accounts = wanted(given);
+        const all = [...accounts].flatMap(([id, { next }]) =>
+          next === null ? [] : waiting(id, 9, { priority: next }),
+        );
+        const few = new Set(byStanding(accounts, room));
+        const some = all.filter(({ teamId }) => few.has(teamId));
+        expect(chooseTasks(some, accounts, room)).toEqual(chooseTasks(all, accounts, room));
+      }),
+      { seed: 11, numRuns: 500 },
+    );
+  });
+
+  it('no swap is missed by not looking', () => {
+    fc.assert(
+      fc.property(contenders, (given) => {
+        const accounts = wanted(given);
+        const tasks = (of: (one: Contender) => number | null, name: string, n: (one: Contender) => number) =>
+          [...accounts].flatMap(([id, one]) => {
+            const priority = of(one);
+            return priority === null
+              ? []
+              : waiting(id, n(one), { priority }).map((task) => ({ ...task, taskId: `${name}${task.taskId}` }));
+          });
+        const swaps = chooseSwaps(
+          tasks(
+            ({ next }) => next,
+            'waiting',
+            () => 9,
+          ),
+          tasks(
+            ({ lowest }) => lowest,
+            'held',
+            ({ released }) => released,
+          ),
+          accounts,
+        );
+        if (swaps.length > 0) expect(mayBeSwaps(accounts.values())).toBe(true);
+      }),
+      { seed: 12, numRuns: 500 },
+    );
+  });
 });
 
 it('the place of a job is estimated from its own team and the turns of the others', () => {

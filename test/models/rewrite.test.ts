@@ -3,6 +3,8 @@ import {
   Runner,
   denseWeights,
   factoredCost,
+  LOW_RANK_SHAPES,
+  lowRankShapes,
   listLayers,
   prepare,
   rewrite,
@@ -170,7 +172,7 @@ describe('a rewritten model', () => {
     expect(after.macs - others * 36).toBe((rank * (8 + 72) + 2 * taps * 8) * 36);
   });
 
-  it.each(['channel', 'tucker', 'spatial'] as const)('costs what is promised as %s', async (shape) => {
+  it.each(lowRankShapes)('costs what is promised as %s', async (shape) => {
     for (const name of ['strided, dilated, asymmetric padding', 'auto_pad VALID', 'auto_pad SAME_LOWER']) {
       const other = TOPOLOGIES[name];
       if (other === undefined) throw new Error('no such topology');
@@ -178,7 +180,7 @@ describe('a rewritten model', () => {
       const { layers } = await listLayers(model, batchOf(other.input, 2), { threads: 1 });
       const [first] = layers;
       if (first === undefined) throw new Error('a layer is expected');
-      const size = { shape, rank: 3, inner: shape === 'tucker' ? 2 : 0, groups: 1 };
+      const size = { shape, rank: 3, inner: LOW_RANK_SHAPES[shape].narrows === 'both' ? 2 : 0, groups: 1 };
       const changed = rewrite(model, new Map([[first.name, dummyFactors(first, size)]]));
       const after = await listLayers(changed, batchOf(other.input, 2), { threads: 1 });
       expect(factoredCost(first, size)).toMatchObject({ parameters: after.parameters, macs: after.macs });

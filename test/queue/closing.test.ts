@@ -11,6 +11,7 @@ function manualBackend() {
   const unused = () => Promise.reject(new Error('not used here'));
   const queue: QueueLike = {
     add: unused,
+    addBulk: unused,
     getJobState: unused,
     getJobCounts: unused,
     on: () => undefined,

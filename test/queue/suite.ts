@@ -121,6 +121,19 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
       await consumer.close(1);
     });
 
+    it('takes many messages at once, in their order, and adds none twice', async () => {
+      const { queue } = await begin();
+      const seen: string[] = [];
+      await queue.add(message(2));
+      await queue.addAll([1, 2, 3, 4].map(message));
+      await queue.addAll([]);
+      expect(await queue.depth()).toEqual({ waiting: 4, active: 0 });
+      const consumer = await queue.consume(async (m) => void seen.push(m.taskId), { concurrency: 1 });
+      await until('four messages', () => seen.length === 4);
+      expect(seen).toEqual(['tsk_test2', 'tsk_test1', 'tsk_test3', 'tsk_test4']);
+      await consumer.close(1);
+    });
+
     it('hands the messages of a class to its workers only', async () => {
       const { queue } = await begin();
       const seen: Record<string, string[]> = { plain: [], gpu: [] };

@@ -1,4 +1,5 @@
-import { DENSE, factoredCost, type Layer, type LayerCost, type LayerSize } from '../../models/layer.js';
+import { factoredCost, type LayerCost } from '../../models/cost.js';
+import { DENSE, type Layer, type LayerSize } from '../../models/layer.js';
 import { storesZeros } from '../../models/sparse.js';
 import type { Component, LayerStatistics } from './statistics.js';
 

@@ -1,4 +1,4 @@
-import type { LowRankShape } from '../../models/layer.js';
+import type { LowRankShape } from '../../models/low-rank/index.js';
 import type { SparsePattern } from '../../models/sparse.js';
 
 /** Errors of the linear fit against the rank, for one shape of the low-rank part and one number of kept groups. */
@@ -11,9 +11,4 @@ export interface RankCurve {
   ranks: number[];
   /** || Y - r(fit) ||² / || Y ||² after the activation, one for each rank. */
   errors: number[];
-}
-
-/** Ranks and groups come in multiples of this. */
-export function roundingStep(size: number): number {
-  return size >= 64 ? 8 : size >= 32 ? 4 : size >= 16 ? 2 : 1;
 }

@@ -4,7 +4,7 @@ import { addToRows, centered, channelColumns, columnMeans, difference } from '..
 import { addInto } from '../activations/elementwise.js';
 import { withAddedSamples } from '../regression/few-samples.js';
 import { whitenedFeatures } from '../regression/features.js';
-import type { LowRankShape } from '../../models/layer.js';
+import { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE, type LowRankShape } from '../../models/low-rank/index.js';
 import type { SparsePattern } from '../../models/sparse.js';
 import { maskedExplanations } from './masked-curves.js';
 import { isMasked } from '../sparse/select-support.js';
@@ -12,7 +12,9 @@ import { rankCurve, spectrum, split, type Measure, type Spectrum } from '../regr
 import { checkProblem, type LayerProblem } from '../problem.js';
 import { responseMetric } from '../regression/response-metric.js';
 import { responseSpan } from '../regression/response-span.js';
-import { roundingStep, type RankCurve } from './rank-curve.js';
+import { SHAPE_FITS } from '../low-rank/index.js';
+import { roundingStep } from '../low-rank/rank-grid.js';
+import type { RankCurve } from './rank-curve.js';
 import { topGroups } from '../sparse/projections/top-groups.js';
 import { seededRandom } from '../linalg/random.js';
 import { squaredNorm } from '../regression/rank-step.js';
@@ -56,7 +58,7 @@ const MAX_RANKS = 64;
 /** The image itself has nothing to be narrowed. */
 const MIN_CHANNELS = 4;
 const RIDGE = 1e-4;
-const CHANNEL = { shape: 'channel', inner: 0 } as const;
+const PLAIN = { shape: PLAIN_SHAPE, inner: 0 } as const;
 
 export async function layerStatistics(
   engine: Engine,
@@ -88,20 +90,22 @@ export async function layerStatistics(
   const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random, measure.metric, span);
   const curves: RankCurve[] = [];
   const fits: TapFits[] = [];
-  const shapes = options.shapes ?? ['channel', 'tucker', 'spatial'];
+  const shapes = options.shapes ?? lowRankShapes;
   if (lowRank) {
     const grid = rankGrid(m, d, 0, full.values.length);
     curves.push({
-      ...CHANNEL,
+      ...PLAIN,
       groups: 0,
       ...(await rankCurve(engine, measure, own.test, null, full, grid)),
     });
   }
-  for (const shape of ['tucker', 'spatial'] as const) {
-    if (!lowRank || !shapes.includes(shape) || !hasShape(shape, problem)) continue;
+  for (const shape of lowRankShapes) {
+    const { firstConvolution } = SHAPE_FITS[shape];
+    if (firstConvolution === null || !lowRank || !shapes.includes(shape)) continue;
+    if (problem.channels <= MIN_CHANNELS || !LOW_RANK_SHAPES[shape].applies(problem)) continue;
     options.signal?.throwIfAborted();
     const data = { train, response: own.train, test, weights, measure };
-    const measured = await tapStatistics(engine, shape, data, random);
+    const measured = await tapStatistics(engine, shape, firstConvolution, data, random);
     if (measured === null) continue;
     fits.push(measured.fits);
     curves.push(...measured.curves);
@@ -121,7 +125,7 @@ export async function layerStatistics(
       const grid = lowRank ? rankGrid(m, d, columns, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
       const curve = await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid]);
-      curves.push({ ...CHANNEL, groups, pattern, ...curve });
+      curves.push({ ...PLAIN, groups, pattern, ...curve });
     }
   } else if (options.components.includes('sparse')) {
     // A column is a channel of a layer with one tap.
@@ -142,7 +146,7 @@ export async function layerStatistics(
       const grid = lowRank ? rankGrid(m, d, groups * taps, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
       curves.push({
-        ...CHANNEL,
+        ...PLAIN,
         groups,
         ...(pattern === 'channel' ? {} : { pattern }),
         ...(await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid])),
@@ -158,13 +162,6 @@ export async function layerStatistics(
     curves,
   };
   return { statistics, fits };
-}
-
-/** Three or more channels and a kernel to split; the spatial shape needs two axes of it. */
-function hasShape(shape: 'tucker' | 'spatial', { channels, taps, lastAxis }: LayerProblem): boolean {
-  if (taps === 1) return false;
-  if (shape === 'tucker') return channels > MIN_CHANNELS;
-  return lastAxis !== undefined && lastAxis > 1 && taps / lastAxis > 1 && channels > MIN_CHANNELS;
 }
 
 /** Ranks for which rank (m + d) + s m stays below the dense m d, with s columns of the sparse part. */

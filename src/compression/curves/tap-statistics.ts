@@ -1,20 +1,20 @@
 import { matrix, rowsOf, type Engine, type Matrix } from '../../engines/index.js';
-import type { LowRankShape } from '../../models/layer.js';
+import { LOW_RANK_SHAPES, type LowRankShape } from '../../models/low-rank/index.js';
 import { centered, columnRange, transposed } from '../linalg/columns.js';
 import { whitenedFeatures } from '../regression/features.js';
 import { columns64, multiply64 } from '../linalg/dense.js';
 import { partialErrors, rankCurve, spectrum, type Measure } from '../regression/held-out.js';
-import { roundingStep, type RankCurve } from './rank-curve.js';
-import { denseOf, tapBasis, tapColumns, tapsInside, tapSplit, tapsOutside } from '../low-rank/tap-basis.js';
+import { roundingStep, steps } from '../low-rank/rank-grid.js';
+import type { FirstConvolution } from '../low-rank/index.js';
+import type { RankCurve } from './rank-curve.js';
+import { denseOf, tapBasis, tapColumns, tapsInside, tapsOutside } from '../low-rank/tap-basis.js';
 
-/** Widths of the first convolution that are looked at; the products of taps and width stay below the second bound. */
-const WIDTHS = [4, 8, 16, 24, 32, 48, 64, 80, 96, 128, 160];
+/** For the products of taps and width. */
 const MAX_COLUMNS = 1440;
-/** Numbers that a functional may act on: kh * channels of a wide layer are many, and `tucker` is better there. */
+/** Numbers that a functional may act on: a column of kh pixels of a wide layer has many, and those of one pixel are better there. */
 const MAX_OUTER = 1024;
 /** A larger rank behind a narrow first convolution does not pay. */
 const MAX_RANK = 192;
-const MAX_SPATIAL_RANK = 128;
 const RIDGE = 1e-3;
 
 /** What a narrow first convolution alone does to the layer: every later coefficient on it is free. */
@@ -50,17 +50,19 @@ export interface TapData {
  */
 export async function tapStatistics(
   engine: Engine,
-  shape: 'tucker' | 'spatial',
+  shape: LowRankShape,
+  first: FirstConvolution,
   { train, response, test, weights, measure }: TapData,
   random: () => number,
 ): Promise<TapStatistics | null> {
   const { problem } = measure;
-  const tapsSplit = tapSplit(shape, problem);
+  const tapsSplit = first.split(problem);
   const { outer, taps } = tapsSplit;
   const m = weights.rows;
   const limit = Math.min(outer - 1, Math.floor(MAX_COLUMNS / taps), Math.floor(train.rows / (2 * taps)));
-  const widths = shape === 'spatial' ? steps(roundingStep(m), Math.min(limit, m - 1, MAX_SPATIAL_RANK)) : WIDTHS;
-  const allowed = widths.filter((width) => width <= limit && width % roundingStep(Math.min(outer, m)) === 0);
+  const allowed = first
+    .widths(m, limit)
+    .filter((width) => width <= limit && width % roundingStep(Math.min(outer, m)) === 0);
   const widest = allowed.at(-1);
   if (widest === undefined || outer > MAX_OUTER) return null;
   const basis = await tapBasis(engine, train, weights, tapsSplit, widest, random, measure.metric);
@@ -96,7 +98,8 @@ export async function tapStatistics(
       return { weights: (await denseOf(engine, coefficients, basis, width)).data, bias };
     },
   };
-  if (shape === 'spatial') return { fits, curves: [{ shape, inner: 0, groups: 0, ranks: allowed, errors }] };
+  if (LOW_RANK_SHAPES[shape].narrows === 'input')
+    return { fits, curves: [{ shape, inner: 0, groups: 0, ranks: allowed, errors }] };
 
   const curves: RankCurve[] = [];
   for (const inner of allowed) {
@@ -109,11 +112,4 @@ export async function tapStatistics(
     curves.push({ shape, inner, groups: 0, ...(await rankCurve(engine, measure, predicted, null, values, ranks)) });
   }
   return { fits, curves };
-}
-
-/** Multiples of `step` up to the limit, coarser above eight of them. */
-function steps(step: number, limit: number): number[] {
-  const ranks: number[] = [];
-  for (let rank = step; rank <= limit; rank += rank >= 8 * step ? 2 * step : step) ranks.push(rank);
-  return ranks;
 }

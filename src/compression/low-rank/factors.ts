@@ -4,8 +4,8 @@ import type { Factors } from '../../models/layer.js';
 import { addToRows } from '../linalg/columns.js';
 import type { Features } from '../regression/features.js';
 import type { Fit } from '../regression/fit.js';
-import { lastFactor } from './low-rank-space.js';
-import type { LayerProblem } from '../problem.js';
+import type { Patch } from '../../models/low-rank/index.js';
+import { lastFactor } from './index.js';
 import { sparseResponse } from '../regression/sparse-response.js';
 import { columns64, multiply64 } from '../linalg/dense.js';
 
@@ -57,16 +57,16 @@ export async function factoredResponse(
   engine: Engine,
   factors: Factors,
   inputs: Matrix,
-  problem: Pick<LayerProblem, 'channels' | 'taps' | 'lastAxis'>,
+  patch: Patch,
 ): Promise<Matrix> {
   const m = factors.bias.length;
   let out = matrix(inputs.rows, m);
   if (factors.lowRank !== null) {
-    const { columns, coefficients } = await lastFactor(engine, factors.lowRank, inputs, problem);
+    const { columns, coefficients } = await lastFactor({ engine, part: factors.lowRank, inputs, patch });
     out = await engine.multiply(columns, coefficients, { b: true });
   }
   if (factors.sparse !== null) {
-    const part = await sparseResponse(engine, factors.sparse, inputs, m, problem.taps);
+    const part = await sparseResponse(engine, factors.sparse, inputs, m, patch.taps);
     for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) + (part.data[i] as number);
   }
   return addToRows(out, factors.bias);

@@ -1,31 +1,21 @@
 import { matrix, rowsOf, type Engine, type Matrix } from '../../engines/index.js';
-import type { LowRankShape } from '../../models/layer.js';
 import { transposed } from '../linalg/columns.js';
 import { cholesky, lowerSolveIdentity } from '../linalg/cholesky.js';
 import { symmetricEigen } from '../linalg/eigen.js';
 import type { ResponseMetric } from '../regression/response-metric.js';
-import type { LayerProblem } from '../problem.js';
 import { normals } from '../linalg/random.js';
 import { orthonormal } from '../regression/rank-step.js';
+import type { SpaceRequest } from './shape-fit.js';
 
 /**
- * The first convolution of the `tucker` and the `spatial` shape applies the same few linear functionals at every tap: to the
- * channels of a pixel (`tucker`), or to a column of kh pixels (`spatial`). A patch is read as `taps` vectors of `outer` numbers.
+ * A first convolution that is narrower than the layer's own applies the same few linear functionals at every tap. A patch is
+ * read as `taps` vectors of `outer` numbers.
  */
 export interface TapSplit {
-  /** Numbers a functional acts on: channels, or channels * kh. */
+  /** Numbers a functional acts on, such as the channels of a pixel. */
   outer: number;
-  /** Places it is applied at: kh * kw, or kw. */
+  /** Places it is applied at. */
   taps: number;
-}
-
-export function tapSplit(shape: LowRankShape, problem: Pick<LayerProblem, 'channels' | 'taps' | 'lastAxis'>): TapSplit {
-  const { channels, taps, lastAxis } = problem;
-  if (shape === 'spatial') {
-    if (lastAxis === undefined) throw new RangeError('a spatial low-rank part needs a kernel of two axes');
-    return { outer: (channels * taps) / lastAxis, taps: lastAxis };
-  }
-  return { outer: channels, taps };
 }
 
 /** Samples that the second moments are taken from; more change the subspace by less than its own truncation. */
@@ -100,6 +90,27 @@ export async function givenBasis(
   const half = await engine.multiply(whiten, projected);
   const coefficients = await engine.multiply(await engine.multiply(unfold(weights, split), half, { b: true }), whiten);
   return { split, functionals, prior: matrix(weights.rows, split.taps * size, coefficients.data) };
+}
+
+/** The functionals of a part that is there already, its coefficients aside. */
+export const givenFunctionals = (split: TapSplit, data: Float32Array, size: number): TapBasis => ({
+  split,
+  functionals: matrix(size, split.outer, data),
+  prior: matrix(0, 0),
+});
+
+/**
+ * Functionals for the wanted part, and what they give on its inputs, [N, taps * width].
+ * @param known those to be kept, or null
+ */
+export async function tapVariables(
+  { engine, layer: { inputs, weights }, random, metric }: SpaceRequest,
+  { split, width, known }: { split: TapSplit; width: number; known: Float32Array | null },
+): Promise<{ basis: TapBasis; columns: Matrix }> {
+  const basis = await (known === null
+    ? tapBasis(engine, inputs, weights, split, width, random, metric)
+    : givenBasis(engine, inputs, weights, split, known));
+  return { basis, columns: await tapColumns(engine, inputs, basis, width) };
 }
 
 /** Of the numbers that a functional acts on: [outer, outer]. */

@@ -13,7 +13,7 @@ import { chooseMasked, keptPart, sparsePartOf, type ChosenPart } from '../sparse
 import { maskedInputs, type MaskedInputs } from '../regression/masked-step.js';
 import { responseMetric } from '../regression/response-metric.js';
 import { polish } from './polish.js';
-import { lowRankSpace } from '../low-rank/low-rank-space.js';
+import { lowRankSpace } from '../low-rank/index.js';
 import { checkProblem, type LayerProblem, type Shape } from '../problem.js';
 import { zStep } from '../prox/z-step.js';
 import { seededRandom } from '../linalg/random.js';
@@ -54,7 +54,7 @@ export interface SolveDiagnostics {
   note: string;
 }
 
-/** Without a shape: `channel`. */
+/** Without a shape: the plain one. */
 export type SolveSize = Pick<LayerSize, 'rank' | 'groups'> & Partial<LayerSize>;
 
 export interface SolvedLayer {
@@ -95,7 +95,10 @@ export async function solveLayer(
   const layer = { inputs, weights, response };
   const { space: kind = 'response', keep } = options;
   const metric = responseMetric(problem.metric);
-  const space = await lowRankSpace(engine, kind, size, layer, problem, random, metric, keep?.lowRank ?? null);
+  const space = await lowRankSpace({
+    ...{ engine, layer, patch: problem, size, kind, metric, random },
+    keep: keep?.lowRank ?? null,
+  });
   const limit = space.limited ? rank : 0;
   const skip = problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip);
   const own = skip === undefined ? target : difference(target, skip);

@@ -6,7 +6,7 @@ import { cholesky } from '../linalg/cholesky.js';
 import { dot } from '../linalg/dense.js';
 import type { LayerProblem } from '../problem.js';
 import { topGroups } from './projections/top-groups.js';
-import type { LowRankSpace } from '../low-rank/low-rank-space.js';
+import type { LowRankSpace } from '../low-rank/index.js';
 
 export interface Selection {
   inputs: Matrix;

@@ -18,12 +18,17 @@ export type DatabaseSettings = Pick<
   | 'AUDIT_TTL_DAYS'
 >;
 
+/** Runs a statement that every connection prepares once, under its name. */
+export type Run = <T>(name: string, text: string, values?: unknown[]) => Promise<T[]>;
+
 /** What every repository is made from. */
 export interface DatabaseContext {
   prisma: PrismaClient;
   settings: DatabaseSettings;
-  /** A statement that is run for every task: prepared once for each connection, without the client's own work around it. */
-  prepared<T>(name: string, text: string, values: unknown[]): Promise<T[]>;
+  /** For what is run for every task: without the client's own work around it. */
+  prepared: Run;
+  /** The same in one transaction. */
+  inTransaction<T>(work: (run: Run) => Promise<T>): Promise<T>;
   /** READ COMMITTED: guards are in the statements, and rows that belong together are locked in one order (job, then tasks). */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }

@@ -136,7 +136,7 @@ interface TeamRow {
   rest: number;
 }
 
-async function read({ prisma, settings }: DatabaseContext): Promise<Snapshot> {
+async function read({ prisma, prepared, settings }: DatabaseContext): Promise<Snapshot> {
   const [queues, teams, lanes] = await Promise.all([
     prisma.$queryRaw<({ teamId: string } & Queue)[]>`
       select team_id as "teamId", priority::int, needs, array_agg(seq::float8 order by seq) as seqs
@@ -151,7 +151,7 @@ async function read({ prisma, settings }: DatabaseContext): Promise<Snapshot> {
         from tasks where state in ('released', 'running') group by team_id) use on use.team_id = team.id
       left join (select team_id, sum(1 - fraction) as rest from jobs where status = 'running' group by team_id) open
         on open.team_id = team.id`,
-    liveLanes(prisma),
+    liveLanes(prepared),
   ]);
   const boards = new Map(
     teams.map((team): [string, TeamBoard] => [

@@ -5,7 +5,7 @@ import { depthByClass, type TaskGroup } from '../../scheduling/class-depth.js';
 import { liveLanes } from '../workers/worker-repository.js';
 
 /** What waits, for how long, and how the last hour's jobs ended: for the operators' metrics. */
-export function backlog({ prisma }: DatabaseContext): PoolRepository['backlog'] {
+export function backlog({ prisma, prepared }: DatabaseContext): PoolRepository['backlog'] {
   return async () => {
     const [teams, groups, lanes, ended, webhooks] = await Promise.all([
       prisma.$queryRaw<Backlog['teams']>`
@@ -30,7 +30,7 @@ export function backlog({ prisma }: DatabaseContext): PoolRepository['backlog'] 
         select state::text, case when state = 'waiting' then '' else lane end as lane,
           case when state = 'waiting' then needs end as needs, count(*)::int as count
         from tasks where state in ('waiting', 'released', 'running') group by 1, 2, 3`,
-      liveLanes(prisma),
+      liveLanes(prepared),
       prisma.$queryRaw<Backlog['endedLastHour']>`
         select status, coalesce(error->>'origin', 'none') as origin, count(*)::int as count from jobs
         where finished_at > clock_timestamp() - interval '1 hour' group by 1, 2`,

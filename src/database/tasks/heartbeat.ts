@@ -8,17 +8,20 @@ import type { PoolRepository } from '../repositories.js';
 /** Smaller steps of a task's progress are not worth a new version of the job. */
 const VISIBLE_STEP = 0.02;
 
-export function heartbeat({ prisma, settings }: DatabaseContext): PoolRepository['heartbeat'] {
+export function heartbeat({ prisma, prepared, settings }: DatabaseContext): PoolRepository['heartbeat'] {
   return async (taskId, attempt, { fraction }) => {
-    const [beat] = await prisma.$queryRaw<{ jobId: string; kind: TaskKind; before: number; status: JobStatus }[]>`
-      with old as (
-        select id, fraction from tasks where id = ${taskId} and attempt = ${attempt} and state = 'running' for no key update
-      ), beat as (
-        update tasks set heartbeat_at = clock_timestamp(), fraction = greatest(tasks.fraction, ${fraction}),
-          lease_until = clock_timestamp() + make_interval(secs => ${settings.LEASE_SECONDS})
-        from old where tasks.id = old.id returning tasks.job_id, tasks.kind, old.fraction as before
-      )
-      select beat.job_id as "jobId", beat.kind, beat.before, jobs.status from beat join jobs on jobs.id = beat.job_id`;
+    const [beat] = await prepared<{ jobId: string; kind: TaskKind; before: number; status: JobStatus }>(
+      'heartbeat',
+      `with old as (
+         select id, fraction from tasks where id = $1 and attempt = $2 and state = 'running' for no key update
+       ), beat as (
+         update tasks set heartbeat_at = clock_timestamp(), fraction = greatest(tasks.fraction, $3),
+           lease_until = clock_timestamp() + make_interval(secs => $4)
+         from old where tasks.id = old.id returning tasks.job_id, tasks.kind, old.fraction as before
+       )
+       select beat.job_id as "jobId", beat.kind, beat.before, jobs.status from beat join jobs on jobs.id = beat.job_id`,
+      [taskId, attempt, fraction, settings.LEASE_SECONDS],
+    );
     if (beat === undefined) {
       const task = await prisma.task.findFirst({ where: { id: taskId, attempt }, select: { state: true } });
       return task?.state === 'canceled' ? 'cancel' : 'lost';

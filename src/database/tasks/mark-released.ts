@@ -1,8 +1,6 @@
-import { canRun } from '../../scheduling/worker-classes.js';
-import type { Tx } from '../connection/context.js';
+import type { Run } from '../connection/context.js';
 import type { LaneRecord } from '../records.js';
 import type { ReleasableTask } from '../repositories.js';
-import { releasedTasks } from './lane-accounts.js';
 
 /** Where a task is to go. */
 export interface Destination {
@@ -27,46 +25,67 @@ const inOrder = (rows: Row[], asked: Destination[]): ReleasableTask[] => {
  * Marked first, added to the queue after the commit: a worker never sees a task that is not released, and a relay that dies in
  * between leaves a released task that the reconciler misses in the queue.
  */
-export async function markReleased(tx: Tx, tasks: Destination[]): Promise<ReleasableTask[]> {
+export async function markReleased(run: Run, tasks: Destination[]): Promise<ReleasableTask[]> {
   if (tasks.length === 0) return [];
-  const marked = await tx.$queryRaw<Row[]>`
-    update tasks set state = 'released', released_at = clock_timestamp(), lane = new.lane
-    from jsonb_to_recordset(${JSON.stringify(tasks)}::jsonb) as new("taskId" text, lane text)
-    where tasks.id = new."taskId" and tasks.id in (
-      select id from tasks where id = any(${tasks.map((task) => task.taskId)}) and state = 'waiting' for no key update skip locked)
-    returning tasks.id, tasks.attempt, tasks.lane`;
+  const marked = await run<Row>(
+    'mark released',
+    `with chosen as (
+       select id, new.lane from unnest($1::text[], $2::text[]) as new(task, lane) join tasks on id = new.task
+       where state = 'waiting' for no key update of tasks skip locked)
+     update tasks set state = 'released', released_at = clock_timestamp(), lane = chosen.lane
+     from chosen where tasks.id = chosen.id returning tasks.id, tasks.attempt, tasks.lane`,
+    [tasks.map(({ taskId }) => taskId), tasks.map(({ lane }) => lane)],
+  );
   return inOrder(marked, tasks);
 }
 
 /** To other workers, under a new attempt: the message that is in the queue is out of date when a worker gets it. */
-export async function moveReleased(tx: Tx, tasks: Destination[]): Promise<ReleasableTask[]> {
+export async function moveReleased(run: Run, tasks: Destination[]): Promise<ReleasableTask[]> {
   if (tasks.length === 0) return [];
-  const moved = await tx.$queryRaw<Row[]>`
-    update tasks set attempt = attempt + 1, released_at = clock_timestamp(), lane = new.lane
-    from jsonb_to_recordset(${JSON.stringify(tasks)}::jsonb) as new("taskId" text, lane text)
-    where tasks.id = new."taskId" and tasks.id in (
-      select id from tasks where id = any(${tasks.map((task) => task.taskId)}) and state = 'released' for no key update skip locked)
-    returning tasks.id, tasks.attempt, tasks.lane`;
+  const moved = await run<Row>(
+    'move released',
+    `with chosen as (
+       select id, new.lane from unnest($1::text[], $2::text[]) as new(task, lane) join tasks on id = new.task
+       where state = 'released' for no key update of tasks skip locked)
+     update tasks set attempt = attempt + 1, released_at = clock_timestamp(), lane = chosen.lane
+     from chosen where tasks.id = chosen.id returning tasks.id, tasks.attempt, tasks.lane`,
+    [tasks.map(({ taskId }) => taskId), tasks.map(({ lane }) => lane)],
+  );
   return inOrder(moved, tasks);
 }
 
 /** Back to waiting, under a new attempt. @returns those that no worker has taken meanwhile */
-export async function takeBack(tx: Tx, taskIds: string[]): Promise<Set<string>> {
+export async function takeBack(run: Run, taskIds: string[]): Promise<Set<string>> {
   if (taskIds.length === 0) return new Set();
-  const out = await tx.$queryRaw<{ id: string }[]>`
-    update tasks set state = 'waiting', attempt = attempt + 1
-    where id in (select id from tasks where id = any(${taskIds}) and state = 'released' for no key update skip locked)
-    returning id`;
+  const out = await run<{ id: string }>(
+    'take back',
+    `update tasks set state = 'waiting', attempt = attempt + 1
+     where id in (select id from tasks where id = any($1) and state = 'released' for no key update skip locked)
+     returning id`,
+    [taskIds],
+  );
   return new Set(out.map(({ id }) => id));
 }
 
 /** What was released to workers that are gone, or have changed. */
-export async function takeBackOthers(tx: Tx, lanes: LaneRecord[]): Promise<void> {
-  const stranded = (await releasedTasks(tx)).filter(
-    (task) => !lanes.some((one) => one.lane === task.lane && canRun(task.needs, one)),
+export async function takeBackOthers(run: Run, lanes: LaneRecord[]): Promise<number> {
+  const offers = lanes.map(({ lane, engine, deviceMemoryBytes, class: label }) => ({
+    lane,
+    engine,
+    memory: deviceMemoryBytes,
+    label,
+  }));
+  const stranded = await run<{ id: string }>(
+    'stranded',
+    `select t.id from tasks t
+     where t.state in ('released', 'running') and t.state = 'released' and not exists (
+       select from jsonb_to_recordset($1::jsonb) as l(lane text, engine text, memory float8, label text)
+       where l.lane = t.lane and (t.needs is null or sparank_can_run(t.needs, l.engine, l.memory::bigint, l.label)))`,
+    [JSON.stringify(offers)],
   );
-  await takeBack(
-    tx,
-    stranded.map(({ taskId }) => taskId),
+  const taken = await takeBack(
+    run,
+    stranded.map(({ id }) => id),
   );
+  return taken.size;
 }

@@ -3,11 +3,11 @@ import type { PoolOverview } from '../records.js';
 import type { PoolRepository } from '../repositories.js';
 import { liveLanes, listWorkers, SEEN_SECONDS } from '../workers/worker-repository.js';
 
-export function overview({ prisma }: DatabaseContext): PoolRepository['overview'] {
+export function overview({ prisma, prepared }: DatabaseContext): PoolRepository['overview'] {
   return async () => {
     const [workers, lanes, jobs, teams, [left]] = await Promise.all([
       listWorkers(prisma),
-      liveLanes(prisma),
+      liveLanes(prepared),
       prisma.job.groupBy({
         by: ['status'],
         where: { status: { in: ['queued', 'running', 'canceling'] } },

@@ -1,20 +1,27 @@
 import {
+  byStanding,
   chooseSwaps,
   chooseTasks,
+  mayBeSwaps,
   releaseRoom,
   settleAccounts,
+  usualCost,
   type TeamAccount,
 } from '../../scheduling/fair-share.js';
 import { canRun, PLAIN_LANE } from '../../scheduling/worker-classes.js';
-import type { DatabaseContext, Tx } from '../connection/context.js';
+import type { DatabaseContext, Run } from '../connection/context.js';
 import type { LaneRecord } from '../records.js';
 import type { PoolRepository } from '../repositories.js';
-import { liveLanes } from '../workers/worker-repository.js';
+import { lanesOf, liveOffers } from '../workers/worker-repository.js';
 import {
+  highestAccount,
+  type InUse,
+  type LaneAccount,
   type LaneTask,
   readAccounts,
   releasedTasks,
   settleCharges,
+  tasksInUse,
   waitingTasks,
   writeAccounts,
 } from './lane-accounts.js';
@@ -22,6 +29,9 @@ import { markReleased, moveReleased, takeBack, takeBackOthers } from './mark-rel
 
 /** Any number that no one else uses: one relay at a time chooses. */
 const RELAY_LOCK = 712_001;
+/** Of a lane in one turn: a swap costs as much as a release, and the next turn makes more. */
+const MOST_SWAPS = 64;
+const SWAPS_OF_TEAM = 16;
 
 /** Before the first worker has registered: what anyone can run may wait for it in the queue. */
 const NOBODY: LaneRecord = {
@@ -37,8 +47,7 @@ const NOBODY: LaneRecord = {
 
 interface Turn {
   lane: LaneRecord;
-  accounts: Map<string, TeamAccount>;
-  waiting: LaneTask[];
+  accounts: Map<string, LaneAccount>;
 }
 
 interface Choice {
@@ -48,46 +57,55 @@ interface Choice {
   out: string | null;
 }
 
-export function release({ transaction, settings }: DatabaseContext): PoolRepository['release'] {
+/**
+ * One turn: reads what every team has in use and where it stands, and the tasks of those teams only that may get a place now. Its
+ * time grows with the teams that want something and with the workers, but not with what waits or what the tables hold; and the more
+ * workers, the more places it fills.
+ */
+export function release({ inTransaction, settings }: DatabaseContext): PoolRepository['release'] {
   return () =>
-    transaction(async (tx) => {
-      const [lock] = await tx.$queryRaw<{ free: boolean }[]>`select pg_try_advisory_xact_lock(${RELAY_LOCK}) as free`;
+    inTransaction(async (run) => {
+      const [lock] = await run<{ free: boolean }>('relay lock', 'select pg_try_advisory_xact_lock($1) as free', [
+        RELAY_LOCK,
+      ]);
       if (lock?.free !== true) return null;
-      await settleCharges(tx);
-      const live = await liveLanes(tx);
-      const lanes = live.length === 0 ? [{ ...NOBODY }] : live;
-      await takeBackOthers(tx, lanes);
-      // All accounts before any task: who ends a task locks in this order too.
-      const settled = new Map<string, Turn>();
-      for (const lane of [...lanes].sort((a, b) => (a.lane < b.lane ? -1 : 1)))
-        settled.set(lane.lane, await settle(tx, lane, lanes, settings.MAX_RUNNING_TASKS));
-      const turns = lanes.flatMap(({ lane }) => settled.get(lane) ?? []);
-      if (turns.every(({ waiting }) => waiting.length === 0) && lanes.length === 1) return [];
-      const released = await releasedTasks(tx);
-      const choices = choose(turns, released);
-      const moves = rebalance(turns, released, choices);
+      await settleCharges(run);
+      const offers = await liveOffers(run);
+      let inUse = await tasksInUse(run);
+      const live = () =>
+        offers.length === 0
+          ? [{ ...NOBODY }]
+          : lanesOf(
+              offers,
+              inUse.map((one) => ({ ...one, running: one.running - one.draining })),
+            );
+      if ((await takeBackOthers(run, live())) > 0) inUse = await tasksInUse(run);
+      const turns: Turn[] = [];
+      for (const lane of live()) turns.push(await settle(run, lane, inUse, settings.MAX_RUNNING_TASKS));
+      const choices = await choose(run, turns);
+      const moves = await rebalance(run, turns, choices);
       const out = await takeBack(
-        tx,
+        run,
         choices.flatMap(({ out: id }) => (id === null ? [] : [id])),
       );
       return [
         ...(await markReleased(
-          tx,
+          run,
           choices.filter((choice) => choice.out === null || out.has(choice.out)),
         )),
-        ...(await moveReleased(tx, moves)),
+        ...(await moveReleased(run, moves)),
       ];
     });
 }
 
-async function settle(tx: Tx, lane: LaneRecord, lanes: LaneRecord[], limit: number): Promise<Turn> {
-  const slots = lanes.reduce((sum, one) => sum + one.slots, 0);
-  const { accounts, highest } = await readAccounts(tx, lane.lane, limit);
-  const waiting = accounts.size === 0 ? [] : await waitingTasks(tx, lane, Math.max(2, 2 * slots));
-  const changed = settleAccounts(accounts, new Set(waiting.map((task) => task.teamId)), highest);
-  await writeAccounts(tx, lane.lane, changed);
+async function settle(run: Run, lane: LaneRecord, inUse: InUse[], limit: number): Promise<Turn> {
+  const accounts = await readAccounts(run, lane, inUse, limit);
+  if (accounts.size === 0) return { lane, accounts };
+  const waiting = new Set([...accounts].flatMap(([id, { next }]) => (next === null ? [] : [id])));
+  const changed = settleAccounts(accounts, waiting, await highestAccount(run, lane.lane));
+  await writeAccounts(run, lane.lane, changed);
   for (const [id, account] of changed) accounts.set(id, account);
-  return { lane, accounts, waiting };
+  return { lane, accounts };
 }
 
 /** A team's task that is in use in one lane counts for its limit in the others too. */
@@ -101,22 +119,26 @@ function use(turns: Turn[], lane: LaneRecord, teamId: string, n: 1 | -1): void {
 }
 
 /** Lane by lane, those with the least to offer first: fair in each of them, and no task twice. */
-function choose(turns: Turn[], released: LaneTask[]): Choice[] {
+async function choose(run: Run, turns: Turn[]): Promise<Choice[]> {
   const taken = new Set<string>();
   const choices: Choice[] = [];
-  for (const { lane, accounts, waiting } of turns) {
-    const room = releaseRoom(lane.slots, lane.running + lane.released);
-    const open = waiting.filter(({ taskId }) => !taken.has(taskId));
-    for (const { taskId, teamId } of chooseTasks(open, accounts, room)) {
+  let released: LaneTask[] | null = null;
+  for (const { lane, accounts } of turns) {
+    const room = releaseRoom(lane.slots, lane.running + lane.released, usualCost(accounts.values()));
+    const maySwap = () => mayBeSwaps(accounts.values());
+    if (room === 0 && !maySwap()) continue;
+    const { open, chosen } = await firstTasks(run, { lane, accounts }, room, taken);
+    for (const { taskId, teamId } of chosen) {
       taken.add(taskId);
       lane.released++;
       use(turns, lane, teamId, 1);
       choices.push({ taskId, lane: lane.lane, out: null });
     }
     const left = open.filter(({ taskId }) => !taken.has(taskId));
-    if (left.length === 0) continue;
+    if (left.length === 0 || !maySwap()) continue;
+    released ??= await releasedTasks(run);
     const held = released.filter((task) => task.lane === lane.lane);
-    for (const swap of chooseSwaps(left, held, accounts)) {
+    for (const swap of chooseSwaps(left, held, accounts, MOST_SWAPS)) {
       taken.add(swap.in.taskId);
       use(turns, lane, swap.in.teamId, 1);
       use(turns, lane, swap.out.teamId, -1);
@@ -126,20 +148,54 @@ function choose(turns: Turn[], released: LaneTask[]): Choice[] {
   return choices;
 }
 
+/**
+ * The tasks that get a place, from those of the teams that stand lowest: a place raises the team that gets it, so no other team
+ * can have a turn before as many teams as there are places. When all that was read of a team was chosen, more of it is read.
+ */
+async function firstTasks(
+  run: Run,
+  { lane, accounts }: Turn,
+  room: number,
+  taken: ReadonlySet<string>,
+): Promise<{ open: LaneTask[]; chosen: LaneTask[] }> {
+  const teams = byStanding(accounts, room + MOST_SWAPS);
+  let most =
+    (mayBeSwaps(accounts.values()) ? SWAPS_OF_TEAM : 2) + Math.ceil(room / Math.max(1, teams.length)) + taken.size;
+  for (;;) {
+    const read = teams.length === 0 ? [] : await waitingTasks(run, lane, teams, most);
+    const open = read.filter(({ taskId }) => !taken.has(taskId));
+    const chosen = chooseTasks(open, accounts, room);
+    const count = (tasks: LaneTask[]) => {
+      const counts = new Map<string, number>();
+      for (const { teamId } of tasks) counts.set(teamId, (counts.get(teamId) ?? 0) + 1);
+      return counts;
+    };
+    const [readOf, openOf, chosenOf] = [count(read), count(open), count(chosen)];
+    const exhausted = teams.some(
+      (id) => readOf.get(id) === most && openOf.get(id) === (chosenOf.get(id) ?? 0) && chosen.length > 0,
+    );
+    if (!exhausted || most > room + taken.size + 1) return { open, chosen };
+    most *= 4;
+  }
+}
+
 /** A free place for which nothing waits takes over what stands behind running tasks in another lane. */
-function rebalance(turns: Turn[], released: LaneTask[], choices: Choice[]): { taskId: string; lane: string }[] {
+async function rebalance(run: Run, turns: Turn[], choices: Choice[]): Promise<{ taskId: string; lane: string }[]> {
+  const free = ({ lane }: Turn) => lane.slots - lane.running - lane.released;
+  const surplus = ({ lane }: Turn) => lane.released - Math.max(0, lane.slots - lane.running);
+  if (turns.length < 2 || !turns.some((one) => free(one) > 0) || !turns.some((one) => surplus(one) > 0)) return [];
+  const released = await releasedTasks(run);
   const gone = new Set(choices.map(({ out }) => out));
   const moves: { taskId: string; lane: string }[] = [];
   for (const to of turns) {
-    const free = () => to.lane.slots - to.lane.running - to.lane.released;
-    if (free() <= 0) continue;
+    if (free(to) <= 0) continue;
     for (const from of turns) {
-      const surplus = () => from.lane.released - Math.max(0, from.lane.slots - from.lane.running);
       if (from === to) continue;
       const movable = released.filter(
         (task) => task.lane === from.lane.lane && !gone.has(task.taskId) && canRun(task.needs, to.lane),
       );
-      for (const { taskId, teamId } of chooseTasks(movable, unlimited(to.accounts), Math.min(free(), surplus()))) {
+      const places = Math.min(free(to), surplus(from));
+      for (const { taskId, teamId } of chooseTasks(movable, unlimited(to.accounts), places)) {
         gone.add(taskId);
         from.lane.released--;
         to.lane.released++;
@@ -156,11 +212,15 @@ function rebalance(turns: Turn[], released: LaneTask[], choices: Choice[]): { ta
 const unlimited = (accounts: Map<string, TeamAccount>): Map<string, TeamAccount> =>
   new Map([...accounts].map(([id, account]) => [id, { ...account, limit: Infinity }]));
 
-export function unrelease({ prisma }: DatabaseContext): PoolRepository['unrelease'] {
-  return async (taskId, attempt) => {
-    // The queue may have taken it although its answer was lost: the same attempt again makes adding it a no-op.
-    await prisma.$executeRaw`
-      update tasks set state = 'waiting', not_before = clock_timestamp() + interval '1 second'
-      where id = ${taskId} and attempt = ${attempt} and state = 'released'`;
+export function unrelease({ prepared }: DatabaseContext): PoolRepository['unrelease'] {
+  return async (tasks) => {
+    // The queue may have taken them although its answer was lost: the same attempt again makes adding it a no-op.
+    await prepared(
+      'unrelease',
+      `update tasks set state = 'waiting', not_before = clock_timestamp() + interval '1 second'
+       from unnest($1::text[], $2::int[]) as one(id, attempt)
+       where tasks.id = one.id and tasks.attempt = one.attempt and state = 'released'`,
+      [tasks.map(({ taskId }) => taskId), tasks.map(({ attempt }) => attempt)],
+    );
   };
 }

@@ -2,7 +2,7 @@ import { byOffer, laneOf, type Offer } from '../../scheduling/worker-classes.js'
 import type { TaskKind } from '../../jobs/tasks.js';
 import { noteDeed } from '../audit/audit-repository.js';
 import { SESSION } from '../connection/notifications.js';
-import type { DatabaseContext, Tx } from '../connection/context.js';
+import type { DatabaseContext, Run, Tx } from '../connection/context.js';
 import type { LaneRecord, WorkerRecord } from '../records.js';
 import type { WorkerRepository } from '../repositories.js';
 
@@ -38,23 +38,42 @@ export async function listWorkers(tx: Tx, only?: string): Promise<WorkerRecord[]
   }));
 }
 
+type LiveOffer = Offer & { workers: number; slots: number };
+
 /** The live workers by what they have, those with the least first. What drains has no places to fill, and what it runs takes none. */
-export async function liveLanes(tx: Tx): Promise<LaneRecord[]> {
-  const offers = await tx.$queryRaw<(Offer & { workers: number; slots: number })[]>`
-    select engine, class, device_memory_bytes::float8 as "deviceMemoryBytes", count(*)::int as workers, sum(slots)::int as slots
-    from workers where last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS}) and draining_since is null
-    group by 1, 2, 3`;
-  const tasks = await tx.$queryRaw<{ lane: string; running: number; released: number }[]>`
-    select lane, count(*) filter (where state = 'running' and not exists (
-        select from workers w where w.id = tasks.worker_id and w.draining_since is not null))::int as running,
-      count(*) filter (where state = 'released')::int as released
-    from tasks where state in ('released', 'running') group by lane`;
-  return offers.sort(byOffer).map((offer) => {
-    const lane = laneOf(offer);
-    const { running = 0, released = 0 } = tasks.find((one) => one.lane === lane) ?? {};
-    return { ...offer, lane, running, released };
-  });
+export async function liveLanes(run: Run): Promise<LaneRecord[]> {
+  const [offers, tasks] = [await liveOffers(run), await inUseByLane(run)];
+  return lanesOf(offers, tasks);
 }
+
+export const liveOffers = (run: Run): Promise<LiveOffer[]> =>
+  run(
+    'live offers',
+    `select engine, class, device_memory_bytes::float8 as "deviceMemoryBytes", count(*)::int as workers, sum(slots)::int as slots
+     from workers where last_seen_at > clock_timestamp() - make_interval(secs => $1) and draining_since is null
+     group by 1, 2, 3`,
+    [SEEN_SECONDS],
+  );
+
+const inUseByLane = (run: Run): Promise<Pick<LaneRecord, 'lane' | 'running' | 'released'>[]> =>
+  run(
+    'tasks in use by lane',
+    `select lane, count(*) filter (where state = 'running' and not exists (
+         select from workers w where w.id = tasks.worker_id and w.draining_since is not null))::int as running,
+       count(*) filter (where state = 'released')::int as released
+     from tasks where state in ('released', 'running') group by lane`,
+  );
+
+export const lanesOf = (
+  offers: LiveOffer[],
+  tasks: Pick<LaneRecord, 'lane' | 'running' | 'released'>[],
+): LaneRecord[] =>
+  [...offers].sort(byOffer).map((offer) => {
+    const lane = laneOf(offer);
+    const own = tasks.filter((one) => one.lane === lane);
+    const sum = (of: (one: (typeof own)[number]) => number) => own.reduce((total, one) => total + of(one), 0);
+    return { ...offer, lane, running: sum((one) => one.running), released: sum((one) => one.released) };
+  });
 
 export const workerRepository = ({ prisma, transaction }: DatabaseContext): WorkerRepository => ({
   async upsert({ id, class: label = null, deviceMemoryBytes = 0, session, ...rest }) {

@@ -1,5 +1,5 @@
 import type { Candidate, TapFits } from '../../compression/index.js';
-import { isDense } from '../../models/index.js';
+import { isDense, LOW_RANK_SHAPES, PLAIN_SHAPE } from '../../models/index.js';
 import { outputErrorOf, type SensitivityPoint } from './sensitivity.js';
 
 /** A candidate and what it is expected to do to the network: relative squared error of the outputs. */
@@ -21,20 +21,21 @@ export function withEffects(
   ranks: readonly SensitivityPoint[],
   taps: readonly TapEffect[],
 ): WeighedCandidate[] {
-  const channelError = new Map(
+  const plainError = new Map(
     candidates
-      .filter(({ shape, groups }) => shape === 'channel' && groups === 0)
+      .filter(({ shape, groups }) => shape === PLAIN_SHAPE && groups === 0)
       .map(({ rank, error }): [number, number] => [rank, error]),
   );
   return candidates.map((candidate) => {
     if (isDense(candidate)) return { ...candidate, effect: 0 };
     const { shape, rank, inner, error } = candidate;
+    const { narrows } = LOW_RANK_SHAPES[shape];
     const tap = taps.find(({ fits }) => fits.shape === shape);
-    if (shape === 'channel' || tap === undefined) return { ...candidate, effect: outputErrorOf(ranks, error) };
-    if (shape === 'spatial') return { ...candidate, effect: outputErrorOf(tap.points, error) };
+    if (narrows === 'output' || tap === undefined) return { ...candidate, effect: outputErrorOf(ranks, error) };
+    if (narrows === 'input') return { ...candidate, effect: outputErrorOf(tap.points, error) };
     const narrowed = tap.fits.errors[tap.fits.widths.indexOf(inner)] ?? error;
-    // Where no channel candidate has this rank, the rank's share of the candidate's own error stands in.
-    const limited = channelError.get(rank) ?? Math.max(error - narrowed, 0);
+    // Where no plain candidate has this rank, the rank's share of the candidate's own error stands in.
+    const limited = plainError.get(rank) ?? Math.max(error - narrowed, 0);
     return { ...candidate, effect: outputErrorOf(tap.points, narrowed) + outputErrorOf(ranks, limited) };
   });
 }

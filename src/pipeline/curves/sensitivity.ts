@@ -7,6 +7,7 @@ import { seededRandom } from '../../compression/linalg/random.js';
 import type { Engine, Matrix } from '../../engines/index.js';
 import {
   behindLinearMap,
+  PLAIN_SHAPE,
   Runner,
   transpose,
   type BehindMap,
@@ -70,7 +71,7 @@ export function chooseProbes(
   errors: readonly number[],
 ): { rank: number; layerError: number }[] {
   const plain = candidates.filter(
-    ({ shape, rank, groups }) => shape === 'channel' && rank > 0 && groups === 0 && rank <= maxRank,
+    ({ shape, rank, groups }) => shape === PLAIN_SHAPE && rank > 0 && groups === 0 && rank <= maxRank,
   );
   const chosen = new Map<number, number>();
   for (const wanted of errors) {

@@ -1,5 +1,12 @@
 import type { LayerProblem } from '../../compression/index.js';
-import type { Factors, Layer, LowRankShape, SparsePart, SparsePattern } from '../../models/index.js';
+import {
+  patchOf,
+  type Factors,
+  type Layer,
+  type LowRankShape,
+  type SparsePart,
+  type SparsePattern,
+} from '../../models/index.js';
 import type { FinishedTask } from '../../jobs/tasks.js';
 import { optionalFileOf } from './finished.js';
 import { files } from './step-files.js';
@@ -25,12 +32,6 @@ export async function createSamples(
   return writer;
 }
 
-/** For kernels of two axes. */
-export function lastAxisOf({ kernel }: Pick<Layer, 'kernel'>): { lastAxis?: number } {
-  const last = kernel[1];
-  return last === undefined ? {} : { lastAxis: last };
-}
-
 export async function readProblem(path: string): Promise<{ layer: Layer; problem: LayerProblem }> {
   const file = await openTensorFile(path);
   try {
@@ -39,9 +40,7 @@ export async function readProblem(path: string): Promise<{ layer: Layer; problem
       weights: await file.read('weights'),
       bias: await file.read('bias'),
       inputs: await file.read('inputs'),
-      channels: layer.channels,
-      taps: layer.d / layer.channels,
-      ...lastAxisOf(layer),
+      ...patchOf(layer),
       activation: layer.activation,
       ...(layer.skip === null ? {} : { skip: await file.read('skip') }),
     };

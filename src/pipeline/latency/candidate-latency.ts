@@ -2,6 +2,7 @@ import type { Candidate } from '../../compression/index.js';
 import {
   extract,
   isDense,
+  LOW_RANK_SHAPES,
   rewrite,
   Runner,
   type Factors,
@@ -13,7 +14,7 @@ import {
 import { dummySparse } from './dummy-sparse.js';
 import { measureInTurn, quantile } from './latency.js';
 
-/** Ranks that are timed, and widths of a `tucker` part; the times of the others follow from their work. */
+/** Ranks that are timed, and widths of parts that have two; the times of the others follow from their work. */
 const TIMED_RANKS = [8, 16, 32, 64, 128];
 const TIMED_PAIRS = [16, 32, 64];
 /** Time against work, as powers. */
@@ -22,17 +23,18 @@ const LARGEST_SLOPE = 1.2;
 const RUNS = { warmup: 1, minRuns: 5, maxRuns: 25, budgetSeconds: 0.8, fewestRuns: 3 };
 
 /** A layer's factors of a given size; the values do not matter for its speed, but denormal numbers would. */
-export function dummyFactors(layer: Layer, { shape, rank, inner, groups, pattern }: LayerSize): Factors {
-  const { m, d, channels, kernel } = layer;
-  const taps = d / channels;
-  const [kh = 1, kw = 1] = kernel;
+export function dummyFactors(layer: Layer, size: LayerSize): Factors {
+  const { shape, rank, inner, groups, pattern } = size;
   const filled = (length: number) => new Float32Array(length).fill(0.01);
-  const part = { shape, rank, inner, basis: shape === 'tucker' ? filled(inner * channels) : null };
-  const q = shape === 'spatial' ? channels * kh : (shape === 'tucker' ? inner : channels) * taps;
+  const [p, q, basis] = LOW_RANK_SHAPES[shape]
+    .parts(layer, size, layer.m)
+    .map(({ outputs, channels, taps }) => filled(outputs * channels * taps))
+    .reverse();
+  if (p === undefined || q === undefined) throw new RangeError(`a ${shape} part of fewer than two convolutions`);
   return {
-    lowRank: rank === 0 ? null : { ...part, q: filled(rank * q), p: filled(m * rank * (shape === 'spatial' ? kw : 1)) },
+    lowRank: rank === 0 ? null : { shape, rank, inner, basis: basis ?? null, q, p },
     sparse: groups === 0 ? null : dummySparse(layer, pattern ?? 'channel', groups),
-    bias: filled(m),
+    bias: filled(layer.m),
   };
 }
 
@@ -105,7 +107,7 @@ function chooseTimed(members: readonly Candidate[]): Candidate[] {
   if (first === undefined) return [];
   const nearest = (distance: (c: Candidate) => number): Candidate =>
     members.reduce((best, c) => (distance(c) < distance(best) ? c : best), first);
-  if (first.shape === 'tucker') {
+  if (LOW_RANK_SHAPES[first.shape].narrows === 'both') {
     return TIMED_PAIRS.flatMap((inner) =>
       TIMED_PAIRS.map((rank) =>
         nearest((c) => Math.abs(Math.log(c.inner / inner)) + Math.abs(Math.log(c.rank / rank))),

@@ -1,4 +1,4 @@
-import type { Layer } from '../../models/index.js';
+import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
 
 /** What the network is asked about every layer, and over how many of the first calibration images. */
 export interface ProbePlan {
@@ -19,8 +19,8 @@ const DETAILS: readonly [Detail, ...Detail[]] = [
   { layerErrors: [0.3, 0.08, 0.015], tapErrors: [0.2, 0.02], leastImages: 4 },
   { layerErrors: [0.2, 0.02], tapErrors: [0.06], leastImages: 1 },
 ];
-/** Shapes with a first convolution of their own. */
-const TAP_SHAPES = 2;
+/** Shapes that narrow the input. */
+const TAP_SHAPES = Object.values(LOW_RANK_SHAPES).filter(({ narrows }) => narrows !== 'output').length;
 /** For the work of all suffix runs of one job, in multiply-accumulates (about 20 s on two cores). */
 const WORK_MACS = 8e11;
 const MAX_IMAGES = 128;

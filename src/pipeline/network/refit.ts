@@ -6,6 +6,7 @@ import {
   DENSE,
   denseWeights,
   groupsOf,
+  patchOf,
   rewrite,
   sampleOutputs,
   samplePatches,
@@ -18,7 +19,7 @@ import {
 } from '../../models/index.js';
 import { ActivationStore } from '../files/activation-store.js';
 import { finishedOne, keyOf } from '../files/finished.js';
-import { lastAxisOf, readMetric, readResponse } from '../files/layer-file.js';
+import { readMetric, readResponse } from '../files/layer-file.js';
 import { refittedLayers } from '../files/solved-layers.js';
 import { files } from '../files/step-files.js';
 import type { Network } from './network.js';
@@ -128,9 +129,7 @@ async function problemIn(
   const problem: LayerProblem = {
     ...denseWeights(prepared, layer),
     inputs,
-    channels: layer.channels,
-    taps: layer.d / layer.channels,
-    ...lastAxisOf(layer),
+    ...patchOf(layer),
     activation: layer.activation,
   };
   if (layer.skip === null) return problem;

@@ -4,6 +4,7 @@ import { makeInt, makeInts, makeNode } from '../protobuf/attributes.js';
 import { transpose, type DenseWeights } from '../graph/dense-weights.js';
 import type { NameSource } from '../graph/graph-index.js';
 import type { AttributeProto, NodeProto, TensorProto } from '../protobuf/messages.js';
+import { lowRankBranch } from './low-rank/index.js';
 import { checkKept, others, pickRows, sparseBranch } from './sparse-branch.js';
 import { floatTensor, int64Tensor } from '../protobuf/tensors.js';
 import type { WeightedNode } from '../graph/weighted-nodes.js';
@@ -36,7 +37,7 @@ export class LayerBuilder {
     if (lowRank !== null) {
       const to = target('low_rank_sum');
       terms.push(to);
-      nodes.push(...(lowRank.shape === 'spatial' ? this.spatial(lowRank, bias, to) : this.lowRank(lowRank, bias, to)));
+      nodes.push(...lowRankBranch(this, lowRank, bias, to));
     }
     if (sparse !== null) {
       const to = target('sparse_sum');
@@ -56,8 +57,7 @@ export class LayerBuilder {
     const [low, rows, joined] = [this.fresh('low_rank_sum'), this.fresh('filters'), this.fresh('joined')];
     const p = pickRows(lowRank.p, m, rest);
     const own = pickRows(bias, m, rest);
-    const part = { ...lowRank, p };
-    const nodes = lowRank.shape === 'spatial' ? this.spatial(part, own, low) : this.lowRank(part, own, low);
+    const nodes = lowRankBranch(this, { ...lowRank, p }, own, low);
     const linear = this.linear('sparse', input, rows, weights, channels, pickRows(bias, m, kept), true);
     const order = new Array<number>(m);
     kept.forEach((row, i) => (order[row] = i));
@@ -68,72 +68,6 @@ export class LayerBuilder {
       ...linear,
       makeNode('Concat', this.fresh('join'), [rows, low], [joined], [axis]),
       this.gather(joined, order, output),
-    ];
-  }
-
-  /** k x k and 1x1, in front of them another 1x1 for `tucker`. */
-  private lowRank({ shape, rank, inner, basis, q, p }: LowRank, bias: Float32Array, to: string): NodeProto[] {
-    const { channels, input } = this.layer;
-    const m = bias.length;
-    const nodes: NodeProto[] = [];
-    const width = shape === 'tucker' ? inner : channels;
-    let from = input;
-    if (shape === 'tucker') {
-      if (basis === null) throw new RangeError(`${this.layer.name}: a tucker part without its basis`);
-      this.check(basis.length, inner * channels, 'basis');
-      from = this.fresh('low_rank_inner');
-      nodes.push(...this.linear('low_rank_basis', input, from, basis, channels, null, false));
-    }
-    this.check(q.length, rank * width * this.taps, 'q');
-    this.check(p.length, m * rank, 'p');
-    const between = this.fresh('low_rank');
-    nodes.push(...this.linear('low_rank_q', from, between, q, width, null, true));
-    nodes.push(...this.linear('low_rank_p', between, to, p, rank, bias, false));
-    return nodes;
-  }
-
-  /** k x 1, then 1 x k; each takes its axis' stride, dilation and padding. */
-  private spatial({ rank, q, p }: LowRank, bias: Float32Array, to: string): NodeProto[] {
-    const { channels, input, kernel, strides, dilations, pads, node } = this.layer;
-    const m = bias.length;
-    const [kh = 1, kw = 1] = kernel;
-    const [top = 0, left = 0, bottom = 0, right = 0] = pads ?? [];
-    // auto_pad works axis by axis.
-    const automatic = pads === null ? node.attribute.filter((a) => a.name === 'auto_pad') : null;
-    this.check(q.length, rank * channels * kh, 'q');
-    this.check(p.length, m * rank * kw, 'p');
-    const conv = (part: string, inputs: string[], output: string, geometry: Record<string, number[]>) =>
-      makeNode(
-        'Conv',
-        this.fresh(part),
-        inputs,
-        [output],
-        [
-          ...Object.entries(geometry)
-            .filter(([name]) => name !== 'pads' || automatic === null)
-            .map(([name, values]) => makeInts(name, values)),
-          ...(automatic ?? []),
-        ],
-      );
-    const between = this.fresh('low_rank');
-    return [
-      conv('low_rank_q', [input, this.tensor('low_rank_q_weight', [rank, channels, kh, 1], q)], between, {
-        kernel_shape: [kh, 1],
-        strides: [strides[0] ?? 1, 1],
-        dilations: [dilations[0] ?? 1, 1],
-        pads: [top, 0, bottom, 0],
-      }),
-      conv(
-        'low_rank_p',
-        [between, this.tensor('low_rank_p_weight', [m, rank, 1, kw], p), this.tensor('low_rank_p_bias', [m], bias)],
-        to,
-        {
-          kernel_shape: [1, kw],
-          strides: [1, strides[1] ?? 1],
-          dilations: [1, dilations[1] ?? 1],
-          pads: [0, left, 0, right],
-        },
-      ),
     ];
   }
 

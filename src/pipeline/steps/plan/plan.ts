@@ -5,7 +5,7 @@ import type { LayerRow } from '../../../jobs/results.js';
 import { atTarget, targetsOf } from '../../../jobs/points.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
 import type { Assignment, LayerAllocation, PlanResult } from '../../../jobs/tasks.js';
-import { factoredCost, isDense, shapesOf, type Layer } from '../../../models/index.js';
+import { factoredCost, isDense, LOW_RANK_SHAPES, shapesOf, type Layer } from '../../../models/index.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import type { Curves } from '../../curves/curves.js';
 import { files } from '../../files/step-files.js';
@@ -164,7 +164,10 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
 }
 
 const smallest = (layer: Layer) =>
-  shapesOf(layer).map((shape) => factoredCost(layer, { shape, rank: 1, inner: shape === 'tucker' ? 1 : 0, groups: 0 }));
+  shapesOf(layer).map((shape) => {
+    const inner = LOW_RANK_SHAPES[shape].narrows === 'both' ? 1 : 0;
+    return factoredCost(layer, { shape, rank: 1, inner, groups: 0 });
+  });
 
 /** Cost of what cannot be compressed. */
 function fixedCost(curves: Curves, cost: Cost): number {

@@ -1,0 +1,29 @@
+import type { Layer, LayerSize } from '../layer.js';
+import type { Part } from '../cost.js';
+
+/** What of a layer decides which shapes it can have. */
+export interface Patch {
+  /** Input channels. */
+  channels: number;
+  /** Taps of the kernel. */
+  taps: number;
+  /** Taps along the last of two axes of the kernel (kw). Absent: one axis, none, or more than two. */
+  lastAxis?: number;
+}
+
+/** How the low-rank part of a layer is laid out as a chain of convolutions. */
+export interface ShapeDescription {
+  /** For a reader: the convolutions, from the input to the output. */
+  convolutions: string;
+  /**
+   * What the chain leaves less of than the layer has: of what it sees of its inputs, of its outputs' rank, or of both. With
+   * `both` the first width is `inner` and the second `rank`, else `rank` is the only one.
+   */
+  narrows: 'input' | 'output' | 'both';
+  /** Whether the shape makes sense for a layer. */
+  applies(patch: Patch): boolean;
+  /** The convolutions of a part of the given size and `outputs` outputs, from the input to the output. */
+  parts(layer: PartsLayer, size: Pick<LayerSize, 'rank' | 'inner'>, outputs: number): Part[];
+}
+
+export type PartsLayer = Pick<Layer, 'd' | 'channels' | 'kernel' | 'positions' | 'inputSize' | 'outputSize'>;

@@ -1,0 +1,18 @@
+import type { LowRankEmitter } from './emitter.js';
+
+/** 1x1, k x k, then 1x1. */
+export const tucker: LowRankEmitter = (b, { rank, inner, basis, q, p }, bias, to) => {
+  const { channels, input, name } = b.layer;
+  if (basis === null) throw new RangeError(`${name}: a tucker part without its basis`);
+  b.check(basis.length, inner * channels, 'basis');
+  b.check(q.length, rank * inner * b.taps, 'q');
+  b.check(p.length, bias.length * rank, 'p');
+  const narrow = b.fresh('low_rank_inner');
+  const nodes = b.linear('low_rank_basis', input, narrow, basis, channels, null, false);
+  const between = b.fresh('low_rank');
+  return [
+    ...nodes,
+    ...b.linear('low_rank_q', narrow, between, q, inner, null, true),
+    ...b.linear('low_rank_p', between, to, p, rank, bias, false),
+  ];
+};
