@@ -43,6 +43,7 @@ async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
           if (stepMs > 0) await sleep(stepMs);
           return { result: stepResult(assignment, layers), usage: { seconds: 0, peakRssBytes: 1 } };
         },
+        stop: () => Promise.resolve(),
       },
       filesNeeded: () => [],
       metrics,
@@ -51,15 +52,15 @@ async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
       threads: 1,
       workerId: id,
       scratch,
+      service: { leave: () => Promise.resolve(), worked: () => undefined },
       logger,
       shutdown: shutdown.signal,
     };
     const offer = { engine: 'onnxruntime', class: null, deviceMemoryBytes: 0 };
-    await keepRegistered(
-      backends.database,
-      { id, ...offer, device: 'cpu', threads: 1, slots: 1 },
-      { logger, onState: async () => undefined },
-    ).now();
+    await keepRegistered(backends.database, id, () => ({ ...offer, device: 'cpu', threads: 1, slots: 1 }), {
+      logger,
+      onState: async () => undefined,
+    }).now();
     await backends.queue.consume((message) => runTask(deps, message), { concurrency: 1 });
   }
   process.send?.('ready');

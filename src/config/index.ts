@@ -82,6 +82,12 @@ const ConfigSchema = Type.Object({
     maximum: 100,
     description: 'attempts per task when infrastructure fails',
   }),
+  OUTAGE_SECONDS: Type.Number({
+    default: 300,
+    minimum: 0,
+    maximum: 86_400,
+    description: 'a worker waits this long for a storage or database that is away before its attempt fails',
+  }),
   MAX_UPLOAD_BYTES: Type.Integer({ default: 8 * 2 ** 30, minimum: 1, description: 'size of one upload' }),
   MAX_BODY_BYTES: Type.Integer({ default: 1 << 20, minimum: 1, description: 'size of a JSON body' }),
   MAX_ARCHIVE_ENTRIES: Type.Integer({ default: 10_000, minimum: 1, description: 'files in a zip' }),

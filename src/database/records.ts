@@ -193,6 +193,8 @@ export interface WorkerRecord extends Offer {
   threads: number;
   /** Tasks it can run at once. */
   slots: number;
+  /** Why it takes no tasks for now (since when, as ISO 8601); null while it is in service. */
+  trouble: { code: string; reason: string; since: string } | null;
   /** What it runs now. */
   busy: { taskId: string; jobId: string; teamId: string; kind: TaskKind; layer: number | null } | null;
   startedAt: Date;

@@ -213,7 +213,7 @@ export interface WorkerRepository {
   /** Registers or refreshes; call it at start and every few seconds. */
   upsert(
     worker: { id: string; engine: string; device: string; threads: number; slots: number; session?: string } & Partial<
-      Pick<Offer, 'class' | 'deviceMemoryBytes'>
+      Pick<Offer, 'class' | 'deviceMemoryBytes'> & Pick<WorkerRecord, 'trouble'>
     >,
   ): Promise<{ draining: boolean }>;
   remove(workerId: string): Promise<void>;
@@ -277,7 +277,11 @@ export interface PoolRepository {
   /** Takes a released task. Null: another attempt is in charge, or the job has ended or is being canceled: drop the message. */
   claim(taskId: string, attempt: number, workerId: string): Promise<Assignment | null>;
   /** Extends the lease by LEASE_SECONDS. */
-  heartbeat(taskId: string, attempt: number, state: { fraction: number }): Promise<HeartbeatState>;
+  heartbeat(
+    taskId: string,
+    attempt: number,
+    state: { fraction: number; idleSeconds?: number },
+  ): Promise<HeartbeatState>;
   /**
    * Stores the result and what follows from it (ledger, next tasks, progress, metrics, artifacts, the job's end), in one
    * transaction. False: the fence refused, and the caller deletes the files it uploaded. Calling it again is harmless.
@@ -285,12 +289,30 @@ export interface PoolRepository {
   succeed(
     taskId: string,
     attempt: number,
-    outcome: { result: StepResult; files: StepFile[]; peakBytes?: number },
+    outcome: { result: StepResult; files: StepFile[]; peakBytes?: number; idleSeconds?: number },
   ): Promise<boolean>;
-  /** Infrastructure errors are tried again with backoff until TASK_ATTEMPTS; any other error ends the job. */
-  fail(taskId: string, attempt: number, error: SerializedError): Promise<'retrying' | 'failed' | 'canceled' | 'lost'>;
+  /**
+   * Errors of the input end the job; any other is tried again with backoff until TASK_ATTEMPTS. Of a running task, or of a
+   * released one that could not even be claimed. `idleSeconds` here and below: what the worker waited for things that were away.
+   */
+  fail(
+    taskId: string,
+    attempt: number,
+    error: SerializedError,
+    idleSeconds?: number,
+  ): Promise<'retrying' | 'failed' | 'canceled' | 'lost'>;
   /** A graceful stop: back to waiting at once, and not counted as a failed attempt. False when the fence refused. */
-  handBack(taskId: string, attempt: number): Promise<boolean>;
+  handBack(taskId: string, attempt: number, idleSeconds?: number): Promise<boolean>;
+  /**
+   * The worker's own fault: back to waiting at once for the others, and not counted while there are others in service and this has
+   * not happened too often; else as `fail`.
+   */
+  giveBack(
+    taskId: string,
+    attempt: number,
+    error: SerializedError,
+    idleSeconds?: number,
+  ): Promise<'handed_back' | 'retrying' | 'failed' | 'canceled' | 'lost'>;
 
   /** The relay's turn: chooses tasks in fair order and marks them released, or null when another relay is at it. */
   release(): Promise<ReleasableTask[] | null>;

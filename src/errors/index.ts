@@ -9,7 +9,27 @@ export interface Fault {
   detail: string;
 }
 
-export type ErrorOrigin = 'input' | 'infrastructure';
+/** Whose fault it is, as clients see it. */
+export type ErrorOrigin = 'input' | 'infrastructure' | 'bug';
+
+/**
+ * What is to be done about an error. classify.ts decides it for errors of every kind.
+ * - input: the client's. Final.
+ * - outage: something that all processes share does not answer. The only one that is waited for, and not for ever.
+ * - own_fault: of this machine, or of how it is set up. Another one may do the same work.
+ * - failure: an attempt broke down (its process was killed, its worker lost). Another attempt may do.
+ * - bug: nobody expected it. Another attempt may do, since it may have come of the others.
+ */
+export type ErrorClass = 'input' | 'outage' | 'own_fault' | 'failure' | 'bug';
+
+/** The one list of where each class comes from, for clients. */
+const ORIGIN: Record<ErrorClass, ErrorOrigin> = {
+  input: 'input',
+  outage: 'infrastructure',
+  own_fault: 'infrastructure',
+  failure: 'infrastructure',
+  bug: 'bug',
+};
 
 const CODES = {
   invalid_request: [400, 'The request is not valid'],
@@ -80,20 +100,25 @@ export class SparankError extends Error {
     return CODES[this.code][1];
   }
 
-  /** Whose fault it is; decided by the class. */
+  /** What is to be done about it; decided by the JavaScript class, for ours by the code. */
+  get class(): ErrorClass {
+    if (this.code === 'internal') return 'bug';
+    return this.code === 'storage_unavailable' || this.code === 'unavailable' ? 'outage' : 'failure';
+  }
+
   get origin(): ErrorOrigin {
-    return 'infrastructure';
+    return ORIGIN[this.class];
   }
 
   /** Whether trying the same again can help. */
   get retryable(): boolean {
-    return this.origin === 'infrastructure';
+    return this.class !== 'input';
   }
 }
 
 /** The client's input is at fault: final, never retried. */
 export class InputError extends SparankError {
-  override get origin(): ErrorOrigin {
+  override get class(): ErrorClass {
     return 'input';
   }
 }
@@ -101,36 +126,29 @@ export class InputError extends SparankError {
 /** Something of ours failed: worth another attempt. */
 export class InfrastructureError extends SparankError {}
 
+/** This machine, or how it is set up, is at fault: its disk, its credentials, its device. */
+export class OwnFaultError extends InfrastructureError {
+  override get class(): ErrorClass {
+    return 'own_fault';
+  }
+}
+
+/** An error that nobody expected. */
+export class BugError extends SparankError {
+  override get class(): ErrorClass {
+    return 'bug';
+  }
+}
+
 /** Plain form that crosses process boundaries and is stored with a task. */
 export interface SerializedError {
   code: ErrorCode;
   detail: string;
+  /** Absent in what earlier versions stored. */
+  class?: ErrorClass;
   origin: ErrorOrigin;
   layer: string | null;
   faults: Fault[];
   /** As in the options of an error. */
   missing?: string[];
-}
-
-export function serializeError(error: unknown): SerializedError {
-  if (error instanceof SparankError) {
-    return {
-      code: error.code,
-      detail: error.message,
-      origin: error.origin,
-      layer: error.layer ?? null,
-      faults: error.faults,
-      ...(error.missing === undefined ? {} : { missing: error.missing }),
-    };
-  }
-  const detail = error instanceof Error ? error.message : String(error);
-  return { code: 'compute_failed', detail, origin: 'infrastructure', layer: null, faults: [] };
-}
-
-export function deserializeError(error: SerializedError): SparankError {
-  const extra: ErrorOptionsExtra = { faults: error.faults };
-  if (error.layer !== null) extra.layer = error.layer;
-  return error.origin === 'input'
-    ? new InputError(error.code, error.detail, extra)
-    : new InfrastructureError(error.code, error.detail, extra);
 }

@@ -159,7 +159,9 @@ export const MetricsSchema = Type.Object({
 export const TaskErrorSchema = Type.Object({
   code: Type.String(),
   detail: Type.String(),
-  origin: Type.Union([Type.Literal('input'), Type.Literal('infrastructure')]),
+  origin: Type.Union([Type.Literal('input'), Type.Literal('infrastructure'), Type.Literal('bug')], {
+    description: 'whose fault it is: of what was sent, of the machines of the service, or of its code',
+  }),
   layer: nullable(Type.String()),
 });
 

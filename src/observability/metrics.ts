@@ -17,6 +17,8 @@ export interface Metrics {
   task(kind: string, engine: string, outcome: TaskOutcome, seconds: number): void;
   /** Why an attempt failed. */
   taskFailure(kind: string, origin: ErrorOrigin, code: string): void;
+  /** A worker of this process has left service for a fault of this code, or has returned (null). */
+  outOfService(workerId: string, code: string | null): void;
   webhookAttempt(outcome: 'delivered' | 'gone' | 'retry' | 'given_up', seconds: number): void;
   /** Things that the janitor took away. */
   removed(what: string, count: number): void;
@@ -73,6 +75,18 @@ export function createMetrics({ ofProcess = false }: MetricsOptions = {}): Metri
     'sparank_reconciled_total',
     'Stuck tasks and jobs that the reconciler of this process put right',
   );
+  const out = new Gauge({
+    name: 'sparank_worker_out_of_service',
+    help: 'Workers of this process that take no tasks for now',
+    registers,
+  });
+  const faults = new Counter({
+    name: 'sparank_worker_faults_total',
+    help: 'Times that a worker of this process left service',
+    labelNames: ['code'] as const,
+    registers,
+  });
+  const absent = new Set<string>();
   const add = (to: Counter<'what'>) => (what: string, count: number) => {
     // Zeros too: a counter that is there from the start has a rate.
     to.inc({ what }, count);
@@ -81,6 +95,14 @@ export function createMetrics({ ofProcess = false }: MetricsOptions = {}): Metri
     registry,
     task: (kind, engine, outcome, seconds) => taskSeconds.observe({ kind, engine, outcome }, seconds),
     taskFailure: (kind, origin, code) => failures.inc({ kind, origin, code }),
+    outOfService(workerId, code) {
+      if (code === null) absent.delete(workerId);
+      else {
+        absent.add(workerId);
+        faults.inc({ code });
+      }
+      out.set(absent.size);
+    },
     webhookAttempt: (outcome, seconds) => webhooks.observe({ outcome }, seconds),
     removed: add(removed),
     removalFailed: add(removalFailures),

@@ -8,7 +8,7 @@ import { startMetricsServer } from './metrics-server.js';
 import { createMetrics } from '../observability/metrics.js';
 import { filesNeeded } from '../pipeline/files-needed.js';
 import { openTelemetry } from '../observability/telemetry.js';
-import { startWorker } from '../worker/index.js';
+import { type RunningWorker, startWorker } from '../worker/index.js';
 import { claimWhenItAnswers } from './claim-storage.js';
 import { closeParts, type Closer } from './close-parts.js';
 import { createSubmissionCheck } from './submission-check.js';
@@ -30,6 +30,7 @@ export async function startService(
 ): Promise<RunningService> {
   const metrics = createMetrics({ ofProcess: true });
   const closers: Closer[] = [];
+  let workers: RunningWorker[] = [];
   const close = (graceSeconds: number) => closeParts(closers, graceSeconds, logger);
   try {
     const telemetry = await openTelemetry(config, logger);
@@ -42,10 +43,10 @@ export async function startService(
     const maintenance = startMaintenance(backends, config, logger, metrics);
     closers.push(() => maintenance.close());
     if (!parts.api && config.METRICS_PORT > 0) {
-      const server = await startMetricsServer(config, metrics);
+      const server = await startMetricsServer(config, metrics, () => workers.map(({ health }) => health));
       closers.push(() => server.close());
     }
-    const workers = await Promise.all(
+    workers = await Promise.all(
       Array.from({ length: parts.workers }, () =>
         startWorker({ ...backends, config, logger, metrics, telemetry, filesNeeded, workersInProcess: parts.workers }),
       ),

@@ -4,7 +4,8 @@ import { copyFile, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'n
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { InfrastructureError, SparankError } from '../errors/index.js';
+import { ownFault } from '../errors/classify.js';
+import { InfrastructureError, OwnFaultError, SparankError } from '../errors/index.js';
 import { downloadTo } from './download.js';
 import { checkKey, checkPrefix, healthKey, missing, unsatisfiable } from './keys.js';
 import { Measure, watchBody } from './measured-body.js';
@@ -269,7 +270,8 @@ function asStorageError(error: unknown): SparankError {
   const detail = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)
     ? 'the storage is full'
     : `the storage failed${code === '' ? '' : ` (${code})`}`;
-  return new InfrastructureError('storage_unavailable', detail, { cause: error });
+  const kind = ownFault(error) === null ? InfrastructureError : OwnFaultError;
+  return new kind('storage_unavailable', detail, { cause: error });
 }
 
 async function guarded<T>(work: () => Promise<T>): Promise<T> {

@@ -17,7 +17,8 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { InfrastructureError, SparankError } from '../errors/index.js';
+import { ownFault } from '../errors/classify.js';
+import { InfrastructureError, OwnFaultError, SparankError } from '../errors/index.js';
 import { downloadTo } from './download.js';
 import { checkKey, checkPrefix, healthKey, missing, unsatisfiable } from './keys.js';
 import { Measure, watchBody } from './measured-body.js';
@@ -221,7 +222,7 @@ export class S3Storage implements Storage {
     const command = new DeleteObjectsCommand({ Bucket: this.#settings.bucket, Delete: { Objects, Quiet: true } });
     const { Errors } = await this.#guarded('', () => this.#client.send(command));
     const first = Errors?.[0];
-    if (first) throw asStorageError(new Error(`${first.Code}: ${first.Message}`));
+    if (first) throw asStorageError(Object.assign(new Error(first.Message), { code: first.Code }));
   }
 
   async #copyInParts(target: { Bucket: string; Key: string }, CopySource: string, bytes: number): Promise<void> {
@@ -283,6 +284,12 @@ function isMissing(error: unknown): boolean {
 
 function asStorageError(error: unknown): SparankError {
   if (error instanceof SparankError) return error;
+  const fault = ownFault(error);
+  if (fault !== null) {
+    return new OwnFaultError('storage_unavailable', `the storage cannot be used from here (${fault})`, {
+      cause: error,
+    });
+  }
   const reason = error instanceof Error ? ('code' in error ? String(error.code) : error.name) : 'unknown';
   return new InfrastructureError('storage_unavailable', `the storage failed (${reason})`, { cause: error });
 }

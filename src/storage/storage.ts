@@ -8,7 +8,8 @@ export interface StoredObject {
 
 /**
  * Where files live. Keys are `/`-separated relative paths of [A-Za-z0-9._-] segments, never starting with `.` or `/`.
- * A missing key is `InputError('not_found')`; a failing backend is `InfrastructureError('storage_unavailable')`.
+ * A missing key is `InputError('not_found')`; a failing backend is `InfrastructureError('storage_unavailable')`,
+ * an `OwnFaultError` where it is this process that cannot use it (credentials, a full disk).
  */
 export interface Storage {
   /** Streams `body` to `key`, hashing on the way. Atomic: readers see the whole object or none. */

@@ -16,15 +16,16 @@ export interface Registration {
  */
 export function keepRegistered(
   { workers, notifications }: Pick<Database, 'workers' | 'notifications'>,
-  worker: Parameters<WorkerRepository['upsert']>[0],
+  id: string,
+  worker: () => Omit<Parameters<WorkerRepository['upsert']>[0], 'id'>,
   { logger, onState }: { logger: Log; onState: (state: { draining: boolean }) => Promise<void> },
 ): Registration {
   // The connection of this process that listens is what others know it to be alive by.
-  const row = { ...worker, session: notifications.session };
-  const register = async () => onState(await workers.upsert(row));
+  const row = () => ({ id, ...worker(), session: notifications.session });
+  const register = async () => onState(await workers.upsert(row()));
   const again = () => void register().catch((error: unknown) => logger.warn({ err: error }, 'could not register'));
   const timer = setInterval(again, REGISTER_MS);
-  const unsubscribe = notifications.subscribe(`worker:${worker.id}`, again);
+  const unsubscribe = notifications.subscribe(`worker:${id}`, again);
   return {
     now: register,
     stop() {

@@ -9,13 +9,21 @@ import type { TaskConsumer, TaskQueue } from '../queue/queue.js';
 import type { Storage } from '../storage/storage.js';
 import { openScratch } from '../storage/scratch.js';
 import type { Telemetry } from '../observability/telemetry.js';
-import { isOutage, untilItWorks } from './backoff.js';
+import { asSparankError, classOf } from '../errors/classify.js';
+import type { Metrics } from '../observability/metrics.js';
+import { answerOrAbort, type Backoff, untilItWorks } from './backoff.js';
 import { ComputeProcess } from './compute/compute-process.js';
+import { checkEngine } from './device/check-engine.js';
 import { findDevice } from './device/device.js';
+import { InService, type Trouble } from './in-service.js';
+import { probe } from './probe.js';
 import { FileCache } from './task/file-cache.js';
 import { stepLimits } from './limits.js';
 import { keepRegistered } from './registration.js';
 import { runTask, type TaskDeps } from './task/task-run.js';
+
+/** Nobody waits for longer until it is known that a worker has left service. */
+const TELL_MS = 3000;
 
 export interface WorkerDeps {
   database: Database;
@@ -23,7 +31,7 @@ export interface WorkerDeps {
   storage: Storage;
   config: Config;
   logger: Logger;
-  metrics: TaskDeps['metrics'];
+  metrics: TaskDeps['metrics'] & Pick<Metrics, 'outOfService'>;
   telemetry?: Telemetry;
   /** Workers in this process, which share its cores. */
   workersInProcess?: number;
@@ -32,10 +40,19 @@ export interface WorkerDeps {
   filesNeeded: FilesNeeded;
 }
 
+export interface WorkerHealth {
+  id: string;
+  state: 'starting' | 'in_service' | 'out_of_service';
+  trouble: Trouble | null;
+  /** Whether the trouble is this worker's own. */
+  at_fault: boolean;
+}
+
 export interface RunningWorker {
   readonly id: string;
   /** The compute process, while there is one. */
   readonly childPid: number | null;
+  readonly health: WorkerHealth;
   /** Takes no more tasks, waits `graceSeconds` for the running one, then hands it back. */
   close(graceSeconds: number): Promise<void>;
 }
@@ -55,26 +72,52 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
 
   let consumer: TaskConsumer | null = null;
   let draining = false;
-  /** Told by the table of workers: an operator wants this one to end its task and take no more, or to go on. */
-  async function obey(wanted: boolean): Promise<void> {
-    if (consumer === null || wanted === draining || stopping.signal.aborted) return;
-    draining = wanted;
-    logger.info(wanted ? 'draining: the worker takes no more tasks' : 'the worker takes tasks again');
+  let paused = false;
+  /** An operator may want this worker to end its task and take no more; so does its own trouble. */
+  async function settle(): Promise<void> {
+    const wanted = draining || service.trouble !== null;
+    if (consumer === null || wanted === paused || stopping.signal.aborted) return;
+    paused = wanted;
     if (wanted) await consumer.pause();
     else consumer.resume();
   }
+  /** Told by the table of workers. */
+  async function obey(wanted: boolean): Promise<void> {
+    if (wanted === draining) return;
+    draining = wanted;
+    logger.info(wanted ? 'draining: the worker takes no more tasks' : 'the worker takes tasks again');
+    await settle();
+  }
 
+  const probeSelf = () => probe({ directory: scratch.path, storage, database });
+  const service = new InService({
+    async probe({ code }) {
+      await probeSelf();
+      if (code !== 'storage_unavailable') await checkEngine(config.ENGINE);
+    },
+    async onChange(trouble) {
+      deps.metrics.outOfService(id, trouble?.code ?? null);
+      await settle();
+      // Those who are told later (the next sign of life tells them) only release tasks here that others take back.
+      await answerOrAbort(registration.now(), AbortSignal.timeout(TELL_MS)).catch((error: unknown) =>
+        logger.warn({ err: error }, 'could not tell of a change of service'),
+      );
+    },
+    logger,
+    signal: stopping.signal,
+  });
   const registration = keepRegistered(
     database,
-    {
-      id,
+    id,
+    () => ({
       engine: device.engine,
       device: device.name,
       threads: device.threads,
       slots: 1,
       class: device.class,
       deviceMemoryBytes: device.deviceMemoryBytes,
-    },
+      trouble: service.trouble,
+    }),
     { logger, onState: ({ draining: wanted }) => obey(wanted) },
   );
 
@@ -94,11 +137,26 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     workerId: id,
     scratch: scratch.path,
     logger,
+    service,
     shutdown: shutdown.signal,
   };
-  const ready = untilItWorks(
-    async () => {
-      await registration.now();
+  // It holds no task yet, so it may wait for as long as it takes.
+  const starting: Backoff = {
+    signal: stopping.signal,
+    limitMs: Infinity,
+    retry: (error) => classOf(error) !== 'input',
+    onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'cannot start yet'),
+  };
+  const ready = (async () => {
+    await untilItWorks(() => registration.now(), starting);
+    try {
+      await answerOrAbort(probeSelf(), stopping.signal);
+    } catch (error) {
+      stopping.signal.throwIfAborted();
+      await service.leave(asSparankError(error));
+      await service.ended();
+    }
+    await untilItWorks(async () => {
       consumer = await queue.consume(
         (message) => {
           const run = runTask(task, message).finally(() => running.delete(run));
@@ -107,13 +165,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
         },
         { concurrency: 1, lane: laneOf(device) },
       );
-    },
-    {
-      signal: stopping.signal,
-      retry: isOutage,
-      onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'cannot start yet'),
-    },
-  );
+      await settle();
+    }, starting);
+  })();
   ready.then(
     () => logger.info({ device, pid: process.pid }, 'the worker is ready'),
     (error: unknown) => stopping.signal.aborted || logger.error({ err: error }, 'the worker cannot start'),
@@ -124,9 +178,15 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     get childPid() {
       return compute.pid;
     },
+    get health(): WorkerHealth {
+      const { trouble, atFault } = service;
+      const working = consumer === null ? 'starting' : 'in_service';
+      return { id, state: trouble === null ? working : 'out_of_service', trouble, at_fault: atFault };
+    },
     async close(graceSeconds) {
       stopping.abort();
       await ready.catch(() => undefined);
+      await service.ended();
       const timer = setTimeout(() => shutdown.abort(), graceSeconds * 1000);
       await consumer?.pause();
       await Promise.all(running);

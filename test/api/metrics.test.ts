@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { boundTeams } from '../../src/api/plugins/metrics.js';
-import { InfrastructureError, InputError, serializeError } from '../../src/errors/index.js';
+import { serializeError } from '../../src/errors/classify.js';
+import { InfrastructureError, InputError } from '../../src/errors/index.js';
 import { createMetrics } from '../../src/observability/metrics.js';
 import { startMetricsServer } from '../../src/service/metrics-server.js';
 import { claimNext, createJob } from '../support/jobs.js';

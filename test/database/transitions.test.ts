@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database, Reconciled } from '../../src/database/repositories.js';
-import { InfrastructureError, InputError, serializeError } from '../../src/errors/index.js';
+import { serializeError } from '../../src/errors/classify.js';
+import { InfrastructureError, InputError } from '../../src/errors/index.js';
 import type { Assignment } from '../../src/jobs/tasks.js';
 import { claimNext, createJob, finishNext, stepResult, testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';

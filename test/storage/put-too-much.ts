@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { serializeError } from '../../src/errors/index.js';
+import { serializeError } from '../../src/errors/classify.js';
 import { openStorage } from '../../src/storage/open.js';
 
 /** Run by a test under a file size limit of 2 MiB: puts 16 MiB and prints the error. */

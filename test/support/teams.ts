@@ -9,10 +9,13 @@ export async function addTeam(url: string, id: string, weight = 1): Promise<stri
   return id;
 }
 
-/** Runs one statement, for states that only time would bring. */
-export async function runSql(url: string, sql: string, values: unknown[] = []): Promise<void> {
+/** Runs one statement, for states that only time would bring, and for columns that no repository shows. */
+export async function runSql<T = unknown>(url: string, sql: string, values: unknown[] = []): Promise<T[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  await client.query(sql, values);
-  await client.end();
+  try {
+    return (await client.query(sql, values)).rows as T[];
+  } finally {
+    await client.end();
+  }
 }

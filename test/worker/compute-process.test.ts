@@ -75,7 +75,7 @@ describe('the compute process', () => {
 
   it('keeps the stack of an unexpected error for the log', async () => {
     const failure = await failureOf('bug');
-    expect(failure.error.origin).toBe('infrastructure');
+    expect(failure.error.origin).toBe('bug');
     expect(failure.log).toMatch(/steps\.mjs/);
   });
 

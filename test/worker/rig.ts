@@ -50,6 +50,7 @@ export function openRig(
     workerId: 'wrk_test',
     scratch: join(directory, 'scratch'),
     logger,
+    service: { leave: () => Promise.resolve(), worked: () => undefined },
     shutdown: new AbortController().signal,
   };
   return {

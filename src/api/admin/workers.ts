@@ -30,7 +30,7 @@ export const adminWorkers: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
         const { id } = request.params;
         const worker = await workers.drain(id, draining, actorOf(request));
         if (worker === null) throw notFound('worker that is alive');
-        return presentWorker(worker, () => true);
+        return presentWorker(worker, { teamId: null, admin: true });
       },
     });
   }

@@ -86,7 +86,9 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
       const those = pool.workers.filter((worker) => worker.engine === engine);
       const busy = those.filter((worker) => worker.busy !== null).length;
       workers.set({ state: 'busy', engine }, busy);
-      workers.set({ state: 'idle', engine }, those.length - busy);
+      const out = those.filter((worker) => worker.busy === null && worker.trouble !== null).length;
+      workers.set({ state: 'idle', engine }, those.length - busy - out);
+      workers.set({ state: 'out_of_service', engine }, out);
     }
     for (const { team, ...values } of boundTeams(backlog.teams)) {
       teamJobs.set({ team, state: 'queued' }, values.jobsQueued);

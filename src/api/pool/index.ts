@@ -79,7 +79,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       });
       const running = pool.teams.reduce((sum, team) => sum + team.runningTasks, 0);
       return {
-        workers: pool.workers.map((worker) => presentWorker(worker, (owner) => owner === teamId || admin)),
+        workers: pool.workers.map((worker) => presentWorker(worker, { teamId, admin })),
         classes: pool.lanes.map((lane) => ({
           engine: lane.engine,
           class: lane.class,

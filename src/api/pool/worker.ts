@@ -24,6 +24,16 @@ export const WorkerSchema = Type.Object(
         layer: Nullable(Type.Integer()),
       }),
     ),
+    out_of_service: Nullable(
+      Type.Object(
+        {
+          code: Type.String(),
+          reason: Nullable(Type.String({ description: 'with the scope admin' })),
+          since: Time,
+        },
+        { description: 'for a fault of its own it takes no tasks until a probe succeeds' },
+      ),
+    ),
     draining_since: Nullable(Type.String({ format: 'date-time', description: 'it takes no more tasks since then' })),
     started_at: Time,
     last_seen_at: Time,
@@ -31,10 +41,13 @@ export const WorkerSchema = Type.Object(
   { $id: 'Worker' },
 );
 
-/** @param mayName whether the caller may know whose job it is */
-export function presentWorker(worker: WorkerRecord, mayName: (teamId: string) => boolean): Static<typeof WorkerSchema> {
-  const { busy } = worker;
-  const named = busy !== null && mayName(busy.teamId);
+/** As the caller may know it: what is of its team, or all. */
+export function presentWorker(
+  worker: WorkerRecord,
+  { teamId, admin }: { teamId: string | null; admin: boolean },
+): Static<typeof WorkerSchema> {
+  const { busy, trouble } = worker;
+  const named = busy !== null && (busy.teamId === teamId || admin);
   return {
     id: worker.id,
     engine: worker.engine,
@@ -49,6 +62,7 @@ export function presentWorker(worker: WorkerRecord, mayName: (teamId: string) =>
       task: busy.kind,
       layer: busy.layer,
     },
+    out_of_service: trouble && { ...trouble, reason: admin ? trouble.reason : null },
     draining_since: worker.drainingSince?.toISOString() ?? null,
     started_at: worker.startedAt.toISOString(),
     last_seen_at: worker.lastSeenAt.toISOString(),

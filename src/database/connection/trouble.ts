@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InfrastructureError, SparankError } from '../../errors/index.js';
+import { codesOf, ownFault } from '../../errors/classify.js';
+import { InfrastructureError, OwnFaultError, SparankError } from '../../errors/index.js';
 
 /**
  * SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many clients, deadlock, a
@@ -19,15 +20,17 @@ const PASSING_MESSAGE =
 const QUICK_TRIES = 4;
 const FIRST_PAUSE_MS = 40;
 
-/** Looks for codes in an error, its causes and the driver's details that Prisma nests in `meta`. */
-export function isPassingTrouble(error: unknown, depth = 0): boolean {
+/** Whether PostgreSQL is away, or busy, for a while. */
+export function isPassingTrouble(error: unknown): boolean {
+  for (const code of codesOf(error)) if (PASSING.some((pattern) => pattern.test(code))) return true;
+  return says(error, PASSING_MESSAGE);
+}
+
+function says(error: unknown, pattern: RegExp, depth = 0): boolean {
   if (typeof error !== 'object' || error === null || depth > 5) return false;
   const fields = error as Record<string, unknown>;
-  for (const code of [fields['code'], fields['originalCode'], fields['kind']]) {
-    if (typeof code === 'string' && PASSING.some((pattern) => pattern.test(code))) return true;
-  }
-  if (typeof fields['message'] === 'string' && PASSING_MESSAGE.test(fields['message'])) return true;
-  return ['cause', 'meta', 'driverAdapterError', 'error'].some((name) => isPassingTrouble(fields[name], depth + 1));
+  if (typeof fields['message'] === 'string' && pattern.test(fields['message'])) return true;
+  return ['cause', 'meta', 'driverAdapterError', 'error'].some((name) => says(fields[name], pattern, depth + 1));
 }
 
 /** Runs `work` a few times while PostgreSQL is in passing trouble. `work` must be harmless to repeat after an unknown commit. */
@@ -36,7 +39,11 @@ export async function withQuickTries<T>(work: (attempt: number) => Promise<T>): 
     try {
       return await work(attempt);
     } catch (cause) {
-      if (cause instanceof SparankError || !isPassingTrouble(cause)) throw cause;
+      if (cause instanceof SparankError) throw cause;
+      const fault = ownFault(cause);
+      if (fault !== null)
+        throw new OwnFaultError('unavailable', `the database refuses this process (${fault})`, { cause });
+      if (!isPassingTrouble(cause)) throw cause;
       if (attempt === QUICK_TRIES) {
         throw new InfrastructureError('unavailable', 'the database does not answer', { cause });
       }

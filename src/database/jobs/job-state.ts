@@ -1,4 +1,5 @@
 import { type SerializedError } from '../../errors/index.js';
+import type { TaskState } from '../../jobs/tasks.js';
 import type { LayerRow } from '../../jobs/results.js';
 import type { NewTask } from '../../jobs/next-tasks.js';
 import type { DatabaseSettings, Tx } from '../connection/context.js';
@@ -33,9 +34,13 @@ export async function lockJob(
 }
 
 /** The task, locked, while it runs at this attempt; null when the fence refuses. */
-export async function lockRunningTask(tx: Tx, taskId: string, attempt: number): Promise<Task | null> {
+export const lockRunningTask = (tx: Tx, taskId: string, attempt: number): Promise<Task | null> =>
+  lockTask(tx, taskId, attempt, ['running']);
+
+/** The same in any of these states. */
+export async function lockTask(tx: Tx, taskId: string, attempt: number, states: TaskState[]): Promise<Task | null> {
   const rows = await tx.$queryRaw<{ id: string }[]>`
-    select id from tasks where id = ${taskId} and attempt = ${attempt} and state = 'running' for no key update`;
+    select id from tasks where id = ${taskId} and attempt = ${attempt} and state::text = any(${states}) for no key update`;
   return rows.length === 0 ? null : tx.task.findUnique({ where: { id: taskId } });
 }
 
@@ -73,9 +78,26 @@ export async function settleClock(tx: Tx, jobId: string): Promise<void> {
  * Device time of an attempt that ends now (or ended with its last heartbeat): added to the task, the job, the usage of the day, and
  * to what its team's account is charged at the relay's next turn.
  */
-export async function countDeviceTime(tx: Tx, task: Task, until: 'now' | 'last_heartbeat'): Promise<void> {
+export async function countDeviceTime(
+  tx: Tx,
+  task: Task,
+  until: 'now' | 'last_heartbeat',
+  idleSeconds = 0,
+): Promise<void> {
   const end = until === 'now' ? Prisma.sql`clock_timestamp()` : Prisma.sql`coalesce(heartbeat_at, started_at)`;
+  await addIdleSeconds(tx, task, idleSeconds);
   await tx.$executeRaw`select sparank_count_device_time(id, ${end}) from tasks where id = ${task.id}`;
+}
+
+/**
+ * What the worker of an attempt waited for things that were away is not device time: the attempt counts as begun so much later.
+ * `idleSeconds` is the sum since the claim; what heartbeats have told is in it.
+ */
+export async function addIdleSeconds(tx: Tx, task: Pick<Task, 'id' | 'attempt'>, idleSeconds: number): Promise<void> {
+  if (idleSeconds === 0) return;
+  await tx.$executeRaw`
+    update tasks set started_at = started_at + make_interval(secs => ${idleSeconds}::float8 - idle_seconds), idle_seconds = ${idleSeconds}
+    where id = ${task.id} and attempt = ${task.attempt} and state = 'running' and idle_seconds < ${idleSeconds}`;
 }
 
 /** Ends every task of the job that has not ended. Running ones are told by their next heartbeat. */
@@ -125,12 +147,13 @@ export const workIsGone = ({
 export async function putBack(
   tx: Tx,
   task: Task,
-  change: { failed: boolean; delaySeconds: number; error?: SerializedError },
+  change: { failed: boolean; handedBack?: boolean; delaySeconds: number; error?: SerializedError },
 ): Promise<void> {
   await tx.$executeRaw`
     update tasks set state = 'waiting', attempt = attempt + 1, failures = failures + ${change.failed ? 1 : 0},
+      hand_backs = hand_backs + ${change.handedBack === true ? 1 : 0},
       not_before = clock_timestamp() + make_interval(secs => ${change.delaySeconds}),
-      worker_id = null, claim_token = null, lease_until = null, fraction = 0,
+      worker_id = null, claim_token = null, lease_until = null, fraction = 0, idle_seconds = 0,
       error = coalesce(${change.error === undefined ? null : JSON.stringify(change.error)}::jsonb, error)
     where id = ${task.id}`;
   await patchLayer(tx, task, { status: 'waiting', worker_id: null, attempt: null });

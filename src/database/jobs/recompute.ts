@@ -16,7 +16,7 @@ const place = (kind: Prisma.Sql): Prisma.Sql => Prisma.sql`array_position(${[...
 export async function recompute(tx: Tx, job: Job, missing: string[]): Promise<void> {
   const reopened = await tx.$queryRaw<{ id: string; kind: string; lost: string[] }[]>`
     update tasks t set state = 'waiting', attempt = attempt + 1, fraction = 0, finished_at = null, not_before = clock_timestamp(),
-      worker_id = null, claim_token = null, lease_until = null
+      worker_id = null, claim_token = null, lease_until = null, idle_seconds = 0
     from (
       select id, array_agg(file->>'name') as lost from tasks, jsonb_array_elements(coalesce(files, '[]')) as file
       where job_id = ${job.id} and state = 'succeeded' and kind not in ('plan', 'evaluate') and file->>'key' = any(${missing})
@@ -62,7 +62,7 @@ export async function holdLaterTasks(tx: Tx, jobId: string): Promise<void> {
 export async function letHeldTasksGo(tx: Tx, job: Job): Promise<void> {
   await tx.$executeRaw`
     update tasks t set state = 'waiting', attempt = attempt + 1, fraction = 0, finished_at = null, not_before = clock_timestamp(),
-      worker_id = null, claim_token = null, lease_until = null
+      worker_id = null, claim_token = null, lease_until = null, idle_seconds = 0
     where job_id = ${job.id} and state = 'canceled'
       and not exists (select from tasks e where e.job_id = t.job_id and e.state <> 'succeeded'
         and ${place(Prisma.sql`e.kind`)} < ${place(Prisma.sql`t.kind`)})`;

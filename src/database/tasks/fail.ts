@@ -9,6 +9,7 @@ import {
   endJob,
   lockJob,
   lockRunningTask,
+  lockTask,
   NO_LAYER,
   NO_POINT,
   patchLayer,
@@ -18,14 +19,15 @@ import {
 } from '../jobs/job-state.js';
 import { holdLaterTasks, recompute } from '../jobs/recompute.js';
 import type { PoolRepository } from '../repositories.js';
+import { LIVE } from '../workers/worker-repository.js';
 
 export function fail(context: DatabaseContext): PoolRepository['fail'] {
-  return (taskId, attempt, error) =>
+  return (taskId, attempt, error, idleSeconds) =>
     context.transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
-      const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
+      const task = job === null ? null : await lockTask(tx, taskId, attempt, ['released', 'running']);
       if (job === null || task === null) return 'lost';
-      await countDeviceTime(tx, task, 'now');
+      if (task.state === 'running') await countDeviceTime(tx, task, 'now', idleSeconds);
       return endAttempt(tx, context, job, task, error);
     });
 }
@@ -38,7 +40,8 @@ export async function endAttempt(
   task: Task,
   error: SerializedError,
 ): Promise<'retrying' | 'failed' | 'canceled'> {
-  if (job.status !== 'running') {
+  // One whose first task cannot be claimed is still queued.
+  if (job.status !== 'running' && job.status !== 'queued') {
     await stopTask(tx, task);
     await settleClock(tx, job.id);
     if (job.status === 'canceling') await endIfCanceled(tx, job);
@@ -46,7 +49,7 @@ export async function endAttempt(
   }
   const failures = task.failures + 1;
   if (error.missing !== undefined) await recompute(tx, job, error.missing);
-  if (error.origin === 'infrastructure' && failures < settings.TASK_ATTEMPTS) {
+  if (error.origin !== 'input' && failures < settings.TASK_ATTEMPTS) {
     const delaySeconds = backoffSeconds(failures);
     await putBack(tx, task, { failed: true, delaySeconds, error });
     await holdLaterTasks(tx, job.id);
@@ -75,12 +78,12 @@ export async function stopTask(tx: Tx, task: Task): Promise<void> {
 }
 
 export function handBack({ transaction }: DatabaseContext): PoolRepository['handBack'] {
-  return (taskId, attempt) =>
+  return (taskId, attempt, idleSeconds) =>
     transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
       const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
       if (job === null || task === null) return false;
-      await countDeviceTime(tx, task, 'now');
+      await countDeviceTime(tx, task, 'now', idleSeconds);
       if (job.status === 'running') {
         await putBack(tx, task, { failed: false, delaySeconds: 0 });
         await holdLaterTasks(tx, job.id);
@@ -89,4 +92,31 @@ export function handBack({ transaction }: DatabaseContext): PoolRepository['hand
       if (job.status === 'canceling') await endIfCanceled(tx, job);
       return true;
     });
+}
+
+/** Workers may give a task back so often before it counts as a failure: what all of them trip over may be the task. */
+const MOST_HAND_BACKS = 10;
+
+export function giveBack(context: DatabaseContext): PoolRepository['giveBack'] {
+  return (taskId, attempt, error, idleSeconds) =>
+    context.transaction(async (tx) => {
+      const job = await lockJob(tx, { taskId });
+      const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
+      if (job === null || task === null) return 'lost';
+      await countDeviceTime(tx, task, 'now', idleSeconds);
+      const spare = job.status === 'running' && task.handBacks < MOST_HAND_BACKS && (await anotherCanRun(tx, task));
+      if (!spare) return endAttempt(tx, context, job, task, error);
+      const delaySeconds = task.handBacks === 0 ? 0 : backoffSeconds(task.handBacks);
+      await putBack(tx, task, { failed: false, handedBack: true, delaySeconds, error });
+      await holdLaterTasks(tx, job.id);
+      await settleClock(tx, job.id);
+      return 'handed_back';
+    });
+}
+
+async function anotherCanRun(tx: Tx, { id, workerId }: Task): Promise<boolean> {
+  const [found] = await tx.$queryRaw<{ other: boolean }[]>`
+    select exists (select from workers w where w.id is distinct from ${workerId} and ${LIVE}
+      and sparank_can_run((select needs from tasks where id = ${id}), w.engine, w.device_memory_bytes, w.class)) as other`;
+  return found?.other === true;
 }

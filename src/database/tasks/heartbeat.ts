@@ -9,18 +9,20 @@ import type { PoolRepository } from '../repositories.js';
 const VISIBLE_STEP = 0.02;
 
 export function heartbeat({ prisma, prepared, settings }: DatabaseContext): PoolRepository['heartbeat'] {
-  return async (taskId, attempt, { fraction }) => {
+  return async (taskId, attempt, { fraction, idleSeconds = 0 }) => {
     const [beat] = await prepared<{ jobId: string; kind: TaskKind; before: number; status: JobStatus }>(
       'heartbeat',
       `with old as (
          select id, fraction from tasks where id = $1 and attempt = $2 and state = 'running' for no key update
        ), beat as (
          update tasks set heartbeat_at = clock_timestamp(), fraction = greatest(tasks.fraction, $3),
+           started_at = started_at + make_interval(secs => greatest(0, $5 - tasks.idle_seconds)),
+           idle_seconds = greatest(tasks.idle_seconds, $5),
            lease_until = clock_timestamp() + make_interval(secs => $4)
          from old where tasks.id = old.id returning tasks.job_id, tasks.kind, old.fraction as before
        )
        select beat.job_id as "jobId", beat.kind, beat.before, jobs.status from beat join jobs on jobs.id = beat.job_id`,
-      [taskId, attempt, fraction, settings.LEASE_SECONDS],
+      [taskId, attempt, fraction, settings.LEASE_SECONDS, idleSeconds],
     );
     if (beat === undefined) {
       const task = await prisma.task.findFirst({ where: { id: taskId, attempt }, select: { state: true } });

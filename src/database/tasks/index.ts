@@ -4,7 +4,7 @@ import { backlog } from './backlog.js';
 import { claim } from './claim.js';
 import { expire, expireRows } from './expire.js';
 import { filesInUse, uploadsInUse } from './files-in-use.js';
-import { fail, handBack } from './fail.js';
+import { fail, giveBack, handBack } from './fail.js';
 import { heartbeat } from './heartbeat.js';
 import { neededFiles } from './needed-files.js';
 import { overview } from './overview.js';
@@ -18,6 +18,7 @@ export const poolRepository = (context: DatabaseContext): PoolRepository => ({
   succeed: succeed(context),
   fail: fail(context),
   handBack: handBack(context),
+  giveBack: giveBack(context),
   release: release(context),
   unrelease: unrelease(context),
   reconcile: reconcile(context),

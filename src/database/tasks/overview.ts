@@ -1,7 +1,7 @@
 import type { DatabaseContext } from '../connection/context.js';
 import type { PoolOverview } from '../records.js';
 import type { PoolRepository } from '../repositories.js';
-import { liveLanes, listWorkers, SEEN_SECONDS } from '../workers/worker-repository.js';
+import { LIVE, liveLanes, listWorkers } from '../workers/worker-repository.js';
 
 export function overview({ prisma, prepared }: DatabaseContext): PoolRepository['overview'] {
   return async () => {
@@ -23,8 +23,8 @@ export function overview({ prisma, prepared }: DatabaseContext): PoolRepository[
         group by team.id order by team.id`,
       prisma.$queryRaw<{ unmatched: number }[]>`
         select count(*)::int as unmatched from tasks t where t.state = 'waiting' and not exists (
-          select from workers w where w.last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS})
-            and w.draining_since is null and sparank_can_run(t.needs, w.engine, w.device_memory_bytes, w.class))`,
+          select from workers w where ${LIVE}
+            and sparank_can_run(t.needs, w.engine, w.device_memory_bytes, w.class))`,
     ]);
     const jobCount = (...statuses: string[]) =>
       jobs.filter((row) => statuses.includes(row.status)).reduce((sum, row) => sum + row._count, 0);

@@ -1,4 +1,5 @@
-import { serializeError, InfrastructureError, InputError } from '../../errors/index.js';
+import { serializeError } from '../../errors/classify.js';
+import { InfrastructureError, InputError } from '../../errors/index.js';
 import type { DatabaseContext } from '../connection/context.js';
 import type { Job, Task } from '../generated/client.js';
 import {

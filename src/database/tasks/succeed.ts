@@ -1,6 +1,13 @@
 import type { DatabaseContext } from '../connection/context.js';
 import { addDelivery } from '../jobs/webhook-outbox.js';
-import { countDeviceTime, endIfCanceled, lockJob, lockRunningTask, settleClock } from '../jobs/job-state.js';
+import {
+  addIdleSeconds,
+  countDeviceTime,
+  endIfCanceled,
+  lockJob,
+  lockRunningTask,
+  settleClock,
+} from '../jobs/job-state.js';
 import { letHeldTasksGo } from '../jobs/recompute.js';
 import type { PoolRepository } from '../repositories.js';
 import { consequences, type TaskOfJob } from './consequences.js';
@@ -8,10 +15,11 @@ import { consequences, type TaskOfJob } from './consequences.js';
 /** What `sparank_succeed` answers; see there. */
 type Answer = 'kept' | 'repeated' | 'refused' | 'stopping';
 
-export function succeed({ prepared, transaction, settings }: DatabaseContext): PoolRepository['succeed'] {
+export function succeed({ prepared, prisma, transaction, settings }: DatabaseContext): PoolRepository['succeed'] {
   return async (taskId, attempt, outcome) => {
     const task = await read(taskId, attempt);
     if (task === undefined) return false;
+    if (outcome.idleSeconds !== undefined) await addIdleSeconds(prisma, { id: taskId, attempt }, outcome.idleSeconds);
     const end = JSON.stringify(consequences(task, outcome, settings.ARTIFACT_TTL_DAYS));
     const answer =
       (task.kind === 'evaluate' && task.notifies) || task.holds

@@ -3,13 +3,19 @@ import type { TaskKind } from '../../jobs/tasks.js';
 import { noteDeed } from '../audit/audit-repository.js';
 import { SESSION } from '../connection/notifications.js';
 import type { DatabaseContext, Run, Tx } from '../connection/context.js';
+import { Prisma } from '../generated/client.js';
 import type { LaneRecord, WorkerRecord } from '../records.js';
 import type { WorkerRepository } from '../repositories.js';
 
 /** A worker that was not seen for this long has no places to fill. */
-export const SEEN_SECONDS = 60;
+const SEEN_SECONDS = 60;
 /** A connection that is lost is there again after this, and its worker seen; without one, the process has ended. */
 const RECONNECT_SECONDS = 3;
+
+/** Of a worker `w`: it was seen lately and takes tasks; it neither drains nor is out of service. */
+const TAKES_TASKS = `(w.trouble is null and w.draining_since is null
+  and w.last_seen_at > clock_timestamp() - interval '${String(SEEN_SECONDS)} s')`;
+export const LIVE = Prisma.raw(TAKES_TASKS);
 
 type Row = Omit<WorkerRecord, 'busy'> & {
   taskId: string | null;
@@ -22,7 +28,7 @@ type Row = Omit<WorkerRecord, 'busy'> & {
 export async function listWorkers(tx: Tx, only?: string): Promise<WorkerRecord[]> {
   const rows = await tx.$queryRaw<Row[]>`
     select w.id, w.engine, w.device, w.threads, w.slots, w.class, w.device_memory_bytes::float8 as "deviceMemoryBytes",
-      w.started_at as "startedAt", w.last_seen_at as "lastSeenAt", w.draining_since as "drainingSince",
+      w.trouble, w.started_at as "startedAt", w.last_seen_at as "lastSeenAt", w.draining_since as "drainingSince",
       t.id as "taskId", t.job_id as "jobId", t.team_id as "teamId", t.kind, t.layer
     from workers w
     left join lateral (
@@ -40,7 +46,10 @@ export async function listWorkers(tx: Tx, only?: string): Promise<WorkerRecord[]
 
 type LiveOffer = Offer & { workers: number; slots: number };
 
-/** The live workers by what they have, those with the least first. What drains has no places to fill, and what it runs takes none. */
+/**
+ * The live workers by what they have, those with the least first. What drains or is out of service has no places to fill, and what it
+ * runs takes none.
+ */
 export async function liveLanes(run: Run): Promise<LaneRecord[]> {
   const [offers, tasks] = [await liveOffers(run), await inUseByLane(run)];
   return lanesOf(offers, tasks);
@@ -50,16 +59,15 @@ export const liveOffers = (run: Run): Promise<LiveOffer[]> =>
   run(
     'live offers',
     `select engine, class, device_memory_bytes::float8 as "deviceMemoryBytes", count(*)::int as workers, sum(slots)::int as slots
-     from workers where last_seen_at > clock_timestamp() - make_interval(secs => $1) and draining_since is null
-     group by 1, 2, 3`,
-    [SEEN_SECONDS],
+     from workers w where ${TAKES_TASKS} group by 1, 2, 3`,
   );
 
 const inUseByLane = (run: Run): Promise<Pick<LaneRecord, 'lane' | 'running' | 'released'>[]> =>
   run(
     'tasks in use by lane',
     `select lane, count(*) filter (where state = 'running' and not exists (
-         select from workers w where w.id = tasks.worker_id and w.draining_since is not null))::int as running,
+         select from workers w where w.id = tasks.worker_id and (w.draining_since is not null or w.trouble is not null)))::int
+         as running,
        count(*) filter (where state = 'released')::int as released
      from tasks where state in ('released', 'running') group by lane`,
   );
@@ -76,9 +84,15 @@ export const lanesOf = (
   });
 
 export const workerRepository = ({ prisma, transaction }: DatabaseContext): WorkerRepository => ({
-  async upsert({ id, class: label = null, deviceMemoryBytes = 0, session, ...rest }) {
+  async upsert({ id, class: label = null, deviceMemoryBytes = 0, trouble = null, session, ...rest }) {
     const lastSeenAt = new Date();
-    const worker = { ...rest, class: label, deviceMemoryBytes: BigInt(deviceMemoryBytes), session: session ?? null };
+    const worker = {
+      ...rest,
+      class: label,
+      deviceMemoryBytes: BigInt(deviceMemoryBytes),
+      trouble: trouble ?? Prisma.DbNull,
+      session: session ?? null,
+    };
     const { drainingSince } = await prisma.worker.upsert({
       where: { id },
       create: { id, ...worker, lastSeenAt },

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { InfrastructureError } from '../../errors/index.js';
+import { InfrastructureError, OwnFaultError } from '../../errors/index.js';
 import '../../runtime/no-telemetry.js';
 import { accumulate, symmetrize } from '../accumulate.js';
 import { matrix, productShape, type Engine, type Matrix, type Operand, type Transpose } from '../engine.js';
@@ -13,7 +13,7 @@ async function load(): Promise<Runtime> {
   try {
     return await import('onnxruntime-node');
   } catch (cause) {
-    throw new InfrastructureError('unavailable', 'the engine onnxruntime needs the package onnxruntime-node', {
+    throw new OwnFaultError('unavailable', 'the engine onnxruntime needs the package onnxruntime-node', {
       cause,
     });
   }

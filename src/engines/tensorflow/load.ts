@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { pathToFileURL } from 'node:url';
-import { InfrastructureError } from '../../errors/index.js';
+import { OwnFaultError } from '../../errors/index.js';
 import type { Engine } from '../engine.js';
 import { tensorflowEngine, type TensorFlow } from './engine.js';
 
@@ -20,7 +20,7 @@ export function tensorflowInstalled(): boolean {
 
 /**
  * @param path of the package's main file; default: the optional package
- * @throws {InfrastructureError} when the package is absent or its native library does not load.
+ * @throws {OwnFaultError} when the package is absent or its native library does not load.
  */
 export async function loadTensorflowEngine(path?: string): Promise<{ engine: Engine; gpu: boolean }> {
   // From Ampere on, TensorFlow rounds the operands of products to 10 bits (TF32) unless NVIDIA's libraries are told not to: the
@@ -35,7 +35,7 @@ export async function loadTensorflowEngine(path?: string): Promise<{ engine: Eng
     await tf.ready();
   } catch (cause) {
     const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
-    throw new InfrastructureError(
+    throw new OwnFaultError(
       'unavailable',
       `the engine tensorflow needs the package ${PACKAGE}, which did not load: ${why}`,
       { cause },

@@ -1,6 +1,6 @@
 import type * as OnnxRuntime from 'onnxruntime-node';
 import type { InferenceSession } from 'onnxruntime-node';
-import { InfrastructureError } from '../../errors/index.js';
+import { OwnFaultError } from '../../errors/index.js';
 import '../../runtime/no-telemetry.js';
 
 export type Runtime = typeof OnnxRuntime;
@@ -10,20 +10,17 @@ export async function loadRuntime(): Promise<Runtime> {
   try {
     runtime = await import('onnxruntime-node');
   } catch (cause) {
-    throw new InfrastructureError('unavailable', 'the engine webgpu needs the package onnxruntime-node', { cause });
+    throw new OwnFaultError('unavailable', 'the engine webgpu needs the package onnxruntime-node', { cause });
   }
   if (!runtime.listSupportedBackends().some(({ name }) => name === 'webgpu')) {
-    throw new InfrastructureError(
-      'unavailable',
-      `onnxruntime-node has no WebGPU on ${process.platform} ${process.arch}`,
-    );
+    throw new OwnFaultError('unavailable', `onnxruntime-node has no WebGPU on ${process.platform} ${process.arch}`);
   }
   return runtime;
 }
 
 /**
  * @param results where they stay
- * @throws {InfrastructureError} `unavailable` where there is no GPU
+ * @throws {OwnFaultError} `unavailable` where there is no GPU
  */
 export async function createSession(
   runtime: Runtime,
@@ -42,7 +39,7 @@ export async function createSession(
     const message = cause instanceof Error ? cause.message : String(cause);
     // The first line is a place in the runtime's source.
     const why = /adapter/i.test(message) ? 'there is none with a working driver' : (message.split('\n')[0] ?? '');
-    throw new InfrastructureError(
+    throw new OwnFaultError(
       'unavailable',
       `the engine webgpu needs a GPU that Vulkan, Metal or Direct3D 12 reaches: ${why}`,
       {

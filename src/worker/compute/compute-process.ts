@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { deserializeError, InfrastructureError, type SparankError } from '../../errors/index.js';
+import { deserializeError, ownFault } from '../../errors/classify.js';
+import { InfrastructureError, OwnFaultError, type SparankError } from '../../errors/index.js';
 import type { StepResult } from '../../jobs/tasks.js';
 import { builtModule } from './built-module.js';
 import type { FromChild, StepRequest, StepUsage, ToChild } from './child/protocol.js';
@@ -45,6 +46,8 @@ export class ComputeProcess {
   #running: Running | null = null;
   #runs = 0;
   #stderr = '';
+  /** Whether the process has ever been able to take a step. */
+  #ready = false;
 
   constructor(module: string = builtModule(import.meta.url, './child/main.js')) {
     this.#module = module;
@@ -102,17 +105,19 @@ export class ComputeProcess {
     });
     this.#child = child;
     this.#stderr = '';
+    this.#ready = false;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
     });
     child.on('message', (message: FromChild) => this.#receive(message));
-    child.on('error', (error) => this.#ended(child, error.message));
+    child.on('error', (error) => this.#ended(child, error.message, ownFault(error)));
     child.on('close', (code, signal) => this.#ended(child, signal ?? `exit code ${code ?? 'unknown'}`));
     return child;
   }
 
   #receive(message: FromChild): void {
     const running = this.#running;
+    this.#ready = true;
     if (message.type === 'ready' || !running || message.run !== running.run) return;
     if (message.type === 'progress') return running.onProgress(message.fraction);
     this.#running = null;
@@ -124,14 +129,19 @@ export class ComputeProcess {
     }
   }
 
-  #ended(child: ChildProcess, how: string): void {
+  #ended(child: ChildProcess, how: string, fault: string | null = null): void {
     if (this.#child !== child) return;
     this.#child = null;
     const running = this.#running;
     this.#running = null;
     if (!running) return;
-    const hint = how === 'SIGKILL' ? ' (killed, possibly for lack of memory)' : '';
-    const error = new InfrastructureError('compute_failed', `the compute process ended with ${how}${hint}`);
+    const killed = how === 'SIGKILL';
+    const hint = killed ? ' (killed, possibly for lack of memory)' : '';
+    // One that could not even start has nothing to do with the step: a library is missing, or its rights.
+    const unfit = fault !== null || (!this.#ready && !killed);
+    const error = unfit
+      ? new OwnFaultError('compute_failed', `the compute process does not start (${how})`)
+      : new InfrastructureError('compute_failed', `the compute process ended with ${how}${hint}`);
     running.reject(new ComputeError({ error, usage: null, log: this.#stderr === '' ? null : this.#stderr }));
   }
 }

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../config/index.js';
 import type { Database } from '../../database/repositories.js';
-import { InfrastructureError, serializeError, SparankError } from '../../errors/index.js';
+import { asSparankError, serializeError } from '../../errors/classify.js';
+import { BugError, InfrastructureError, InputError, type SparankError } from '../../errors/index.js';
 import { outputPrefix, workPrefix } from '../../jobs/files.js';
 import type { Assignment } from '../../jobs/tasks.js';
 import { killPoint } from '../../fault-injection/kill-point.js';
@@ -12,7 +13,8 @@ import type { FilesNeeded } from '../../pipeline/step.js';
 import type { TaskMessage } from '../../queue/queue.js';
 import { NO_TELEMETRY, type Telemetry } from '../../observability/telemetry.js';
 import type { Storage } from '../../storage/storage.js';
-import { answerOrAbort, isOutage, untilItWorks, type Backoff } from '../backoff.js';
+import type { InService } from '../in-service.js';
+import { answerOrAbort, Patience, untilItWorks, type Backoff } from '../backoff.js';
 import type { StepRequest } from '../compute/child/protocol.js';
 import { ComputeError, type ComputeProcess } from '../compute/compute-process.js';
 import type { FileCache } from './file-cache.js';
@@ -28,7 +30,7 @@ export interface TaskDeps {
   database: Pick<Database, 'pool' | 'notifications'>;
   storage: Storage;
   cache: FileCache;
-  compute: Pick<ComputeProcess, 'run'>;
+  compute: Pick<ComputeProcess, 'run' | 'stop'>;
   filesNeeded: FilesNeeded;
   metrics: Pick<Metrics, 'task' | 'taskFailure'>;
   telemetry?: Telemetry;
@@ -40,6 +42,7 @@ export interface TaskDeps {
   /** This process's scratch directory. */
   scratch: string;
   logger: Logger;
+  service: Pick<InService, 'leave' | 'worked'>;
   /** Aborted when the time for a clean stop is over. */
   shutdown: AbortSignal;
 }
@@ -50,30 +53,35 @@ const HAND_BACK_MS = 3000;
 /** The whole life of one task on this worker, from the message to the committed result. Never throws. */
 export async function runTask(deps: TaskDeps, message: TaskMessage): Promise<void> {
   const logger = deps.logger.child({ task_id: message.taskId, attempt: message.attempt });
-  const patiently = (signal: AbortSignal, retry: (error: unknown) => boolean): Backoff => ({
-    signal,
-    retry,
-    onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'trying again'),
-  });
+  const patience = new Patience(deps.config.OUTAGE_SECONDS * 1000, (error, wait) =>
+    logger.warn({ err: error, wait_ms: wait }, 'trying again'),
+  );
   try {
     const assignment = await untilItWorks(
       () => answerOrAbort(deps.database.pool.claim(message.taskId, message.attempt, deps.workerId), deps.shutdown),
-      patiently(deps.shutdown, isOutage),
+      patience.until(deps.shutdown),
     );
-    if (assignment) await runClaimed(deps, assignment, logger, patiently);
+    patience.begin();
+    if (assignment) await runClaimed(deps, assignment, logger, patience);
     else logger.debug('the message is out of date');
   } catch (error) {
     // Nothing was recorded: the lease of the task runs out, and the reconciler gives it to another attempt.
     logger.error({ err: error }, 'a task was let go');
+    await letGo(deps, message, asSparankError(error)).catch((again: unknown) =>
+      logger.error({ err: again }, 'not recorded either'),
+    );
   }
 }
 
-async function runClaimed(
-  deps: TaskDeps,
-  assignment: Assignment,
-  logger: Logger,
-  patiently: (signal: AbortSignal, retry: (error: unknown) => boolean) => Backoff,
-): Promise<void> {
+/** What cannot even be claimed, or whose end cannot be recorded, must not come back for ever. */
+async function letGo(deps: TaskDeps, { taskId, attempt }: TaskMessage, error: SparankError): Promise<void> {
+  if (deps.shutdown.aborted) return;
+  if (error.class === 'own_fault') await deps.service.leave(error);
+  if (error.class === 'bug')
+    await answerOrAbort(deps.database.pool.fail(taskId, attempt, serializeError(error)), deps.shutdown);
+}
+
+async function runClaimed(deps: TaskDeps, assignment: Assignment, logger: Logger, patience: Patience): Promise<void> {
   const { pool, notifications } = deps.database;
   const { taskId, attempt, jobId, kind, layer, point } = assignment;
   const log = logger.child({
@@ -86,7 +94,7 @@ async function runClaimed(
   let fraction = 0;
   const heartbeat = new Heartbeat({
     leaseSeconds: deps.config.LEASE_SECONDS,
-    beat: () => pool.heartbeat(taskId, attempt, { fraction }),
+    beat: () => pool.heartbeat(taskId, attempt, { fraction, idleSeconds: patience.idleSeconds }),
     onEnd: (state) => interrupt.abort(state),
     onError: (error) => log.warn({ err: error }, 'a heartbeat failed'),
   });
@@ -119,7 +127,7 @@ async function runClaimed(
   let outcome: TaskOutcome = 'lost';
   try {
     if (deps.shutdown.aborted) onShutdown();
-    const request = await fetchInputs(deps, assignment, directory, patiently(interrupt.signal, isOutage));
+    const request = await fetchInputs(deps, assignment, directory, patience.until(interrupt.signal));
     const step = telemetry.start(`step ${kind}`, {
       parent: span.traceparent,
       attributes: { 'sparank.engine': deps.engine },
@@ -138,17 +146,26 @@ async function runClaimed(
       );
     const files = await untilItWorks(
       () => uploadOutput(deps.storage, join(directory, 'step', 'output'), prefix, interrupt.signal),
-      patiently(interrupt.signal, isOutage),
+      patience.until(interrupt.signal),
     );
     killPoint('uploaded');
     heartbeat.deafen();
     committing = true;
     const kept = await untilItWorks(
       () =>
-        answerOrAbort(pool.succeed(taskId, attempt, { result, files, peakBytes: usage.peakRssBytes }), deps.shutdown),
-      patiently(deps.shutdown, isOutage),
+        answerOrAbort(
+          pool.succeed(taskId, attempt, {
+            result,
+            files,
+            peakBytes: usage.peakRssBytes,
+            idleSeconds: patience.idleSeconds,
+          }),
+          deps.shutdown,
+        ),
+      patience.until(deps.shutdown),
     );
     killPoint('result-committed');
+    deps.service.worked();
     outcome = kept ? 'succeeded' : 'refused';
     if (!kept) await remove(prefix);
     else if (kind === 'evaluate') await remove(workPrefix(jobId));
@@ -156,10 +173,11 @@ async function runClaimed(
   } catch (error) {
     heartbeat.deafen();
     const interruption = interrupt.signal.aborted ? (interrupt.signal.reason as Interruption) : null;
-    // Whatever was uploaded belongs to this attempt only. A commit without an answer may have been made, so its files stay:
+    // Whatever was uploaded belongs to this attempt only, and goes after the task: the storage may be what does not work. A commit without an answer may have been made, so its files stay:
     // they are in use, or the janitor takes them.
-    if (!committing) await remove(prefix);
-    outcome = await recordEnd(deps, assignment, error, interruption, log, patiently);
+    outcome = await recordEnd(deps, assignment, { error, interruption }, log, patience).finally(async () => {
+      if (!committing) await remove(prefix);
+    });
   } finally {
     span.end({ 'sparank.outcome': outcome }, outcome === 'failed' || outcome === 'lost' ? outcome : undefined);
     deps.metrics.task(kind, deps.engine, outcome, (performance.now() - claimedAt) / 1000);
@@ -192,7 +210,7 @@ async function fetchInputs(
     try {
       await untilItWorks(() => deps.cache.fetch(file, path, backoff.signal), backoff);
     } catch (error) {
-      if (backoff.signal.aborted || !(error instanceof SparankError) || error.retryable) throw error;
+      if (backoff.signal.aborted || !(error instanceof InputError)) throw error;
       throw await lostFiles({ storage: deps.storage, assignment, needed, found: file.key, cause: error });
     }
   }
@@ -203,10 +221,9 @@ async function fetchInputs(
 async function recordEnd(
   deps: TaskDeps,
   { taskId, attempt, kind }: Assignment,
-  error: unknown,
-  interruption: Interruption | null,
+  { error, interruption }: { error: unknown; interruption: Interruption | null },
   log: Logger,
-  patiently: (signal: AbortSignal, retry: (error: unknown) => boolean) => Backoff,
+  patience: Patience,
 ): Promise<TaskOutcome> {
   const { pool } = deps.database;
   if (interruption === 'lost') {
@@ -214,30 +231,44 @@ async function recordEnd(
     return 'lost';
   }
   if (interruption === 'shutdown') {
-    const backoff = patiently(AbortSignal.timeout(HAND_BACK_MS), isOutage);
-    const handedBack = await untilItWorks(() => answerOrAbort(pool.handBack(taskId, attempt), backoff.signal), backoff);
+    const backoff = patience.until(AbortSignal.timeout(HAND_BACK_MS));
+    const handedBack = await untilItWorks(
+      () => answerOrAbort(pool.handBack(taskId, attempt, patience.idleSeconds), backoff.signal),
+      backoff,
+    );
     log.info({ handed_back: handedBack }, 'stopped');
     return 'handed_back';
   }
   if (interruption === 'cancel') {
     const canceled = serializeError(new InfrastructureError('canceled', 'the job was canceled'));
     const end = await untilItWorks(
-      () => answerOrAbort(pool.fail(taskId, attempt, canceled), deps.shutdown),
-      patiently(deps.shutdown, isOutage),
+      () => answerOrAbort(pool.fail(taskId, attempt, canceled, patience.idleSeconds), deps.shutdown),
+      patience.until(deps.shutdown),
     );
     log.info({ end }, 'canceled');
     return 'canceled';
   }
   const failure = error instanceof ComputeError ? error.failure : null;
-  const told = failure ? failure.error : error instanceof SparankError ? error : null;
-  // What an unexpected error says is for the log: it may name local paths.
-  const reported = told ?? new InfrastructureError('compute_failed', 'the worker could not run the step');
+  // What an unexpected error of this process says is for the log: it may name local paths.
+  const told = failure?.error ?? asSparankError(error);
+  const reported =
+    failure === null && told.class === 'bug' ? new BugError('internal', 'the worker could not run the step') : told;
   deps.metrics.taskFailure(kind, reported.origin, reported.code);
-  log.warn({ err: told ?? error, log: failure?.log, usage: failure?.usage }, 'failed');
+  log.warn({ err: failure === null ? error : told, log: failure?.log, usage: failure?.usage }, 'failed');
+  const own = reported.class === 'own_fault';
+  if (own) {
+    // Its memory, its device, and whatever it has open, go with it.
+    if (failure !== null) await deps.compute.stop();
+    await deps.service.leave(reported);
+  }
   const end = await untilItWorks(
-    () => answerOrAbort(pool.fail(taskId, attempt, serializeError(reported)), deps.shutdown),
-    patiently(deps.shutdown, isOutage),
+    () =>
+      answerOrAbort(
+        pool[own ? 'giveBack' : 'fail'](taskId, attempt, serializeError(reported), patience.idleSeconds),
+        deps.shutdown,
+      ),
+    patience.until(deps.shutdown),
   );
   log.info({ end }, 'failure recorded');
-  return end === 'canceled' || end === 'lost' ? end : 'failed';
+  return end === 'canceled' || end === 'lost' || end === 'handed_back' ? end : 'failed';
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 // First: it must be evaluated before the runtime.
 import '../../../runtime/no-telemetry.js';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { InfrastructureError, InputError } from '../../../errors/index.js';
+import { InputError, OwnFaultError } from '../../../errors/index.js';
 import { encodeModel } from '../io/codec.js';
 import { withFields } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
@@ -182,6 +182,13 @@ function withOutputs(model: OnnxModel, names: readonly string[]): OnnxModel {
   return { ...model, graph, proto: withFields(model.proto, { graph }) };
 }
 
+/** What the runtime says when this machine has not enough memory or disk. */
+const NO_ROOM =
+  /std::bad_alloc|bad allocation|Failed to allocate memory|Cannot allocate memory|out of memory|No space left on device/i;
+
+/** A node may be called `out of memory`. */
+const withoutNames = (text: string): string => text.replace(/'[^']*'|"[^"]*"|\([^()]*\)/g, '');
+
 function runtimeError(error: unknown, what: string): Error {
   const text = (error instanceof Error ? error.message : String(error))
     .replace(/\s+/g, ' ')
@@ -193,8 +200,8 @@ function runtimeError(error: unknown, what: string): Error {
   const wanted = Number(/requested buffer of size (\d+)/.exec(text)?.[1] ?? 0);
   if (wanted > totalmem())
     return badModel(`${what}: one of its tensors takes ${String(wanted)} bytes of memory`, error);
-  if (/bad_alloc|alloc|out of memory|No space left/i.test(text))
-    return new InfrastructureError('compute_failed', `${what}: ${text}`);
+  if (NO_ROOM.test(withoutNames(text)))
+    return new OwnFaultError('compute_failed', `${what}: ${text}`, { cause: error });
   return badModel(`${what}: ${text}`, error);
 }
 

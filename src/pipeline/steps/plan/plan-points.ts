@@ -1,5 +1,6 @@
 import type { AllocationLayer } from '../../../compression/index.js';
-import { InputError, serializeError } from '../../../errors/index.js';
+import { serializeError } from '../../../errors/classify.js';
+import { InputError } from '../../../errors/index.js';
 import { atTarget, targetsOf } from '../../../jobs/points.js';
 import type { LayerRow } from '../../../jobs/results.js';
 import type { Assignment, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';

@@ -1,4 +1,4 @@
-import { serializeError } from '../../../errors/index.js';
+import { serializeError } from '../../../errors/classify.js';
 import { killPoint } from '../../../fault-injection/kill-point.js';
 import { peakMemoryBytes, resetPeakMemory } from '../../../observability/peak-memory.js';
 import type { RunStep } from '../../../pipeline/step.js';
@@ -46,7 +46,7 @@ async function serve(runStep: RunStep, run: number, request: StepRequest): Promi
     await send({ type: 'done', run, result: storable(result), usage: usage() });
   } catch (error) {
     const stack = error instanceof Error ? (error.stack ?? null) : null;
-    await send({ type: 'failed', run, error: storable(serializeError(error)), stack, usage: usage() });
+    await send({ type: 'failed', run, error: serializeError(error), stack, usage: usage() });
   }
 }
 
