@@ -109,7 +109,7 @@ export interface UploadRepository {
   /**
    * Same team and content: the first one is kept, its expiry renewed, and returned with `created: false`
    * (the caller then deletes the second file, unless the keys are equal).
-   * @throws InputError limit_exceeded (MAX_STORAGE_BYTES)
+   * @throws InputError limit_exceeded (storage_bytes)
    */
   create(
     teamId: string,
@@ -126,7 +126,7 @@ export interface UploadRepository {
 export type CancelOutcome = { job: JobRecord; changed: boolean };
 
 export interface JobRepository {
-  /** Job, its first task and its first event, all or nothing. @throws InputError limit_exceeded (MAX_QUEUED_JOBS) */
+  /** Job, its first task and its first event, all or nothing. @throws InputError limit_exceeded (queued_jobs) */
   create(teamId: string, job: NewJob): Promise<JobRecord>;
   get(teamId: string, jobId: string): Promise<JobRecord | null>;
   /** Much cheaper than the whole job. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { InputError } from '../errors/index.js';
 import { Archive, isZip } from './archive.js';
 import { NpyArray, badDataset } from './npy.js';
+import { otherFormat, otherZip } from './other-formats.js';
 import type { Tensor } from './tensor.js';
 
 export interface DatasetLimits {
@@ -40,7 +41,8 @@ export class Dataset {
   static async open(path: string, options: DatasetOptions): Promise<Dataset> {
     const what = options.what ?? 'dataset';
     if ((await stat(path)).size === 0) throw badDataset('the dataset file is empty', '');
-    if (!(await isZip(path))) throw badDataset('not an .npz file: save it with numpy.savez', '');
+    if (!(await isZip(path)))
+      throw badDataset((await otherFormat(path, 'samples')) ?? 'not an .npz file: save it with numpy.savez', '');
     const files: FileHandle[] = [];
     const scratch: string[] = [];
     const archive = await Archive.open(path, {
@@ -56,6 +58,8 @@ export class Dataset {
       };
       const x = await array('x');
       if (x === null) {
+        const other = otherZip(archive.entries.keys(), 'samples');
+        if (other !== null) throw badDataset(other, '');
         const found = [...archive.entries.keys()].slice(0, 10).join(', ');
         throw badDataset(`the dataset has no array x (it has: ${found === '' ? 'nothing' : found})`, 'x');
       }
@@ -84,6 +88,11 @@ export class Dataset {
   /** Element type of the data that `batch` returns, in ONNX Runtime's names. */
   get type(): string {
     return this.x.type;
+  }
+
+  /** Element type in the file, as NumPy calls it. */
+  get storedType(): string {
+    return this.x.storedType;
   }
 
   /**
@@ -181,7 +190,7 @@ function checkSize({ shape }: NpyArray, limits: DatasetLimits): void {
 async function readLabels(y: NpyArray, samples: number): Promise<Int32Array> {
   const isVector = y.shape.length === 1 || (y.shape.length === 2 && y.shape[1] === 1);
   if (!isVector || y.type.startsWith('float')) {
-    throw badDataset(`y must be one integer per sample; it is ${y.type} of shape [${y.shape.join(', ')}]`, 'y');
+    throw badDataset(`y must be one integer per sample; it is ${y.storedType} of shape [${y.shape.join(', ')}]`, 'y');
   }
   if (y.shape[0] !== samples)
     throw badDataset(`y has ${String(y.shape[0])} labels for ${String(samples)} samples`, 'y');

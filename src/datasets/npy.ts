@@ -21,6 +21,9 @@ const TYPES = {
 
 type TypeCode = keyof typeof TYPES;
 
+/** NumPy's names, where they are not those of what is read. */
+const STORED: Partial<Record<TypeCode, string>> = { f8: 'float64', f2: 'float16', b1: 'bool' };
+
 /** Headers longer than this are no headers of plain arrays. */
 const MAX_HEADER_BYTES = 1 << 16;
 
@@ -68,6 +71,11 @@ export class NpyArray {
 
   get type(): string {
     return TYPES[this.code].name;
+  }
+
+  /** What is in the file, in NumPy's words: `read` may make another type of it. */
+  get storedType(): string {
+    return STORED[this.code] ?? this.type;
   }
 
   /** Elements of one row. */

@@ -86,5 +86,5 @@ test('a file is fetched only as far as the team has room for it', async () => {
   const model = { url: `${origin}/large`, sha256: sha256(Buffer.alloc(2000)) };
   const payload = { model, calibration, target: { parameter_ratio: 2 } };
   const problem = expectProblem(await service.call('POST', '/jobs?dry_run=true', { payload }), 422, 'limit_exceeded');
-  expect(problem.detail).toMatch(/^MAX_STORAGE_BYTES: /);
+  expect(problem.detail).toMatch(/^storage_bytes: /);
 });

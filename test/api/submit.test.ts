@@ -366,7 +366,7 @@ test('too many open jobs of a team are refused, naming the setting', async () =>
   const given = await body();
   for (let open = await jobCount(); open < 60; open++) expect((await post(given)).statusCode).toBe(202);
   const problem = expectProblem(await post(given), 422, 'limit_exceeded');
-  expect(problem.detail).toContain('MAX_QUEUED_JOBS');
+  expect(problem.detail).toContain('queued_jobs');
 });
 
 describe('requests that bring files', () => {
@@ -433,7 +433,7 @@ describe('requests that bring files', () => {
       service.call('POST', url, { ...form(parts('fits', size)), key: service.keys.stranger });
     for (const url of ['/jobs', '/jobs?dry_run=true']) {
       const problem = expectProblem(await send(1001, url), 422, 'limit_exceeded');
-      expect(problem.detail).toMatch(/^MAX_STORAGE_BYTES: the team may store 1000 more bytes/);
+      expect(problem.detail).toMatch(/^storage_bytes: the team may store 1000 more bytes/);
     }
     expect((await service.files()).filter((name) => name.includes('team_other'))).toEqual([]);
     expect((await send(1000)).statusCode).toBe(202);

@@ -203,7 +203,7 @@ describe('limits of a team', () => {
     const first = await service.call('POST', '/jobs', { key, payload });
     expect(first.statusCode).toBe(202);
     const problem = expectProblem(await service.call('POST', '/jobs', { key, payload }), 422, 'limit_exceeded');
-    expect(problem.detail).toMatch(/^MAX_QUEUED_JOBS: the team has 1 jobs .* 1 are allowed$/);
+    expect(problem.detail).toMatch(/^queued_jobs: the team has 1 jobs .* 1 are allowed$/);
     await service.call('POST', `/jobs/${first.json<{ id: string }>().id}/cancel`, { key });
   });
 
@@ -235,7 +235,7 @@ describe('limits of a team', () => {
         await service.call('POST', `/jobs/${next.json<{ id: string }>().id}/cancel`, { key });
         return false;
       }
-      expect(expectProblem(next, 422, 'limit_exceeded').detail).toMatch(/^MAX_STORAGE_BYTES: .*artifacts/);
+      expect(expectProblem(next, 422, 'limit_exceeded').detail).toMatch(/^storage_bytes: .*artifacts/);
       return true;
     });
     // The answer of a job that was accepted comes again, and room that is made is seen at once.
@@ -256,7 +256,7 @@ describe('limits of a team', () => {
     const before = (await service.files()).filter((name) => name.startsWith('storage'));
     for (const size of [41, 90, 5000]) {
       const problem = expectProblem(await send('b'.repeat(size)), 422, 'limit_exceeded');
-      expect(problem.detail).toContain('MAX_STORAGE_BYTES');
+      expect(problem.detail).toContain('storage_bytes');
     }
     expect((await service.files()).filter((name) => name.startsWith('storage'))).toEqual(before);
     expect((await send('a'.repeat(60))).statusCode).toBe(201);
@@ -302,7 +302,7 @@ describe('limits of a team', () => {
     for (let i = 0; i < 3; i++) left.push((await get(one.bearer)).headers['ratelimit-remaining']);
     expect(left).toEqual(['2', '1', '0']);
     const refused = await get(one.bearer);
-    expect(expectProblem(refused, 429, 'too_many_requests').detail).toContain('REQUESTS_PER_MINUTE');
+    expect(expectProblem(refused, 429, 'too_many_requests').detail).toContain('requests_per_minute');
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60);
     expect(refused.headers['ratelimit-limit']).toBe('3');

@@ -139,7 +139,7 @@ describe('a job', () => {
     expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(3);
     for (const result of results) {
       if (result.status === 'rejected')
-        expect(result.reason).toMatchObject({ code: 'limit_exceeded', message: /MAX_QUEUED_JOBS/ });
+        expect(result.reason).toMatchObject({ code: 'limit_exceeded', message: /queued_jobs/ });
     }
     const [first] = (await database.jobs.list(DEFAULT_TEAM, { limit: 1 })).data;
     await database.jobs.requestCancel(DEFAULT_TEAM, first?.id ?? '');

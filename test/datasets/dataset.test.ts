@@ -122,6 +122,7 @@ describe('a dataset', () => {
       await raw({ 'x.npy': npy("{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2), }\n", data) }),
       async (set) => {
         expect([...(await set.batch(0, 2)).data]).toEqual([1, -2, Math.fround(2 ** -24), 65504]);
+        expect([set.type, set.storedType]).toEqual(['float32', 'float16']);
       },
     );
   });
@@ -149,6 +150,15 @@ const BAD: [string, () => Promise<string>, RegExp, string?][] = [
   ['a .npy instead of an .npz', () => Promise.resolve(write(encodeNpy(pixels([2, 2])))), /not an \.npz/],
   ['a text', () => Promise.resolve(write(Buffer.from('x,y\n1,2\n'))), /not an \.npz/],
   ['no x', () => npz({ images: pixels([2, 2]) }), /no array x \(it has: images\.npy\)/],
+  [
+    "labels of half floats, by NumPy's name",
+    () =>
+      raw({
+        'x.npy': npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }\n", new Uint8Array(16)),
+        'y.npy': npy("{'descr': '<f2', 'fortran_order': False, 'shape': (2,), }\n", new Uint8Array(4)),
+      }),
+    /it is float16 of shape \[2\]/,
+  ],
   ['objects', () => plain("'|O'", '(2, 2)', 32), /pickle/],
   ['a structured type', () => plain("[('a', '<f4')]", '(2, 2)', 16), /element type structured/],
   ['strings', () => plain("'<U3'", '(2, 2)', 48), /element type <U3/],

@@ -82,6 +82,10 @@ describe('a runner', () => {
       expect(() => {
         runner.checkSamples([2, 3, 4, 4], 'float32');
       }).toThrow(/x is float32, but the model's input x is uint8/);
+      // In the words of whoever made the file, which may hold another type than what is read of it.
+      expect(() => {
+        runner.checkSamples([2, 3, 4, 4], 'float32', 'calibration', 'float16');
+      }).toThrow(/x is float16, but/);
       await Promise.resolve();
     });
   });

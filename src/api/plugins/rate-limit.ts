@@ -46,7 +46,7 @@ export async function registerRateLimit(
     errorResponseBuilder: (_request, { max, ttl }) =>
       new InputError(
         'too_many_requests',
-        `REQUESTS_PER_MINUTE: the key has made its ${max} calls of this minute; try again in ${Math.ceil(ttl / 1000)} seconds`,
+        `requests_per_minute: the key has made its ${max} calls of this minute; try again in ${Math.ceil(ttl / 1000)} seconds`,
       ),
   });
 }

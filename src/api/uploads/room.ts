@@ -1,4 +1,5 @@
 import { InputError } from '../../errors/index.js';
+import { beyondLimit } from '../../errors/team-limit.js';
 import type { RouteDeps } from '../deps.js';
 
 /** A team that has room is not asked again for so long; what jobs add is not known before they end anyway. */
@@ -7,7 +8,8 @@ const HAS_ROOM_MS = 1_000;
 const DELETE = 'delete uploads, or jobs with their artifacts';
 
 export function tooLarge(config: RouteDeps['config']): InputError {
-  return new InputError('payload_too_large', `a file may have MAX_UPLOAD_BYTES = ${config.MAX_UPLOAD_BYTES} bytes`);
+  const detail = `a file may have MAX_UPLOAD_BYTES = ${config.MAX_UPLOAD_BYTES} bytes`;
+  return new InputError('payload_too_large', detail, { faults: [{ pointer: '#body', detail }] });
 }
 
 /** How large a file may be that a team sends now, beside `taken` bytes that are not yet recorded; and the error for one that is larger. */
@@ -17,9 +19,9 @@ export async function roomFor({ config, database }: RouteDeps, teamId: string, t
   const maxBytes = Math.min(config.MAX_UPLOAD_BYTES, Math.max(left - taken, largest, 1));
   const refusal = () =>
     maxBytes < config.MAX_UPLOAD_BYTES
-      ? new InputError(
-          'limit_exceeded',
-          `MAX_STORAGE_BYTES: the team may store ${Math.max(0, left - taken)} more bytes, and the file has more; ${DELETE}`,
+      ? beyondLimit(
+          'storage_bytes',
+          `the team may store ${Math.max(0, left - taken)} more bytes, and the file has more; ${DELETE}`,
         )
       : tooLarge(config);
   return { maxBytes, refusal };
@@ -36,10 +38,7 @@ export function refuseWithoutRoom({ database }: Pick<RouteDeps, 'database'>): (t
     const { left } = await database.teams.storageRoom(teamId);
     if (left <= 0) {
       fine.delete(teamId);
-      throw new InputError(
-        'limit_exceeded',
-        `MAX_STORAGE_BYTES: the team has no room left for the artifacts of a job; ${DELETE}`,
-      );
+      throw beyondLimit('storage_bytes', `the team has no room left for the artifacts of a job; ${DELETE}`);
     }
     fine.set(teamId, performance.now() + HAS_ROOM_MS);
   };

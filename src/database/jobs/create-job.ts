@@ -1,4 +1,5 @@
 import { InputError } from '../../errors/index.js';
+import { beyondLimit } from '../../errors/team-limit.js';
 import { needsOf } from '../../scheduling/worker-classes.js';
 import { FIRST_TASK, phaseOf } from '../../jobs/next-tasks.js';
 import type { DatabaseContext, Tx } from '../connection/context.js';
@@ -62,10 +63,7 @@ function recordOf(id: string, teamId: string, job: NewJob, { seq, createdAt }: O
 
 export function refuseTooMany(open: number, allowed: number): void {
   if (open < allowed) return;
-  throw new InputError(
-    'limit_exceeded',
-    `MAX_QUEUED_JOBS: the team has ${open} jobs queued or running, ${allowed} are allowed`,
-  );
+  throw beyondLimit('queued_jobs', `the team has ${open} jobs queued or running, ${allowed} are allowed`);
 }
 
 /** Two requests of a team cannot both take the last place. */

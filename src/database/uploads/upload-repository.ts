@@ -1,4 +1,5 @@
 import { InputError } from '../../errors/index.js';
+import { beyondLimit } from '../../errors/team-limit.js';
 import type { DatabaseContext } from '../connection/context.js';
 import type { Upload } from '../generated/client.js';
 import { newId } from '../connection/ids.js';
@@ -17,9 +18,9 @@ const uploadRecord = ({ storageKey, bytes, ...upload }: Upload): UploadRecord =>
 });
 
 export const storageFull = (limit: number, stored: number, bytes: number): InputError =>
-  new InputError(
-    'limit_exceeded',
-    `MAX_STORAGE_BYTES: the team has stored ${stored} of ${limit} bytes, ${bytes} more are too many; ` +
+  beyondLimit(
+    'storage_bytes',
+    `the team has stored ${stored} of ${limit} bytes, ${bytes} more are too many; ` +
       'delete uploads, or jobs with their artifacts',
   );
 

@@ -111,7 +111,7 @@ export async function checkInput(
 ): Promise<number | null> {
   const runner = await Runner.open(model, { threads: context.threads });
   try {
-    runner.checkSamples([data.count, ...data.shape], data.type, 'calibration');
+    runner.checkSamples([data.count, ...data.shape], data.type, 'calibration', data.storedType);
     return runner.fixedBatch;
   } finally {
     await runner.release();

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { InputError, type Fault } from '../../../errors/index.js';
 import { Archive, isZip } from '../../../datasets/archive.js';
+import { otherFormat, otherZip } from '../../../datasets/other-formats.js';
 import { decodeModel } from './codec.js';
 import { detached, spillWeights } from './external-data.js';
 import { allTensors } from '../graph/graph-index.js';
@@ -92,6 +93,8 @@ async function loadArchive(path: string, options: LoadOptions): Promise<OnnxMode
   try {
     const models = [...archive.entries.keys()].filter((name) => name.toLowerCase().endsWith('.onnx') && !isJunk(name));
     const [name] = models;
+    const other = name === undefined ? otherZip(archive.entries.keys(), 'model') : null;
+    if (other !== null) throw fail(other);
     if (name === undefined || models.length > 1) {
       throw new InputError('invalid_archive', `the archive must have one .onnx file; it has ${String(models.length)}`, {
         faults: [{ pointer: '#archive', detail: models.length > 1 ? models.slice(0, 5).join(', ') : 'no .onnx file' }],
@@ -179,12 +182,15 @@ async function readProto(path: string, limits: ModelLimits): Promise<ModelProto 
   } catch (error) {
     if (error instanceof InputError) throw error;
     if (error instanceof Error && 'syscall' in error) throw error;
-    throw fail(`not a complete ONNX file: ${error instanceof Error ? error.message : String(error)}`);
+    throw fail(
+      (await otherFormat(path, 'model')) ??
+        `not a complete ONNX file: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   // Any bytes may happen to decode; an ONNX file has a version, an operator set and a graph.
   const { graph } = proto;
   if (!(int64ToNumber(proto.irVersion) > 0) || graph == null || proto.opsetImport.length === 0) {
-    throw fail('not an ONNX file: it has no graph, IR version or operator set');
+    throw fail((await otherFormat(path, 'model')) ?? 'not an ONNX file: it has no graph, IR version or operator set');
   }
   return inlineFunctions(Object.assign(proto, { graph }), limits);
 }

@@ -80,8 +80,8 @@ export class Runner {
     return input;
   }
 
-  /** Checks that samples of this shape and type can be fed to the model. */
-  checkSamples(shape: readonly number[], type: string, what = 'dataset'): void {
+  /** Checks that samples of this shape and type can be fed to the model; `storedType` is what the client calls the type. */
+  checkSamples(shape: readonly number[], type: string, what = 'dataset', storedType = type): void {
     const { input } = this;
     const wanted = input.shape.map((d, i) => (i === 0 ? 'batch' : String(d))).join(', ');
     const fits =
@@ -90,7 +90,7 @@ export class Runner {
     const detail = fits
       ? canCast(type, input.type)
         ? null
-        : `${what}: x is ${type}, but the model's input ${input.name} is ${input.type}`
+        : `${what}: x is ${storedType}, but the model's input ${input.name} is ${input.type}`
       : `${what}: x has the shape [${shape.join(', ')}], but the model's input ${input.name} is [${wanted}]`;
     if (detail !== null)
       throw new InputError('invalid_dataset', detail, { faults: [{ pointer: `#${what}/x`, detail }] });

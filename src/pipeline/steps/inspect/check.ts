@@ -86,7 +86,7 @@ async function checkEvaluation(context: StepContext, network: Network, key: stri
   const data = await openCalibration(context, key, 'evaluation');
   const runner = await Runner.open(network.original, { threads: context.threads });
   try {
-    runner.checkSamples([data.count, ...data.shape], data.type, 'evaluation');
+    runner.checkSamples([data.count, ...data.shape], data.type, 'evaluation', data.storedType);
     await data.verify(context.signal);
     if (data.labels === null) return false;
     const dims = (await runner.run(await data.batch(0, 1))).get(runner.outputs[0]?.name ?? '')?.dims ?? [];
