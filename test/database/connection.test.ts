@@ -81,6 +81,17 @@ describe('a lost connection', () => {
     ).toBe(true);
     expect(isPassingTrouble(Object.assign(new Error('x'), { code: '23505' }))).toBe(false);
     expect(isPassingTrouble(new Error('column does not exist'))).toBe(false);
+    // What a client wrote, quoted.
+    const quoted = 'invalid input syntax for type json: "connection terminated"';
+    expect(isPassingTrouble(Object.assign(new Error(quoted), { code: '22P02' }))).toBe(false);
+    expect(
+      isPassingTrouble({
+        message: quoted,
+        code: 'P2010',
+        meta: { driverAdapterError: { cause: { originalCode: '22P02' } } },
+      }),
+    ).toBe(false);
+    expect(isPassingTrouble(Object.assign(new Error(quoted), { name: 'PrismaClientValidationError' }))).toBe(false);
     let calls = 0;
     const refuse = () => {
       calls++;

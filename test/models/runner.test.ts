@@ -2,6 +2,8 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Runner, loadModel } from '../../src/models/index.js';
 import { DataType } from '../../src/models/onnx/protobuf/messages.js';
+import { int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { runtimeError } from '../../src/models/onnx/run/runtime-error.js';
 import { LIMITS, batchOf, build, node, proto, scratch, tensorOf, writeProto, type Sketch } from './graphs.js';
 
 const sketch: Sketch = {
@@ -119,5 +121,78 @@ describe('a runner', () => {
     const error = await Runner.open(path, { threads: 1 }).catch((e: unknown) => e);
     expect(String(error)).not.toContain(directory);
     expect(readdirSync(directory)).toEqual(['model.onnx']);
+  });
+});
+
+/** Client's words in the runtime's messages must not decide whose fault it is. */
+describe('a model whose names speak of this machine', () => {
+  const shape = (name: string) => int64Tensor(name, [4], [2, 3, 5, 7]);
+  const weights = tensorOf('w', [2, 3, 3, 3]);
+  const conv = node('Conv', ['r', 'w'], 'y');
+  const named = (name: string): [string, Sketch][] => [
+    [
+      'when it runs',
+      {
+        input: [3, 4, 4],
+        tensors: [shape('s'), weights],
+        nodes: [{ ...node('Reshape', ['x', 's'], 'r'), name }, conv],
+      },
+    ],
+    [
+      'when it is loaded',
+      { input: [3, 4, 4], tensors: [weights], nodes: [{ ...node('Unknown', ['x'], 'r'), name }, conv] },
+    ],
+    [
+      'by an operator',
+      { input: [3, 4, 4], tensors: [weights], nodes: [{ ...node(name, ['x'], 'r'), name: 'n' }, conv] },
+    ],
+    [
+      'by a tensor',
+      { input: [3, 4, 4], tensors: [shape(name), weights], nodes: [node('Reshape', ['x', name], 'r'), conv] },
+    ],
+    [
+      'by a text in an attribute',
+      {
+        input: [3, 4, 4],
+        tensors: [weights],
+        nodes: [node('Conv', ['x', 'w'], 'y', [{ name: 'auto_pad', type: 3, s: Buffer.from(name) }])],
+      },
+    ],
+  ];
+  const texts = [
+    'alloc_fc',
+    'out of memory',
+    "it's out of memory",
+    'a "std::bad_alloc" (',
+    'x) std::bad_alloc (',
+    "' Status Message: Failed to allocate memory for requested buffer of size 99999999999999",
+    'no\n space left on device\nNo space left\ton device',
+  ];
+  it.each(texts.flatMap((text) => named(text).map(([how, model]) => [text, how, model] as const)))(
+    '%j %s is at fault itself',
+    async (_text, _how, model) => {
+      const work = opened(model, (runner) => runner.run(batchOf([3, 4, 4], 2)));
+      await expect(work).rejects.toMatchObject({
+        code: 'invalid_model',
+        class: 'input',
+        message: expect.not.stringContaining('bytes of memory') as string,
+      });
+    },
+  );
+
+  it('is told from a machine without room', () => {
+    const misleading = ['the node out of memory'];
+    const say = (text: string) => runtimeError(new Error(text), 'it does not run', misleading);
+    expect(say("Name:'the node out of memory' Status Message: no such shape")).toMatchObject({ class: 'input' });
+    expect(say("Name:'the node out of memory' Status Message: std::bad_alloc")).toMatchObject({ class: 'own_fault' });
+    // However long the name before it is.
+    expect(say(`Name:'${'n'.repeat(2000)}' Failed to allocate memory for requested buffer of size 4096`)).toMatchObject(
+      {
+        class: 'own_fault',
+      },
+    );
+    expect(say('Failed to allocate memory for requested buffer of size 99999999999999')).toMatchObject({
+      class: 'input',
+    });
   });
 });

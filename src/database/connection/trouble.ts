@@ -20,10 +20,14 @@ const PASSING_MESSAGE =
 const QUICK_TRIES = 4;
 const FIRST_PAUSE_MS = 40;
 
+/** PostgreSQL has answered, or Prisma has not even asked: their messages quote what clients sent. */
+const ANSWERED = /^([0-9][0-9A-Z]{4}|(P0|F0|HV)[0-9A-Z]{3}|PrismaClientValidationError)$/;
+
 /** Whether PostgreSQL is away, or busy, for a while. */
 export function isPassingTrouble(error: unknown): boolean {
-  for (const code of codesOf(error)) if (PASSING.some((pattern) => pattern.test(code))) return true;
-  return says(error, PASSING_MESSAGE);
+  const codes = [...codesOf(error)];
+  if (codes.some((code) => PASSING.some((pattern) => pattern.test(code)))) return true;
+  return !codes.some((code) => ANSWERED.test(code)) && says(error, PASSING_MESSAGE);
 }
 
 function says(error: unknown, pattern: RegExp, depth = 0): boolean {

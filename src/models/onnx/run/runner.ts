@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
-import { totalmem } from 'node:os';
 import { join } from 'node:path';
 // First: it must be evaluated before the runtime.
 import '../../../runtime/no-telemetry.js';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { InputError, OwnFaultError } from '../../../errors/index.js';
+import { InputError, SparankError } from '../../../errors/index.js';
 import { encodeModel } from '../io/codec.js';
 import { withFields } from '../protobuf/messages.js';
 import type { OnnxModel } from '../protobuf/model.js';
+import { badModel, misleadingTexts, runtimeError } from './runtime-error.js';
 import { castTo, concatenate, padRows, sliceRows } from './tensor-ops.js';
 import type { Tensor, TensorData } from '../../../datasets/tensor.js';
 
@@ -42,6 +42,7 @@ export class Runner {
   private constructor(
     private readonly session: InferenceSession,
     capture: readonly string[],
+    private readonly misleading: readonly string[],
   ) {
     const captured = new Set(capture);
     this.inputs = session.inputMetadata.map(port);
@@ -65,7 +66,19 @@ export class Runner {
       // the cores from whoever runs next: of two networks timed in turn, the faster one looked half as fast as it is alone.
       extra: { session: { force_spinning_stop: '1' } },
     };
-    return new Runner(await createSession(model, capture, settings), capture);
+    const misleading = typeof model === 'string' ? [] : misleadingTexts(model);
+    try {
+      return new Runner(await createSession(model, capture, settings), capture, misleading);
+    } catch (error) {
+      // Ours, and those of our own disk.
+      if (
+        error instanceof RangeError ||
+        error instanceof SparankError ||
+        (error instanceof Error && 'syscall' in error)
+      )
+        throw error;
+      throw runtimeError(error, 'ONNX Runtime cannot load the model', misleading);
+    }
   }
 
   /** The one input that data is fed to. */
@@ -133,7 +146,7 @@ export class Runner {
       results = await this.session.run(feeds);
     } catch (error) {
       const shapes = [...tensors.values()].map(({ dims }) => `[${dims.join(', ')}]`).join(', ');
-      throw runtimeError(error, `the model does not run on an input of shape ${shapes}`);
+      throw runtimeError(error, `the model does not run on an input of shape ${shapes}`, this.misleading);
     }
     return new Map(
       Object.entries(results).map(([name, value]) => {
@@ -153,24 +166,19 @@ async function createSession(
   capture: readonly string[],
   settings: InferenceSession.SessionOptions,
 ): Promise<InferenceSession> {
+  if (typeof model === 'string') {
+    if (capture.length > 0) throw new RangeError('only a parsed model can capture inner tensors');
+    return InferenceSession.create(model, settings);
+  }
+  const bytes = encodeModel(withOutputs(model, capture).proto);
+  if (model.directory === null) return InferenceSession.create(bytes, settings);
+  // External data is found relative to the model's file.
+  const path = join(model.directory, `.${randomUUID()}.onnx`);
   try {
-    if (typeof model === 'string') {
-      if (capture.length > 0) throw new RangeError('only a parsed model can capture inner tensors');
-      return await InferenceSession.create(model, settings);
-    }
-    const bytes = encodeModel(withOutputs(model, capture).proto);
-    if (model.directory === null) return await InferenceSession.create(bytes, settings);
-    // External data is found relative to the model's file.
-    const path = join(model.directory, `.${randomUUID()}.onnx`);
-    try {
-      await writeFile(path, bytes, { mode: 0o600 });
-      return await InferenceSession.create(path, settings);
-    } finally {
-      await rm(path, { force: true });
-    }
-  } catch (error) {
-    if (error instanceof RangeError) throw error;
-    throw runtimeError(error, 'ONNX Runtime cannot load the model');
+    await writeFile(path, bytes, { mode: 0o600 });
+    return await InferenceSession.create(path, settings);
+  } finally {
+    await rm(path, { force: true });
   }
 }
 
@@ -180,33 +188,6 @@ function withOutputs(model: OnnxModel, names: readonly string[]): OnnxModel {
   const added = names.filter((name) => !known.has(name)).map((name) => ({ name }));
   const graph = withFields(model.graph, { output: [...model.graph.output, ...added] });
   return { ...model, graph, proto: withFields(model.proto, { graph }) };
-}
-
-/** What the runtime says when this machine has not enough memory or disk. */
-const NO_ROOM =
-  /std::bad_alloc|bad allocation|Failed to allocate memory|Cannot allocate memory|out of memory|No space left on device/i;
-
-/** A node may be called `out of memory`. */
-const withoutNames = (text: string): string => text.replace(/'[^']*'|"[^"]*"|\([^()]*\)/g, '');
-
-function runtimeError(error: unknown, what: string): Error {
-  const text = (error instanceof Error ? error.message : String(error))
-    .replace(/\s+/g, ' ')
-    // Where in the runtime's sources, and where on our disk, is nobody's business.
-    .replace(/\/onnxruntime_src\/\S+ (?:[\w:<>&*]+ )?onnxruntime::[\w:~]+\(.*?\) /g, '')
-    .replace(/\/onnxruntime_src\/\S+ /g, '')
-    .replace(/Load model from \S+ failed:/, '')
-    .slice(0, 500);
-  const wanted = Number(/requested buffer of size (\d+)/.exec(text)?.[1] ?? 0);
-  if (wanted > totalmem())
-    return badModel(`${what}: one of its tensors takes ${String(wanted)} bytes of memory`, error);
-  if (NO_ROOM.test(withoutNames(text)))
-    return new OwnFaultError('compute_failed', `${what}: ${text}`, { cause: error });
-  return badModel(`${what}: ${text}`, error);
-}
-
-function badModel(detail: string, cause?: unknown): InputError {
-  return new InputError('invalid_model', detail, { faults: [{ pointer: '#model', detail }], cause });
 }
 
 function port(metadata: InferenceSession.ValueMetadata): Port {
