@@ -35,7 +35,7 @@ const ROOMS = {
   pipeline: ['compression', 'engines', 'models', 'datasets', 'jobs', 'observability', 'config', 'errors'],
   database: ['scheduling', 'jobs', 'observability', 'config', 'errors'],
   queue: ['database', 'scheduling', 'observability', 'config', 'errors'],
-  scheduling: ['jobs', 'errors'],
+  scheduling: ['jobs', 'engines', 'errors'],
   outbound: ['storage', 'errors'],
   storage: ['config', 'errors'],
   compression: [
@@ -45,12 +45,12 @@ const ROOMS = {
   ],
   models: ['datasets', 'runtime', 'errors'],
   engines: ['runtime', 'errors'],
-  jobs: ['models/low-rank', 'errors'],
+  jobs: ['engines', 'models/low-rank', 'errors'],
   datasets: ['errors'],
   runtime: ['errors'],
   observability: ['config', 'errors'],
   'fault-injection': [],
-  config: ['errors'],
+  config: ['engines', 'errors'],
   errors: [],
 };
 

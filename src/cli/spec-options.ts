@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { engineNames } from '../engines/index.js';
 
 export interface SpecOptions {
   target: Record<string, number>[];
@@ -94,7 +95,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--batch-sizes <list>', 'batch sizes of the speed measurement', (text) => text.split(',').map(number))
     .option('--seed <n>', 'seed of every random choice', number)
     .option('--label <name=value>', 'a label of the job (repeatable)', textPair, {})
-    .option('--engine <name>', 'matrix engine: onnxruntime, tensorflow or webgpu');
+    .option('--engine <name>', `matrix engine: ${engineNames.join(', ')}`);
 }
 
 /** What only a service has: a pool of workers to choose from, and a queue. */

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { Type, type Static } from 'typebox';
 import Value from 'typebox/value';
+import { ENGINE_CHOICES, type EngineChoice } from '../engines/index.js';
 
 const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal'];
 
@@ -36,12 +37,11 @@ const ConfigSchema = Type.Object({
   ),
   DATA_DIR: Type.String({ default: './.data', description: 'embedded database, local storage, scratch files' }),
   BOOTSTRAP_API_KEY: Type.Optional(Type.String({ minLength: 20, description: 'the first admin key' })),
-  ENGINE: Type.Union(
-    [Type.Literal('auto'), Type.Literal('onnxruntime'), Type.Literal('tensorflow'), Type.Literal('webgpu')],
-    {
-      default: 'auto',
-      description: 'matrix engine of the workers',
-    },
+  ENGINE: Type.Unsafe<EngineChoice>(
+    Type.Union(
+      ENGINE_CHOICES.map((engine) => Type.Literal(engine)),
+      { default: 'auto', description: 'matrix engine of the workers' },
+    ),
   ),
   WORKER_CLASS: Type.Optional(
     Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$', description: 'label of the workers, which jobs may ask for' }),

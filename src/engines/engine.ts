@@ -1,3 +1,5 @@
+import type { EngineName } from './index.js';
+
 /**
  * What the solver needs from a machine: products of matrices. Everything elementwise stays on the host, where one fused
  * loop is faster than a chain of small tensor ops (measured on two cores).
@@ -25,12 +27,12 @@ export interface Transpose {
   b?: boolean;
 }
 
-export type EngineName = 'onnxruntime' | 'tensorflow' | 'webgpu';
-
 export interface Engine {
   readonly name: EngineName;
   /** Human-readable, such as `cpu` or `tensorflow gpu`. */
   readonly device: string;
+  /** Whether products are computed on one. */
+  readonly onGpu: boolean;
   readonly threads: number;
   /** op(a) op(b), in single precision. */
   multiply(a: Operand, b: Operand, transpose?: Transpose): Promise<Matrix>;

@@ -1,40 +1,45 @@
 import { InfrastructureError } from '../errors/index.js';
-import type { Engine, EngineName } from './engine.js';
-import { createOnnxRuntimeEngine } from './onnxruntime/engine.js';
-import { createWebgpuEngine } from './webgpu/engine.js';
-import { loadTensorflowEngine } from './tensorflow/load.js';
+import type { EngineDescription, EngineOptions } from './description.js';
+import type { Engine } from './engine.js';
+import { onnxruntime } from './onnxruntime/index.js';
+import { tensorflow } from './tensorflow/index.js';
+import { webgpu } from './webgpu/index.js';
 
-export { tensorflowInstalled } from './tensorflow/load.js';
+export { matrix, rowsOf, type Engine, type Matrix, type Operand, type Resident, type Transpose } from './engine.js';
+export type { EngineDescription } from './description.js';
 
-export {
-  matrix,
-  rowsOf,
-  type Engine,
-  type EngineName,
-  type Matrix,
-  type Operand,
-  type Resident,
-  type Transpose,
-} from './engine.js';
+/** The engines there are; settings, the API and `auto` follow from here. Packages are loaded when an engine is created. */
+export const ENGINES = { onnxruntime, tensorflow, webgpu } as const satisfies Record<string, EngineDescription>;
 
-export type EngineChoice = 'auto' | EngineName;
+export type EngineName = keyof typeof ENGINES;
+
+export const engineNames = Object.keys(ENGINES) as EngineName[];
+
+/** The one that every machine has. */
+export const HOST_ENGINE = 'onnxruntime' satisfies EngineName;
+
+export const ENGINE_CHOICES = ['auto', ...engineNames] as const;
+export type EngineChoice = (typeof ENGINE_CHOICES)[number];
+
+const automatic: readonly EngineDescription[] = Object.values(ENGINES).filter((engine) => engine.automatic);
+
+/** Whether `auto` has more to try than the host's engine. */
+export const autoHasChoice = (): boolean => automatic.some(({ installed }) => installed());
 
 /**
- * @param options.threads compute threads; 0 takes all cores
+ * @param choice `auto`: the first engine that computes on a GPU by itself, else the host's, whose product is then the faster one
  * @throws {InfrastructureError} `unavailable` when the chosen engine lacks its package or its device
  */
-export async function createEngine(choice: EngineChoice, options: { threads: number }): Promise<Engine> {
-  if (choice === 'onnxruntime') return createOnnxRuntimeEngine(options.threads);
-  if (choice === 'webgpu') return createWebgpuEngine(options.threads);
-  if (choice === 'tensorflow') return (await loadTensorflowEngine()).engine;
-  try {
-    // Without a GPU, ONNX Runtime's product is the faster one. So it is with one that only WebGPU reaches: on an H200, layers were
-    // solved no faster than by 16 cores (docs/benchmarks.md), so that one has to be asked for.
-    const { engine, gpu } = await loadTensorflowEngine();
-    if (gpu) return engine;
-    await engine.dispose();
-  } catch (error) {
-    if (!(error instanceof InfrastructureError)) throw error;
+export async function createEngine(choice: EngineChoice, options: EngineOptions): Promise<Engine> {
+  if (choice !== 'auto') return ENGINES[choice].create(options);
+  for (const { create } of automatic) {
+    try {
+      const engine = await create(options);
+      if (engine.onGpu) return engine;
+      await engine.dispose();
+    } catch (error) {
+      if (!(error instanceof InfrastructureError)) throw error;
+    }
   }
-  return createOnnxRuntimeEngine(options.threads);
+  return ENGINES[HOST_ENGINE].create(options);
 }

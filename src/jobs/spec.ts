@@ -1,4 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox';
+import { engineNames } from '../engines/index.js';
 import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
 import { oneOf } from './one-of.js';
 
@@ -142,7 +143,7 @@ export const WebhookSchema = object({
 export const CLASS_PATTERN = '^[a-z0-9][a-z0-9_-]{0,31}$';
 
 export const ResourcesSchema = object({
-  engine: Type.Optional(Type.Union([Type.Literal('onnxruntime'), Type.Literal('tensorflow'), Type.Literal('webgpu')])),
+  engine: Type.Optional(oneOf(engineNames)),
   device_memory_bytes: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 2 ** 50, description: 'at least so much memory of the accelerator' }),
   ),

@@ -1,3 +1,4 @@
+import { HOST_ENGINE } from '../engines/index.js';
 import { canRun, type Needs, type Offer } from './worker-classes.js';
 
 /** Open tasks that are alike. */
@@ -21,7 +22,7 @@ export interface ClassDepth {
 type Place = Pick<ClassDepth, 'device' | 'class'>;
 
 const isAccelerated = ({ engine, deviceMemoryBytes }: Pick<Offer, 'engine' | 'deviceMemoryBytes'>) =>
-  engine !== 'onnxruntime' || deviceMemoryBytes > 0;
+  engine !== HOST_ENGINE || deviceMemoryBytes > 0;
 
 const placeOf = (offer: Offer): Place => ({
   device: isAccelerated(offer) ? 'gpu' : 'cpu',
@@ -43,7 +44,7 @@ function placeOfNeeds(needs: Needs): Place {
   const label = needs?.class === undefined ? '' : 'other';
   if (needs?.engine === undefined && needs?.device_memory_bytes === undefined)
     return { device: label === '' ? 'cpu' : 'unknown', class: label };
-  const offer = { engine: needs.engine ?? 'onnxruntime', deviceMemoryBytes: needs.device_memory_bytes ?? 0 };
+  const offer = { engine: needs.engine ?? HOST_ENGINE, deviceMemoryBytes: needs.device_memory_bytes ?? 0 };
   return { device: isAccelerated(offer) ? 'gpu' : 'cpu', class: label };
 }
 

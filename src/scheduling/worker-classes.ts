@@ -1,3 +1,4 @@
+import { HOST_ENGINE } from '../engines/index.js';
 import type { Resources, Spec } from '../jobs/spec.js';
 
 /**
@@ -34,7 +35,7 @@ export const canRun = (needs: Needs, offer: Offer): boolean =>
 /** A name that is good for a queue: equal offers have the same. */
 export function laneOf({ engine, deviceMemoryBytes, class: label }: Offer): string {
   return [
-    ...(engine === 'onnxruntime' ? [] : [engine]),
+    ...(engine === HOST_ENGINE ? [] : [engine]),
     ...(label === null ? [] : [`class-${label}`]),
     ...(deviceMemoryBytes === 0 ? [] : [`memory-${deviceMemoryBytes}`]),
   ].join('.');

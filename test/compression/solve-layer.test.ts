@@ -28,7 +28,7 @@ afterAll(() => engine.dispose());
 describe('against a float64 reference', () => {
   const tensorflow = async (): Promise<Engine> => {
     await tf.setBackend('cpu');
-    return tensorflowEngine(tf, 'cpu', 1);
+    return tensorflowEngine(tf, { gpu: false, threads: 1 });
   };
   const engines = { onnxruntime: () => createEngine('onnxruntime', { threads: 1 }), tensorflow };
 

@@ -13,7 +13,7 @@ for (const backend of ['cpu', 'wasm']) {
     async () => {
       expect(await tf.setBackend(backend)).toBe(true);
       before = tf.memory().numTensors;
-      return tensorflowEngine(tf, backend, 1);
+      return tensorflowEngine(tf, { gpu: false, threads: 1 });
     },
     () => expect(tf.memory().numTensors, 'tensors left').toBe(before),
   );

@@ -58,6 +58,7 @@ export async function createOnnxRuntimeEngine(threads: number): Promise<Engine> 
   return {
     name: 'onnxruntime',
     device: 'cpu',
+    onGpu: false,
     threads: threads === 0 ? availableParallelism() : threads,
     multiply,
     crossGram: (a, b) => accumulate(multiply, a, b),

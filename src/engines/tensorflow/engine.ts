@@ -6,7 +6,7 @@ import { matrix, productShape, type Engine, type Matrix, type Operand, type Tran
 export type TensorFlow = typeof Core;
 
 /** Products by a TensorFlow.js backend that `tf` has already selected. */
-export function tensorflowEngine(tf: TensorFlow, device: string, threads: number): Engine {
+export function tensorflowEngine(tf: TensorFlow, { gpu, threads }: { gpu: boolean; threads: number }): Engine {
   const held = new Map<object, Tensor2D>();
   const upload = (a: Matrix): Tensor2D => tf.tensor2d(a.data, [a.rows, a.cols]);
 
@@ -30,7 +30,8 @@ export function tensorflowEngine(tf: TensorFlow, device: string, threads: number
 
   return {
     name: 'tensorflow',
-    device,
+    device: gpu ? 'tensorflow gpu' : 'tensorflow cpu',
+    onGpu: gpu,
     threads,
     multiply,
     crossGram: (a, b) => accumulate(multiply, a, b),

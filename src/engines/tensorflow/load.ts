@@ -22,7 +22,7 @@ export function tensorflowInstalled(): boolean {
  * @param path of the package's main file; default: the optional package
  * @throws {OwnFaultError} when the package is absent or its native library does not load.
  */
-export async function loadTensorflowEngine(path?: string): Promise<{ engine: Engine; gpu: boolean }> {
+export async function loadTensorflowEngine(path?: string): Promise<Engine> {
   // From Ampere on, TensorFlow rounds the operands of products to 10 bits (TF32) unless NVIDIA's libraries are told not to: the
   // solver's tolerances are those of single precision.
   process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
@@ -43,5 +43,5 @@ export async function loadTensorflowEngine(path?: string): Promise<{ engine: Eng
   }
   // The package says it of its backend, not of `tf.node`.
   const { isUsingGpuDevice: gpu = false } = tf.backend() as { isUsingGpuDevice?: boolean };
-  return { engine: tensorflowEngine(tf, gpu ? 'tensorflow gpu' : 'tensorflow cpu', availableParallelism()), gpu };
+  return tensorflowEngine(tf, { gpu, threads: availableParallelism() });
 }

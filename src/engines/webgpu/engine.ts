@@ -120,6 +120,7 @@ export async function createWebgpuEngine(threads: number, placement?: Placement)
   return {
     name: 'webgpu',
     device: 'webgpu',
+    onGpu: true,
     threads: host.threads,
     multiply,
     crossGram,

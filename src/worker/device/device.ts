@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { arch, availableParallelism, cpus } from 'node:os';
 import { promisify } from 'node:util';
 import type { Config } from '../../config/index.js';
+import { ENGINES } from '../../engines/index.js';
 import { probeEngine } from './probe-engine.js';
 import type { Offer } from '../../scheduling/worker-classes.js';
 
@@ -21,10 +22,11 @@ export async function findDevice(settings: Settings, workersInProcess: number): 
   const { ENGINE, THREADS, WORKER_CLASS, DEVICE_MEMORY_BYTES } = settings;
   const shared = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workersInProcess)));
   const engine = ENGINE === 'auto' ? await probeEngine() : ENGINE;
-  const gpu = engine === 'onnxruntime' ? null : await readGpu();
+  const { processor } = ENGINES[engine];
+  const gpu = processor === 'cpu' ? null : await readGpu();
   return {
     engine,
-    name: gpu?.name ?? (engine === 'webgpu' ? 'GPU' : cpus()[0]?.model.trim() || arch()),
+    name: gpu?.name ?? (processor === 'gpu' ? 'GPU' : cpus()[0]?.model.trim() || arch()),
     threads: THREADS === 0 ? shared : THREADS,
     class: WORKER_CLASS ?? null,
     deviceMemoryBytes: DEVICE_MEMORY_BYTES === 0 ? (gpu?.bytes ?? 0) : DEVICE_MEMORY_BYTES,

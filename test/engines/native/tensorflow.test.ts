@@ -25,7 +25,7 @@ if (folder === '') {
     'tensorflow on its native backend',
     async () => {
       const { path, tf } = installed();
-      const { engine } = await loadTensorflowEngine(path);
+      const engine = await loadTensorflowEngine(path);
       before = tf.memory().numTensors;
       return engine;
     },
@@ -38,14 +38,14 @@ if (folder === '') {
 
   it('says whether it computes on a GPU', async () => {
     const { path } = installed();
-    const { engine, gpu } = await loadTensorflowEngine(path);
-    expect(typeof gpu).toBe('boolean');
-    expect(engine.device).toBe(gpu ? 'tensorflow gpu' : 'tensorflow cpu');
+    const engine = await loadTensorflowEngine(path);
+    expect(typeof engine.onGpu).toBe('boolean');
+    expect(engine.device).toBe(engine.onGpu ? 'tensorflow gpu' : 'tensorflow cpu');
     await engine.dispose();
   });
 
   it('gives memory back: many large products leave the process as it was', async () => {
-    const { engine } = await loadTensorflowEngine(installed().path);
+    const engine = await loadTensorflowEngine(installed().path);
     const a = matrix(1000, 1000, new Float32Array(1e6).fill(0.5));
     const rounds = async (count: number) => {
       for (let i = 0; i < count; i++) {
@@ -63,7 +63,7 @@ if (folder === '') {
   });
 
   it('leaves a result alone when more products follow', async () => {
-    const { engine } = await loadTensorflowEngine(installed().path);
+    const engine = await loadTensorflowEngine(installed().path);
     const a = matrix(2, 2, Float32Array.of(1, 2, 3, 4));
     const one = matrix(2, 2, Float32Array.of(1, 0, 0, 1));
     const first = await engine.multiply(a, one);

@@ -1,0 +1,10 @@
+import type { EngineDescription } from '../description.js';
+import { createOnnxRuntimeEngine } from './engine.js';
+
+/** ONNX Runtime on the processor. */
+export const onnxruntime: EngineDescription = {
+  processor: 'cpu',
+  automatic: false,
+  installed: () => true,
+  create: ({ threads }) => createOnnxRuntimeEngine(threads),
+};
