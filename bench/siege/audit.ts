@@ -4,19 +4,47 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { readConfig } from '../../src/config/index.js';
 import { openDatabase } from '../../src/database/index.js';
-import { sweepJobs } from '../../src/maintenance/sweep.js';
+import { sweep as sweepFiles } from '../../src/maintenance/sweep.js';
 import { openScratch } from '../../src/storage/scratch.js';
 import { LocalStorage } from '../../src/storage/local-storage.js';
+import { age } from './age.js';
 import type { Deployment } from './deployment.js';
 import { livingProcesses } from './processes.js';
 import { downloadedHash, untilEnded } from './submit.js';
 
+interface AuditedJob {
+  id: string;
+  key?: string;
+  canceled: boolean;
+}
+
+interface JobAudit {
+  faults: string[];
+  status: string;
+  model: string | null;
+  attempts: number;
+}
+
 /** What a job must be when it has ended, whatever happened on the way. Returns what is wrong with it. */
-export async function auditJob(
+export async function auditJob(deployment: Deployment, job: AuditedJob, seconds: number): Promise<JobAudit> {
+  for (;;) {
+    const { restores } = deployment;
+    const audit = await lookAtJob(deployment, job, seconds).catch((error: unknown) => {
+      if (restores === deployment.restores) throw error;
+      return null;
+    });
+    // It was accepted after the dump that was restored meanwhile.
+    if (deployment.forgotten.has(job.id)) return { faults: [], status: 'forgotten', model: null, attempts: 0 };
+    // What is seen while a dump is restored is of two times.
+    if (audit !== null && restores === deployment.restores) return audit;
+  }
+}
+
+async function lookAtJob(
   deployment: Deployment,
-  { id, key, canceled }: { id: string; key?: string; canceled: boolean },
+  { id, key, canceled }: AuditedJob,
   seconds: number,
-): Promise<{ faults: string[]; status: string; model: string | null; attempts: number }> {
+): Promise<JobAudit> {
   const faults: string[] = [];
   const job = await untilEnded(deployment, id, seconds);
   const expect = (holds: boolean, what: string) => holds || faults.push(`${id}: ${what}`);
@@ -52,8 +80,9 @@ export async function auditJob(
       'a task did not succeed',
     );
     const layers = tasks.filter(({ kind }) => kind === 'layer').length;
+    // A layer whose file was lost is solved again.
     const events = await deployment.query(
-      "select data->>'layer' as layer from events where job_id = $1 and type = 'layer.finished'",
+      "select distinct data->>'layer' as layer from events where job_id = $1 and type = 'layer.finished'",
       [id],
     );
     expect(events.length === layers, `${String(events.length)} of ${String(layers)} layers told that they finished`);
@@ -89,7 +118,9 @@ export async function auditRest(
   const logger = pino({ level: 'silent' });
   const database = await openDatabase({ url: deployment.databaseUrl, settings: readConfig({}), logger });
   const quiet = { removed: () => undefined, removalFailed: () => undefined, sweepStopped: () => undefined };
-  const sweep = () => sweepJobs({ database, storage, logger, metrics: quiet });
+  // After a restored dump much is unknown: its time to wait is over, and the operator has looked at it.
+  await age(join(root, 'jobs'));
+  const sweep = async () => (await sweepFiles({ database, storage, logger, metrics: quiet }, 'jobs', 'told')).removed;
   const swept = await sweep();
   // A canceled job keeps what its steps have made, for a retry, until its time is over.
   await deployment.query("update jobs set finished_at = finished_at - interval '1 year' where status = 'canceled'");

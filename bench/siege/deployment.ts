@@ -17,6 +17,7 @@ import {
   stopServer,
 } from '../../src/database/embedded/server.js';
 import { FAKETIME } from './clock.js';
+import { type Dump, restoreDump } from './dump.js';
 import { type Disk, openDisk } from './disk.js';
 import { Proxy } from './proxy.js';
 import { startRedis, type RedisServer } from './redis.js';
@@ -27,6 +28,7 @@ export const KEY = 'spk_a-key-for-the-siege-of-the-service';
 const RESTART_MS = 100;
 const QUERY_MS = 60_000;
 const QUERY_PAUSE_MS = 200;
+const STRANGER_MS = 30_000;
 
 export interface Part {
   kind: 'api' | 'worker';
@@ -55,11 +57,16 @@ export class Deployment {
   readonly exits: Exit[] = [];
   readonly parts = new Set<Part>();
   restarts = 0;
+  /** Jobs that were accepted after a dump that was restored: nobody knows them any more. */
+  readonly forgotten = new Set<string>();
+  /** Counted at the beginning and at the end of each. */
+  restores = 0;
   readonly #cluster: Cluster;
   readonly #postgresPort: number;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #log: number;
   #stopping = false;
+  #strangers = 0;
 
   private constructor(made: {
     directory: string;
@@ -86,7 +93,7 @@ export class Deployment {
     this.#environment = {
       PATH: process.env['PATH'],
       DATA_DIR: this.dataDir,
-      STORAGE_URL: `file://${join(made.disk.path, 'storage')}`,
+      STORAGE_URL: `file://${this.storageDir}`,
       PORT: String(made.apiPort),
       DATABASE_URL: serverUrl(made.postgresProxy.port, PASSWORD, 'sparank'),
       ...(made.redisProxy === null ? {} : { REDIS_URL: `redis://127.0.0.1:${String(made.redisProxy.port)}` }),
@@ -109,6 +116,10 @@ export class Deployment {
           }),
       ...made.settings,
     };
+  }
+
+  get storageDir(): string {
+    return join(this.disk.path, 'storage');
   }
 
   get clockFile(): string {
@@ -234,6 +245,40 @@ export class Deployment {
         }),
     );
     await Promise.all(ended);
+  }
+
+  /** As an operator does: everything is stopped, the database is put back, everything is started. */
+  async restore(dump: Dump): Promise<void> {
+    const kinds = [...this.parts].map(({ kind }) => kind);
+    this.restores++;
+    await this.stopParts();
+    for (const id of await restoreDump(this.databaseUrl, dump)) this.forgotten.add(id);
+    this.#stopping = false;
+    for (const kind of kinds) this.startPart(kind);
+    this.restores++;
+    await this.answers();
+  }
+
+  /** An API process with this storage and a new database of its own. How it ended, and what it said. */
+  async runStranger(): Promise<{ code: number | null; log: string }> {
+    const name = `stranger_${String(++this.#strangers)}`;
+    await this.query(`create database ${name}`);
+    const child = spawn(process.execPath, [MAIN, 'start'], {
+      env: {
+        ...this.#environment,
+        DATA_DIR: join(this.directory, name),
+        DATABASE_URL: serverUrl(this.#postgresPort, PASSWORD, name),
+        REDIS_URL: '',
+        PORT: '0',
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let log = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text));
+    const patience = setTimeout(() => child.kill('SIGKILL'), STRANGER_MS);
+    const code = await new Promise<number | null>((done) => child.once('close', done));
+    clearTimeout(patience);
+    return { code, log };
   }
 
   async remove(): Promise<void> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KILL_POINTS } from '../../src/fault-injection/kill-point.js';
 import { FAKETIME } from './clock.js';
+import { DATA_FAULTS } from './data-faults.js';
 import type { Deployment, Part } from './deployment.js';
 import { computeProcesses } from './processes.js';
 
@@ -70,6 +71,7 @@ export const KILLS: Fault[] = [
 
 export const FAULTS: Fault[] = [
   ...KILLS,
+  ...DATA_FAULTS,
   {
     name: 'SIGKILL of PostgreSQL',
     weight: 2,

@@ -119,11 +119,20 @@ export async function besiege(deployment: Deployment, files: JobFiles, options: 
   }
   over = true;
   await Promise.all(lanes);
+  // A restored dump brings jobs back to life that had been looked at.
+  const revived = await deployment.query<{ id: string }>(
+    "select id from jobs where status not in ('succeeded', 'failed', 'canceled')",
+  );
+  for (const { id } of revived)
+    report.wrong.push(...(await auditJob(deployment, { id, canceled: true }, JOB_SECONDS)).faults);
   await options.onQuiet?.();
 
   const [jobs] = await deployment.query<{ n: number }>('select count(*)::int as n from jobs');
-  if (jobs?.n !== report.accepted + (options.before ?? 0))
-    report.wrong.push(`${String(jobs?.n)} jobs are recorded, ${String(report.accepted)} were accepted`);
+  const forgotten = [...keys.keys()].filter((id) => deployment.forgotten.has(id)).length;
+  if (jobs?.n !== report.accepted - forgotten + (options.before ?? 0))
+    report.wrong.push(
+      `${String(jobs?.n)} jobs are recorded, ${String(report.accepted)} were accepted, ${String(forgotten)} of them after a dump`,
+    );
   for (const { kind, how } of deployment.exits) count(report.exits, `${kind}: ${how}`);
   report.restarts = deployment.restarts;
   const rest = await auditRest(deployment);

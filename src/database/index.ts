@@ -84,7 +84,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
     async close() {
       await notifications.close();
       await prisma.$disconnect();
-      await pool.end();
+      if (!pool.ending) await pool.end();
     },
   };
 }

@@ -7,7 +7,7 @@ import type { Storage, StoredObject } from '../storage/storage.js';
 import { deleteAll } from './delete-all.js';
 
 const BATCH = 500;
-/** Files of a job that PostgreSQL does not know wait, for the sake of whoever is restoring a backup. */
+/** Files of jobs and attempts that PostgreSQL does not know wait, for the sake of whoever is restoring a backup. */
 const STRAY_HOURS = 6;
 /** More than the longest request: S3 dates a file from the start of its upload. */
 const STRAY_UPLOAD_HOURS = 24;
@@ -56,8 +56,9 @@ const SWEEPS: Record<
       const jobs = await database.pool.filesInUse([...new Set(batch.map(({ key }) => jobOfKey(key)))]);
       return batch.flatMap((file) => {
         const job = jobs.get(jobOfKey(file.key));
-        if (job === undefined) return isOlder(file, STRAY_HOURS) ? [{ key: file.key, known: false }] : [];
-        return isInUse(file.key, job) ? [] : [{ key: file.key, known: isKnown(file.key, job) }];
+        if (job !== undefined && isInUse(file.key, job)) return [];
+        const known = job !== undefined && isKnown(file.key, job);
+        return known || isOlder(file, STRAY_HOURS) ? [{ key: file.key, known }] : [];
       });
     },
   },
