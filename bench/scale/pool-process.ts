@@ -27,7 +27,7 @@ export interface PoolOrder {
 const config = readConfig(process.env);
 const logger = createLogger(config, {}, destination({ fd: 2, sync: true }));
 const metrics = createMetrics();
-const backends = await openBackends(config, logger);
+const backends = await openBackends(config, logger, { quiet: true });
 const scratch = await mkdtemp(join(tmpdir(), 'sparank-scale-'));
 const shutdown = new AbortController();
 

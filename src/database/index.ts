@@ -6,6 +6,7 @@ import type { DatabaseContext, DatabaseSettings } from './connection/context.js'
 import { PrismaClient } from './generated/client.js';
 import { auditRepository } from './audit/audit-repository.js';
 import { idempotencyRepository } from './jobs/idempotency-repository.js';
+import { chargeRepository } from './maintenance/charge-repository.js';
 import { installationRepository } from './installation/installation-repository.js';
 import { jobRepository } from './jobs/job-repository.js';
 import { keyRepository } from './teams/key-repository.js';
@@ -33,6 +34,8 @@ export interface DatabaseOptions {
   logger: Log;
   /** Connections of this process at most. @defaultValue 10 */
   connections?: number;
+  /** For one of many processes: see `listen`. @defaultValue false */
+  quiet?: boolean;
 }
 
 /** ms. Calls that wait for a lock give up before their connection is taken for lost, and do not pile up in the server. */
@@ -40,7 +43,13 @@ const LOCK_MS = 10_000;
 const TRANSACTION = { maxWait: 5_000, timeout: 20_000 };
 
 /** Migrates, then opens the repositories. */
-export async function openDatabase({ url, settings, logger, connections = 10 }: DatabaseOptions): Promise<Database> {
+export async function openDatabase({
+  url,
+  settings,
+  logger,
+  connections = 10,
+  quiet = false,
+}: DatabaseOptions): Promise<Database> {
   const applied = await withQuickTries(() => migrate(url));
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
   const pool = new pg.Pool({
@@ -62,7 +71,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
     ...preparedStatements(pool),
     transaction: (work) => prisma.$transaction(work, TRANSACTION),
   };
-  const notifications = listen(url, logger);
+  const notifications = listen(url, logger, quiet);
   return {
     url,
     teams: guarded(teamRepository(context)),
@@ -78,6 +87,7 @@ export async function openDatabase({ url, settings, logger, connections = 10 }: 
     webhooks: guarded(webhookRepository(context)),
     workers: guarded(workerRepository(context)),
     installation: guarded(installationRepository(context)),
+    charge: guarded(chargeRepository(context)),
     pool: guarded(poolRepository(context)),
     notifications,
     check: () => withQuickTries(async () => void (await prisma.$queryRaw`select 1`)),

@@ -352,6 +352,16 @@ export interface Notifications {
   subscribe(topic: string, callback: () => void): () => void;
 }
 
+/** One process is in charge of the loops that keep jobs moving, as long as it says so. */
+export interface ChargeRepository {
+  /** Takes the charge of a part, or keeps it; false when another process has it. */
+  take(part: string, holder: string): Promise<boolean>;
+  /** Whether a process has it, and about how many others look for that. */
+  look(part: string): Promise<{ taken: boolean; processes: number }>;
+  /** For the others to take it at once. */
+  leave(part: string, holder: string): Promise<void>;
+}
+
 export interface Database {
   /** For clients that speak to PostgreSQL themselves (the queue's backend). */
   readonly url: string;
@@ -368,6 +378,7 @@ export interface Database {
   webhooks: WebhookRepository;
   workers: WorkerRepository;
   installation: InstallationRepository;
+  charge: ChargeRepository;
   pool: PoolRepository;
   notifications: Notifications;
   /** Throws when PostgreSQL does not answer. */

@@ -16,7 +16,7 @@ export interface RelayDeps {
 
 type TurnDeps = Omit<RelayDeps, 'database'> & { database: Pick<Database, 'pool'> };
 
-/** Moves waiting tasks into the queue, in fair order, few at a time. One in every process is fine: they take turns. */
+/** Moves waiting tasks into the queue, in fair order, few at a time. */
 export function startRelay({ database, queue, logger }: RelayDeps): Pick<Loop, 'close'> {
   const loop = startLoop('relay', () => relayOnce({ database, queue, logger }), POLL_MS, logger, REST);
   const unsubscribe = database.notifications.subscribe('tasks', () => loop.wake());

@@ -1,6 +1,7 @@
 import type { Config } from '../config/index.js';
 import { openDatabase, startEmbedded } from '../database/index.js';
 import type { Database } from '../database/repositories.js';
+import { whileInCharge } from '../maintenance/in-charge.js';
 import { startJanitor } from '../maintenance/janitor.js';
 import type { Log } from '../observability/log.js';
 import type { Metrics } from '../observability/metrics.js';
@@ -19,8 +20,8 @@ export interface Backends {
   close(): Promise<void>;
 }
 
-/** Opens what the settings name, and the embedded PostgreSQL where they name none. */
-export async function openBackends(config: Config, logger: Log): Promise<Backends> {
+/** `quiet`: one of many processes. Opens what the settings name, and the embedded PostgreSQL where they name none. */
+export async function openBackends(config: Config, logger: Log, { quiet = false } = {}): Promise<Backends> {
   const opened: (() => Promise<void>)[] = [];
   const close = async () => {
     // In the opposite order, and all of them whatever happens to one.
@@ -36,7 +37,7 @@ export async function openBackends(config: Config, logger: Log): Promise<Backend
       opened.push(() => embedded.stop());
       url = embedded.url;
     }
-    const database = await openDatabase({ url, settings: config, logger });
+    const database = await openDatabase({ url, settings: config, logger, quiet });
     opened.push(() => database.close());
     const queue = openQueue(config, url, logger);
     opened.push(() => queue.close());
@@ -47,21 +48,35 @@ export async function openBackends(config: Config, logger: Log): Promise<Backend
   }
 }
 
-/** The loops that keep jobs moving: relay, reconciler and janitor. Any number of processes may run them. */
+/** The loops that keep jobs moving: relay, reconciler and janitor. Every process can run them, and one does. */
 export function startMaintenance(
   { database, queue, storage }: Omit<Backends, 'close'>,
   config: Pick<Config, 'SWEEP'>,
   logger: Log,
   metrics: Metrics,
 ): Pick<Backends, 'close'> {
-  const loops = [
-    startRelay({ database, queue, logger }),
-    startReconciler({ database, queue, logger, onReport: metrics.reconciled }),
-    startJanitor({ database, storage, logger, metrics }, config),
+  const { charge } = database;
+  const parts = [
+    whileInCharge({
+      part: 'queue',
+      charge,
+      logger,
+      start: () => [
+        startRelay({ database, queue, logger }),
+        startReconciler({ database, queue, logger, onReport: metrics.reconciled }),
+      ],
+    }),
+    whileInCharge({
+      // One that must not sweep does not keep those that do from it.
+      part: config.SWEEP === 'off' ? 'expiry' : 'janitor',
+      charge,
+      logger,
+      start: () => [startJanitor({ database, storage, logger, metrics }, config)],
+    }),
   ];
   return {
     async close() {
-      await Promise.all(loops.map((loop) => loop.close()));
+      await Promise.all(parts.map((part) => part.close()));
     },
   };
 }

@@ -35,7 +35,7 @@ export async function startService(
   try {
     const telemetry = await openTelemetry(config, logger);
     closers.push(() => telemetry.close());
-    const backends = await openBackends(config, logger);
+    const backends = await openBackends(config, logger, { quiet: !parts.api });
     closers.push(() => backends.close());
     const claim = await claimWhenItAnswers(backends, logger);
     closers.push(() => claim.close());

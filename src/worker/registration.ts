@@ -1,8 +1,8 @@
 import type { Database, WorkerRepository } from '../database/repositories.js';
 import type { Log } from '../observability/log.js';
 
-/** Time between two signs of life in the table of workers, a third of what makes one count as gone. */
-const REGISTER_MS = 20_000;
+/** Time between two signs of life in the table of workers, a sixth of what makes one count as gone. */
+const REGISTER_MS = 10_000;
 
 export interface Registration {
   /** Writes the row now; rejects when that fails. */

@@ -18,14 +18,37 @@ export interface Listener extends Notifications {
   close(): Promise<void>;
 }
 
-/** One LISTEN connection of this process, opened with the first subscription and opened again whenever it is lost. */
-export function listen(url: string, logger: Log): Listener {
+/** Topics of workers, who learn the same from their next sign of life. */
+const OF_WORKERS = /^(cancel|worker):/;
+
+/**
+ * One connection of this process, opened with the first subscription and opened again whenever it is lost. PostgreSQL wakes everyone
+ * who listens for every notification: `quiet` processes, of which there are many, listen only while they subscribe to more than the
+ * topics of workers.
+ */
+export function listen(url: string, logger: Log, quiet = false): Listener {
   const session = randomBytes(9).toString('hex');
   const subscribers = new Map<string, Set<() => void>>();
   let client: pg.Client | null = null;
   let timer: NodeJS.Timeout | null = null;
   let closed = false;
   let failures = 0;
+  /** The connection that listens. */
+  let listening: pg.Client | null = null;
+
+  const wanted = () => !quiet || [...subscribers.keys()].some((topic) => !OF_WORKERS.test(topic));
+  /** Listens, or does so no more, as the subscriptions want it. */
+  async function adjust(open: pg.Client): Promise<void> {
+    if (wanted() === (listening === open)) return;
+    listening = wanted() ? open : null;
+    await open.query(listening === null ? `unlisten ${CHANNEL}` : `listen ${CHANNEL}`);
+    if (listening === open) for (const topic of [...subscribers.keys()]) call(topic);
+  }
+  let ready: pg.Client | null = null;
+  const subscriptionsChanged = () => {
+    const open = ready;
+    if (open !== null && open === client) adjust(open).catch(() => lost(open));
+  };
 
   const call = (topic: string) => {
     for (const callback of [...(subscribers.get(topic) ?? [])]) callback();
@@ -55,11 +78,12 @@ export function listen(url: string, logger: Log): Listener {
     next.on('end', () => lost(next));
     try {
       await next.connect();
-      await next.query(`listen ${CHANNEL}`);
+      ready = next;
+      await adjust(next);
       failures = 0;
       const ping = setInterval(() => void next.query('select 1').catch(() => lost(next)), PING_MS).unref();
       next.once('end', () => clearInterval(ping));
-      for (const topic of [...subscribers.keys()]) call(topic);
+      if (listening !== next) for (const topic of [...subscribers.keys()]) call(topic);
     } catch (error) {
       logger.warn({ err: error }, 'the database does not notify; trying again');
       lost(next);
@@ -74,9 +98,12 @@ export function listen(url: string, logger: Log): Listener {
       const callbacks = subscribers.get(topic) ?? new Set();
       subscribers.set(topic, callbacks.add(entry));
       if (client === null && timer === null && !closed) void connect();
+      subscriptionsChanged();
       return () => {
         callbacks.delete(entry);
-        if (callbacks.size === 0 && subscribers.get(topic) === callbacks) subscribers.delete(topic);
+        if (callbacks.size > 0 || subscribers.get(topic) !== callbacks) return;
+        subscribers.delete(topic);
+        if (!closed) subscriptionsChanged();
       };
     },
     async close() {
