@@ -27,8 +27,8 @@ const remote = (command: Command) =>
 
 const files = (command: Command) =>
   command
-    .requiredOption('--calibration <file.npz>', 'inputs to fit on: x')
-    .option('--evaluation <file.npz>', 'inputs and classes to measure the accuracy with: x, y');
+    .requiredOption('--calibration <file.npz>', 'inputs to fit on: x (.npz or .npy)')
+    .option('--evaluation <file.npz>', 'inputs to measure with: x, and classes where there are some: y');
 
 const collect = (text: string, before: string[]) => [...before, text];
 

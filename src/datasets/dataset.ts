@@ -3,6 +3,7 @@ import { open, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors/index.js';
 import { Archive, isZip } from './archive.js';
+import { readLabels } from './labels.js';
 import { NpyArray, badDataset } from './npy.js';
 import { otherFormat, otherZip } from './other-formats.js';
 import type { Tensor } from './tensor.js';
@@ -41,10 +42,11 @@ export class Dataset {
   static async open(path: string, options: DatasetOptions): Promise<Dataset> {
     const what = options.what ?? 'dataset';
     if ((await stat(path)).size === 0) throw badDataset('the dataset file is empty', '');
-    if (!(await isZip(path)))
-      throw badDataset((await otherFormat(path, 'samples')) ?? 'not an .npz file: save it with numpy.savez', '');
     const files: FileHandle[] = [];
     const scratch: string[] = [];
+    if (await isNpy(path)) return Dataset.ofArray(path, options, files, scratch);
+    if (!(await isZip(path)))
+      throw badDataset((await otherFormat(path, 'samples')) ?? 'not an .npz file: save it with numpy.savez', '');
     const archive = await Archive.open(path, {
       maxArchiveEntries: options.limits.maxArchiveEntries,
       maxArchiveRatio: options.limits.maxArchiveRatio,
@@ -56,7 +58,7 @@ export class Dataset {
         const { file, offset, bytes } = await openEntry(archive, path, `${name}.npy`, options, files, scratch);
         return NpyArray.open(file, offset, bytes, name);
       };
-      const x = await array('x');
+      const x = await array(samplesIn(archive.entries.keys()));
       if (x === null) {
         const other = otherZip(archive.entries.keys(), 'samples');
         if (other !== null) throw badDataset(other, '');
@@ -64,7 +66,9 @@ export class Dataset {
         throw badDataset(`the dataset has no array x (it has: ${found === '' ? 'nothing' : found})`, 'x');
       }
       checkSize(x, options.limits);
+      await readyRows(x, options, files, scratch);
       const y = await array('y');
+      if (y !== null) await readyRows(y, options, files, scratch);
       const labels = y === null ? null : await readLabels(y, x.shape[0] ?? 0);
       return new Dataset(x, labels, files, scratch, what);
     } catch (error) {
@@ -72,6 +76,26 @@ export class Dataset {
       throw error;
     } finally {
       archive.close();
+    }
+  }
+
+  /** The samples of a plain .npy file. */
+  private static async ofArray(
+    path: string,
+    options: DatasetOptions,
+    files: FileHandle[],
+    scratch: string[],
+  ): Promise<Dataset> {
+    try {
+      const file = await open(path, 'r');
+      files.push(file);
+      const x = await NpyArray.open(file, 0, (await file.stat()).size, 'x');
+      checkSize(x, options.limits);
+      await readyRows(x, options, files, scratch);
+      return new Dataset(x, null, files, scratch, options.what ?? 'dataset');
+    } catch (error) {
+      await discard(files, scratch);
+      throw error;
     }
   }
 
@@ -177,6 +201,37 @@ async function openEntry(
   return { file, offset: 0, bytes: (await file.stat()).size };
 }
 
+/** The array that holds the samples: x, or the only one besides y, whatever its name (numpy.savez calls it arr_0). */
+function samplesIn(entries: Iterable<string>): string {
+  const names = [...entries].filter((name) => name.endsWith('.npy')).map((name) => name.slice(0, -'.npy'.length));
+  if (names.includes('x')) return 'x';
+  const [only, ...more] = names.filter((name) => name !== 'y');
+  return only === undefined || more.length > 0 ? 'x' : only;
+}
+
+async function isNpy(path: string): Promise<boolean> {
+  const file = await open(path, 'r');
+  try {
+    const head = Buffer.alloc(6);
+    const { bytesRead } = await file.read(head, 0, head.length, 0);
+    return bytesRead === head.length && head.toString('latin1') === '\x93NUMPY';
+  } finally {
+    await file.close();
+  }
+}
+
+async function readyRows(
+  array: NpyArray,
+  options: DatasetOptions,
+  files: FileHandle[],
+  scratch: string[],
+): Promise<void> {
+  if (!array.isFortran) return;
+  const { file, path } = await array.turn(options.directory, options.signal);
+  files.push(file);
+  scratch.push(path);
+}
+
 function checkSize({ shape }: NpyArray, limits: DatasetLimits): void {
   if (shape.length < 2)
     throw badDataset(`x has the shape [${shape.join(', ')}]: samples come first, then at least one axis`, 'x');
@@ -185,34 +240,4 @@ function checkSize({ shape }: NpyArray, limits: DatasetLimits): void {
     const detail = `x has ${String(shape[0])} samples; MAX_CALIBRATION_SAMPLES is ${String(limits.maxSamples)}`;
     throw new InputError('limit_exceeded', detail, { faults: [{ pointer: '#dataset/x', detail }] });
   }
-}
-
-async function readLabels(y: NpyArray, samples: number): Promise<Int32Array> {
-  const isVector = y.shape.length === 1 || (y.shape.length === 2 && y.shape[1] === 1);
-  if (!isVector || y.type.startsWith('float')) {
-    throw badDataset(`y must be one integer per sample; it is ${y.storedType} of shape [${y.shape.join(', ')}]`, 'y');
-  }
-  if (y.shape[0] !== samples)
-    throw badDataset(`y has ${String(y.shape[0])} labels for ${String(samples)} samples`, 'y');
-  const values = await y.read(0, samples);
-  return Int32Array.from({ length: samples }, (_, i) => {
-    const label = Number(values[i]);
-    if (label < 0 || label > 2 ** 31 - 1) throw outOfRange(i, label, null);
-    return label;
-  });
-}
-
-function outOfRange(sample: number, label: number, classes: number | null, what = 'dataset'): InputError {
-  const range =
-    classes === null
-      ? 'labels are class indices from 0'
-      : `the model has ${String(classes)} classes, 0 to ${String(classes - 1)}`;
-  const detail = `label ${String(label)} of sample ${String(sample)} is out of range: ${range}`;
-  return new InputError('invalid_dataset', detail, { faults: [{ pointer: `#${what}/y/${String(sample)}`, detail }] });
-}
-
-/** @throws {InputError} when a label is not one of the model's classes */
-export function checkLabels(labels: Int32Array, classes: number, what = 'evaluation'): void {
-  const at = labels.findIndex((label) => label < 0 || label >= classes);
-  if (at >= 0) throw outOfRange(at, labels[at] ?? 0, classes, what);
 }

@@ -1,3 +1,4 @@
-export { checkLabels, openDataset, type Dataset, type DatasetLimits, type DatasetOptions } from './dataset.js';
+export { checkLabels, countLabels } from './labels.js';
+export { openDataset, type Dataset, type DatasetLimits, type DatasetOptions } from './dataset.js';
 export type { FloatTensor, Tensor, TensorData } from './tensor.js';
 export { encodeNpy, writeNpz } from './write-npz.js';

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { InputError } from '../errors/index.js';
+import { fortranPlaces, rowsOfColumns } from './fortran.js';
 import { halfToFloat } from './half.js';
 import type { TensorData } from './tensor.js';
 
@@ -30,19 +31,33 @@ const MAX_HEADER_BYTES = 1 << 16;
 export const badDataset = (detail: string, array: string): InputError =>
   new InputError('invalid_dataset', detail, { faults: [{ pointer: `#dataset/${array}`, detail }] });
 
+interface Header {
+  code: TypeCode;
+  shape: number[];
+  bigEndian: boolean;
+  fortran: boolean;
+}
+
+/** Where the data of an array begins. */
+interface Place {
+  file: FileHandle;
+  offset: number;
+}
+
 /** An array inside an open file; rows of its first axis are read one range at a time. */
 export class NpyArray {
+  /** Of an array in Fortran order: where the elements of a row are, in C order. */
+  private places: Int32Array | null = null;
+
   private constructor(
-    private readonly file: FileHandle,
-    private readonly offset: number,
-    private readonly code: TypeCode,
-    readonly shape: number[],
+    private place: Place,
+    private readonly header: Header,
     readonly name: string,
   ) {}
 
   /**
    * Reads the header of the .npy data in [offset, offset + bytes) of `file`.
-   * @throws {InputError} when it is not a plain C-ordered little-endian array, or its data is incomplete
+   * @throws {InputError} when it is not a plain array of numbers, or its data is incomplete
    */
   static async open(file: FileHandle, offset: number, bytes: number, name: string): Promise<NpyArray> {
     const start = Buffer.alloc(Math.min(12, bytes));
@@ -57,7 +72,8 @@ export class NpyArray {
     if (length > MAX_HEADER_BYTES || begin + length > bytes) throw badDataset(`${name} has a bad .npy header`, name);
     const header = Buffer.alloc(length);
     await readFully(file, header, offset + begin, name);
-    const { code, shape } = parseHeader(header.toString(version === 3 ? 'utf8' : 'latin1'), name);
+    const parsed = parseHeader(header.toString(version === 3 ? 'utf8' : 'latin1'), name);
+    const { code, shape } = parsed;
     const expected = shape.reduce((a, b) => a * b, TYPES[code].size);
     const actual = bytes - begin - length;
     if (!Number.isSafeInteger(expected) || actual !== expected) {
@@ -66,16 +82,20 @@ export class NpyArray {
         name,
       );
     }
-    return new NpyArray(file, offset + begin + length, code, shape, name);
+    return new NpyArray({ file, offset: offset + begin + length }, parsed, name);
+  }
+
+  get shape(): number[] {
+    return this.header.shape;
   }
 
   get type(): string {
-    return TYPES[this.code].name;
+    return TYPES[this.header.code].name;
   }
 
-  /** What is in the file, in NumPy's words: `read` may make another type of it. */
+  /** The element type in the file, as NumPy calls it. */
   get storedType(): string {
-    return STORED[this.code] ?? this.type;
+    return STORED[this.header.code] ?? this.type;
   }
 
   /** Elements of one row. */
@@ -83,31 +103,64 @@ export class NpyArray {
     return this.shape.slice(1).reduce((a, b) => a * b, 1);
   }
 
-  /** Rows [begin, end); 64-bit and 16-bit floats become float32. */
+  /** Whether rows do not lie together in the file: `turn` has to come before `read`. */
+  get isFortran(): boolean {
+    return this.header.fortran && this.places === null;
+  }
+
+  /** Writes an array in Fortran order to a file in `directory` that has its rows together, for the caller to close and remove. */
+  async turn(directory: string, signal?: AbortSignal): Promise<{ file: FileHandle; path: string }> {
+    const { file, offset } = this.place;
+    const read = (into: Uint8Array, position: number) => readFully(file, into, offset + position, this.name);
+    const { size } = TYPES[this.header.code];
+    const columns = { size, rows: this.shape[0] ?? 0, rowLength: this.rowLength, read };
+    const turned = await rowsOfColumns(columns, directory, signal);
+    this.place = { file: turned.file, offset: 0 };
+    this.places = fortranPlaces(this.shape.slice(1));
+    return turned;
+  }
+
+  /** Rows [begin, end) in C order; 64-bit and 16-bit floats become float32. */
   async read(begin: number, end: number): Promise<TensorData> {
-    const { size, decode } = TYPES[this.code];
-    const bytes = new Uint8Array((end - begin) * this.rowLength * size);
-    await readFully(this.file, bytes, this.offset + begin * this.rowLength * size, this.name);
-    return decode(bytes.buffer);
+    const { size, decode } = TYPES[this.header.code];
+    const row = this.rowLength * size;
+    const bytes = new Uint8Array((end - begin) * row);
+    await readFully(this.place.file, bytes, this.place.offset + begin * row, this.name);
+    if (this.header.bigEndian) swap(bytes, size);
+    const data = decode(bytes.buffer);
+    return this.places === null ? data : inOrder(data, this.places);
   }
 }
 
+/** Turns the bytes of every element around. */
+function swap(bytes: Uint8Array, size: number): void {
+  const buffer = Buffer.from(bytes.buffer);
+  if (size === 2) buffer.swap16();
+  else if (size === 4) buffer.swap32();
+  else if (size === 8) buffer.swap64();
+}
+
+/** Rows whose element i lies at `places[i]`, put in order. */
+function inOrder<T extends TensorData>(data: T, places: Int32Array): T {
+  const ordered = data.slice() as T;
+  for (let begin = 0; begin < data.length; begin += places.length)
+    for (let i = 0; i < places.length; i++) ordered[begin + i] = data[begin + (places[i] as number)] as T[number];
+  return ordered;
+}
+
 /** Reads the three keys of a header; a Python literal of any other form is refused, nothing is evaluated. */
-function parseHeader(text: string, name: string): { code: TypeCode; shape: number[] } {
+function parseHeader(text: string, name: string): Header {
   const body = /^\s*\{(.*)\}\s*$/s.exec(text)?.[1];
   const descr = body === undefined ? null : /['"]descr['"]\s*:\s*(?:['"]([^'"]{1,20})['"]|(\[))/.exec(body);
   const order = body === undefined ? null : /['"]fortran_order['"]\s*:\s*(True|False)/.exec(body);
   const shapeText = body === undefined ? undefined : /['"]shape['"]\s*:\s*\(([\d\s,L]{0,400})\)/.exec(body)?.[1];
   if (descr === null || order === null || shapeText === undefined)
     throw badDataset(`${name} has a bad .npy header`, name);
-  if (order[1] === 'True') {
-    throw badDataset(`${name} is in Fortran order: save it with numpy.ascontiguousarray`, name);
-  }
   const type = descr[1] ?? 'structured';
   if (type.includes('O')) throw badDataset(`${name} holds Python objects (pickle), which are never loaded`, name);
   const code = type.slice(1);
-  if (!Object.hasOwn(TYPES, code) || !'<|='.includes(type[0] ?? '')) {
-    throw badDataset(`${name} has the element type ${type}; little-endian floats and integers are read`, name);
+  if (!Object.hasOwn(TYPES, code) || !'<>|='.includes(type[0] ?? '')) {
+    throw badDataset(`${name} has the element type ${type}; floats and integers are read`, name);
   }
   const shape = shapeText
     .split(',')
@@ -115,7 +168,8 @@ function parseHeader(text: string, name: string): { code: TypeCode; shape: numbe
     .filter((part) => part !== '')
     .map(Number);
   if (!shape.every(Number.isSafeInteger)) throw badDataset(`${name} has a bad shape (${shapeText})`, name);
-  return { code: code as TypeCode, shape };
+  const fortran = order[1] === 'True' && shape.filter((n) => n > 1).length > 1;
+  return { code: code as TypeCode, shape, bigEndian: type.startsWith('>'), fortran };
 }
 
 async function readFully(file: FileHandle, into: Uint8Array, position: number, name: string): Promise<void> {

@@ -142,29 +142,122 @@ describe('a dataset', () => {
   });
 });
 
+/** x [n, ...shape] of distinct numbers, as NumPy writes it in the order and the byte order. */
+function written(shape: number[], type: 'f4' | 'f2' | 'f8' | 'i2' | 'u1', { big = false, fortran = false }): Buffer {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const size = Number(type.slice(1));
+  const bytes = Buffer.alloc(count * size);
+  const set = {
+    f4: (v: number, at: number) => (big ? bytes.writeFloatBE(v, at) : bytes.writeFloatLE(v, at)),
+    f8: (v: number, at: number) => (big ? bytes.writeDoubleBE(v, at) : bytes.writeDoubleLE(v, at)),
+    // 1 + k / 1024 in half precision
+    f2: (v: number, at: number) => (big ? bytes.writeUInt16BE(0x3c00 + v, at) : bytes.writeUInt16LE(0x3c00 + v, at)),
+    i2: (v: number, at: number) => (big ? bytes.writeInt16BE(v, at) : bytes.writeInt16LE(v, at)),
+    u1: (v: number, at: number) => bytes.writeUInt8(v, at),
+  }[type];
+  for (let i = 0; i < count; i++) {
+    // The place of C index i in Fortran order
+    let [rest, place, stride] = [i, 0, count];
+    for (const extent of shape.toReversed()) {
+      stride /= extent;
+      place += (rest % extent) * stride;
+      rest = Math.floor(rest / extent);
+    }
+    set(i, (fortran ? place : i) * size);
+  }
+  const descr = size === 1 ? `|${type}` : `${big ? '>' : '<'}${type}`;
+  const order = fortran ? 'True' : 'False';
+  return npy(`{'descr': '${descr}', 'fortran_order': ${order}, 'shape': (${shape.join(', ')}), }\n`, bytes);
+}
+
+const VALUE = {
+  f4: (i: number) => i,
+  f8: (i: number) => i,
+  i2: (i: number) => i,
+  u1: (i: number) => i,
+  f2: (i: number) => 1 + i / 1024,
+};
+
+describe('samples in any form that NumPy writes', () => {
+  const forms = (['f4', 'f2', 'f8', 'i2', 'u1'] as const).flatMap((type) =>
+    [false, true].flatMap((big) => [false, true].map((fortran) => ({ type, big, fortran }))),
+  );
+  it.each(forms)('are read: $type, big-endian $big, Fortran order $fortran', async ({ type, big, fortran }) => {
+    const x = written([5, 2, 3, 4], type, { big, fortran });
+    await using(await raw({ 'x.npy': x }), async (set) => {
+      expect([set.count, ...set.shape]).toEqual([5, 2, 3, 4]);
+      const { data } = await set.batch(1, 4);
+      expect([...data].map(Number)).toEqual(Array.from({ length: 72 }, (_, i) => VALUE[type](24 + i)));
+    });
+  });
+
+  it.each([false, true])('are read from a plain .npy (Fortran order: %s)', async (fortran) => {
+    await using(write(written([3, 2, 2], 'f4', { fortran })), async (set) => {
+      expect([...(await set.batch(2, 3)).data]).toEqual([8, 9, 10, 11]);
+      expect(set.labels).toBeNull();
+    });
+  });
+
+  it.each(['arr_0', 'images'])('are the only array besides y, whatever its name: %s', async (name) => {
+    await using(await npz({ [name]: pixels([4, 6]), y: labels([0, 1, 2, 3]) }), async (set) => {
+      expect([set.count, [...(set.labels ?? [])]]).toEqual([4, [0, 1, 2, 3]]);
+      await set.verify();
+    });
+  });
+
+  it('are turned in parts when they are many: a Fortran array of 36 MB', async () => {
+    const [rows, length] = [9, 1_000_000];
+    const bytes = new Float32Array(rows * length);
+    for (let row = 0; row < rows; row++) for (let j = 0; j < length; j++) bytes[j * rows + row] = row + j;
+    const header = `{'descr': '<f4', 'fortran_order': True, 'shape': (${String(rows)}, ${String(length)}), }\n`;
+    await using(write(npy(header, new Uint8Array(bytes.buffer))), async (set) => {
+      const { data } = await set.batch(7, 8);
+      expect([data[0], data[499_999], data[999_999]]).toEqual([7, 500_006, 1_000_006]);
+    });
+  });
+});
+
+describe('labels in any form that NumPy users have', () => {
+  const rows = (data: Tensor['data']) => ({ dims: [3, data.length / 3], data });
+  it.each<[string, Tensor, number[]]>([
+    ['a column', { dims: [3, 1], data: Int32Array.of(2, 0, 1) }, [2, 0, 1]],
+    ['bytes', { dims: [3], data: Uint8Array.of(2, 0, 1) }, [2, 0, 1]],
+    ['floats that are integers', { dims: [3], data: Float64Array.of(2, 0, 1) }, [2, 0, 1]],
+    ['one-hot floats', rows(Float32Array.of(0, 0, 1, 1, 0, 0, 0, 1, 0)), [2, 0, 1]],
+    ['one-hot integers', rows(BigInt64Array.of(0n, 1n, 1n, 0n, 0n, 1n)), [1, 0, 1]],
+    ['-1 for a sample without a class', { dims: [3], data: Int8Array.of(2, -1, 1) }, [2, -1, 1]],
+    ['a row of zeros for a sample without a class', rows(Float32Array.of(0, 1, 0, 0, 1, 0)), [1, -1, 0]],
+  ])('are read: %s', async (_, y, expected) => {
+    await using(await npz({ x: pixels([3, 4]), y }), async (set) => {
+      expect([...(set.labels ?? [])]).toEqual(expected);
+      await set.verify();
+    });
+  });
+});
+
 const plain = (descr: string, shape: string, size: number, order = 'False') =>
   raw({ 'x.npy': npy(`{'descr': ${descr}, 'fortran_order': ${order}, 'shape': ${shape}, }\n`, new Uint8Array(size)) });
 
 const BAD: [string, () => Promise<string>, RegExp, string?][] = [
   ['an empty file', () => Promise.resolve(write(Buffer.alloc(0))), /empty/],
-  ['a .npy instead of an .npz', () => Promise.resolve(write(encodeNpy(pixels([2, 2])))), /not an \.npz/],
+  ['half a .npy', () => Promise.resolve(write(encodeNpy(pixels([2, 2])).subarray(0, -1))), /takes 4 bytes, but has 3/],
   ['a text', () => Promise.resolve(write(Buffer.from('x,y\n1,2\n'))), /not an \.npz/],
-  ['no x', () => npz({ images: pixels([2, 2]) }), /no array x \(it has: images\.npy\)/],
+  ['no x', () => npz({ a: pixels([2, 2]), b: pixels([2, 2]) }), /no array x \(it has: a\.npy, b\.npy\)/],
+  ['nothing but labels', () => npz({ y: labels([1, 2]) }), /no array x \(it has: y\.npy\)/],
   [
     "labels of half floats, by NumPy's name",
     () =>
       raw({
         'x.npy': npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }\n", new Uint8Array(16)),
-        'y.npy': npy("{'descr': '<f2', 'fortran_order': False, 'shape': (2,), }\n", new Uint8Array(4)),
+        'y.npy': npy("{'descr': '<f2', 'fortran_order': False, 'shape': (1, 2, 1), }\n", new Uint8Array(4)),
       }),
-    /it is float16 of shape \[2\]/,
+    /it is float16 of shape \[1, 2, 1\]/,
   ],
   ['objects', () => plain("'|O'", '(2, 2)', 32), /pickle/],
   ['a structured type', () => plain("[('a', '<f4')]", '(2, 2)', 16), /element type structured/],
   ['strings', () => plain("'<U3'", '(2, 2)', 48), /element type <U3/],
-  ['big-endian numbers', () => plain("'>f4'", '(2, 2)', 16), /element type >f4/],
   ['complex numbers', () => plain("'<c8'", '(2, 2)', 32), /element type <c8/],
-  ['Fortran order', () => plain("'<f4'", '(2, 2)', 16, 'True'), /Fortran order/],
+  ['Fortran order, cut short', () => plain("'<f4'", '(2, 3)', 16, 'True'), /takes 24 bytes, but has 16/],
   ['an expression as shape', () => plain("'<f4'", '(2, __import__("os").getpid())', 16), /bad \.npy header/],
   ['a negative dimension', () => plain("'<f4'", '(-2, 2)', 16), /bad \.npy header/],
   ['an absurd dimension', () => plain("'<f4'", '(99999999999, 99999999999)', 16), /takes .* bytes/],
@@ -174,13 +267,23 @@ const BAD: [string, () => Promise<string>, RegExp, string?][] = [
   ['one axis only', () => plain("'<f4'", '(4,)', 16), /at least one axis/],
   ['a zip entry that is no array', () => raw({ 'x.npy': Buffer.from('hello') }), /not a \.npy/],
   [
-    'labels that are floats',
-    () => npz({ x: pixels([2, 2]), y: { dims: [2], data: Float32Array.of(0, 1) } }),
-    /one integer per sample/,
+    'labels between two classes',
+    () => npz({ x: pixels([2, 2]), y: { dims: [2], data: Float32Array.of(0, 1.5) } }),
+    /one class index per sample.*of sample 1 it is 1\.5/,
   ],
-  ['labels that are one-hot', () => npz({ x: pixels([2, 2]), y: pixels([2, 10]) }), /one integer per sample/],
+  [
+    'labels that are probabilities',
+    () => npz({ x: pixels([2, 2]), y: { dims: [2, 2], data: Float32Array.of(0, 1, 0.5, 0.5) } }),
+    /of sample 1 it has the value 0\.5 at class 0/,
+  ],
+  [
+    'rows with two classes',
+    () => npz({ x: pixels([2, 2]), y: { dims: [2, 3], data: Uint8Array.of(1, 0, 0, 0, 1, 1) } }),
+    /of sample 1 it names the classes 1 and 2/,
+  ],
+  ['labels of pixels', () => npz({ x: pixels([2, 2]), y: pixels([2, 2, 2]) }), /it is uint8 of shape \[2, 2, 2\]/],
   ['too few labels', () => npz({ x: pixels([3, 2]), y: labels([0, 1]) }), /2 labels for 3 samples/],
-  ['a negative label', () => npz({ x: pixels([2, 2]), y: labels([0, -1]) }), /label -1 of sample 1/],
+  ['a negative label', () => npz({ x: pixels([2, 2]), y: labels([0, -2]) }), /label -2 of sample 1/],
 ];
 
 function write(content: Buffer): string {
@@ -261,5 +364,12 @@ describe('labels', () => {
     expect(() => {
       checkLabels(Int32Array.of(0, 3, 10), 10);
     }).toThrow(/label 10 of sample 2 is out of range: the model has 10 classes/);
+  });
+
+  it('are left out altogether when no sample has one', () => {
+    checkLabels(Int32Array.of(-1, 3, -1), 10);
+    expect(() => {
+      checkLabels(Int32Array.of(-1, -1), 10);
+    }).toThrow(/no sample has a class: leave y out/);
   });
 });

@@ -1,4 +1,4 @@
-import type { Dataset } from '../../datasets/index.js';
+import { countLabels, type Dataset } from '../../datasets/index.js';
 import type { Metrics } from '../../jobs/results.js';
 import { holdsClasses, outputParts, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
 import { repeatRows } from './batch.js';
@@ -56,12 +56,18 @@ export async function compareModels(
       progress(end / data.count);
     }
     const samples = data.count;
-    const share = (count: number) => count / samples;
+    const labelled = data.labels === null ? 0 : countLabels(data.labels);
+    const share = (count: number) => count / labelled;
     return others.map((other) => ({
       accuracy:
         data.labels === null
           ? null
-          : { before: share(correct), after: share(other.correct), drop: share(correct - other.correct), samples },
+          : {
+              before: share(correct),
+              after: share(other.correct),
+              drop: share(correct - other.correct),
+              samples: labelled,
+            },
       fidelity: { top1_agreement: other.agreement.share, relative_error: Math.sqrt(other.error.relative), samples },
     }));
   } finally {
@@ -70,8 +76,12 @@ export async function compareModels(
   }
 }
 
-/** Share of samples whose class the model finds, or null for data without labels. */
-export async function accuracyOf(model: OnnxModel, data: Dataset, context: StepContext): Promise<number | null> {
+/** Share of the samples with a class whose class the model finds, or null for data without labels. */
+export async function accuracyOf(
+  model: OnnxModel,
+  data: Dataset,
+  context: Pick<StepContext, 'threads' | 'signal'>,
+): Promise<number | null> {
   if (data.labels === null) return null;
   const runner = await Runner.open(model, { threads: context.threads });
   try {
@@ -82,7 +92,7 @@ export async function accuracyOf(model: OnnxModel, data: Dataset, context: StepC
       const outputs = await runner.run(await data.batch(begin, end));
       correct += hits(outputs.get(first), data.labels.subarray(begin, end));
     }
-    return correct / data.count;
+    return correct / countLabels(data.labels);
   } finally {
     await runner.release();
   }
