@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { writeNpz } from '../src/datasets/index.js';
+import { readCalls } from './fuzz-http/calls.js';
 import { fuzzHttp } from './fuzz-http/run.js';
 import { KINDS } from './fuzz-http/request.js';
 import { KEY, Service } from './support/service.js';
@@ -59,10 +60,11 @@ try {
   });
   await worker.stop();
 
+  const known = { key: KEY, job: job.id, artifact: 'model.onnx', upload: model };
   const started = performance.now();
   const { counts, findings, slowestMs } = await fuzzHttp({
     port: Number(new URL(service.url).port),
-    known: { key: KEY, job: job.id, artifact: 'model.onnx', upload: model },
+    known: { ...known, calls: await readCalls(service.url, known) },
     content,
     seed: Number(seed),
     from: Number(from),

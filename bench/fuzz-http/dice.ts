@@ -18,8 +18,10 @@ export class Dice {
     return this.below(n) === 0;
   }
 
-  one<T>(items: readonly [T, ...T[]]): T {
-    return items[this.below(items.length)] ?? items[0];
+  one<T>(items: readonly T[]): T {
+    const item = items[this.below(items.length)];
+    if (item === undefined) throw new RangeError('there is nothing to choose from');
+    return item;
   }
 }
 
@@ -76,4 +78,4 @@ export const HOSTILE = [
   'a'.repeat(300),
   'a'.repeat(5000),
   ','.repeat(2000),
-] as const satisfies readonly [string, ...string[]];
+] as const;

@@ -41,7 +41,7 @@ const SPECS = [
   '{"target": {"parameter_ratio": "2"}}',
   '{"target": {"parameter_ratio": 2}, "model": {"upload": "none"}}',
   `{"target": ${'['.repeat(3000)}${']'.repeat(3000)}}`,
-] as const satisfies readonly [string, ...string[]];
+] as const;
 
 const disposition = (name: string, filename?: string): string =>
   `Content-Disposition: form-data; name="${name}"${filename === undefined ? '' : `; filename="${filename}"`}`;
@@ -206,7 +206,7 @@ const DAMAGES = [
     if (spec !== undefined && dice.oneIn(2)) spec.content = Buffer.from(dice.one(SPECS));
     return 'the specification as a JSON file';
   },
-] as const satisfies readonly [Damage, ...Damage[]];
+] as const satisfies readonly Damage[];
 
 function written({ boundary, preamble, parts, ending, eol }: Form): Buffer {
   const chunks: Buffer[] = [Buffer.from(preamble)];

@@ -2,8 +2,7 @@ import type { Dice } from './dice.js';
 import { HOSTILE } from './dice.js';
 import { authorization, requestBytes, type FuzzedRequest, type Known } from './request.js';
 
-type Route = readonly [method: string, target: string];
-type Values = readonly [string, ...string[]];
+type Values = readonly string[];
 
 const QUALITIES = [
   '',
@@ -127,38 +126,7 @@ const HEADERS: Record<string, Values | ((dice: Dice) => string)> = {
   'X-Forwarded-Proto': ['https', 'http, https', 'x'],
   'X-Request-Id': ['a', 'a b', 'x'.repeat(65)],
 };
-const NAMES = Object.keys(HEADERS) as [string, ...string[]];
-
-const routes = ({ job, artifact, upload }: Known): [Route, ...Route[]] => [
-  ['GET', '/jobs?limit=1'],
-  ['GET', `/jobs/${job}`],
-  ['GET', `/jobs/${job}/events`],
-  ['GET', `/jobs/${job}/events?after=1&limit=2`],
-  ['GET', `/jobs/${job}/layers`],
-  ['GET', `/jobs/${job}/artifacts`],
-  ['GET', `/jobs/${job}/artifacts/${artifact}`],
-  ['HEAD', `/jobs/${job}/artifacts/${artifact}`],
-  ['HEAD', `/uploads/${upload}`],
-  ['GET', '/usage'],
-  ['GET', '/pool'],
-  ['GET', '/teams/self'],
-  ['GET', '/webhooks/deliveries'],
-  ['GET', '/healthz'],
-  ['GET', '/openapi.json'],
-  ['GET', '/docs/'],
-  ['GET', '/admin/queues'],
-  ['GET', '/admin/login'],
-  ['GET', '/nowhere'],
-  ['POST', `/jobs/${job}/retry`],
-  ['POST', `/jobs/${job}/cancel`],
-  ['POST', '/jobs?dry_run=true'],
-  ['POST', '/uploads?filename=x'],
-  ['POST', '/webhooks/enable-endpoint'],
-  ['POST', '/admin/login'],
-  ['DELETE', '/jobs/none'],
-  ['PATCH', '/teams/none'],
-  ['OPTIONS', '/jobs'],
-];
+const NAMES = Object.keys(HEADERS);
 
 function value(dice: Dice, name: string): string {
   if (dice.oneIn(4)) return dice.one(HOSTILE);
@@ -167,14 +135,14 @@ function value(dice: Dice, name: string): string {
 }
 
 export function fuzzedHeaders(dice: Dice, known: Known): FuzzedRequest {
-  const [method, target] = dice.one(routes(known));
+  const { method, target } = dice.one(known.calls);
   const count = dice.one([1, 1, 1, 2, 3]);
   const chosen = Array.from({ length: count }, () => {
     const name = dice.one(NAMES);
     return [name, value(dice, name)] as const;
   });
   const has = (name: string) => chosen.some(([one]) => one === name);
-  const takesBody = method === 'POST' || method === 'PATCH';
+  const takesBody = method === 'POST' || method === 'PATCH' || method === 'PUT';
   const body =
     takesBody && !has('Content-Length') ? Buffer.from(dice.one(['', '{}', '{"a":1}', 'not JSON', '[1,2'])) : undefined;
   const headers = [

@@ -18,46 +18,13 @@ const METHODS = [
   'M-SEARCH',
 ] as const;
 const VERSIONS = ['HTTP/1.1', 'HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'HTTP/1.2', 'http/1.1', 'HTTP/', ''] as const;
-const QUERY = [
-  'limit',
-  'after',
-  'status',
-  'created_after',
-  'label.a',
-  'label.',
-  'from',
-  'to',
-  'by',
-  'team',
-  'format',
-  'point',
-  'filename',
-  'dry_run',
-  'job_id',
-  'state',
-] as const;
-const PATHS = [
-  '/jobs',
-  '/jobs/x',
-  '/jobs/x/layers',
-  '/jobs/x/events',
-  '/uploads/x',
-  '/teams',
-  '/teams/x/keys',
-  '/usage',
-  '/pool',
-  '/webhooks/deliveries',
-  '/docs',
-  '/docs/static',
-  '/admin/queues',
-  '/metrics',
-  '/readyz',
-] as const;
-
-function target(dice: Dice): string {
+/** A call with a hostile query, or a hostile name in its path. */
+function fuzzedTarget(dice: Dice, known: Known): string {
   const text = () => (dice.oneIn(2) ? dice.one(HOSTILE) : encodeURIComponent(dice.one(HOSTILE).toWellFormed()));
-  const path = dice.oneIn(3) ? `/jobs/${text()}` : dice.one(PATHS);
-  const query = Array.from({ length: dice.below(4) }, () => `${dice.oneIn(8) ? text() : dice.one(QUERY)}=${text()}`);
+  const call = dice.one(known.calls);
+  const path = dice.oneIn(3) ? call.target.replace(/\/[^/]*$/, `/${text()}`) : call.target;
+  const name = () => (dice.oneIn(8) || call.query.length === 0 ? text() : dice.one(call.query));
+  const query = Array.from({ length: dice.below(4) }, () => `${name()}=${text()}`);
   const whole = query.length === 0 ? path : `${path}?${query.join('&')}`;
   // A space or a line break would end the target.
   return dice.oneIn(10) ? whole : whole.replaceAll(/[\s\u0000]/g, '+');
@@ -77,7 +44,7 @@ export function fuzzedLine(dice: Dice, known: Known): FuzzedRequest {
         '/jobs/%e0%a4%a',
         `/${'a'.repeat(20_000)}`,
       ])
-    : target(dice);
+    : fuzzedTarget(dice, known);
   const version = dice.oneIn(4) ? dice.one(VERSIONS) : 'HTTP/1.1';
   const [header, value] = authorization(known);
   const more = dice.oneIn(6)
@@ -132,18 +99,6 @@ const JSONS = [
   '{"target": {"parameter_ratio": 2}, "model": {"upload": "x"}, "calibration": {"upload": "x"}}',
   '{"target": {"parameter_ratio": 2}, "model": {"url": "https://[", "sha256": "x"}, "calibration": {"upload": "x"}}',
 ] as const;
-const TARGETS = [
-  '/jobs',
-  '/jobs?dry_run=true',
-  '/teams',
-  '/teams/self/keys',
-  '/webhooks/enable-endpoint',
-  '/webhooks/secret',
-  '/jobs/x/cancel',
-  '/jobs/x/retry',
-  '/webhooks/deliveries/x/replay',
-  '/admin/login',
-] as const;
 const TYPES = [
   'application/json',
   'application/json; charset=utf-8',
@@ -161,8 +116,10 @@ export function fuzzedBody(dice: Dice, known: Known): FuzzedRequest {
   const packed = dice.oneIn(8);
   const body = packed ? gzipSync(raw) : raw;
   const type = dice.oneIn(3) ? dice.one(TYPES) : 'application/json';
-  const method = dice.oneIn(5) ? dice.one(['PATCH', 'DELETE', 'PUT']) : 'POST';
-  const where = method === 'PATCH' ? '/teams/default' : dice.one(TARGETS);
+  const call = dice.one(known.calls.filter(({ method: one, hasBody }) => hasBody || one === 'POST'));
+  const method = dice.oneIn(10) ? dice.one(['PATCH', 'DELETE', 'PUT']) : call.method;
+  // Where another method removes something, there is nothing of that name.
+  const where = method === call.method ? call.target : `${call.target}/none`;
   const headers = [
     authorization(known),
     ...(type === '' ? [] : [['Content-Type', type] as const]),

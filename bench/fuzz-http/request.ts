@@ -20,6 +20,16 @@ export interface Known {
   job: string;
   artifact: string;
   upload: string;
+  /** Every call of the OpenAPI document, with these names in its path. */
+  calls: readonly Call[];
+}
+
+export interface Call {
+  method: string;
+  target: string;
+  /** Names of its query. */
+  query: readonly string[];
+  hasBody: boolean;
 }
 
 export interface Head {

@@ -72,8 +72,7 @@ function fuzzedTime(dice: Dice): string {
     ]);
   const separator = dice.oneIn(8) ? dice.one(['t', ' ', '', '_', 'T ']) : 'T';
   // Now and then all but one place is right.
-  const pick = <T extends string>(list: readonly [T, ...T[]], right: string) =>
-    dice.oneIn(2) ? right : dice.one(list);
+  const pick = (list: readonly string[], right: string) => (dice.oneIn(2) ? right : dice.one(list));
   const day = `${dice.one(YEARS)}-${pick(MONTHS, '01')}-${pick(DAYS, '01')}`;
   if (dice.oneIn(6)) return day;
   return `${day}${separator}${pick(HOURS, '00')}:${pick(MINUTES, '00')}${pick(SECONDS, ':00')}${pick(ZONES, 'Z')}`;

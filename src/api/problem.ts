@@ -26,8 +26,10 @@ const MEANING_OF_STATUS: Record<number, { code: ErrorCode; pointer?: string }> =
   406: { code: 'invalid_request', pointer: '#header/accept' },
   408: { code: 'invalid_request', pointer: '#request' },
   413: { code: 'payload_too_large', pointer: '#body' },
+  412: { code: 'invalid_request', pointer: '#header' },
   414: { code: 'invalid_request', pointer: '#path' },
   415: { code: 'unsupported_media_type', pointer: '#header/content-type' },
+  416: { code: 'range_not_satisfiable', pointer: '#header/range' },
   429: { code: 'too_many_requests' },
   503: { code: 'unavailable' },
 };
@@ -36,6 +38,7 @@ const POINTER_OF_CODE: Record<string, string> = {
   FST_ERR_BAD_URL: '#path',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: '#header/content-length',
 };
+const ANY_OF_CLIENT: { code: ErrorCode; pointer?: string } = { code: 'invalid_request', pointer: '#request' };
 const BODY_TYPES = ['application/json', 'multipart/form-data', 'application/x-www-form-urlencoded'];
 
 const RETRY_AFTER_SECONDS = 5;
@@ -55,13 +58,22 @@ function detailOf(status: number, message: string, { headers, server, routeOptio
   return `this call takes ${taken}; the Content-Type is ${headers['content-type'] ?? 'missing'}`;
 }
 
+const isOfClient = (status: number | undefined): boolean => status !== undefined && status >= 400 && status < 500;
+
+/** What the framework says of a client's fault keeps its status, which says more than our code for it. */
+function statusOf(error: unknown, told: SparankError): number {
+  const { statusCode } = error as Partial<FastifyError>;
+  const kept = !(error instanceof SparankError) && told instanceof InputError && isOfClient(statusCode);
+  return kept ? (statusCode ?? told.status) : told.status;
+}
+
 function expectedError(error: unknown, request: FastifyRequest): SparankError {
   if (error instanceof SparankError) return error;
   const { raw } = request;
   // A client that went away in the middle of its body is no failure of the service.
   if (raw.destroyed && !raw.complete) return requestFault('#body', 'was cut short', error);
   const { statusCode, message, code } = error as Partial<FastifyError>;
-  const meaning = statusCode === undefined ? undefined : MEANING_OF_STATUS[statusCode];
+  const meaning = MEANING_OF_STATUS[statusCode ?? 0] ?? (isOfClient(statusCode) ? ANY_OF_CLIENT : undefined);
   if (statusCode === undefined || meaning === undefined) return new InfrastructureError('internal', 'internal');
   if (statusCode === 503) return new InfrastructureError(meaning.code, '');
   const pointer = POINTER_OF_CODE[code ?? ''] ?? meaning.pointer;
@@ -90,7 +102,8 @@ export function problemBody(
 
 function toProblem(error: unknown, request: FastifyRequest): Static<typeof ProblemSchema> {
   const instance = request.url.split('?')[0] ?? '/';
-  return problemBody(expectedError(error, request), { instance, requestId: request.id });
+  const told = expectedError(error, request);
+  return problemBody(told, { status: statusOf(error, told), instance, requestId: request.id });
 }
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readCalls } from '../../bench/fuzz-http/calls.js';
 import { fuzzHttp } from '../../bench/fuzz-http/run.js';
 import { KINDS } from '../../bench/fuzz-http/request.js';
 import { claimNext, stepFile, stepResult } from '../support/jobs.js';
@@ -39,9 +40,10 @@ test(`${String(REQUESTS)} broken forms, headers, times, bodies and lines are eac
   const job = await submit(service, { model: { upload: model } });
   await finishJob();
   await service.app.listen({ host: '127.0.0.1', port: 0 });
+  const known = { key: service.keys.all.replace('Bearer ', ''), job, artifact: 'model.onnx', upload: model };
   const { counts, findings } = await fuzzHttp({
     port: Number(new URL(service.app.listeningOrigin).port),
-    known: { key: service.keys.all.replace('Bearer ', ''), job, artifact: 'model.onnx', upload: model },
+    known: { ...known, calls: await readCalls(service.app.listeningOrigin, known) },
     content: { model: reluModel(), calibration: Buffer.from('samples') },
     seed: 11,
     from: 0,

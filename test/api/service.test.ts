@@ -115,6 +115,14 @@ describe('errors', () => {
     expectProblem(await service.call('GET', '/nothing?x=1', { key: null }), 404, 'not_found');
     expectProblem(await service.call('PUT', '/jobs'), 404, 'not_found');
     expectProblem(await service.call('GET', '/jobs/%zz'), 400, 'invalid_request');
+    expectProblem(await service.call('GET', `/jobs/${'a'.repeat(400)}`), 414, 'invalid_request');
+  });
+
+  test('a file of the documentation that cannot be given as asked for is a problem of the client', async () => {
+    const css = '/docs/static/index.css';
+    const ask = (headers: Record<string, string>) => service.call('GET', css, { key: null, headers });
+    expectProblem(await ask({ 'if-match': '"x"' }), 412, 'invalid_request');
+    expectProblem(await ask({ range: 'bytes=999999999-' }), 416, 'range_not_satisfiable');
   });
 
   test('a failure of ours says nothing about the inside; the log has it under the request id', async () => {
