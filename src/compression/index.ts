@@ -5,7 +5,7 @@ export { behindWeights, slopeMoments } from './low-rank/output-metric.js';
 export { responseMetric, type ResponseMetric } from './regression/response-metric.js';
 export { responseSpan } from './regression/response-span.js';
 export { costCurve, type Candidate } from './curves/cost-curve.js';
-export type { LayerProblem } from './problem.js';
+export { requireFinite, type LayerProblem } from './problem.js';
 export {
   layerStatistics,
   type Component,

@@ -33,7 +33,8 @@ export interface Shape {
   samples: number;
 }
 
-function requireFinite(values: Float32Array, what: string): void {
+/** @throws {InputError} `numerical_breakdown` */
+export function requireFinite(values: Float32Array, what: string): void {
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i] as number)) {
       throw new InputError('numerical_breakdown', `${what} holds ${String(values[i])} at ${i} of ${values.length}`);

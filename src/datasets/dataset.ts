@@ -36,7 +36,8 @@ export class Dataset {
     readonly labels: Int32Array | null,
     private readonly files: FileHandle[],
     private readonly scratch: string[],
-    private readonly what: string,
+    /** What the client calls the file. */
+    readonly what: string,
   ) {}
 
   static async open(path: string, options: DatasetOptions): Promise<Dataset> {
@@ -129,7 +130,8 @@ export class Dataset {
       const at = data.findIndex((v) => !Number.isFinite(v));
       if (at >= 0) {
         const sample = begin + Math.floor(at / this.x.rowLength);
-        const detail = `${this.what}: x has a NaN or infinity in sample ${String(sample)}, element ${String(at % this.x.rowLength)}`;
+        const beyond = this.x.storedType === 'float64' ? ', or a value beyond the range of float32,' : '';
+        const detail = `${this.what}: x has a NaN or infinity${beyond} in sample ${String(sample)}, element ${String(at % this.x.rowLength)}`;
         throw new InputError('invalid_dataset', detail, {
           faults: [{ pointer: `#${this.what}/x/${String(sample)}`, detail }],
         });
@@ -138,13 +140,18 @@ export class Dataset {
     return { dims: [end - begin, ...this.x.shape.slice(1)], data };
   }
 
-  /** Reads everything once: finds values that are not finite, and truncated files. */
-  async verify(signal?: AbortSignal): Promise<void> {
+  /** Reads everything once: finds values that are not finite, and truncated files. Returns whether all values are the same. */
+  async verify(signal?: AbortSignal): Promise<{ constant: boolean }> {
     const rows = Math.max(1, Math.floor(PASS_BYTES / (4 * this.x.rowLength)));
+    let constant = true;
+    let first: number | bigint | undefined;
     for (let begin = 0; begin < this.count; begin += rows) {
       signal?.throwIfAborted();
-      await this.batch(begin, Math.min(begin + rows, this.count));
+      const { data } = await this.batch(begin, Math.min(begin + rows, this.count));
+      first ??= data[0];
+      constant &&= (data as Float32Array).every((value) => value === first);
     }
+    return { constant };
   }
 
   async close(): Promise<void> {

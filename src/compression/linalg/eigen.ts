@@ -1,4 +1,4 @@
-import { InfrastructureError } from '../../errors/index.js';
+import { InputError } from '../../errors/index.js';
 import { addScaled, dot } from './dense.js';
 
 export interface Eigen {
@@ -104,7 +104,7 @@ function implicitQl(d: Float64Array, e: Float64Array, rows: Float64Array, n: num
       }
       if (end === start) break;
       if (sweep === MAX_SWEEPS || !Number.isFinite(d[start] as number)) {
-        throw new InfrastructureError(
+        throw new InputError(
           'numerical_breakdown',
           `eigenvalue ${start} of a ${n} x ${n} matrix did not converge: off-diagonal ${(e[start] as number).toExponential(3)}`,
         );

@@ -1,9 +1,11 @@
 import { countLabels, type Dataset } from '../../datasets/index.js';
+import { InputError } from '../../errors/index.js';
 import type { Metrics } from '../../jobs/results.js';
 import { holdsClasses, outputParts, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
 import { repeatRows } from './batch.js';
 import { Agreement, argmaxRows, OutputError } from './output-error.js';
 import { batches, floats } from './network-pass.js';
+import { firstBad, requireFiniteOutputs } from './non-finite.js';
 import type { StepContext } from '../step.js';
 
 /** Samples of one run, where memory allows. */
@@ -42,9 +44,11 @@ export async function compareModels(
       const images = await data.batch(begin, end);
       const labels = data.labels?.subarray(begin, end) ?? null;
       const before = await a.run(images);
+      await requireFiniteOutputs(original, before, { images, begin, what: data.what }, context);
       if (labels !== null) correct += hits(before.get(first), labels);
       for (const other of others) {
         const after = await other.runner.run(images);
+        requireFinite(after, begin, data.what);
         for (const [name, value] of before) {
           const changed = after.get(name);
           if (changed === undefined) continue;
@@ -74,6 +78,15 @@ export async function compareModels(
     await a.release();
     for (const { runner } of others) await runner.release();
   }
+}
+
+/** The original's are finite. */
+function requireFinite(values: ReadonlyMap<string, Tensor>, begin: number, what: string): void {
+  const bad = firstBad(values, values.keys());
+  if (bad === null) return;
+  const sample = String(begin + bad.sample);
+  const detail = `${what}: sample ${sample} makes output ${bad.tensor} of the compressed network overflow, but not of the original: ask for less`;
+  throw new InputError('numerical_breakdown', detail, { faults: [{ pointer: `#${what}/x/${sample}`, detail }] });
 }
 
 /** Share of the samples with a class whose class the model finds, or null for data without labels. */

@@ -8,6 +8,8 @@ interface Sums {
   count: number;
 }
 
+/** Of outputs that are all zero any error is infinitely many times their variance, which no report can hold. */
+const MOST = 1e12;
 /** A variance below this part of the mean square is that of a constant, up to rounding. */
 const CONSTANT = 1e-6;
 
@@ -70,7 +72,7 @@ function addRange(sums: Sums, a: Float32Array, b: Float32Array, begin: number, e
 function relativeOf({ squares, sum, total, count }: Sums): number {
   if (squares === 0) return 0;
   const variance = total - (sum * sum) / Math.max(1, count);
-  return squares / Math.max(variance, CONSTANT * total, Number.MIN_VALUE);
+  return Math.min(MOST, squares / Math.max(variance, CONSTANT * total, Number.MIN_VALUE));
 }
 
 /** Rows of two tensors [n, ..., classes] with the same largest entry. */

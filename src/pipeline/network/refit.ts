@@ -22,6 +22,7 @@ import { finishedOne, keyOf } from '../files/finished.js';
 import { readMetric, readResponse } from '../files/layer-file.js';
 import { refittedLayers } from '../files/solved-layers.js';
 import { files } from '../files/step-files.js';
+import { breakdownOf } from './breakdown.js';
 import type { Network } from './network.js';
 import { runPart } from './network-pass.js';
 import { placesIn, planSamples } from './sample-plan.js';
@@ -35,6 +36,8 @@ const INPUTS_SHARE = 0.4;
  * calibration data, and is fitted against the original network's response at the same places (Zhang et al. 2015,
  * arXiv 1505.06798, section 3.3: asymmetric reconstruction). Where a skip branch is added, the branch is the compressed
  * network's too, so that the layer makes up for the branch's error as well.
+ *
+ * A layer whose refit breaks down stays as it was solved, or dense.
  *
  * @param errors gets the relative error of every layer after its refit
  */
@@ -66,17 +69,25 @@ export async function refitInOrder(
       };
       within(INPUTS_SHARE);
       const factors = solved.get(index);
-      if (factors === undefined) {
-        const dense = await refitDense(engine, problem);
-        if (dense !== null) replacements.set(layer.name, dense);
-      } else {
-        const onIteration = (iteration: number) => {
-          const done = Math.min(1, iteration / Math.max(1, method.max_iterations));
-          within(INPUTS_SHARE + (1 - INPUTS_SHARE) * done);
-        };
-        const fitted = await fit(engine, problem, factors, method, { ...context, onIteration });
-        replacements.set(layer.name, fitted.factors);
-        errors.set(index, fitted.diagnostics.relativeError);
+      try {
+        if (factors === undefined || (factors.lowRank === null && factors.sparse === null)) {
+          const dense = await refitDense(engine, problem);
+          if (dense !== null) replacements.set(layer.name, dense);
+        } else if (factors.lowRank === null && keptGroups(factors) === 0) {
+          // Of weights that are zero nothing is kept, and there is nothing to refit.
+          replacements.set(layer.name, factors);
+        } else {
+          const onIteration = (iteration: number) => {
+            const done = Math.min(1, iteration / Math.max(1, method.max_iterations));
+            within(INPUTS_SHARE + (1 - INPUTS_SHARE) * done);
+          };
+          const fitted = await fit(engine, problem, factors, method, { ...context, onIteration });
+          replacements.set(layer.name, fitted.factors);
+          errors.set(index, fitted.diagnostics.relativeError);
+        }
+      } catch (error) {
+        if (breakdownOf(error) === null) throw error;
+        if (factors !== undefined) replacements.set(layer.name, factors);
       }
       await dropUnneeded(network, store, order.slice(step + 1));
       within(1);
@@ -151,6 +162,8 @@ async function dropUnneeded(network: Network, store: ActivationStore, rest: read
   for (const name of store.names()) if (!needed.has(name)) await store.drop(name);
 }
 
+const keptGroups = ({ sparse, bias }: Factors): number => (sparse === null ? 0 : groupsOf(sparse, bias.length));
+
 async function fit(
   engine: Engine,
   problem: LayerProblem,
@@ -168,7 +181,7 @@ async function fit(
   if (method.inputs === 'refit') return refitLayer(engine, problem, factors, options);
   const { shape, rank, inner } = factors.lowRank ?? DENSE;
   const { sparse } = factors;
-  const groups = sparse === null ? 0 : groupsOf(sparse, factors.bias.length);
+  const groups = keptGroups(factors);
   const size = { shape, rank, inner, groups, ...(sparse === null ? {} : { pattern: sparse.pattern }) };
   return solveLayer(engine, problem, size, options);
 }

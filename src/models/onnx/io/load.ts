@@ -9,6 +9,7 @@ import { allTensors } from '../graph/graph-index.js';
 import { inlineFunctions } from './inline-functions.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from '../protobuf/messages.js';
 import { isDefaultDomain, type OnnxModel } from '../protobuf/model.js';
+import { checkNormalizations } from './normalizations.js';
 import { preflight } from './preflight.js';
 import { byteSize, externalReference } from '../protobuf/tensors.js';
 import { checkGraph, checkOpset } from './validate.js';
@@ -205,5 +206,6 @@ function check(
   checkOpset(opset);
   if (int64ToNumber(proto.irVersion) > IR_MAX) proto.irVersion = IR_MAX;
   proto.graph.node = checkGraph(proto.graph, source.directory, options.limits);
+  checkNormalizations(proto.graph, source.directory);
   return { proto, graph: proto.graph, opset, ...source };
 }

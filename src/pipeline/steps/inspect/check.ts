@@ -7,6 +7,7 @@ import type { Assignment, InspectResult, ModelSummary } from '../../../jobs/task
 import { raiseOpset, Runner, type Layer } from '../../../models/index.js';
 import { applySelection, newRow } from '../../files/layer-rows.js';
 import { openCalibration, openNetwork, type Network } from '../../network/network.js';
+import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { checkTargets } from '../plan/plan.js';
 import { needsLabels } from '../plan/plan-accuracy.js';
 import type { StepContext } from '../../step.js';
@@ -50,15 +51,25 @@ export async function checkInputs(
       layer: starved.name,
     });
   }
-  await network.calibration.verify(context.signal);
+  const { constant } = await network.calibration.verify(context.signal);
+  if (constant) {
+    const detail = 'all values of x are the same: there is nothing to fit on';
+    throw new InputError('invalid_dataset', `calibration: ${detail}`, {
+      faults: [{ pointer: '#calibration/x', detail }],
+    });
+  }
   const labelled = await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
   if (targetsOf(spec).some((target) => 'max_accuracy_drop' in target) && !labelled) throw needsLabels();
   return layers;
 }
 
 export async function summarize({ inputs }: Assignment, context: StepContext, network: Network): Promise<ModelSummary> {
-  const runner = await Runner.open(network.original, { threads: context.threads });
+  const { threads } = context;
+  const runner = await Runner.open(network.original, { threads });
   try {
+    const images = await network.calibration.batch(0, network.fixedBatch ?? 1);
+    const given = { images, begin: 0, what: 'calibration' };
+    await requireFiniteOutputs(network.original, await runner.run(images), given, { threads });
     return {
       format: network.original.format,
       parameters: network.parameters,
@@ -72,11 +83,12 @@ export async function summarize({ inputs }: Assignment, context: StepContext, ne
   }
 }
 
-function nothingToCompress(layers: readonly Layer[]): InputError {
+/** @param pointers what is at fault */
+export function nothingToCompress(layers: readonly Layer[], pointers = ['#model']): InputError {
   const reasons = layers.slice(0, 5).map(({ name, blocked }) => `${name}: ${blocked ?? ''}`);
   const detail = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
   return new InputError('invalid_model', `no layer of the model can be compressed (${detail})`, {
-    faults: [{ pointer: '#model', detail }],
+    faults: pointers.map((pointer) => ({ pointer, detail })),
   });
 }
 

@@ -1,6 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { costCurve, layerStatistics, responseMetric, responseSpan, type TapFits } from '../../../compression/index.js';
+import {
+  costCurve,
+  layerStatistics,
+  requireFinite,
+  responseMetric,
+  responseSpan,
+  type LayerProblem,
+  type TapFits,
+} from '../../../compression/index.js';
 import { createEngine, matrix, type Engine } from '../../../engines/index.js';
 import type { Assignment, InspectResult } from '../../../jobs/tasks.js';
 import {
@@ -14,7 +22,10 @@ import {
   type Layer,
   type Tensor,
 } from '../../../models/index.js';
-import { checkInputs, summarize } from './check.js';
+import { checkInputs, nothingToCompress, summarize } from './check.js';
+import { checkTargets } from '../plan/plan.js';
+import { breakdownOf, causeOf, SampleWatch } from '../../network/breakdown.js';
+import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { ActivationStore } from '../../files/activation-store.js';
 import type { Curves } from '../../curves/curves.js';
 import { withEffects, type TapEffect } from '../../curves/effects.js';
@@ -48,6 +59,7 @@ interface Captured {
   layer: Layer;
   plan: SamplePlan;
   writer: TensorFileWriter;
+  watch: SampleWatch;
 }
 
 /**
@@ -59,18 +71,23 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
   await mkdir(output, { recursive: true });
   const network = await openNetwork(context, assignment);
   try {
-    const layers = await checkInputs(assignment, context, network);
+    const checked = await checkInputs(assignment, context, network);
     const engine = await createEngine(context.engine, { threads: context.threads });
     const store = new ActivationStore(context.directory);
+    let layers: Layer[];
     try {
-      const plan = planProbes(layers, network.images, network.batch, network.fixedBatch !== null);
-      await capture(network, layers, plan.images, store, assignment, context, output);
+      const plan = planProbes(checked, network.images, network.batch, network.fixedBatch !== null);
+      const captured = await capture(network, checked, plan.images, store, assignment, context, output);
+      layers = left(checked, captured, assignment, network);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));
       const metrics: LayerMetrics = weighed
         ? await sampledMetrics(engine, network.prepared, layers, samples, context.signal)
         : new Map();
-      const curves = await measureCurves(engine, network, layers, metrics, plan, store, assignment, context, output);
+      const { spec } = assignment;
+      const measuring = { engine, network, metrics, plan, store, spec, output };
+      const { curves, broken } = await measureCurves(measuring, layers, context);
+      layers = left(layers, broken, assignment, network);
       await writeFile(join(output, files.curves), JSON.stringify(curves));
     } finally {
       await store.close();
@@ -84,8 +101,26 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
 }
 
 /**
+ * The layers without those that cannot be fitted, by index with the reason: one that is at fault stays dense, and the others go on.
+ * @throws {InputError} when none is left, or too few for the target
+ */
+function left(
+  layers: readonly Layer[],
+  unfit: ReadonlyMap<number, string>,
+  { spec }: Assignment,
+  network: Network,
+): Layer[] {
+  const kept = layers.map((layer, index) => ({ ...layer, blocked: layer.blocked ?? unfit.get(index) ?? null }));
+  if (unfit.size === 0) return kept;
+  if (kept.every((layer) => layer.blocked !== null)) throw nothingToCompress(kept, ['#model', '#calibration/x']);
+  checkTargets(spec, kept, network);
+  return kept;
+}
+
+/**
  * One pass over the calibration data: patches of every layer's input go to files, batch by batch. Of the first images, as
  * many as the sensitivities are measured on, the whole inputs are kept.
+ * @returns layers whose samples cannot be fitted, by index, with the reason
  */
 async function capture(
   network: Network,
@@ -95,7 +130,7 @@ async function capture(
   { spec }: Assignment,
   context: StepContext,
   output: string,
-): Promise<void> {
+): Promise<Map<number, string>> {
   const captured: Captured[] = [];
   try {
     for (const [index, layer] of layers.entries()) {
@@ -104,7 +139,7 @@ async function capture(
       const plan = planSamples(layer, index, network.images, samples, context.limits.layerMemoryBytes, seed);
       const weights = denseWeights(network.prepared, layer);
       const writer = await createSamples(join(output, files.samples(index)), layer, weights, plan.images.length);
-      captured.push({ index, layer, plan, writer });
+      captured.push({ index, layer, plan, writer, watch: new SampleWatch() });
     }
     const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => name !== inputName(network));
     const branches = captured.flatMap(({ layer }) => (layer.skip === null ? [] : [layer.skip.other]));
@@ -117,6 +152,8 @@ async function capture(
         context.signal.throwIfAborted();
         const images = await network.calibration.batch(begin, end);
         const values = await runner.run(images);
+        const given = { images, begin, what: 'calibration' };
+        await requireFiniteOutputs(network.prepared, values, given, { threads: context.threads });
         values.set(runner.input.name, images);
         for (const entry of captured) await writeRows(entry, values, begin, end);
         if (end <= kept) {
@@ -130,6 +167,7 @@ async function capture(
     } finally {
       await runner.release();
     }
+    return new Map(captured.flatMap(({ index, watch: { reason } }) => (reason === null ? [] : [[index, reason]])));
   } finally {
     for (const { writer } of captured) await writer.close();
   }
@@ -139,7 +177,7 @@ const outputNames = (network: Network): string[] => network.prepared.graph.outpu
 const inputName = (network: Network): string => network.prepared.graph.input[0]?.name ?? '';
 
 async function writeRows(
-  { layer, plan, writer }: Captured,
+  { layer, plan, writer, watch }: Captured,
   values: Map<string, Tensor>,
   begin: number,
   end: number,
@@ -151,82 +189,104 @@ async function writeRows(
     if (tensor === undefined) throw new RangeError(`${name} was not captured`);
     return { dims: tensor.dims, data: floats(tensor) };
   };
-  await writer.write('inputs', samplePatches(value(layer.input), layer, chosen), from * layer.d);
-  if (layer.skip !== null)
-    await writer.write('skip', sampleOutputs(value(layer.skip.other), layer, chosen), from * layer.m);
+  const rows = plan.images.subarray(from, from + chosen.images.length);
+  const inputs = samplePatches(value(layer.input), layer, chosen);
+  watch.add('input', inputs, layer.d, rows);
+  await writer.write('inputs', inputs, from * layer.d);
+  if (layer.skip === null) return;
+  const skip = sampleOutputs(value(layer.skip.other), layer, chosen);
+  watch.add('skip branch', skip, layer.m, rows);
+  await writer.write('skip', skip, from * layer.m);
 }
 
+/** What curves are measured with. */
+interface Measuring {
+  engine: Engine;
+  network: Network;
+  metrics: LayerMetrics;
+  plan: ProbePlan;
+  store: ActivationStore;
+  spec: Assignment['spec'];
+  output: string;
+}
+
+/** Of every layer that is not blocked. `broken` are those whose numbers could not be worked with, by index, with the reason. */
 async function measureCurves(
-  engine: Engine,
-  network: Network,
+  measuring: Measuring,
   layers: readonly Layer[],
-  metrics: LayerMetrics,
-  plan: ProbePlan,
-  store: ActivationStore,
-  { spec }: Assignment,
   context: StepContext,
-  output: string,
-): Promise<Curves> {
+): Promise<{ curves: Curves; broken: Map<number, string> }> {
+  const { network, store, output } = measuring;
   const curves: Curves = { layers: [], parameters: network.parameters, macs: network.macs };
+  const broken = new Map<number, string>();
   // Inputs of this layer and of those before it: in graph order none of them depends on this layer's output.
   const before = new Set<string>();
   for (const [index, layer] of layers.entries()) {
     if (layer.blocked !== null) continue;
     context.signal.throwIfAborted();
-    const within = (fraction: number) => {
+    const progress = (fraction: number) => {
       context.progress(CAPTURE_SHARE + (1 - CAPTURE_SHARE) * ((index + fraction) / layers.length));
     };
     if (store.has(layer.input)) before.add(layer.input);
-    const { problem: sampled } = await readProblem(join(output, files.samples(index)));
-    const samples = sampled.inputs.length / layer.d;
-    const { own, wanted } = await layerResponse(engine, layer, sampled);
-    await writeResponse(join(output, files.response(index)), wanted, samples, layer.m);
-    const known = metrics.get(layer.output);
-    if (known !== undefined) await writeMetric(join(output, files.metric(index)), known.response.data);
-    const problem =
-      known === undefined ? sampled : { ...sampled, metric: known.response.data, metricAfter: known.after.data };
-
-    const { low_rank_shapes: shapes, components, pattern, seed } = spec.method;
-    const { statistics, fits } = await layerStatistics(engine, problem, {
-      components,
-      shapes,
-      pattern,
-      seed,
-      signal: context.signal,
-    });
-    within(0.5);
-    const candidates = costCurve(layer, statistics, components);
-    const probes = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
-    const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
-    const basis = await responseBasis(
-      engine,
-      matrix(samples, layer.m, own),
-      maxRank,
-      seed,
-      responseMetric(problem.metric),
-      await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
-    );
-    const effects = await sensitivityOf(
-      network,
-      layer,
-      basis,
-      probes,
-      fits,
-      { store, plan, before },
-      {
-        ...context,
-        progress: (fraction) => within(0.5 + 0.5 * fraction),
-      },
-    );
-    curves.layers.push({
-      index,
-      layer,
-      candidates: withEffects(candidates, effects.ranks, effects.taps),
-      sensitivity: effects.ranks,
-    });
-    within(1);
+    const { problem } = await readProblem(join(output, files.samples(index)));
+    try {
+      curves.layers.push(await measureLayer(measuring, index, layer, problem, before, { ...context, progress }));
+    } catch (error) {
+      const what = breakdownOf(error);
+      if (what === null) throw error;
+      broken.set(index, causeOf(problem, what));
+    }
+    progress(1);
   }
-  return curves;
+  return { curves, broken };
+}
+
+async function measureLayer(
+  { engine, network, metrics, plan, store, spec, output }: Measuring,
+  index: number,
+  layer: Layer,
+  sampled: LayerProblem,
+  before: ReadonlySet<string>,
+  context: StepContext,
+): Promise<Curves['layers'][number]> {
+  const samples = sampled.inputs.length / layer.d;
+  const { own, wanted } = await layerResponse(engine, layer, sampled);
+  requireFinite(wanted, 'the response');
+  await writeResponse(join(output, files.response(index)), wanted, samples, layer.m);
+  const known = metrics.get(layer.output);
+  if (known !== undefined) await writeMetric(join(output, files.metric(index)), known.response.data);
+  const problem =
+    known === undefined ? sampled : { ...sampled, metric: known.response.data, metricAfter: known.after.data };
+
+  const { low_rank_shapes: shapes, components, pattern, seed } = spec.method;
+  const { statistics, fits } = await layerStatistics(engine, problem, {
+    components,
+    shapes,
+    pattern,
+    seed,
+    signal: context.signal,
+  });
+  context.progress(0.5);
+  const candidates = costCurve(layer, statistics, components);
+  const probes = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
+  const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
+  const basis = await responseBasis(
+    engine,
+    matrix(samples, layer.m, own),
+    maxRank,
+    seed,
+    responseMetric(problem.metric),
+    await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
+  );
+  const progress = (fraction: number) => context.progress(0.5 + 0.5 * fraction);
+  const rest = { store, plan, before };
+  const effects = await sensitivityOf(network, layer, basis, probes, fits, rest, { ...context, progress });
+  const measured = withEffects(candidates, effects.ranks, effects.taps);
+  requireFinite(
+    Float32Array.from(measured, ({ effect, error }) => effect + error),
+    'the effect of an error on the outputs',
+  );
+  return { index, layer, candidates: measured, sensitivity: effects.ranks };
 }
 
 /** What an error in one layer does to the network's outputs. */

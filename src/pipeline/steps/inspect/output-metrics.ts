@@ -7,6 +7,8 @@ import { layerResponse } from './layer-response.js';
 
 /** Wider responses are weighed plainly: their metric would take longer than the fit. */
 const MAX_METRIC_OUTPUTS = 1024;
+/** Its square is still a float32. */
+const LARGEST = 1e18;
 /** Off the diagonal, of an activation whose slopes were not sampled: half of all values pass, independently. */
 const UNSEEN_PAIR = 0.5;
 
@@ -73,14 +75,15 @@ export async function outputMetrics(
   const wanted = new Map<string, { response: Matrix; after: Matrix }>();
   for (const layer of layers) {
     const metric = metrics.get(layer.output);
-    if (layer.blocked === null && metric != null && metric.rows === layer.m && layer.m <= MAX_METRIC_OUTPUTS)
-      wanted.set(layer.output, {
-        response: metric,
-        after: activated.get(layer.skip?.sum ?? layer.output) ?? metric,
-      });
+    if (layer.blocked !== null || metric == null || metric.rows !== layer.m || layer.m > MAX_METRIC_OUTPUTS) continue;
+    const after = activated.get(layer.skip?.sum ?? layer.output) ?? metric;
+    if ([metric, after].every(isUsable)) wanted.set(layer.output, { response: metric, after });
   }
   return wanted;
 }
+
+/** Huge weights behind a layer would make its fit break down instead of their own. */
+const isUsable = ({ data }: Matrix): boolean => data.every((value) => Math.abs(value) < LARGEST);
 
 async function before(
   engine: Engine,

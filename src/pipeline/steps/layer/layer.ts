@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { solveLayer } from '../../../compression/index.js';
+import { solveLayer, type SolvedLayer } from '../../../compression/index.js';
 import { createEngine } from '../../../engines/index.js';
 import { InputError } from '../../../errors/index.js';
 import { choicesOf } from '../../../jobs/points.js';
@@ -8,7 +8,10 @@ import type { LayerRow } from '../../../jobs/results.js';
 import type { Assignment, LayerResult } from '../../../jobs/tasks.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import { readMetric, readProblem, writeFactors } from '../../files/layer-file.js';
+import { withChoice } from '../../files/layer-rows.js';
 import { files } from '../../files/step-files.js';
+import { DENSE } from '../../../models/index.js';
+import { breakdownOf, causeOf } from '../../network/breakdown.js';
 import type { StepContext } from '../../step.js';
 
 /** The ADMM solves of one layer on the inputs of the original network: one for every distinct choice of rank and groups. */
@@ -28,7 +31,7 @@ export async function layer(assignment: Assignment, context: StepContext): Promi
   try {
     const rows: LayerRow[] = [];
     for (const [i, { allocation, points }] of choices.entries()) {
-      const { factors, diagnostics } = await solveLayer(engine, problem, allocation, {
+      const solved = await solveOrKeep(engine, problem, allocation, {
         reconstruction: method.reconstruction,
         maxIterations: method.max_iterations,
         seed: method.seed,
@@ -38,21 +41,28 @@ export async function layer(assignment: Assignment, context: StepContext): Promi
           context.progress((i + within) / choices.length);
         },
       });
-      await writeFactors(join(output, files.factors(i)), factors);
       const point = planned.points.find((p) => p.point === points[0]);
       const row = point?.layers.find((r) => r.index === index);
       if (row === undefined) throw new RangeError(`layer ${String(index)} has no row`);
-      rows.push({
-        ...row,
-        status: 'done',
-        relative_error: diagnostics.relativeError,
-        relative_error_linear: diagnostics.relativeErrorLinear,
-        iterations: diagnostics.iterations,
-        primal_residual: diagnostics.primalResidual,
-        dual_residual: diagnostics.dualResidual,
-        note: diagnostics.note,
-        seconds: (performance.now() - started) / 1000,
-      });
+      const seconds = (performance.now() - started) / 1000;
+      if ('reason' in solved) {
+        await writeFactors(join(output, files.factors(i)), { lowRank: null, sparse: null, bias: problem.bias });
+        rows.push({ ...withChoice(row, layer, DENSE, solved.reason), seconds });
+      } else {
+        const { factors, diagnostics } = solved;
+        await writeFactors(join(output, files.factors(i)), factors);
+        rows.push({
+          ...row,
+          status: 'done',
+          relative_error: diagnostics.relativeError,
+          relative_error_linear: diagnostics.relativeErrorLinear,
+          iterations: diagnostics.iterations,
+          primal_residual: diagnostics.primalResidual,
+          dual_residual: diagnostics.dualResidual,
+          note: diagnostics.note,
+          seconds,
+        });
+      }
       started = performance.now();
     }
     return { rows };
@@ -63,5 +73,18 @@ export async function layer(assignment: Assignment, context: StepContext): Promi
     throw error;
   } finally {
     await engine.dispose();
+  }
+}
+
+/** The fit, or why there is none: then the layer stays dense, and the job goes on. */
+async function solveOrKeep(
+  ...[engine, problem, size, options]: Parameters<typeof solveLayer>
+): Promise<SolvedLayer | { reason: string }> {
+  try {
+    return await solveLayer(engine, problem, size, options);
+  } catch (error) {
+    const what = breakdownOf(error);
+    if (what === null) throw error;
+    return { reason: causeOf(problem, what) };
   }
 }

@@ -8,6 +8,7 @@ import type { Curves } from '../../curves/curves.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import { readMetric, readProblem } from '../../files/layer-file.js';
 import { openCalibration, openNetwork, type Network } from '../../network/network.js';
+import { breakdownOf } from '../../network/breakdown.js';
 import type { PointsShare } from './plan-points.js';
 import { refitInOrder } from '../../network/refit.js';
 import { files } from '../../files/step-files.js';
@@ -107,7 +108,13 @@ async function trial(
         seed: method.seed,
         signal: context.signal,
       };
-      ({ factors } = await solveLayer(engine, problem, chosen, options));
+      factors = await solveLayer(engine, problem, chosen, options).then(
+        (solved) => solved.factors,
+        (error: unknown): Factors => {
+          if (breakdownOf(error) === null) throw error;
+          return { lowRank: null, sparse: null, bias: problem.bias };
+        },
+      );
       fits.set(key, factors);
     }
     solved.set(index, factors);

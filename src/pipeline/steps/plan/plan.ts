@@ -101,7 +101,20 @@ async function choose(
     return planAccuracy(assignment, context, curves, tables, target.max_accuracy_drop, shared);
   const { cost, budget, asked } = budgetOf(target, curves);
   const fixed = fixedCost(curves, cost);
-  return allocateWithin(tables, { cost, budget: budget - fixed, asked }, curves, fixed);
+  const least = leastOf(tables, cost);
+  if (least > budget - fixed) {
+    const { layers } = finishedOne(assignment, 'inspect').result;
+    const dense = layers.filter(({ decision }) => decision === 'dense');
+    const reasons = dense.map(({ name, reason, parameters, macs }) => ({
+      name,
+      reason,
+      size: (cost === 'macs' ? macs : parameters).before,
+    }));
+    const beside = reasons.reduce((rest, { size }) => rest - size, fixed);
+    const before = originalCost(curves, cost);
+    throw unreachable({ cost, before, asked, least: least + fixed, fixed, beside, reasons });
+  }
+  return allocateWithin(tables, { cost, budget: budget - fixed, asked });
 }
 
 type RatioTarget = Extract<Target, { parameter_ratio: number } | { nonzero_ratio: number } | { mac_ratio: number }>;
@@ -160,7 +173,12 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
   if (least <= budget) return;
   const blocked = layers.filter((layer) => layer.blocked !== null);
   const fixed = blocked.reduce((sum, layer) => sum + originalCost(layer, cost), beside);
-  throw unreachable({ cost, before, asked, least, fixed, beside });
+  const reasons = blocked.map((layer) => ({
+    name: layer.name,
+    reason: layer.blocked,
+    size: originalCost(layer, cost),
+  }));
+  throw unreachable({ cost, before, asked, least, fixed, beside, reasons });
 }
 
 const smallest = (layer: Layer) =>
@@ -175,22 +193,17 @@ function fixedCost(curves: Curves, cost: Cost): number {
   return originalCost(curves, cost) - weighted;
 }
 
-/** As `allocate`; an unreachable target is reported for the whole network, with the part that cannot be compressed. */
-function allocateWithin(
-  tables: AllocationLayer[],
-  target: { cost: Cost; budget: number; asked: number },
-  curves: Curves,
-  fixed: number,
-): number[] {
-  const { cost, budget, asked } = target;
-  const least = leastOf(tables, cost);
-  if (least > budget)
-    throw unreachable({ cost, before: originalCost(curves, cost), asked, least: least + fixed, fixed, beside: 0 });
+/** As `allocate`, with regard to what was not asked for. */
+function allocateWithin(tables: AllocationLayer[], target: { cost: Cost; budget: number; asked: number }): number[] {
+  const { cost } = target;
   if (cost === 'nonzeros') return allocate(tables, target);
   return cost === 'parameters'
     ? allocateThrifty(tables, target, 'work', allowedForSpeed)
     : allocateThrifty(tables, target, 'parameters', allowedForSize);
 }
+
+/** Of the largest layers that stay dense. */
+const REASONS_SHOWN = 3;
 
 interface Unreachable {
   cost: Cost;
@@ -200,16 +213,21 @@ interface Unreachable {
   /** Of `before`, what stays as it is; of that, what is in no layer. */
   fixed: number;
   beside: number;
+  reasons: readonly { name: string; reason: string | null; size: number }[];
 }
 
-function unreachable({ cost, before, asked, least, fixed, beside }: Unreachable): InputError {
+function unreachable({ cost, before, asked, least, fixed, beside, reasons }: Unreachable): InputError {
   const ratio = (before / least).toFixed(2);
   const name = { parameters: 'parameter_ratio', nonzeros: 'nonzero_ratio', macs: 'mac_ratio' }[cost];
   const what = cost === 'macs' ? 'multiply-accumulates' : 'parameters';
   const outside =
     beside === 0 ? '' : ` or, ${String(beside)} of them, outside of layers (in subgraphs or in other operators)`;
+  const largest = reasons.toSorted((a, b) => b.size - a.size).slice(0, REASONS_SHOWN);
+  const why = largest.map(({ name, reason }) => `${name}: ${reason ?? ''}`).join('; ');
   const stays =
-    fixed === 0 ? '' : `; ${String(fixed)} of ${String(before)} ${what} are in layers that stay dense${outside}`;
+    fixed === 0
+      ? ''
+      : `; ${String(fixed)} of ${String(before)} ${what} are in layers that stay dense${why === '' ? '' : ` (${why})`}${outside}`;
   const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}${stays}`;
   return new InputError('unreachable_target', detail, {
     faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
