@@ -12,7 +12,7 @@ import { Service } from './support/service.js';
 import { note, printMachine, printTable } from './support/table.js';
 
 const UPLOADS_MIB = [64, 256, 1024];
-const compute = join('worker', 'child', 'main.js');
+const compute = join('compute', 'child', 'main.js');
 const check = join('worker', 'child', 'check.js');
 
 const command = addFiles(new Command('bench/memory.ts'))

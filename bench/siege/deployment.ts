@@ -26,6 +26,7 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const PASSWORD = 'siege';
 export const KEY = 'spk_a-key-for-the-siege-of-the-service';
 const RESTART_MS = 100;
+const LEASE_SECONDS = 2;
 const QUERY_MS = 60_000;
 const QUERY_PAUSE_MS = 200;
 const STRANGER_MS = 30_000;
@@ -56,6 +57,8 @@ export class Deployment {
   /** Ends of processes that nobody asked for, with a code of their own. */
   readonly exits: Exit[] = [];
   readonly parts = new Set<Part>();
+  readonly leaseSeconds = LEASE_SECONDS;
+  readonly #extras = new Set<ChildProcess>();
   restarts = 0;
   /** Jobs that were accepted after a dump that was restored: nobody knows them any more. */
   readonly forgotten = new Set<string>();
@@ -100,7 +103,7 @@ export class Deployment {
       BOOTSTRAP_API_KEY: KEY,
       WORKERS: '0',
       THREADS: '1',
-      LEASE_SECONDS: '2',
+      LEASE_SECONDS: String(LEASE_SECONDS),
       SHUTDOWN_SECONDS: '2',
       TASK_ATTEMPTS: '100',
       REQUESTS_PER_MINUTE: '1000000',
@@ -182,6 +185,17 @@ export class Deployment {
     });
   }
 
+  /** One more worker, which is not started again, with settings of its own. */
+  startExtra(environment: NodeJS.ProcessEnv): ChildProcess {
+    const child = spawn(process.execPath, [MAIN, 'worker'], {
+      env: { ...this.#environment, ...environment },
+      stdio: ['ignore', 'ignore', this.#log],
+    });
+    this.#extras.add(child);
+    child.once('close', () => this.#extras.delete(child));
+    return child;
+  }
+
   partsOf(kind: Part['kind']): Part[] {
     return [...this.parts].filter((part) => part.kind === kind);
   }
@@ -236,8 +250,9 @@ export class Deployment {
   /** SIGTERM to every process; the data stay. */
   async stopParts(): Promise<void> {
     this.#stopping = true;
-    const ended = [...this.parts].map(
-      ({ process: child }) =>
+    const all = [...[...this.parts].map((part) => part.process), ...this.#extras];
+    const ended = all.map(
+      (child) =>
         new Promise<void>((done) => {
           child.once('close', () => done());
           child.kill('SIGTERM');

@@ -15,10 +15,10 @@ export interface Disk {
   close(): Promise<void>;
 }
 
-export async function openDisk(path: string): Promise<Disk> {
+export async function openDisk(path: string, sizeMib = SIZE_MIB): Promise<Disk> {
   await mkdir(path);
   const mounted =
-    spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${String(SIZE_MIB)}m,mode=755`, 'tmpfs', path]).status === 0;
+    spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${String(sizeMib)}m,mode=755`, 'tmpfs', path]).status === 0;
   const filler = join(path, 'filler');
   return {
     path,

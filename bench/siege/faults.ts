@@ -5,6 +5,7 @@ import { KILL_POINTS } from '../../src/fault-injection/kill-point.js';
 import { FAKETIME } from './clock.js';
 import { DATA_FAULTS } from './data-faults.js';
 import type { Deployment, Part } from './deployment.js';
+import { OWN_FAULTS } from './own-faults.js';
 import { computeProcesses } from './processes.js';
 
 export interface Fault {
@@ -72,6 +73,7 @@ export const KILLS: Fault[] = [
 export const FAULTS: Fault[] = [
   ...KILLS,
   ...DATA_FAULTS,
+  ...OWN_FAULTS,
   {
     name: 'SIGKILL of PostgreSQL',
     weight: 2,

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const COMPUTE = join('worker', 'child', 'main.js');
+const COMPUTE = join('compute', 'child', 'main.js');
 
 function read(path: string): string {
   try {

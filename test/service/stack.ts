@@ -89,7 +89,7 @@ export class Stack {
 
   /** The compute processes of the workers. */
   children() {
-    return processesOf(this.dataDir).filter(({ command }) => command.includes(join('worker', 'child', 'main.js')));
+    return processesOf(this.dataDir).filter(({ command }) => command.includes(join('compute', 'child', 'main.js')));
   }
 
   /** Whether each process that was started still runs. */
