@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engineNames } from '../engines/index.js';
+import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 
 export interface SpecOptions {
   target: Record<string, number>[];
@@ -77,7 +78,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--samples <n>', 'samples of a layer', number)
     .option('--iterations <n>', 'ADMM iterations of a layer at most', number)
     .option('--inputs <how>', 'refit, symmetric or asymmetric')
-    .option('--pattern <kind>', 'groups of the sparse part: channel, filter, column, block, n:m or unstructured')
+    .option('--pattern <kind>', `groups of the sparse part: ${SPARSE_PATTERNS.join(', ')}`)
     .option('--reconstruction <how>', 'after_activation or linear')
     .option('--error-metric <what>', 'responses, or outputs: errors are weighed by their effect on the network')
     .option(

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { lowRankShapes } from '../models/low-rank/index.js';
+import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 import { oneOf } from './one-of.js';
 import { shapesInWords, TargetSchema } from './spec.js';
 
@@ -33,7 +34,7 @@ export const LayerRowSchema = Type.Object(
     pattern: Type.Optional(
       nullable(
         Type.String({
-          description: 'what a group of the sparse part is: channel, filter, column, block, n:m or unstructured',
+          description: `what a group of the sparse part is: ${SPARSE_PATTERNS.join(', ')}`,
         }),
       ),
     ),

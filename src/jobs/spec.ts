@@ -1,6 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { engineNames } from '../engines/index.js';
 import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
+import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../models/sparse/index.js';
 import { oneOf } from './one-of.js';
 
 /** What a client asks for. One schema for validation, types, defaults and OpenAPI. */
@@ -44,6 +45,10 @@ export const shapesInWords = lowRankShapes
   .map((shape) => `${shape}: ${LOW_RANK_SHAPES[shape].convolutions}`)
   .join('; ');
 
+/** `channel: an input channel; ...` */
+const patternsInWords = SPARSE_PATTERNS.map((pattern) => `${pattern}: ${PATTERN[pattern].group}`).join('; ');
+const withZeros = SPARSE_PATTERNS.filter((pattern) => PATTERN[pattern].storesZeros('Conv'));
+
 export const MethodSchema = object({
   components: Type.Array(Type.Union([Type.Literal('low_rank'), Type.Literal('sparse')]), {
     minItems: 1,
@@ -51,21 +56,10 @@ export const MethodSchema = object({
     uniqueItems: true,
     default: ['low_rank', 'sparse'],
   }),
-  pattern: Type.Union(
-    [
-      Type.Literal('channel'),
-      Type.Literal('filter'),
-      Type.Literal('column'),
-      Type.Literal('block'),
-      Type.Literal('n:m'),
-      Type.Literal('unstructured'),
-    ],
-    {
-      default: 'channel',
-      description:
-        'what the sparse part keeps or drops as a whole: an input channel, an output, a tap of an input channel, a block of outputs x input channels, two of every four neighbours, a single weight. The last two are stored as dense layers with zeros: not faster, and no smaller as parameters; ask for them with nonzero_ratio',
-    },
-  ),
+  pattern: oneOf(SPARSE_PATTERNS, {
+    default: PLAIN_PATTERN,
+    description: `what the sparse part keeps or drops as a whole. ${patternsInWords}. Stored as dense layers with zeros, not faster and no smaller as parameters, are ${withZeros.join(' and ')}: ask for them with nonzero_ratio`,
+  }),
   low_rank_shapes: Type.Array(oneOf(lowRankShapes), {
     minItems: 1,
     uniqueItems: true,

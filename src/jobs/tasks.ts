@@ -1,4 +1,5 @@
 import type { LowRankShape } from '../models/low-rank/index.js';
+import type { SparsePattern } from '../models/sparse/index.js';
 import type { SerializedError } from '../errors/index.js';
 import type { Distillation, LayerRow, Metrics, Verdict } from './results.js';
 
@@ -53,7 +54,7 @@ export interface LayerAllocation {
   inner: number;
   groups: number;
   /** What the groups are; absent: input channels. */
-  pattern?: 'channel' | 'filter' | 'column' | 'block' | 'n:m' | 'unstructured';
+  pattern?: SparsePattern;
 }
 /** What one target comes to. */
 export interface PlannedPoint {

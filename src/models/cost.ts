@@ -1,6 +1,6 @@
 import { isDense, type Layer, type LayerSize } from './layer.js';
 import { LOW_RANK_SHAPES } from './low-rank/index.js';
-import { sparseNonzeros, sparseParts } from './sparse.js';
+import { PATTERN, PLAIN_PATTERN, sparseNonzeros, sparseParts, type SparseSize } from './sparse/index.js';
 
 export interface LayerCost {
   /** Weights and biases as the file holds them. */
@@ -36,18 +36,19 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
     const { work } = costOf([{ outputs: m, channels, taps: d / channels, places: positions }]);
     return { parameters: layer.parameters, nonzeros: layer.parameters, macs: layer.macs, work };
   }
-  const { rank, groups, pattern = 'channel' } = size;
-  const sparse = sparseParts(layer, pattern, groups, rank === 0);
+  const { rank, groups, pattern = PLAIN_PATTERN } = size;
+  const sparseSize: SparseSize = { pattern, groups, alone: rank === 0 };
+  const sparse = sparseParts(layer, sparseSize);
   const sum = costOf([...sparse, ...lowRankParts(layer, size)]);
-  const zeros = costOf(sparse).parameters - sparseNonzeros(layer, pattern, groups, rank === 0);
+  const zeros = costOf(sparse).parameters - sparseNonzeros(layer, sparseSize);
   const parameters = sum.parameters + m;
   return { ...sum, parameters, nonzeros: parameters - zeros };
 }
 
 function lowRankParts(layer: Layer, size: LayerSize): Part[] {
   // Whole rows of the sparse part need nothing beside them.
-  const outputs = size.pattern === 'filter' ? layer.m - size.groups : layer.m;
-  return size.rank === 0 ? [] : LOW_RANK_SHAPES[size.shape].parts(layer, size, outputs);
+  const rows = PATTERN[size.pattern ?? PLAIN_PATTERN].stores === 'rows' ? size.groups : 0;
+  return size.rank === 0 ? [] : LOW_RANK_SHAPES[size.shape].parts(layer, size, layer.m - rows);
 }
 
 function costOf(parts: readonly Part[]): Omit<LayerCost, 'nonzeros'> {

@@ -33,10 +33,12 @@ export {
   groupsOf,
   groupsTotal,
   KEPT_OF,
+  PATTERN,
+  PLAIN_PATTERN,
   SPARSE_PATTERNS,
   storesZeros,
   ZEROS_NOTE,
   type SparsePart,
   type SparsePattern,
-} from './sparse.js';
+} from './sparse/index.js';
 export type { FloatTensor, Tensor, TensorData } from '../datasets/tensor.js';

@@ -1,6 +1,6 @@
 import type { Activation } from './activation.js';
 import { PLAIN_SHAPE, type LowRankShape } from './low-rank/index.js';
-import type { SparsePart, SparsePattern } from './sparse.js';
+import type { SparsePart, SparsePattern } from './sparse/index.js';
 
 /** Recurrent layers are counted, never compressed. */
 export type LayerOp = 'Conv' | 'Gemm' | 'MatMul' | 'LSTM' | 'GRU' | 'RNN';

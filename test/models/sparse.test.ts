@@ -5,6 +5,7 @@ import {
   factoredCost,
   groupsOf,
   groupsTotal,
+  PATTERN,
   listLayers,
   prepare,
   rewrite,
@@ -18,7 +19,6 @@ import {
 } from '../../src/models/index.js';
 import { tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
 import { dummyFactors } from '../../src/pipeline/latency/candidate-latency.js';
-import { dummySparse } from '../../src/pipeline/latency/dummy-sparse.js';
 import { batchOf, build } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
@@ -72,10 +72,16 @@ const half = (layer: Layer, pattern: SparsePattern): number => {
   return rows * Math.max(1, Math.floor(groupsTotal(layer, pattern) / rows / 2));
 };
 
+/** Its groups spread evenly. */
+const evenPart = (layer: Layer, pattern: SparsePattern, groups: number): SparsePart => ({
+  pattern,
+  ...PATTERN[pattern].even(layer, groups, 0.01),
+});
+
 /** The layer as a sum: what the pattern takes, and the rest through a full-rank product. */
 function sum(model: OnnxModel, layer: Layer, pattern: SparsePattern): Factors {
   const { weights, bias } = denseWeights(model, layer);
-  const part = dummySparse(layer, pattern, half(layer, pattern));
+  const part = evenPart(layer, pattern, half(layer, pattern));
   const mask = support(layer, part);
   const p = new Float32Array(layer.m ** 2);
   for (let i = 0; i < layer.m; i++) p[i * layer.m + i] = pattern === 'filter' && part.kept.includes(i) ? 0 : 1;
@@ -119,7 +125,7 @@ describe.each(SPARSE_PATTERNS)('%s', (pattern) => {
     const changed = rewrite(model, new Map(parts.map(({ layer, factors }) => [layer.name, factors])));
     const masked = parts.map(({ layer, factors: { sparse, bias } }) => {
       const mask =
-        sparse === null ? new Float32Array() : support(layer, dummySparse(layer, pattern, half(layer, pattern)));
+        sparse === null ? new Float32Array() : support(layer, evenPart(layer, pattern, half(layer, pattern)));
       const { weights } = denseWeights(model, layer);
       return [layer.name, { weights: weights.map((w, i) => w * (mask[i] ?? NaN)), bias }] as const;
     });

@@ -1,3 +1,4 @@
+import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../../models/sparse/index.js';
 import type { LayerRow, Metrics, Verdict } from '../../jobs/results.js';
 
 export const count = new Intl.NumberFormat('en-US');
@@ -16,15 +17,11 @@ export function table(header: string[], rows: string[][]): string {
   return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }
 
-/** What the groups of a pattern are called. */
-const GROUPS: Record<string, string> = {
-  channel: 'channels',
-  filter: 'filters',
-  column: 'columns',
-  block: 'blocks',
-  'n:m': 'fours',
-  unstructured: 'weights',
-};
+/** What the groups of a pattern are called; a service may know more patterns than this command. */
+function groupsInWords(name: string): string {
+  const known = SPARSE_PATTERNS.find((pattern) => pattern === name);
+  return known === undefined ? 'groups' : PATTERN[known].groups;
+}
 
 /** One line per layer: what was chosen, what it saves, what it costs. */
 export function layerTable(layers: LayerRow[]): string {
@@ -39,13 +36,13 @@ export function layerTable(layers: LayerRow[]): string {
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
     row.decision ?? row.status,
   ]);
-  const pattern = layers.find(({ decision }) => decision === 'compressed')?.pattern ?? 'channel';
+  const pattern = layers.find(({ decision }) => decision === 'compressed')?.pattern ?? PLAIN_PATTERN;
   const header = [
     'layer',
     'op',
     'shape',
     'low rank',
-    GROUPS[pattern] ?? 'groups',
+    groupsInWords(pattern),
     'parameters',
     'after',
     'error',

@@ -1,6 +1,6 @@
 import { factoredCost, type LayerCost } from '../../models/cost.js';
 import { DENSE, type Layer, type LayerSize } from '../../models/layer.js';
-import { storesZeros } from '../../models/sparse.js';
+import { storesZeros } from '../../models/sparse/index.js';
 import type { Component, LayerStatistics } from './statistics.js';
 
 /** One way to store a layer: `rank` 0 and `groups` 0 is the dense layer itself. */

@@ -1,10 +1,12 @@
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
-import { blocksOf, groupsTotal, sparseNonzeros } from '../../models/sparse.js';
+import { PATTERN, sparseNonzeros, type MaskedPattern } from '../../models/sparse/index.js';
 import { centered, difference } from '../linalg/columns.js';
 import { partOf, regressed } from '../sparse/masked-part.js';
 import { maskedInputs } from '../regression/masked-step.js';
 import { topGroups } from '../sparse/projections/top-groups.js';
-import { selectSupport, supportOf, type MaskedPattern } from '../sparse/select-support.js';
+import { rowSupport } from '../sparse/filter.js';
+import { selectSupport } from '../sparse/index.js';
+import type { LayerSizes } from '../sparse/support.js';
 
 const RIDGE = 1e-3;
 /** Shares of the weights that are looked at: beside a low-rank part, and alone. */
@@ -44,14 +46,14 @@ export async function* maskedExplanations(
     const left = leading === null ? own.train : await without(engine, own.train, leading);
     const rest = leading === null ? weights : await withoutRows(engine, weights, leading);
     for (const groups of groupCounts(pattern, sizes, leading !== null)) {
-      const columns = sparseNonzeros(sizes, pattern, groups, false) / m;
-      if (pattern === 'filter') {
-        const { kept } = supportOf(pattern, topGroups(energies(left), groups), sizes, d);
+      const columns = sparseNonzeros(sizes, { pattern, groups, alone: false }) / m;
+      if (PATTERN[pattern].stores === 'rows') {
+        const { kept } = rowSupport(topGroups(energies(left), groups), sizes);
         yield { groups, columns, train: onlyColumns(own.train, kept), test: onlyColumns(own.test, kept) };
         continue;
       }
-      const support = selectSupport(pattern, groups, rest, inputs.variances, channels);
-      const w = await regressed(engine, partOf(inputs, pattern, support, rest, RIDGE), left);
+      const support = selectSupport(pattern, groups, { rest, variances: inputs.variances, channels });
+      const w = await regressed(engine, partOf({ inputs, pattern, ridge: RIDGE }, support, rest), left);
       yield {
         groups,
         columns,
@@ -64,15 +66,11 @@ export async function* maskedExplanations(
   }
 }
 
-/** Whole numbers of groups; the blocks fill every row of blocks alike, and `n:m` has one size. */
-function groupCounts(
-  pattern: MaskedPattern,
-  sizes: { m: number; d: number; channels: number },
-  beside: boolean,
-): number[] {
-  const total = groupsTotal(sizes, pattern);
-  if (pattern === 'n:m') return [total];
-  const step = pattern === 'block' ? blocksOf(sizes).rows : 1;
+/** Numbers of groups that a pattern can have. */
+function groupCounts(pattern: MaskedPattern, sizes: LayerSizes, beside: boolean): number[] {
+  const total = PATTERN[pattern].total(sizes);
+  const step = PATTERN[pattern].step(sizes);
+  if (step === null) return [total];
   const counts = (beside ? BESIDE : ALONE).map((share) => step * Math.max(1, Math.round((share * total) / step)));
   return [...new Set(counts)].filter((count) => count < total);
 }

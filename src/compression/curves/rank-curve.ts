@@ -1,5 +1,5 @@
 import type { LowRankShape } from '../../models/low-rank/index.js';
-import type { SparsePattern } from '../../models/sparse.js';
+import type { SparsePattern } from '../../models/sparse/index.js';
 
 /** Errors of the linear fit against the rank, for one shape of the low-rank part and one number of kept groups. */
 export interface RankCurve {

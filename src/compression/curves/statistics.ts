@@ -5,9 +5,8 @@ import { addInto } from '../activations/elementwise.js';
 import { withAddedSamples } from '../regression/few-samples.js';
 import { whitenedFeatures } from '../regression/features.js';
 import { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE, type LowRankShape } from '../../models/low-rank/index.js';
-import type { SparsePattern } from '../../models/sparse.js';
+import { isMasked, PATTERN, PLAIN_PATTERN, type SparsePattern } from '../../models/sparse/index.js';
 import { maskedExplanations } from './masked-curves.js';
-import { isMasked } from '../sparse/select-support.js';
 import { rankCurve, spectrum, split, type Measure, type Spectrum } from '../regression/held-out.js';
 import { checkProblem, type LayerProblem } from '../problem.js';
 import { responseMetric } from '../regression/response-metric.js';
@@ -44,7 +43,7 @@ export interface StatisticsOptions {
   components: readonly Component[];
   /** @defaultValue all that the layer's kernel allows */
   shapes?: readonly LowRankShape[];
-  /** @defaultValue `channel` */
+  /** @defaultValue the plain one */
   pattern?: SparsePattern;
   seed: number;
   signal?: AbortSignal;
@@ -110,7 +109,7 @@ export async function layerStatistics(
     fits.push(measured.fits);
     curves.push(...measured.curves);
   }
-  const pattern = options.pattern ?? 'channel';
+  const pattern = options.pattern ?? PLAIN_PATTERN;
   if (options.components.includes('sparse') && isMasked(pattern)) {
     const leading = lowRank
       ? (await spectrum(engine, own.train, Math.ceil(m / 8), random, null, span)).directions
@@ -129,7 +128,7 @@ export async function layerStatistics(
     }
   } else if (options.components.includes('sparse')) {
     // A column is a channel of a layer with one tap.
-    const taps = pattern === 'column' ? 1 : problem.taps;
+    const taps = PATTERN[pattern].width(problem.taps);
     const view = { ...problem, channels: d / taps, taps };
     const factors = channelFactors(train, view);
     const kept: number[] = [];
@@ -148,7 +147,7 @@ export async function layerStatistics(
       curves.push({
         ...PLAIN,
         groups,
-        ...(pattern === 'channel' ? {} : { pattern }),
+        ...(pattern === PLAIN_PATTERN ? {} : { pattern }),
         ...(await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid])),
       });
       rest = { residual: left, spectrum: values };

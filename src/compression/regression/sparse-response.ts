@@ -1,5 +1,5 @@
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
-import type { SparsePart } from '../../models/sparse.js';
+import { PATTERN, type SparsePart } from '../../models/sparse/index.js';
 import { channelColumns } from '../linalg/columns.js';
 
 /** S x of inputs [N, d], without a bias: [N, m]. */
@@ -10,11 +10,12 @@ export async function sparseResponse(
   m: number,
   taps: number,
 ): Promise<Matrix> {
-  if (pattern === 'channel' || pattern === 'column') {
-    const columns = channelColumns(inputs, kept, pattern === 'channel' ? taps : 1);
+  const { stores, width } = PATTERN[pattern];
+  if (stores === 'columns') {
+    const columns = channelColumns(inputs, kept, width(taps));
     return engine.multiply(columns, matrix(m, columns.cols, weights), { b: true });
   }
-  if (pattern !== 'filter') return engine.multiply(inputs, matrix(m, inputs.cols, weights), { b: true });
+  if (stores === 'all') return engine.multiply(inputs, matrix(m, inputs.cols, weights), { b: true });
   const rows = await engine.multiply(inputs, matrix(kept.length, inputs.cols, weights), { b: true });
   const out = matrix(inputs.rows, m);
   for (let n = 0; n < out.rows; n++) {

@@ -1,6 +1,6 @@
 import { matrix, rowsOf, type Engine, type Matrix } from '../../engines/index.js';
 import { DENSE, type Factors, type LayerSize, type LowRank } from '../../models/layer.js';
-import { groupsOf, groupsTotal, type SparsePart } from '../../models/sparse.js';
+import { groupsOf, groupsTotal, isMasked, PATTERN, PLAIN_PATTERN, type SparsePart } from '../../models/sparse/index.js';
 import { applyActivation } from '../prox/activation-function.js';
 import { admm, type AdmmOptions, type Tolerances } from './admm.js';
 import { addToRows, beside, channelColumns, columnRange, difference } from '../linalg/columns.js';
@@ -20,7 +20,6 @@ import { seededRandom } from '../linalg/random.js';
 import { squaredNorm } from '../regression/rank-step.js';
 import { withAddedSamples } from '../regression/few-samples.js';
 import { selectChannels } from '../sparse/select-channels.js';
-import { isMasked } from '../sparse/select-support.js';
 
 export interface SolveOptions {
   reconstruction: 'after_activation' | 'linear';
@@ -82,7 +81,7 @@ export async function solveLayer(
   const problem = await withAddedSamples(engine, given, options.seed);
   const shape = checkProblem(problem);
   const size: LayerSize = { ...DENSE, ...wanted };
-  const { rank, groups, pattern = 'channel' } = size;
+  const { rank, groups, pattern = PLAIN_PATTERN } = size;
   const total = groupsTotal({ ...shape, channels: problem.channels }, pattern);
   if (rank < 0 || groups < 0 || rank + groups === 0 || groups > total) {
     throw new RangeError(`rank ${rank} and ${groups} of ${total} groups (${pattern}) do not make a layer`);
@@ -108,15 +107,16 @@ export async function solveLayer(
   let held: MaskedInputs | null = null;
   let channels: number[] = [];
   // A column is a channel of a layer with one tap.
-  const width = pattern === 'column' ? 1 : problem.taps;
+  const width = PATTERN[pattern].width(problem.taps);
   if (isMasked(pattern) && groups > 0) {
     held = await maskedInputs(engine, inputs);
     const kept = keep?.sparse ?? null;
     const sizes = { ...shape, channels: problem.channels };
+    const request = { engine, pattern, inputs: held, ridge };
     chosen =
       kept === null
-        ? await chooseMasked(engine, pattern, problem.channels, selection, held, weights, ridge)
-        : keptPart(held, pattern, kept, sizes, ridge);
+        ? await chooseMasked(request, { weights, channels: problem.channels }, selection)
+        : keptPart(request, kept, sizes);
   } else {
     const view = { ...problem, channels: shape.d / width, taps: width };
     channels = keep?.sparse?.kept ?? (await selectChannels(engine, view, selection));

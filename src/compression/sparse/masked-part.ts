@@ -1,5 +1,5 @@
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
-import type { SparsePart } from '../../models/sparse.js';
+import { PATTERN, type MaskedPattern, type SparsePart } from '../../models/sparse/index.js';
 import { difference } from '../linalg/columns.js';
 import { rawCoefficients } from '../low-rank/factors.js';
 import { noFeatures, whitenedFeatures } from '../regression/features.js';
@@ -7,7 +7,9 @@ import { leastSquares, type Fit } from '../regression/fit.js';
 import { maskedRegression, type MaskedInputs, type MaskedPart } from '../regression/masked-step.js';
 import { topGroups } from './projections/top-groups.js';
 import type { Selection } from './select-channels.js';
-import { selectSupport, supportOf, type MaskedPattern, type Support } from './select-support.js';
+import { rowSupport } from './filter.js';
+import { selectSupport, SUPPORT_RULES } from './index.js';
+import type { LayerSizes, Support } from './support.js';
 
 const SELECTION_RIDGE = 1e-4;
 /** The support and the low-rank part are found in turn (as in GoDec, Zhou and Tao 2011), this many times. */
@@ -20,19 +22,26 @@ export interface ChosenPart {
   kept: number[];
 }
 
+/** What a masked part is chosen for. */
+export interface MaskedRequest {
+  engine: Engine;
+  pattern: MaskedPattern;
+  inputs: MaskedInputs;
+  ridge: number;
+}
+
+const keepsRows = (pattern: MaskedPattern): boolean => PATTERN[pattern].stores === 'rows';
+
 /**
- * The support of a sparse part whose outputs see different inputs, beside a low-rank part of the shape `channel`.
- * @param weights W0 [m, d]
+ * The support of a sparse part whose outputs see different inputs, beside a low-rank part whose rank limits it.
+ * @param layer W0 [m, d], of so many input channels
  */
 export async function chooseMasked(
-  engine: Engine,
-  pattern: MaskedPattern,
-  channels: number,
-  { inputs: _, target, space, groups, rank, random }: Selection,
-  inputs: MaskedInputs,
-  weights: Matrix,
-  ridge: number,
+  request: MaskedRequest,
+  { weights, channels }: { weights: Matrix; channels: number },
+  { target, space, groups, rank, random }: Omit<Selection, 'inputs'>,
 ): Promise<ChosenPart> {
+  const { engine, pattern, inputs } = request;
   const { rows: m, cols: d } = weights;
   const { columns, prior, limited } = space;
   const rounds = rank === 0 ? 1 : ROUNDS;
@@ -52,12 +61,12 @@ export async function chooseMasked(
         const { p, q, rank: width } = await space.factors(fit.lowRank.left, right);
         rest = difference(weights, await engine.multiply(matrix(m, width, p), matrix(width, d, q)));
       }
-      const count = pattern === 'filter' ? Math.ceil((groups * round) / rounds) : groups;
-      const support: Support =
-        pattern === 'filter'
-          ? supportOf(pattern, topGroups(await rowEnergies(engine, inputs, rest), count), { m, channels }, d)
-          : selectSupport(pattern, groups, rest, inputs.variances, channels);
-      chosen = { part: partOf(inputs, pattern, support, rest, ridge), kept: support.kept };
+      const { variances } = inputs;
+      // Rows are judged by their responses, and taken one batch a round.
+      const support = keepsRows(pattern)
+        ? rowSupport(topGroups(await rowEnergies(engine, inputs, rest), Math.ceil((groups * round) / rounds)), { m, d })
+        : selectSupport(pattern, groups, { rest, variances, channels });
+      chosen = { part: partOf(request, support, rest), kept: support.kept };
       if (round >= rounds) return chosen;
     }
   } finally {
@@ -78,44 +87,35 @@ async function rowEnergies(engine: Engine, inputs: MaskedInputs, weights: Matrix
 
 /** A part on a given support that starts at, and is pulled towards, the weights of `rest` there. */
 export function partOf(
-  inputs: MaskedInputs,
-  pattern: MaskedPattern,
+  { inputs, pattern, ridge }: Omit<MaskedRequest, 'engine'>,
   { kept, mask }: Support,
   rest: Matrix,
-  ridge: number,
 ): MaskedPart {
   const warm = matrix(
     rest.rows,
     rest.cols,
     rest.data.map((w, i) => (mask[i] === 0 ? 0 : w)),
   );
-  return { inputs, mask, rows: pattern === 'filter' ? kept : [], prior: warm, ridge, warm };
+  return { inputs, mask, rows: keepsRows(pattern) ? kept : [], prior: warm, ridge, warm };
 }
 
 /** The part of a solved layer again, on other inputs. */
-export function keptPart(
-  inputs: MaskedInputs,
-  pattern: MaskedPattern,
-  { kept, weights }: SparsePart,
-  sizes: { m: number; d: number; channels: number },
-  ridge: number,
-): ChosenPart {
+export function keptPart(request: Omit<MaskedRequest, 'engine'>, part: SparsePart, sizes: LayerSizes): ChosenPart {
+  const { pattern } = request;
+  const { kept, weights } = part;
   const { m, d } = sizes;
   let dense = weights;
-  if (pattern === 'filter') {
+  if (keepsRows(pattern)) {
     dense = new Float32Array(m * d);
     kept.forEach((row, i) => dense.set(weights.subarray(i * d, (i + 1) * d), row * d));
   }
-  const support =
-    pattern === 'filter' || pattern === 'block'
-      ? supportOf(pattern, kept, sizes, d)
-      : { kept, mask: Uint8Array.from(weights, (w) => (w === 0 ? 0 : 1)) };
-  return { part: partOf(inputs, pattern, support, matrix(m, d, dense), ridge), kept };
+  const support = SUPPORT_RULES[pattern].restore(part, sizes);
+  return { part: partOf(request, support, matrix(m, d, dense)), kept };
 }
 
 /** Coefficients [m, d] as a part of the layer. */
 export function sparsePartOf(pattern: MaskedPattern, kept: number[], { data, cols }: Matrix): SparsePart {
-  if (pattern !== 'filter') return { pattern, kept, weights: data };
+  if (!keepsRows(pattern)) return { pattern, kept, weights: data };
   const weights = new Float32Array(kept.length * cols);
   kept.forEach((row, i) => weights.set(data.subarray(row * cols, (row + 1) * cols), i * cols));
   return { pattern, kept, weights };

@@ -1,6 +1,8 @@
 import type { LayerProblem } from '../../compression/index.js';
 import {
+  PATTERN,
   patchOf,
+  PLAIN_PATTERN,
   type Factors,
   type Layer,
   type LowRankShape,
@@ -60,7 +62,7 @@ export async function writeFactors(path: string, { lowRank, sparse, bias }: Fact
     if (basis !== null) tensors['basis'] = { shape: [inner, basis.length / inner], data: basis };
   }
   if (sparse !== null) {
-    const rows = sparse.pattern === 'filter' ? sparse.kept.length : m;
+    const rows = PATTERN[sparse.pattern].stores === 'rows' ? sparse.kept.length : m;
     tensors['s'] = { shape: [rows, sparse.weights.length / rows], data: sparse.weights };
   }
   await writeTensors(path, tensors, {
@@ -78,7 +80,7 @@ interface StoredFactors {
 
 function storedPattern({ sparse, channels }: Omit<StoredFactors, 'shape'>): Omit<SparsePart, 'weights'> | null {
   if (sparse !== undefined) return sparse;
-  return channels == null ? null : { pattern: 'channel', kept: channels };
+  return channels == null ? null : { pattern: PLAIN_PATTERN, kept: channels };
 }
 
 export async function readFactors(path: string): Promise<Factors> {

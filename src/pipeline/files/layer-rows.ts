@@ -5,6 +5,7 @@ import {
   factoredCost,
   groupsTotal,
   isDense,
+  PLAIN_PATTERN,
   storesZeros,
   ZEROS_NOTE,
   type Layer,
@@ -13,7 +14,7 @@ import {
 } from '../../models/index.js';
 
 /** A row of the ledger before anything is decided. */
-export function newRow(layer: Layer, index: number, pattern: SparsePattern = 'channel'): LayerRow {
+export function newRow(layer: Layer, index: number, pattern: SparsePattern = PLAIN_PATTERN): LayerRow {
   return {
     index,
     name: layer.name,
@@ -47,7 +48,7 @@ export function newRow(layer: Layer, index: number, pattern: SparsePattern = 'ch
 /** The row once its sizes are chosen. */
 export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason: string | null): LayerRow {
   const { parameters, nonzeros, macs } = factoredCost(layer, size);
-  const zeros = size.groups > 0 && storesZeros(layer, size.pattern ?? 'channel');
+  const zeros = size.groups > 0 && storesZeros(layer, size.pattern ?? PLAIN_PATTERN);
   const dense = isDense(size);
   return {
     ...row,

@@ -3,6 +3,8 @@ import {
   extract,
   isDense,
   LOW_RANK_SHAPES,
+  PATTERN,
+  PLAIN_PATTERN,
   rewrite,
   Runner,
   type Factors,
@@ -11,7 +13,6 @@ import {
   type OnnxModel,
   type Tensor,
 } from '../../models/index.js';
-import { dummySparse } from './dummy-sparse.js';
 import { measureInTurn, quantile } from './latency.js';
 
 /** Ranks that are timed, and widths of parts that have two; the times of the others follow from their work. */
@@ -22,10 +23,13 @@ const SMALLEST_SLOPE = 0.4;
 const LARGEST_SLOPE = 1.2;
 const RUNS = { warmup: 1, minRuns: 5, maxRuns: 25, budgetSeconds: 0.8, fewestRuns: 3 };
 
-/** A layer's factors of a given size; the values do not matter for its speed, but denormal numbers would. */
+/** Values do not matter for the speed, but denormal numbers would. */
+const VALUE = 0.01;
+
+/** A layer's factors of a given size. */
 export function dummyFactors(layer: Layer, size: LayerSize): Factors {
-  const { shape, rank, inner, groups, pattern } = size;
-  const filled = (length: number) => new Float32Array(length).fill(0.01);
+  const { shape, rank, inner, groups, pattern = PLAIN_PATTERN } = size;
+  const filled = (length: number) => new Float32Array(length).fill(VALUE);
   const [p, q, basis] = LOW_RANK_SHAPES[shape]
     .parts(layer, size, layer.m)
     .map(({ outputs, channels, taps }) => filled(outputs * channels * taps))
@@ -33,7 +37,7 @@ export function dummyFactors(layer: Layer, size: LayerSize): Factors {
   if (p === undefined || q === undefined) throw new RangeError(`a ${shape} part of fewer than two convolutions`);
   return {
     lowRank: rank === 0 ? null : { shape, rank, inner, basis: basis ?? null, q, p },
-    sparse: groups === 0 ? null : dummySparse(layer, pattern ?? 'channel', groups),
+    sparse: groups === 0 ? null : { pattern, ...PATTERN[pattern].even(layer, groups, VALUE) },
     bias: filled(layer.m),
   };
 }

@@ -1,4 +1,4 @@
-import { KEPT_OF } from '../../../models/sparse.js';
+import { KEPT_OF } from '../../../models/sparse/index.js';
 
 /**
  * Projection on N of every M neighbours (2 of 4) of a row: 1 where the largest scores [rows, cols] of each group stand, ties to the

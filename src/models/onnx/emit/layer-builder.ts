@@ -1,11 +1,12 @@
 import type { Factors, LowRank } from '../../layer.js';
-import type { SparsePart } from '../../sparse.js';
+import { PATTERN, type SparsePart } from '../../sparse/index.js';
 import { makeInt, makeInts, makeNode } from '../protobuf/attributes.js';
 import { transpose, type DenseWeights } from '../graph/dense-weights.js';
 import type { NameSource } from '../graph/graph-index.js';
 import type { AttributeProto, NodeProto, TensorProto } from '../protobuf/messages.js';
 import { lowRankBranch } from './low-rank/index.js';
-import { checkKept, others, pickRows, sparseBranch } from './sparse-branch.js';
+import { sparseBranch } from './sparse/index.js';
+import { checkKept, others, pickRows } from './sparse/kept.js';
 import { floatTensor, int64Tensor } from '../protobuf/tensors.js';
 import type { WeightedNode } from '../graph/weighted-nodes.js';
 
@@ -29,7 +30,8 @@ export class LayerBuilder {
 
   factored({ lowRank, sparse, bias }: Factors): NodeProto[] {
     const { output } = this.layer;
-    if (lowRank !== null && sparse?.pattern === 'filter') return this.besideFilters(lowRank, sparse, bias);
+    if (lowRank !== null && sparse !== null && PATTERN[sparse.pattern].stores === 'rows')
+      return this.besideRows(lowRank, sparse, bias);
     const nodes: NodeProto[] = [];
     const both = lowRank !== null && sparse !== null;
     const target = (name: string): string => (both ? this.fresh(name) : output);
@@ -49,7 +51,7 @@ export class LayerBuilder {
   }
 
   /** Whole rows of the sparse part need no sum: the two branches are put together and brought into order. */
-  private besideFilters(lowRank: LowRank, { kept, weights }: SparsePart, bias: Float32Array): NodeProto[] {
+  private besideRows(lowRank: LowRank, { kept, weights }: SparsePart, bias: Float32Array): NodeProto[] {
     const { m, channels, input, output } = this.layer;
     checkKept(this.layer.name, kept, m, 'filters');
     this.check(weights.length, kept.length * channels * this.taps, 'sparse weights');

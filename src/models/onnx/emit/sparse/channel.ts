@@ -1,0 +1,13 @@
+import type { SparseEmitter } from './emitter.js';
+import { checkKept } from './kept.js';
+
+/** The kept channels, then a narrower layer. */
+export const channel: SparseEmitter = (b, { kept, weights }, bias, to) => {
+  const { m, channels, input, name } = b.layer;
+  b.check(weights.length, m * kept.length * b.taps, 'sparse weights');
+  if (kept.length === channels) return b.linear('sparse', input, to, weights, channels, bias, true);
+  checkKept(name, kept, channels, 'channels');
+  const gathered = b.fresh('kept');
+  const linear = b.linear('sparse', gathered, to, weights, kept.length, bias, true);
+  return [b.gather(input, kept, gathered), ...linear];
+};
