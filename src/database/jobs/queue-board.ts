@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { estimatePosition, expectedStart } from '../../scheduling/fair-share.js';
 import { canRun, type Needs } from '../../scheduling/worker-classes.js';
+import { forecast, type Forecast } from '../../scheduling/forecast.js';
 import type { DatabaseContext } from '../connection/context.js';
 import { priorityNumber } from './job-record.js';
 import type { LaneRecord, QueuedJob, QueuePlace } from '../records.js';
+import { type BegunRow, habitReader, readBegun, type TeamHabits } from './pool-state.js';
 import { liveLanes } from '../workers/worker-repository.js';
 
 /** Reading the queue may take this part of the database's time, whoever polls and however long the queue is. */
@@ -18,6 +20,8 @@ interface TeamBoard {
   jobSeconds: number;
   /** What is left of its running jobs, in whole jobs. */
   rest: number;
+  /** By lane: device seconds over weight. */
+  accounts: Record<string, number>;
   queues: Queue[];
 }
 
@@ -27,6 +31,10 @@ interface Queue {
   needs: Needs;
   /** Ascending. */
   seqs: number[];
+  /** When they were made, in seconds. */
+  createdAt: number[];
+  /** How many of them have a task that is released. */
+  released: number;
 }
 
 interface Snapshot {
@@ -34,6 +42,10 @@ interface Snapshot {
   jobSeconds: number;
   taskSeconds: number;
   teams: Map<string, TeamBoard>;
+  begun: BegunRow[];
+  habits: Map<string, TeamHabits>;
+  /** By what jobs ask for: made when somebody does. */
+  forecasts: Map<string, Forecast>;
 }
 
 export interface QueueBoard {
@@ -46,12 +58,13 @@ export interface QueueBoard {
  */
 export function queueBoard(context: DatabaseContext): QueueBoard {
   let latest: { snapshot: Promise<Snapshot>; until: number } | null = null;
+  const readHabits = habitReader(context);
 
   function look(): Promise<Snapshot> {
     if (latest !== null && performance.now() < latest.until) return latest.snapshot;
     const begun = performance.now();
     // Everybody who asks while it is under way waits for the same one.
-    const current = { snapshot: read(context), until: Infinity };
+    const current = { snapshot: read(context, readHabits), until: Infinity };
     latest = current;
     current.snapshot.then(
       () => {
@@ -65,7 +78,18 @@ export function queueBoard(context: DatabaseContext): QueueBoard {
     return current.snapshot;
   }
 
-  return { place: async (job) => placeOn(await look(), job) };
+  return {
+    async place(job) {
+      const snapshot = await look();
+      const begun = performance.now();
+      const place = placeOn(snapshot, job);
+      // A forecast takes this process's time as the look takes the database's.
+      const took = performance.now() - begun;
+      if (latest !== null)
+        latest.until = Math.max(latest.until, performance.now() + Math.min(LONGEST_AGE_MS, took / SHARE_OF_TIME));
+      return place;
+    },
+  };
 }
 
 function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob): QueuePlace {
@@ -91,6 +115,7 @@ function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob
   const running = total((lane) => lane.running);
   const released = total((lane) => lane.released);
   const limit = own?.limit ?? Infinity;
+  const expected = forecastFor(snapshot, { needs, lanes, slots }).startOf(teamId, rank, before);
   return {
     position: estimatePosition(ahead, weight, others),
     reason:
@@ -101,17 +126,65 @@ function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob
           : higher > 0
             ? 'higher_priority'
             : 'waiting_for_worker',
-    expectedStartSeconds: expectedStart({
-      slots,
-      free: slots - running,
-      released,
-      share: weight / (weight + others.reduce((sum, team) => sum + team.weight, 0)),
-      limit,
-      jobsAhead: ahead + (own?.rest ?? 0),
-      jobSeconds: own !== undefined && own.jobSeconds > 0 ? own.jobSeconds : snapshot.jobSeconds,
-      taskSeconds: snapshot.taskSeconds,
-    }),
+    // While nothing is known of the team's jobs, or of the pace at which they start.
+    expectedStartSeconds:
+      expected ??
+      expectedStart({
+        slots,
+        free: slots - running,
+        released,
+        share: weight / (weight + others.reduce((sum, team) => sum + team.weight, 0)),
+        limit,
+        jobsAhead: ahead + (own?.rest ?? 0),
+        jobSeconds: own !== undefined && own.jobSeconds > 0 ? own.jobSeconds : snapshot.jobSeconds,
+        taskSeconds: snapshot.taskSeconds,
+      }),
   };
+}
+
+/** What it is for the jobs that ask for the same: only who wants the same workers stands in the way. */
+function forecastFor(
+  snapshot: Snapshot,
+  { needs, lanes, slots }: { needs: Needs; lanes: LaneRecord[]; slots: number },
+): Forecast {
+  const key = JSON.stringify(needs);
+  const known = snapshot.forecasts.get(key);
+  if (known !== undefined) return known;
+  const isRival = (other: Needs) => isDeepStrictEqual(other, needs) || lanes.some((lane) => canRun(other, lane));
+  const all = [...snapshot.habits.values()].flatMap(({ latest }) => latest);
+  const account = ({ accounts }: TeamBoard) => accounts[lanes[0]?.lane ?? ''] ?? 0;
+  const rivals = [...snapshot.teams].flatMap(([id, team]) => {
+    const begun = snapshot.begun.filter((job) => job.teamId === id && isRival(job.needs));
+    const queued = team.queues.filter((queue) => isRival(queue.needs)).map((queue) => merged(team, queue, isRival));
+    const unique = queued.filter(({ priority }, i) => queued.findIndex((one) => one.priority === priority) === i);
+    return begun.length + unique.length === 0 ? [] : [{ id, team, begun, queued: unique }];
+  });
+  const lowest = Math.min(...rivals.filter(({ queued }) => queued.length > 0).map(({ team }) => account(team)));
+  const made =
+    slots === 0 || all.length === 0
+      ? NO_FORECAST
+      : forecast(
+          slots,
+          rivals.map(({ id, team, begun, queued }) => {
+            const habits = snapshot.habits.get(id);
+            const latest = habits === undefined || habits.latest.length === 0 ? all : habits.latest;
+            // As the relay raises it for a team that begins to wait.
+            const virtualSeconds = Math.max(account(team), Number.isFinite(lowest) ? lowest : 0);
+            const { weight, limit } = team;
+            return { id, weight, limit, virtualSeconds, latest, arrivals: habits?.arrivals ?? 0, begun, queued };
+          }),
+        );
+  snapshot.forecasts.set(key, made);
+  return made;
+}
+
+const NO_FORECAST: Forecast = { startOf: () => null };
+
+/** All of a team's jobs with this priority that want the same workers, in the order of their creation. */
+function merged({ queues }: TeamBoard, { priority }: Queue, isRival: (needs: Needs) => boolean) {
+  const alike = queues.filter((queue) => queue.priority === priority && isRival(queue.needs));
+  const createdAt = alike.flatMap((queue) => queue.createdAt).sort((a, b) => a - b);
+  return { priority, createdAt, released: alike.reduce((sum, { released }) => sum + released, 0) };
 }
 
 /** How many of the ascending numbers are below `value`. */
@@ -134,17 +207,22 @@ interface TeamRow {
   running: number;
   released: number;
   rest: number;
+  accounts: Record<string, number> | null;
 }
 
-async function read({ prisma, prepared, settings }: DatabaseContext): Promise<Snapshot> {
-  const [queues, teams, lanes] = await Promise.all([
+async function read(context: DatabaseContext, readHabits: ReturnType<typeof habitReader>): Promise<Snapshot> {
+  const { prisma, prepared, settings } = context;
+  const [queues, teams, lanes, begun] = await Promise.all([
     prisma.$queryRaw<({ teamId: string } & Queue)[]>`
-      select team_id as "teamId", priority::int, needs, array_agg(seq::float8 order by seq) as seqs
-      from jobs where status = 'queued' group by team_id, priority, needs`,
+      select j.team_id as "teamId", j.priority::int, j.needs, array_agg(j.seq::float8 order by j.seq) as seqs,
+        array_agg(extract(epoch from j.created_at)::float8 order by j.seq) as "createdAt", count(released.job_id)::int as released
+      from jobs j left join (select distinct job_id from tasks where state = 'released') released on released.job_id = j.id
+      where j.status = 'queued' group by j.team_id, j.priority, j.needs`,
     prisma.$queryRaw<TeamRow[]>`
       select team.id, team.weight, team.task_seconds as "taskSeconds", team.job_seconds as "jobSeconds",
         coalesce(team.max_running_tasks, ${settings.MAX_RUNNING_TASKS})::int as limit,
-        coalesce(use.running, 0)::int as running, coalesce(use.released, 0)::int as released, coalesce(open.rest, 0)::float8 as rest
+        coalesce(use.running, 0)::int as running, coalesce(use.released, 0)::int as released, coalesce(open.rest, 0)::float8 as rest,
+        (select json_object_agg(lane, virtual_seconds) from team_lanes where team_id = team.id) as accounts
       from teams team
       left join (select team_id, count(*) filter (where state = 'running') as running,
           count(*) filter (where state = 'released') as released
@@ -152,7 +230,10 @@ async function read({ prisma, prepared, settings }: DatabaseContext): Promise<Sn
       left join (select team_id, sum(1 - fraction) as rest from jobs where status = 'running' group by team_id) open
         on open.team_id = team.id`,
     liveLanes(prepared),
+    readBegun(context),
   ]);
+  const busy = new Set([...queues, ...begun].map(({ teamId }) => teamId));
+  const habits = await readHabits([...busy]);
   const boards = new Map(
     teams.map((team): [string, TeamBoard] => [
       team.id,
@@ -162,6 +243,7 @@ async function read({ prisma, prepared, settings }: DatabaseContext): Promise<Sn
         inUse: team.running + team.released,
         jobSeconds: team.jobSeconds,
         rest: team.rest,
+        accounts: team.accounts ?? {},
         queues: [],
       },
     ]),
@@ -172,6 +254,9 @@ async function read({ prisma, prepared, settings }: DatabaseContext): Promise<Sn
     jobSeconds: meanOfKnown(teams.map((team) => team.jobSeconds)),
     taskSeconds: meanOfKnown(teams.map((team) => team.taskSeconds)),
     teams: boards,
+    begun,
+    habits,
+    forecasts: new Map(),
   };
 }
 
