@@ -1,4 +1,5 @@
 import type { TaskKind } from '../jobs/tasks.js';
+import { releaseRoom } from './fair-share.js';
 import {
   Endings,
   Fifo,
@@ -81,6 +82,7 @@ class Run {
   readonly #released = new Fifo<{ job: Job; seconds: number }>();
   readonly #random: () => number;
   readonly #most: number;
+  readonly #taskSeconds: number | undefined;
   #now = 0;
   #dispatched = 0;
   #waiting = 0;
@@ -99,6 +101,8 @@ class Run {
       ...queued.map(({ createdAt }) => createdAt.at(-1) ?? 0),
     ]);
     this.#created = Math.max(0, ...known);
+    const tasks = given.flatMap(({ latest }) => latest.flatMap((job) => Object.values(job).flat()));
+    this.#taskSeconds = tasks.length === 0 ? undefined : tasks.reduce((sum, one) => sum + one, 0) / tasks.length;
     this.teams = given.map((team) => this.#open(team));
     for (const [i, { begun }] of given.entries())
       for (const [j, { released }] of begun.entries()) this.#putReleased(this.teams[i]?.open[j], released);
@@ -213,9 +217,11 @@ class Run {
   }
 
   #fill(): void {
-    const atHand = Math.max(2, 2 * this.slots);
     while (this.#isOn()) {
-      while (this.#released.size + this.#endings.size < atHand && this.#release());
+      while (
+        releaseRoom(this.slots, this.#released.size + this.#endings.size, this.#taskSeconds) > 0 &&
+        this.#release()
+      );
       if (this.#endings.size >= this.slots) return;
       const task = this.#released.shift();
       if (task === undefined) return;
