@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { writeNpz } from '../src/datasets/index.js';
 import { readCalls } from './fuzz-http/calls.js';
-import { fuzzHttp } from './fuzz-http/run.js';
+import { fuzzHttp, type Finding } from './fuzz-http/run.js';
 import { KINDS } from './fuzz-http/request.js';
 import { KEY, Service } from './support/service.js';
 import { writeSynthetic } from './support/synthetic.js';
@@ -28,6 +28,8 @@ const { requests, seed, from } = new Command('bench/fuzz-http.ts')
   .option('--from <n>', 'number of the first request', '0')
   .parse()
   .opts<Record<'requests' | 'seed' | 'from', string>>();
+
+const told = ({ number, kind, how, what }: Finding) => `- ${String(number)} (${kind}: ${how}): ${what}`;
 
 printMachine();
 const folder = await mkdtemp(join(tmpdir(), 'sparank-fuzz-http-'));
@@ -69,6 +71,7 @@ try {
     seed: Number(seed),
     from: Number(from),
     to: Number(from) + Number(requests),
+    onFinding: (finding) => note(told(finding)),
     onProgress: (done, found) => {
       if (done % NOTE_EVERY === 0) note(`${String(done)}: ${String(found)} findings`);
     },
@@ -93,8 +96,7 @@ try {
     ['requests', 'seconds', 'slowest, ms', 'findings'],
     [[requests, seconds.toFixed(0), slowestMs.toFixed(0), findings.length + after.length]],
   );
-  for (const { number, kind, how, what } of findings.slice(0, FINDINGS_SHOWN))
-    console.log(`- ${String(number)} (${kind}: ${how}): ${what}`);
+  for (const finding of findings.slice(0, FINDINGS_SHOWN)) console.log(told(finding));
   for (const text of after) console.log(`- afterwards: ${text}`);
   if (findings.length + after.length > 0) process.exitCode = 1;
 } finally {

@@ -143,8 +143,12 @@ export function fuzzedHeaders(dice: Dice, known: Known): FuzzedRequest {
   });
   const has = (name: string) => chosen.some(([one]) => one === name);
   const takesBody = method === 'POST' || method === 'PATCH' || method === 'PUT';
+  const file = { upload: known.upload };
+  const job = JSON.stringify({ target: { parameter_ratio: 2 }, model: file, calibration: file });
   const body =
-    takesBody && !has('Content-Length') ? Buffer.from(dice.one(['', '{}', '{"a":1}', 'not JSON', '[1,2'])) : undefined;
+    takesBody && !has('Content-Length')
+      ? Buffer.from(dice.one(['', '{}', '{"a":1}', 'not JSON', '[1,2', job]))
+      : undefined;
   const headers = [
     ...(has('Authorization') ? [] : [authorization(known)]),
     ...(body === undefined || has('Transfer-Encoding') ? [] : [['Content-Length', String(body.length)] as const]),

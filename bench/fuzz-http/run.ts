@@ -19,6 +19,7 @@ export interface HttpFuzz {
   from: number;
   to: number;
   onProgress?: (done: number, findings: number) => void;
+  onFinding?: (finding: Finding) => void;
 }
 
 export interface Finding {
@@ -68,7 +69,11 @@ export async function fuzzHttp(fuzz: HttpFuzz): Promise<FuzzOutcome> {
       const row = outcome.counts.get(request.kind) ?? new Map<string, number>();
       outcome.counts.set(request.kind, row.set(group(answer), (row.get(group(answer)) ?? 0) + 1));
       const what = judge(request, answer);
-      if (what !== null) outcome.findings.push({ number, kind: request.kind, how: request.how, what });
+      if (what !== null) {
+        const finding = { number, kind: request.kind, how: request.how, what };
+        outcome.findings.push(finding);
+        fuzz.onFinding?.(finding);
+      }
       done++;
       fuzz.onProgress?.(done, outcome.findings.length);
     }

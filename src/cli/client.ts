@@ -6,6 +6,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import type { JobView } from '../api/jobs/schema.js';
+import { codesOf } from '../errors/classify.js';
+import { InfrastructureError, InputError } from '../errors/index.js';
 import type { LayerRow } from '../jobs/results.js';
 
 interface Problem {
@@ -38,6 +40,8 @@ export class ServiceClient {
   readonly #key: string;
 
   constructor(url: string, key: string) {
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+      throw new InputError('invalid_request', `the URL of the service must begin with http:// or https://, not ${url}`);
     this.url = url.replace(/\/+$/, '');
     this.#key = key;
   }
@@ -58,14 +62,14 @@ export class ServiceClient {
       body: Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>,
       duplex: 'half',
     });
-    return ((await response.json()) as { id: string }).id;
+    return (await this.#read<{ id: string }>(response)).id;
   }
 
   async submit(spec: unknown, idempotencyKey?: string): Promise<JobView> {
     const headers: Record<string, string> = { 'content-type': 'application/json' };
     if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
     const response = await this.#send('/jobs', { method: 'POST', headers, body: JSON.stringify(spec) });
-    return (await response.json()) as JobView;
+    return this.#read<JobView>(response);
   }
 
   /** The job, or null while it is as it was at `etag`; waits up to `waitSeconds` for a change. */
@@ -78,29 +82,29 @@ export class ServiceClient {
     if (options.waitSeconds !== undefined) headers['prefer'] = `wait=${options.waitSeconds}`;
     const response = await this.#send(`/jobs/${encodeURIComponent(id)}`, { headers });
     if (response.status === 304) return null;
-    return { job: (await response.json()) as JobView, etag: response.headers.get('etag') ?? '' };
+    return { job: await this.#read<JobView>(response), etag: response.headers.get('etag') ?? '' };
   }
 
   async layers(id: string): Promise<LayerRow[]> {
     const response = await this.#send(`/jobs/${encodeURIComponent(id)}/layers`, {});
-    return ((await response.json()) as { data: LayerRow[] }).data;
+    return (await this.#read<{ data: LayerRow[] }>(response)).data;
   }
 
   async jobs(query: Record<string, string>): Promise<JobPage> {
     const response = await this.#send(`/jobs?${new URLSearchParams(query)}`, {});
-    return (await response.json()) as JobPage;
+    return this.#read<JobPage>(response);
   }
 
   async act(id: string, action: 'cancel' | 'retry'): Promise<JobView> {
     const response = await this.#send(`/jobs/${encodeURIComponent(id)}/${action}`, { method: 'POST' });
-    return (await response.json()) as JobView;
+    return this.#read<JobView>(response);
   }
 
   /** Any other call that takes and gives JSON. */
   async call<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<T> {
     const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
     const response = await this.#send(path, { method, ...(body === undefined ? {} : json) });
-    return (await response.json()) as T;
+    return this.#read<T>(response);
   }
 
   /** A call that has no answer. */
@@ -132,7 +136,9 @@ export class ServiceClient {
   async #send(path: string, init: RequestInit & { duplex?: 'half' }): Promise<Response> {
     const headers = new Headers(init.headers);
     headers.set('authorization', `Bearer ${this.#key}`);
-    const response = await fetch(this.url + path, { ...init, headers });
+    const response = await fetch(this.url + path, { ...init, headers }).catch((cause: unknown) => {
+      throw this.#trouble(`cannot be reached${reasonOf(cause)}`, cause);
+    });
     if (response.ok || response.status === 304) return response;
     const text = await response.text();
     let problem: Problem = {};
@@ -143,4 +149,25 @@ export class ServiceClient {
     }
     throw new ServiceError(response.status, problem);
   }
+
+  /** What the service sends is JSON; a page of a proxy, or of another program at this address, is not. */
+  async #read<T>(response: Response): Promise<T> {
+    const text = await response.text();
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      const type = response.headers.get('content-type') ?? 'nothing';
+      throw this.#trouble(`does not answer as Sparank does (it sent ${type}): is that its URL?`, cause);
+    }
+  }
+
+  #trouble(what: string, cause: unknown): InfrastructureError {
+    return new InfrastructureError('unavailable', `the service at ${new URL(this.url).origin} ${what}`, { cause });
+  }
+}
+
+/** The code that is deep in what `fetch` throws, whose own message is always the same. */
+function reasonOf(error: unknown): string {
+  for (const code of codesOf(error)) if (/^[A-Z][A-Z0-9_]+$/.test(code)) return ` (${code})`;
+  return '';
 }

@@ -12,8 +12,7 @@ function report(error: unknown, json: boolean): number {
   const known = error instanceof SparankError ? error : null;
   const code = known?.code ?? (error instanceof ServiceError ? error.problem.code : undefined) ?? 'internal';
   const faults = known?.faults ?? (error instanceof ServiceError ? (error.problem.errors ?? []) : []);
-  let detail = error instanceof Error ? error.message : String(error);
-  if (detail === 'fetch failed') detail = 'the service cannot be reached';
+  const detail = error instanceof Error ? error.message : String(error);
   if (json) printJson({ error: { code, detail, errors: faults } });
   else {
     note(`sparank: ${detail}`);

@@ -1,0 +1,43 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { ServiceClient } from '../../src/cli/client.js';
+
+/** What goes wrong between the command line and a service, in words that say where to look. */
+describe('a service', () => {
+  const listening = async (status: number, type: string, body: string) => {
+    const server = createServer((_request, response) => response.writeHead(status, { 'content-type': type }).end(body));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+    const close = () => new Promise((resolve) => server.close(resolve));
+    return { url, close };
+  };
+
+  test('that is not there is named, with the reason', async () => {
+    const { url, close } = await listening(200, 'text/plain', '');
+    await close();
+    await expect(new ServiceClient(url, 'key').jobs({})).rejects.toMatchObject({
+      code: 'unavailable',
+      message: `the service at ${url} cannot be reached (ECONNREFUSED)`,
+    });
+  });
+
+  test('that is another program is called that', async () => {
+    const { url, close } = await listening(200, 'text/html', '<html>login</html>');
+    await expect(new ServiceClient(url, 'key').jobs({})).rejects.toMatchObject({
+      code: 'unavailable',
+      message: `the service at ${url} does not answer as Sparank does (it sent text/html): is that its URL?`,
+    });
+    await close();
+  });
+
+  test('that is refused by a proxy in between has its status', async () => {
+    const { url, close } = await listening(502, 'text/html', '<html>bad gateway</html>');
+    await expect(new ServiceClient(url, 'key').jobs({})).rejects.toThrow('the service answered 502');
+    await close();
+  });
+
+  test.each(['nonsense', 'ftp://host', 'localhost:8080', ''])('at %j has no URL', (url) => {
+    expect(() => new ServiceClient(url, 'key')).toThrow(/must begin with http/);
+  });
+});
