@@ -9,6 +9,7 @@ import {
   type TensorProto,
 } from '../../src/models/onnx/protobuf/messages.js';
 import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { withFunctions } from './function-model.js';
 import { mutateProtobuf } from './protobuf.js';
 import { lieInZip, zipOf } from './zip.js';
 
@@ -75,6 +76,26 @@ function model(): ModelProto {
 }
 
 const MODEL = Buffer.from(encodeModel(model()));
+const WITH_FUNCTIONS = Buffer.from(encodeModel(withFunctions(model())));
+
+/** Values of weights and statistics that no training gives. */
+const STRANGE = [0, -0, NaN, Infinity, -Infinity, 1e-45, 1e-38, 1e20, 3.4e38, -1, -1e-5, -3.4e38];
+
+/** A model in which some numbers of some tensors are strange, or all of one. */
+function strangeNumbers(integer: (below: number) => number): Buffer {
+  const proto = model();
+  for (let n = 1 + integer(3); n > 0; n--) {
+    const tensors = proto.graph?.initializer.filter(({ dataType }) => dataType === DataType.FLOAT) ?? [];
+    const raw = tensors[integer(tensors.length)]?.rawData;
+    if (raw === undefined) continue;
+    const floats = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
+    const value = STRANGE[integer(STRANGE.length)] ?? 0;
+    const all = integer(4) === 0;
+    const at = integer(raw.length / 4);
+    for (let i = 0; i < raw.length / 4; i++) if (all || i === at) floats.setFloat32(4 * i, value, true);
+  }
+  return Buffer.from(encodeModel(proto));
+}
 
 /** The same model with a tensor in a file of its own. */
 function external(): { model: Buffer; data: Buffer } {
@@ -90,7 +111,8 @@ function external(): { model: Buffer; data: Buffer } {
 }
 
 const EXTERNAL = external();
-const X = encodeNpy({
+/** Calibration data for the models. */
+export const X = encodeNpy({
   dims: [SAMPLES, ...SAMPLE],
   data: Float32Array.from({ length: SAMPLES * 108 }, (_, i) => Math.cos(i)),
 });
@@ -164,9 +186,11 @@ export function fuzzedFile(seed: number, number: number): FuzzedFile {
   };
   const kind = KINDS[[0, 0, 1, 2, 2][integer(5)] ?? 0] ?? 'onnx';
   if (kind === 'onnx') {
-    const at = integer(10);
+    const at = integer(16);
     if (at === 0) return { kind, how: 'cut', bytes: cut(MODEL, integer) };
     if (at === 1) return { kind, how: 'bytes', bytes: bytesChanged(MODEL, integer) };
+    if (at < 4) return { kind, how: 'numbers', bytes: strangeNumbers(integer) };
+    if (at < 9) return { kind, how: 'functions', bytes: protobuf(WITH_FUNCTIONS) };
     return { kind, how: 'fields', bytes: protobuf(MODEL) };
   }
   const changeInside = integer(2) === 0;
