@@ -2,9 +2,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayerRow } from '../../../jobs/results.js';
 import type { AssembleResult, Assignment } from '../../../jobs/tasks.js';
-import { rewrite, Runner, saveModel, type Factors, type Replacement } from '../../../models/index.js';
+import { DENSE, rewrite, Runner, saveModel, type Factors, type Replacement } from '../../../models/index.js';
+import { InfrastructureError } from '../../../errors/index.js';
 import { codeNetwork } from './code-network.js';
 import { distill } from './distill.js';
+import { overflowing } from './overflow.js';
+import { withChoice } from '../../files/layer-rows.js';
+import { firstBad } from '../../network/non-finite.js';
 import { readFactors } from '../../files/layer-file.js';
 import { pointOf, solvedLayers } from '../../files/solved-layers.js';
 import { files } from '../../files/step-files.js';
@@ -17,7 +21,7 @@ const REFIT_SHARE = 0.6;
 
 /** Puts the solved layers of one point into the network; by default each is refitted on the inputs that the compressed network gives it. */
 export async function assemble(assignment: Assignment, context: StepContext): Promise<AssembleResult> {
-  const { spec } = assignment;
+  const { method } = assignment.spec;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
   const network = await openNetwork(context, assignment);
@@ -27,27 +31,33 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     for (const { index, factors } of layers) solved.set(index, await readFactors(context.path(factors.key)));
     const errors = new Map<number, number>();
     const replacements =
-      spec.method.inputs === 'symmetric'
+      method.inputs === 'symmetric'
         ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
         : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), network, solved, errors);
-    const fitted = rewrite(network.prepared, replacements);
-    const { distillation_passes: passes, seed } = spec.method;
-    const distilled = await distill(network, fitted, { passes, seed }, within(context, REFIT_SHARE, 0.95));
-    const compressed = distilled?.model ?? fitted;
-    const coded = await codeNetwork(assignment, compressed, network, context);
+    const overflown = new Set<string>();
+    let built = await build(assignment, context, network, replacements);
+    // What fits the samples may overflow elsewhere. With no layer replaced the network is the original, whose outputs are numbers.
+    while (!built.finite) {
+      const images = await firstImages(network);
+      const name = await overflowing(network, replacements, images, context.threads);
+      const dropped = name ?? replacements.keys().next().value;
+      if (dropped === undefined) throw new InfrastructureError('compute_failed', 'the network as it came overflows');
+      replacements.delete(dropped);
+      overflown.add(dropped);
+      built = await build(assignment, context, network, replacements);
+    }
+    const { distilled, compressed, coded } = built;
     if (coded !== null) await saveModel(compressed, join(output, files.uncoded));
     const result = coded ?? compressed;
-    const runner = await Runner.open(result, { threads: context.threads });
-    try {
-      // The runtime has to take the rewritten model before anybody else gets it.
-      await runner.run(await network.calibration.batch(0, Math.min(network.images, network.batch)));
-    } finally {
-      await runner.release();
-    }
     await saveModel(result, join(output, files.model));
     return {
       layers: [
-        ...layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error })),
+        ...layers.map(({ index, row }) => {
+          const layer = network.layers[index];
+          return layer !== undefined && overflown.has(layer.name)
+            ? withChoice(row, layer, DENSE, 'its compressed form overflows on calibration samples')
+            : { ...row, relative_error: errors.get(index) ?? row.relative_error };
+        }),
         ...rowsWithNewBias(assignment, network, replacements),
       ],
       ...(distilled === null ? {} : { distillation: distilled.report }),
@@ -56,6 +66,32 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     await network.close();
   }
 }
+
+/** The network with these layers, distilled and coded as the specification says, and whether its first outputs are numbers. */
+async function build(
+  assignment: Assignment,
+  context: StepContext,
+  network: Network,
+  replacements: ReadonlyMap<string, Replacement>,
+) {
+  const fitted = rewrite(network.prepared, replacements);
+  const { distillation_passes: passes, seed } = assignment.spec.method;
+  const distilled = await distill(network, fitted, { passes, seed }, within(context, REFIT_SHARE, 0.95));
+  const compressed = distilled?.model ?? fitted;
+  const coded = await codeNetwork(assignment, compressed, network, context);
+  const result = coded ?? compressed;
+  const runner = await Runner.open(result, { threads: context.threads });
+  try {
+    // The runtime has to take the rewritten model before anybody else gets it.
+    const values = await runner.run(await firstImages(network));
+    const names = result.graph.output.map(({ name }) => name);
+    return { distilled, compressed, coded, finite: firstBad(values, names) === null };
+  } finally {
+    await runner.release();
+  }
+}
+
+const firstImages = ({ calibration, images, batch }: Network) => calibration.batch(0, Math.min(images, batch));
 
 /** Lets a part of the step report its own progress, from 0 to 1. */
 const within = (context: StepContext, from: number, to: number): StepContext => ({

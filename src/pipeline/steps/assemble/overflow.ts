@@ -1,0 +1,21 @@
+import { rewrite, Runner, type Replacement, type Tensor } from '../../../models/index.js';
+import type { Network } from '../../network/network.js';
+import { firstBad } from '../../network/non-finite.js';
+
+/** The first replaced layer whose response is no number in the network of these replacements, or null. */
+export async function overflowing(
+  network: Network,
+  replacements: ReadonlyMap<string, Replacement>,
+  images: Tensor,
+  threads: number,
+): Promise<string | null> {
+  const replaced = network.layers.filter(({ name }) => replacements.has(name));
+  const capture = replaced.map(({ output }) => output);
+  const runner = await Runner.open(rewrite(network.prepared, replacements), { threads, capture });
+  try {
+    const values = await runner.run(images);
+    return replaced.find(({ output }) => firstBad(values, [output]) !== null)?.name ?? null;
+  } finally {
+    await runner.release();
+  }
+}
