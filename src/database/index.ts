@@ -13,6 +13,7 @@ import { keyRepository } from './teams/key-repository.js';
 import { artifactRepository, eventRepository, layerRepository } from './usage/ledger-repositories.js';
 import { migrate } from './connection/migrate.js';
 import { preparedStatements } from './connection/prepared.js';
+import { announcements } from './connection/announcements.js';
 import { listen } from './connection/notifications.js';
 import { poolRepository } from './tasks/index.js';
 import type { Database } from './repositories.js';
@@ -65,10 +66,12 @@ export async function openDatabase({
   const onLoss = (error: Error) => logger.debug({ err: error }, 'database connection lost');
   pool.on('error', onLoss);
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { onConnectionError: onLoss }) });
+  const statements = preparedStatements(pool);
   const context: DatabaseContext = {
     prisma,
     settings,
-    ...preparedStatements(pool),
+    ...statements,
+    announce: announcements(statements.prepared, logger),
     transaction: (work) => prisma.$transaction(work, TRANSACTION),
   };
   const notifications = listen(url, logger, quiet);

@@ -27,6 +27,8 @@ export interface DatabaseContext {
   settings: DatabaseSettings;
   /** For what is run for every task: without the client's own work around it. */
   prepared: Run;
+  /** Notifies of what a quiet transaction has committed. */
+  announce(...topics: string[]): void;
   /** The same in one transaction. */
   inTransaction<T>(work: (run: Run) => Promise<T>): Promise<T>;
   /** READ COMMITTED: guards are in the statements, and rows that belong together are locked in one order (job, then tasks). */

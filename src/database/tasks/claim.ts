@@ -11,7 +11,8 @@ export function claim({ prepared, settings }: DatabaseContext): PoolRepository['
     return withQuickTries(async () => {
       const [row] = await prepared<{ assignment: Assignment | null }>(
         'claim',
-        'select sparank_claim($1, $2, $3, $4, $5) as assignment',
+        // Should PostgreSQL crash before it is on the disk, the task is released still, and the fence refuses what this attempt makes.
+        `select sparank_claim($1, $2, $3, $4, $5) as assignment from set_config('synchronous_commit', 'off', true)`,
         [taskId, attempt, workerId, token, settings.LEASE_SECONDS],
       );
       return row?.assignment ?? null;

@@ -21,7 +21,8 @@ export function heartbeat({ prisma, prepared, settings }: DatabaseContext): Pool
            lease_until = clock_timestamp() + make_interval(secs => $4)
          from old where tasks.id = old.id returning tasks.job_id, tasks.kind, old.fraction as before
        )
-       select beat.job_id as "jobId", beat.kind, beat.before, jobs.status from beat join jobs on jobs.id = beat.job_id`,
+       select beat.job_id as "jobId", beat.kind, beat.before, jobs.status from beat join jobs on jobs.id = beat.job_id
+         cross join set_config('synchronous_commit', 'off', true)`,
       [taskId, attempt, fraction, settings.LEASE_SECONDS, idleSeconds],
     );
     if (beat === undefined) {

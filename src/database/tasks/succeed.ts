@@ -15,16 +15,20 @@ import { consequences, type TaskOfJob } from './consequences.js';
 /** What `sparank_succeed` answers; see there. */
 type Answer = 'kept' | 'repeated' | 'refused' | 'stopping';
 
-export function succeed({ prepared, prisma, transaction, settings }: DatabaseContext): PoolRepository['succeed'] {
+export function succeed({
+  prepared,
+  prisma,
+  transaction,
+  announce,
+  settings,
+}: DatabaseContext): PoolRepository['succeed'] {
   return async (taskId, attempt, outcome) => {
     const task = await read(taskId, attempt);
     if (task === undefined) return false;
     if (outcome.idleSeconds !== undefined) await addIdleSeconds(prisma, { id: taskId, attempt }, outcome.idleSeconds);
     const end = JSON.stringify(consequences(task, outcome, settings.ARTIFACT_TTL_DAYS));
     const answer =
-      (task.kind === 'evaluate' && task.notifies) || task.holds
-        ? await withMore(task, end)
-        : await commit(taskId, attempt, end);
+      (task.kind === 'evaluate' && task.notifies) || task.holds ? await withMore(task, end) : await commit(task, end);
     if (answer === 'stopping') await stop(taskId, attempt);
     return answer === 'kept' || answer === 'repeated';
   };
@@ -45,12 +49,15 @@ export function succeed({ prepared, prisma, transaction, settings }: DatabaseCon
     return task;
   }
 
-  async function commit(taskId: string, attempt: number, end: string): Promise<Answer> {
-    const [row] = await prepared<{ answer: Answer }>('succeed', 'select sparank_succeed($1, $2, $3) as answer', [
-      taskId,
-      attempt,
-      end,
-    ]);
+  async function commit({ id, jobId, attempt, kind }: TaskOfJob, end: string): Promise<Answer> {
+    // The end of a job is announced by its own transaction: who waits for it must not miss it.
+    const quiet = kind !== 'evaluate';
+    const [row] = await prepared<{ answer: Answer }>(
+      'succeed',
+      `select sparank_succeed($1, $2, $3) as answer from set_config('sparank.quiet', $4, true)`,
+      [id, attempt, end, quiet ? 'on' : 'off'],
+    );
+    if (quiet && row?.answer === 'kept') announce('tasks', jobId);
     return row?.answer ?? 'refused';
   }
 

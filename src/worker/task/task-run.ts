@@ -199,10 +199,10 @@ async function fetchInputs(
 ): Promise<StepRequest> {
   const inputs = join(directory, 'inputs');
   const step = join(directory, 'step');
-  await mkdir(inputs, { recursive: true });
   await mkdir(join(step, 'output'), { recursive: true });
   const paths: Record<string, string> = {};
   const needed = deps.filesNeeded(assignment);
+  if (needed.length > 0) await mkdir(inputs, { recursive: true });
   for (const file of needed) {
     if (paths[file.key] !== undefined) continue;
     const path = join(inputs, String(Object.keys(paths).length));
