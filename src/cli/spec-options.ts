@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engineNames } from '../engines/index.js';
+import { weightCodings } from '../models/coding/weight-codings.js';
 import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 
 export interface SpecOptions {
@@ -86,10 +87,7 @@ export function addSpecOptions(command: Command): Command {
       'passes over the calibration data in which all layers are changed together',
       number,
     )
-    .option(
-      '--weights <coding>',
-      'how the file keeps the weights: float32, float16, int8, codebook, or static_int8 (layers compute with integers)',
-    )
+    .option('--weights <coding>', `how the file keeps the weights: ${weightCodings.join(', ')}`)
     .option('--bits <n>', 'bits of a weight in a codebook: 4 or 8', number)
     .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])

@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { engineNames } from '../engines/index.js';
+import { codingOf, PLAIN_CODING, weightCodings } from '../models/coding/weight-codings.js';
 import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../models/sparse/index.js';
 import { oneOf } from './one-of.js';
@@ -49,6 +50,8 @@ export const shapesInWords = lowRankShapes
 const patternsInWords = SPARSE_PATTERNS.map((pattern) => `${pattern}: ${PATTERN[pattern].group}`).join('; ');
 const withZeros = SPARSE_PATTERNS.filter((pattern) => PATTERN[pattern].storesZeros('Conv'));
 
+const codingsInWords = weightCodings.map((coding) => `${coding}: ${codingOf(coding).meaning}`).join('; ');
+
 export const MethodSchema = object({
   components: Type.Array(Type.Union([Type.Literal('low_rank'), Type.Literal('sparse')]), {
     minItems: 1,
@@ -86,25 +89,15 @@ export const MethodSchema = object({
   }),
   weights: object(
     {
-      coding: Type.Union(
-        [
-          Type.Literal('float32'),
-          Type.Literal('float16'),
-          Type.Literal('int8'),
-          Type.Literal('static_int8'),
-          Type.Literal('codebook'),
-        ],
-        { default: 'float32' },
-      ),
+      coding: oneOf(weightCodings, { default: PLAIN_CODING }),
       bits: Type.Union([Type.Literal(4), Type.Literal(8)], {
         default: 4,
         description: 'of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers',
       }),
     },
     {
-      default: { coding: 'float32', bits: 4 },
-      description:
-        'how the file keeps the weights of all layers. float16, int8 (a scale for every output channel) and codebook (k-means) are decoded once, when a runtime loads the model: size changes, speed does not. static_int8: layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels',
+      default: { coding: PLAIN_CODING, bits: 4 },
+      description: `how the file keeps the weights of all layers. ${codingsInWords}. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not`,
     },
   ),
   samples: Type.Integer({ minimum: 64, maximum: 1_000_000, default: 5000 }),

@@ -12,6 +12,11 @@ export { integerLayers, integerTensors, toIntegers, type IntegerOptions } from '
 export { countIntegerLayers, integerEnds, type Ends } from './onnx/quantize/ends.js';
 export { rectifyFirst } from './onnx/quantize/rectifiers.js';
 export { raiseOpset } from './onnx/passes/raise-opset.js';
+export {
+  codingOf,
+  type TensorCoding,
+  type WeightCodingName,
+} from './coding/weight-codings.js';
 export { Histogram } from './coding/histogram.js';
 export type { Range } from './coding/affine.js';
 export type { Int8Weights } from './coding/int8.js';

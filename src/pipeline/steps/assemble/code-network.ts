@@ -1,4 +1,4 @@
-import { codeWeights, type OnnxModel } from '../../../models/index.js';
+import { codeWeights, codingOf, type OnnxModel } from '../../../models/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import type { Calibration } from './activation-ranges.js';
 import { inputEnergies } from './input-energy.js';
@@ -19,16 +19,14 @@ export async function codeNetwork(
   { threads, signal, limits }: Pick<StepContext, 'threads' | 'signal' | 'limits'>,
 ): Promise<OnnxModel | null> {
   const { weights, seed } = spec.method;
-  if (weights.coding === 'float32') return null;
-  const energies =
-    weights.coding === 'float16'
-      ? new Map<string, Float32Array>()
-      : await inputEnergies(compressed, network, threads, signal);
+  const { coder, weighted, integers } = codingOf(weights.coding);
+  if (coder === null) return null;
+  const energies = weighted
+    ? await inputEnergies(compressed, network, threads, signal)
+    : new Map<string, Float32Array>();
   const random = (tensor: number) => seededRandom(seed, STREAM, tensor);
-  if (weights.coding !== 'static_int8')
-    return codeWeights(compressed, { coding: weights.coding, bits: weights.bits }, { energies, random });
   const bytes = limits.layerMemoryBytes * SHARE;
-  const integers = await integerNetwork(compressed, network, { energies, bytes, threads, signal });
-  // Layers that stay float32 have their weights as integers at least.
-  return codeWeights(integers, { coding: 'int8', bits: weights.bits }, { energies, random });
+  // Layers that do not compute with integers have their weights as integers at least.
+  const model = integers ? await integerNetwork(compressed, network, { energies, bytes, threads, signal }) : compressed;
+  return codeWeights(model, { coding: coder, bits: weights.bits }, { energies, random });
 }

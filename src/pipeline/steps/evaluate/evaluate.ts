@@ -5,6 +5,7 @@ import { choicesOf, modelName } from '../../../jobs/points.js';
 import type { LayerRow, Metrics } from '../../../jobs/results.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../../../jobs/tasks.js';
 import {
+  codingOf,
   countIntegerLayers,
   listLayers,
   loadModel,
@@ -250,11 +251,12 @@ function coding(
   const latency = latencies[at ?? -1];
   if (uncoded === null || comparison === undefined || latency === undefined) return {};
   const { coding, bits } = method.weights;
+  const { integers, reported } = codingOf(coding);
   return {
     coding: {
-      coding: coding === 'codebook' ? `codebook of ${String(bits)} bits` : coding,
+      coding: reported?.(bits) ?? coding,
       bytes: beforeAfter(uncoded.bytes, coded),
-      ...(coding === 'static_int8' ? { integer_layers: countIntegerLayers(model) } : {}),
+      ...(integers ? { integer_layers: countIntegerLayers(model) } : {}),
       uncoded: {
         bytes: beforeAfter(original, uncoded.bytes),
         latency,

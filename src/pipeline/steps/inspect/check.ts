@@ -4,7 +4,7 @@ import { checkLabels } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
 import { targetsOf } from '../../../jobs/points.js';
 import type { Assignment, InspectResult, ModelSummary } from '../../../jobs/tasks.js';
-import { raiseOpset, Runner, type Layer } from '../../../models/index.js';
+import { codingOf, raiseOpset, Runner, type Layer } from '../../../models/index.js';
 import { applySelection, newRow } from '../../files/layer-rows.js';
 import { openCalibration, openNetwork, type Network } from '../../network/network.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
@@ -42,7 +42,7 @@ export async function checkInputs(
   const layers = applySelection(network.layers, spec.method.layers);
   if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
   checkTargets(spec, layers, network);
-  if (spec.method.weights.coding === 'static_int8') raiseOpset(network.prepared);
+  if (codingOf(spec.method.weights.coding).integers) raiseOpset(network.prepared);
   const starved = layers.find((layer) => layer.blocked === null && network.images * layer.positions < MIN_SAMPLES);
   if (starved !== undefined) {
     const detail = `${starved.name} needs at least ${String(MIN_SAMPLES)} calibration samples`;

@@ -1,0 +1,41 @@
+/** How a file may keep the weights of its layers. */
+export interface CodingDescription {
+  /** For a reader. */
+  meaning: string;
+  /** Who codes the tensors, by its name in models/onnx/emit/coding; null: they stay as they are. */
+  coder: TensorCoding | null;
+  /** Whether an error in a weight counts by the energy of its input. */
+  weighted: boolean;
+  /** Whether layers also compute with integers, inputs included. */
+  integers: boolean;
+  /** What a job reports, where it is more than the name. */
+  reported?: (bits: number) => string;
+}
+
+export type TensorCoding = 'float16' | 'int8' | 'codebook';
+
+/** The codings there are; what the API takes follows from here. */
+export const WEIGHT_CODINGS = {
+  float32: { meaning: 'as they are', coder: null, weighted: false, integers: false },
+  float16: { meaning: 'half the bits', coder: 'float16', weighted: false, integers: false },
+  int8: { meaning: 'a scale for every output channel', coder: 'int8', weighted: true, integers: false },
+  static_int8: {
+    meaning:
+      'as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels',
+    ...{ coder: 'int8', weighted: true, integers: true },
+  },
+  codebook: {
+    meaning: 'k-means',
+    ...{ coder: 'codebook', weighted: true, integers: false },
+    reported: (bits) => `codebook of ${String(bits)} bits`,
+  },
+} as const satisfies Record<string, CodingDescription>;
+
+export type WeightCodingName = keyof typeof WEIGHT_CODINGS;
+
+export const weightCodings = Object.keys(WEIGHT_CODINGS) as WeightCodingName[];
+
+export const codingOf = (name: WeightCodingName): CodingDescription => WEIGHT_CODINGS[name];
+
+/** Nothing is coded where nothing is said. */
+export const PLAIN_CODING = 'float32' satisfies WeightCodingName;
