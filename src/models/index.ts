@@ -12,11 +12,7 @@ export { integerLayers, integerTensors, toIntegers, type IntegerOptions } from '
 export { countIntegerLayers, integerEnds, type Ends } from './onnx/quantize/ends.js';
 export { rectifyFirst } from './onnx/quantize/rectifiers.js';
 export { raiseOpset } from './onnx/passes/raise-opset.js';
-export {
-  codingOf,
-  type TensorCoding,
-  type WeightCodingName,
-} from './coding/weight-codings.js';
+export { codingOf, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
 export { Histogram } from './coding/histogram.js';
 export type { Range } from './coding/affine.js';
 export type { Int8Weights } from './coding/int8.js';
@@ -37,7 +33,6 @@ export {
   blocksOf,
   groupsOf,
   groupsTotal,
-  KEPT_OF,
   PATTERN,
   PLAIN_PATTERN,
   SPARSE_PATTERNS,
