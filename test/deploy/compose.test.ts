@@ -20,6 +20,7 @@ interface Compose {
       profiles?: string[];
       stop_grace_period?: string;
       ports?: string[];
+      deploy?: { resources?: { limits?: { cpus?: string } } };
     }
   >;
   volumes: Record<string, null>;
@@ -54,6 +55,12 @@ describe('docker-compose.yml', () => {
         settings.SHUTDOWN_SECONDS + AFTERWARDS_SECONDS,
       );
     }
+  });
+
+  test('gives a worker as many threads as it has processors', () => {
+    const { worker } = services;
+    expect(worker?.environment?.['THREADS']).toBe('${WORKER_CPUS:-0}');
+    expect(worker?.deploy?.resources?.limits?.cpus).toBe(worker?.environment?.['THREADS']);
   });
 
   test('waits for what is healthy, declares its volumes, and opens ports to this machine only', () => {
