@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
 import { InfrastructureError, InputError, SparankError, type ErrorCode } from '../errors/index.js';
+import { asSparankError } from '../errors/classify.js';
 
 /** RFC 9457 */
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -67,14 +68,21 @@ function statusOf(error: unknown, told: SparankError): number {
   return kept ? (statusCode ?? told.status) : told.status;
 }
 
+/** This process cannot do it, or something behind it is away: another one, or a later call, may work. */
+const mayWorkElsewhere = ({ class: kind, status }: SparankError): boolean =>
+  kind === 'own_fault' || (kind === 'outage' && status >= 500);
+
 function expectedError(error: unknown, request: FastifyRequest): SparankError {
-  if (error instanceof SparankError) return error;
+  if (error instanceof SparankError) {
+    return error.status === 500 && mayWorkElsewhere(error) ? new InfrastructureError('unavailable', '') : error;
+  }
   const { raw } = request;
   // A client that went away in the middle of its body is no failure of the service.
   if (raw.destroyed && !raw.complete) return requestFault('#body', 'was cut short', error);
   const { statusCode, message, code } = error as Partial<FastifyError>;
   const meaning = MEANING_OF_STATUS[statusCode ?? 0] ?? (isOfClient(statusCode) ? ANY_OF_CLIENT : undefined);
-  if (statusCode === undefined || meaning === undefined) return new InfrastructureError('internal', 'internal');
+  if (statusCode === undefined || meaning === undefined)
+    return new InfrastructureError(mayWorkElsewhere(asSparankError(error)) ? 'unavailable' : 'internal', '');
   if (statusCode === 503) return new InfrastructureError(meaning.code, '');
   const pointer = POINTER_OF_CODE[code ?? ''] ?? meaning.pointer;
   const detail = detailOf(statusCode, message ?? '', request);

@@ -80,7 +80,7 @@ const ConfigSchema = Type.Object({
     default: 5,
     minimum: 1,
     maximum: 100,
-    description: 'attempts per task when infrastructure fails',
+    description: 'attempts per task when the service is at fault',
   }),
   OUTAGE_SECONDS: Type.Number({
     default: 300,

@@ -3,7 +3,7 @@ import { mkdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { CheckSubmission } from '../api/index.js';
 import type { Config } from '../config/index.js';
-import { InputError } from '../errors/index.js';
+import { InfrastructureError, InputError } from '../errors/index.js';
 import { CHECK_SECONDS } from '../jobs/check-time.js';
 import type { Assignment, InspectResult, JobInput } from '../jobs/tasks.js';
 import { openScratch } from '../storage/scratch.js';
@@ -106,6 +106,9 @@ function refusal(error: unknown): unknown {
   }
   if (!(error instanceof ComputeError)) return error;
   const { error: cause, usage } = error.failure;
+  // A full disk, no memory, a library that is missing here: nothing of it is said of the files.
+  if (cause.class === 'own_fault')
+    return new InfrastructureError('unavailable', 'the files cannot be checked just now', { cause });
   if (usage !== null) return cause;
   return new InputError('invalid_model', `the runtime broke down on these files: ${cause.message}`);
 }

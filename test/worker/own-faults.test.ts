@@ -107,7 +107,7 @@ describe('a task on a worker with a fault of its own', () => {
       if (next !== null) ends.push(await database.pool.giveBack(next.taskId, next.attempt, { ...error, faults: [] }));
       return (await job(id))?.status === 'failed';
     });
-    expect(ends.filter((end) => end === 'handed_back')).toHaveLength(10);
+    expect(ends.filter((end) => end === 'handed_back')).toHaveLength(5);
     expect(ends.filter((end) => end === 'retrying')).toHaveLength(readConfig({}).TASK_ATTEMPTS - 1);
     expect(ends.at(-1)).toBe('failed');
   });

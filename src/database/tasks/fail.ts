@@ -95,7 +95,7 @@ export function handBack({ transaction }: DatabaseContext): PoolRepository['hand
 }
 
 /** Workers may give a task back so often before it counts as a failure: what all of them trip over may be the task. */
-const MOST_HAND_BACKS = 10;
+const MOST_HAND_BACKS = 5;
 
 export function giveBack(context: DatabaseContext): PoolRepository['giveBack'] {
   return (taskId, attempt, error, idleSeconds) =>
