@@ -86,7 +86,7 @@ const KNOWN: readonly Known[] = [
     matches: at(0, '\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'),
     toModel: EXPORT,
   },
-  { name: 'a NumPy array (.npy)', matches: at(0, '\x93NUMPY'), toSamples: 'save it with numpy.savez(path, x=array)' },
+  { name: 'a NumPy array (.npy)', matches: at(0, '\x93NUMPY') },
   { name: 'a gzip file', matches: at(0, '\x1f\x8b'), ...UNPACK },
   { name: 'a bzip2 file', matches: at(0, 'BZh'), ...UNPACK },
   { name: 'an xz file', matches: at(0, '\xfd7zXZ\0'), ...UNPACK },

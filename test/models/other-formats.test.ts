@@ -138,7 +138,6 @@ describe('as a model', () => {
 
 describe('as samples', () => {
   it.each<[string, () => Buffer, RegExp]>([
-    ['an array', () => array, /a NumPy array \(\.npy\).*numpy\.savez\(path, x=array\)/],
     ['PyTorch', () => zip('a/data.pkl'), /a PyTorch file.*numpy\.savez/],
     ['a pickle', () => latin1('\x80\x05\x95'), /a Python pickle.*numpy\.savez/],
     ['HDF5', () => latin1('\x89HDF\r\n\x1a\n'), /HDF5.*numpy\.savez/],
