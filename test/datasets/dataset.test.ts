@@ -308,6 +308,28 @@ describe('a dataset that cannot be used', () => {
     expect(error.faults[0]?.pointer).toBe('#calibration/x/7');
   });
 
+  it('is refused when a sample has a number that float32 does not hold, and says so', async () => {
+    const values = new Float64Array(12).fill(1);
+    values[8] = 1e300;
+    const x = npy("{'descr': '<f8', 'fortran_order': False, 'shape': (4, 3), }\n", new Uint8Array(values.buffer));
+    const error = await refused(await raw({ 'x.npy': x }));
+    expect(error.message).toMatch(/a value beyond the range of float32, in sample 2, element 2/);
+    expect(error.faults[0]?.pointer).toBe('#calibration/x/2');
+  });
+
+  it('tells whether all its values are the same', async () => {
+    for (const [at, constant] of [
+      [null, true],
+      [11, false],
+    ] as const) {
+      const data = new Float32Array(12).fill(0.5);
+      if (at !== null) data[at] = 0.25;
+      await using(await npz({ x: { dims: [4, 3], data } }), async (set) => {
+        expect(await set.verify()).toEqual({ constant });
+      });
+    }
+  });
+
   it('is refused when it has more samples than allowed', async () => {
     expect(await refused(await npz({ x: pixels([1001, 2]) }))).toMatchObject({
       code: 'limit_exceeded',

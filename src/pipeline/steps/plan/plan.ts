@@ -220,14 +220,14 @@ function unreachable({ cost, before, asked, least, fixed, beside, reasons }: Unr
   const ratio = (before / least).toFixed(2);
   const name = { parameters: 'parameter_ratio', nonzeros: 'nonzero_ratio', macs: 'mac_ratio' }[cost];
   const what = cost === 'macs' ? 'multiply-accumulates' : 'parameters';
-  const outside =
-    beside === 0 ? '' : ` or, ${String(beside)} of them, outside of layers (in subgraphs or in other operators)`;
   const largest = reasons.toSorted((a, b) => b.size - a.size).slice(0, REASONS_SHOWN);
   const why = largest.map(({ name, reason }) => `${name}: ${reason ?? ''}`).join('; ');
-  const stays =
-    fixed === 0
-      ? ''
-      : `; ${String(fixed)} of ${String(before)} ${what} are in layers that stay dense${why === '' ? '' : ` (${why})`}${outside}`;
+  const of = (count: number) => `; ${String(count)} of ${String(before)} ${what} are`;
+  const inLayers = fixed - beside;
+  const stays = [
+    inLayers === 0 ? '' : `${of(inLayers)} in layers that stay dense${why === '' ? '' : ` (${why})`}`,
+    beside === 0 ? '' : `${of(beside)} outside of layers (in subgraphs or in other operators)`,
+  ].join('');
   const detail = `${name} ${String(asked)} cannot be reached: with every layer at its smallest it is ${ratio}${stays}`;
   return new InputError('unreachable_target', detail, {
     faults: [{ pointer: `/target/${name}`, detail: `at most ${ratio}` }],
