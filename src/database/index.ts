@@ -17,6 +17,7 @@ import { announcements } from './connection/announcements.js';
 import { listen } from './connection/notifications.js';
 import { poolRepository } from './tasks/index.js';
 import type { Database } from './repositories.js';
+import { predictionRepository } from './predictions/prediction-repository.js';
 import { teamRepository } from './teams/team-repository.js';
 import { guarded, withQuickTries } from './connection/trouble.js';
 import { uploadRepository } from './uploads/upload-repository.js';
@@ -84,6 +85,7 @@ export async function openDatabase({
     uploads: guarded(uploadRepository(context)),
     jobs: guarded(jobRepository(context)),
     idempotency: guarded(idempotencyRepository(context)),
+    predictions: guarded(predictionRepository(context)),
     layers: guarded(layerRepository(context)),
     events: guarded(eventRepository(context)),
     artifacts: guarded(artifactRepository(context)),

@@ -27,6 +27,7 @@ import type {
   PoolOverview,
   QueuedJob,
   QueuePlace,
+  StartErrors,
   Scope,
   SweepHold,
   SweepHolds,
@@ -146,6 +147,12 @@ export interface JobRepository {
   remove(teamId: string, jobId: string): Promise<{ prefixes: string[] } | null>;
   /** Where a queued job stands; as of a moment ago, because everybody who polls asks for it. */
   place(job: QueuedJob): Promise<QueuePlace>;
+}
+
+export interface PredictionRepository {
+  /** What the client of a new job was told: kept for a day, of one job in some seconds. */
+  note(jobId: string, expectedSeconds: number): Promise<void>;
+  errors(): Promise<StartErrors[]>;
 }
 
 export interface LayerRepository {
@@ -371,6 +378,7 @@ export interface Database {
   audit: AuditRepository;
   uploads: UploadRepository;
   jobs: JobRepository;
+  predictions: PredictionRepository;
   layers: LayerRepository;
   events: EventRepository;
   artifacts: ArtifactRepository;

@@ -48,6 +48,11 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
     'status',
     'origin',
   ]);
+  const predictions = gauge(
+    'sparank_start_predictions_last_hour',
+    'Jobs that started, by how far off the start was that they were told, as a part of the wait',
+    ['error', 'direction'],
+  );
   const webhooks = gauge('sparank_webhooks_pending', 'Messages about ended jobs that are not delivered', ['state']);
   const overdue = gauge('sparank_webhooks_overdue_seconds', 'Wait of the oldest message that is due', ['state']);
   // All of them have a label: a gauge without one is 0 after a reset, which is not what is known.
@@ -74,7 +79,11 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
   /** As they were when the database was asked last. */
   let lanes: string[] = [];
   async function readDatabase(): Promise<void> {
-    const [pool, backlog] = await Promise.all([database.pool.overview(), database.pool.backlog()]);
+    const [pool, backlog, starts] = await Promise.all([
+      database.pool.overview(),
+      database.pool.backlog(),
+      database.predictions.errors(),
+    ]);
     for (const one of ofDatabase) one.reset();
     const { unmatched: withoutWorker, ...states } = pool.tasks;
     set(tasks, states);
@@ -99,6 +108,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
       oldest.set({ team }, values.oldestSeconds);
     }
     for (const { status, origin, count } of backlog.endedLastHour) ended.set({ status, origin }, count);
+    for (const { error, direction, count } of starts) predictions.set({ error, direction }, count);
     webhooks.set({ state: 'pending' }, backlog.webhooks.pending);
     overdue.set({ state: 'pending' }, backlog.webhooks.overdueSeconds);
   }

@@ -30,6 +30,9 @@ export function expireRows({ prisma, settings }: DatabaseContext): PoolRepositor
       delete from audit_log where seq in (
         select seq from audit_log where at < clock_timestamp() - make_interval(secs => ${settings.AUDIT_TTL_DAYS * 86_400})
         order by at limit ${limit})`,
+    start_prediction: await prisma.$executeRaw`
+      delete from start_predictions where job_id in (
+        select job_id from start_predictions where made_at < clock_timestamp() - interval '1 day' order by made_at limit ${limit})`,
     webhook_secret: await prisma.$executeRaw`delete from webhook_secrets where expires_at < clock_timestamp()`,
   });
 }

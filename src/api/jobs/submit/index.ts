@@ -111,6 +111,12 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
             ? { view: await viewJob(deps.database, await make()), replayed: false }
             : await once(deps, request, { teamId, key, bodyHash: hashBody(given) }, make);
         request.log.info({ job_id: answer.view.id, team_id: teamId, replayed: answer.replayed }, 'job accepted');
+        const expected = answer.view.queue?.expected_start_seconds ?? null;
+        // To be held against when it starts; nobody waits for that.
+        if (expected !== null && !answer.replayed)
+          deps.database.predictions
+            .note(answer.view.id, expected)
+            .catch((error: unknown) => request.log.debug({ err: error }, 'a prediction was not noted'));
         if (answer.replayed) reply.header('Idempotent-Replayed', 'true');
         return await reply
           .code(202)
