@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 /** Suites of the service as a whole: processes that are started, killed and started again. */
-const service = ['test/service/**', 'test/independent/**', 'test/cli/{demo,service,exit-codes}.test.ts'];
+const service = [
+  'test/service/**',
+  'test/independent/**',
+  'test/cli/{demo,service,exit-codes,storage-commands}.test.ts',
+];
 
 /** Suites that need a database, a queue, a server, a browser, or a whole job. */
 const integration = [

@@ -184,6 +184,8 @@ describe('sparank doctor', () => {
       'database',
       'queue',
       'workers',
+      'owner',
+      'sweep',
       'storage',
     ]);
     expect({ ok, code }).toEqual({ ok: true, code: 0 });
