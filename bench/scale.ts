@@ -11,6 +11,7 @@ import { openDatabase } from '../src/database/index.js';
 import { createLogger } from '../src/observability/logger.js';
 import { createJob } from '../test/support/jobs.js';
 import { startPostgres } from './load/postgres.js';
+import { poolCosts, type PoolCosts } from './scale/pool-costs.js';
 import { run, type Cost } from './scale/run.js';
 import { seed } from './scale/seed.js';
 import { startRedis } from './siege/redis.js';
@@ -30,15 +31,24 @@ const command = new Command('bench/scale.ts')
     '1000000:1000:1000',
     '1000000:10:1000',
   ])
+  .option('--part <name...>', 'tasks, pools', ['tasks', 'pools'])
   .option('--tasks <n>', 'of a run', '12000')
   .option('--layers <n>', 'of a job, which has four tasks more', '8')
   .option('--processes <n>', 'that simulate the workers', '2')
   .option('--step-ms <n>', 'how long a task takes', '0')
+  .option('--pools <jobs:workers:teams...>', 'what a pool costs beside its tasks: turns of the relay, signs of life', [
+    '100000:1000:1000',
+    '100000:10000:1000',
+    '100000:10000:10000',
+  ])
   .option('--statements', 'also what PostgreSQL spent its time on, of the last run')
   .option('--cpu-prof <folder>', 'profiles of the relay and the workers')
   .parse();
 const options = command.opts<
-  { sizes: string[]; statements?: true; cpuProf?: string } & Record<'tasks' | 'layers' | 'processes' | 'stepMs', string>
+  { part: string[]; sizes: string[]; pools: string[]; statements?: true; cpuProf?: string } & Record<
+    'tasks' | 'layers' | 'processes' | 'stepMs',
+    string
+  >
 >();
 const layers = Number(options.layers);
 const tasks = Number(options.tasks);
@@ -60,6 +70,18 @@ function readSize(text: string): Size {
   return { jobs, workers, teams };
 }
 
+const poolColumns = [
+  'jobs',
+  'workers',
+  'teams',
+  'turn: relay ms',
+  'turn: PostgreSQL ms',
+  'turn: wall ms',
+  'heartbeat: own ms',
+  'PostgreSQL ms',
+  'sign of life: own ms',
+  'PostgreSQL ms',
+];
 const columns = [
   'jobs',
   'workers',
@@ -79,8 +101,22 @@ function row({ jobs, workers, teams }: Size, { tasks: count, perSecond, cpuMs }:
   return [n(jobs), n(workers), n(teams), n(count), perSecond.toFixed(0), ...ms];
 }
 
+function poolRow({ jobs, workers, teams }: Size, { turn, turnWallMs, beat, sign }: PoolCosts): (string | number)[] {
+  const n = (value: number) => value.toLocaleString('en');
+  const ms = [turn.own, turn.postgres, turnWallMs].map((one) => one.toFixed(1));
+  return [
+    n(jobs),
+    n(workers),
+    n(teams),
+    ...ms,
+    ...[beat.own, beat.postgres, sign.own, sign.postgres].map((one) => one.toFixed(2)),
+  ];
+}
+
 printMachine();
-const sizes = options.sizes.map(readSize);
+const sizesOf = (part: string, given: string[]) => (options.part.includes(part) ? given.map(readSize) : []);
+const sizes = sizesOf('tasks', options.sizes);
+const pools = sizesOf('pools', options.pools);
 const directory = await mkdtemp(join(tmpdir(), 'sparank-scale-'));
 const log = join(directory, 'log');
 await writeFile(log, '');
@@ -95,6 +131,7 @@ try {
     REDIS_URL: `redis://127.0.0.1:${String(redis.port)}`,
     MAX_QUEUED_JOBS: String(2 ** 31 - 1),
     LOG_LEVEL: 'warn',
+    UV_THREADPOOL_SIZE: '32',
   };
   const database = await openDatabase({
     url: postgres.url,
@@ -102,7 +139,6 @@ try {
     logger: createLogger({ LOG_LEVEL: 'error' }),
   });
   const like = await createJob(database);
-  await database.close();
   if (options.statements === true) await postgres.query('create extension pg_stat_statements');
   const rows: (string | number)[][] = [];
   for (const size of sizes) {
@@ -126,7 +162,16 @@ try {
     rows.push(row(size, cost));
     note(rows.at(-1)?.join(' | ') ?? '');
   }
-  printTable(columns, rows);
+  if (rows.length > 0) printTable(columns, rows);
+  const costs: (string | number)[][] = [];
+  for (const size of pools) {
+    note(`a pool of ${size.workers} workers, ${size.teams} teams`);
+    await seed(postgres.query, like.id, { ...size, queued: Math.max(size.jobs * QUEUED, 4 * size.workers) });
+    costs.push(poolRow(size, await poolCosts(postgres, database, size.workers)));
+    note(costs.at(-1)?.join(' | ') ?? '');
+  }
+  if (costs.length > 0) printTable(poolColumns, costs);
+  await database.close();
   if (options.statements === true) {
     const top = await postgres.query<{ ms: number; calls: number; per: number; rows: number; text: string }>(
       `select total_exec_time + total_plan_time as ms, calls, rows, (total_exec_time + total_plan_time) / calls as per,

@@ -1,7 +1,8 @@
 /**
  * Many workers in one process. Each registers, has its own place at the queue, its own heartbeat and runs `runTask` of the service;
- * only the compute process is left out: a step ends at once, with a made-up result. The parent says how many by a message.
+ * only the compute process and the storage are left out: a step ends at once, with a made-up result. The parent says how many by a message.
  */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +29,10 @@ const config = readConfig(process.env);
 const logger = createLogger(config, {}, destination({ fd: 2, sync: true }));
 const metrics = createMetrics();
 const backends = await openBackends(config, logger, { quiet: true });
-const scratch = await mkdtemp(join(tmpdir(), 'sparank-scale-'));
+// The disk is left out too: hundreds of workers share that of one process here.
+const memory = '/dev/shm';
+const scratch = await mkdtemp(join(existsSync(memory) ? memory : tmpdir(), 'sparank-scale-'));
+const storage = { ...backends.storage, deletePrefix: () => Promise.resolve(0) };
 const shutdown = new AbortController();
 
 async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
@@ -36,7 +40,8 @@ async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
     const id = `wrk_scale_${String(process.pid)}_${String(i)}`;
     const deps: TaskDeps = {
       config,
-      ...backends,
+      database: backends.database,
+      storage,
       cache: new FileCache(join(scratch, 'cache'), backends.storage, config.CACHE_BYTES),
       compute: {
         async run({ assignment }) {

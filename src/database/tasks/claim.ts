@@ -4,7 +4,7 @@ import type { DatabaseContext } from '../connection/context.js';
 import type { PoolRepository } from '../repositories.js';
 import { withQuickTries } from '../connection/trouble.js';
 
-export function claim({ prepared, settings }: DatabaseContext): PoolRepository['claim'] {
+export function claim({ prepared, announce, settings }: DatabaseContext): PoolRepository['claim'] {
   return (taskId, attempt, workerId) => {
     // A try whose commit was not answered must find its own claim again, and a second message of the same attempt must not.
     const token = randomUUID();
@@ -12,10 +12,13 @@ export function claim({ prepared, settings }: DatabaseContext): PoolRepository['
       const [row] = await prepared<{ assignment: Assignment | null }>(
         'claim',
         // Should PostgreSQL crash before it is on the disk, the task is released still, and the fence refuses what this attempt makes.
-        `select sparank_claim($1, $2, $3, $4, $5) as assignment from set_config('synchronous_commit', 'off', true)`,
+        `select sparank_claim($1, $2, $3, $4, $5) as assignment
+         from set_config('synchronous_commit', 'off', true) as forgettable, set_config('sparank.quiet', 'on', true) as quiet`,
         [taskId, attempt, workerId, token, settings.LEASE_SECONDS],
       );
-      return row?.assignment ?? null;
+      const assignment = row?.assignment ?? null;
+      if (assignment !== null) announce(assignment.jobId);
+      return assignment;
     });
   };
 }

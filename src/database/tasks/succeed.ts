@@ -49,15 +49,13 @@ export function succeed({
     return task;
   }
 
-  async function commit({ id, jobId, attempt, kind }: TaskOfJob, end: string): Promise<Answer> {
-    // The end of a job is announced by its own transaction: who waits for it must not miss it.
-    const quiet = kind !== 'evaluate';
+  async function commit({ id, jobId, attempt }: TaskOfJob, end: string): Promise<Answer> {
     const [row] = await prepared<{ answer: Answer }>(
       'succeed',
-      `select sparank_succeed($1, $2, $3) as answer from set_config('sparank.quiet', $4, true)`,
-      [id, attempt, end, quiet ? 'on' : 'off'],
+      `select sparank_succeed($1, $2, $3) as answer from set_config('sparank.quiet', 'on', true)`,
+      [id, attempt, end],
     );
-    if (quiet && row?.answer === 'kept') announce('tasks', jobId);
+    if (row?.answer === 'kept') announce('tasks', jobId);
     return row?.answer ?? 'refused';
   }
 
