@@ -127,6 +127,10 @@ export default tseslint.config(
     },
   },
   {
+    files: ['src/{compression,engines}/**/*.ts'],
+    rules: { '@typescript-eslint/max-params': ['error', { max: 4 }] },
+  },
+  {
     files: ['src/**/*.ts'],
     rules: {
       'import-x/no-restricted-paths': ['error', { zones }],

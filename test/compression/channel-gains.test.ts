@@ -55,8 +55,8 @@ it("factors every channel's centred Gram matrix with its ridge, also behind the 
 
 it('gives the same gains whatever part of the covariances is held at once, and none to a constant channel', async () => {
   const factors = channelFactors(inputs, problem);
-  const whole = await channelGains(engine, residual, inputs, problem, factors);
-  const parts = await channelGains(engine, residual, inputs, problem, factors, 4 * m * taps * 16);
+  const whole = await channelGains(engine, residual, { inputs, problem, factors });
+  const parts = await channelGains(engine, residual, { inputs, problem, factors }, 4 * m * taps * 16);
   expect(Math.max(...parts.map((gain, c) => Math.abs(gain - (whole[c] ?? NaN))))).toBeLessThan(1e-3);
   expect(Math.min(...whole.filter((_, c) => c !== 2))).toBeGreaterThan(0);
   expect(whole[2]).toBeLessThan(1e-3);

@@ -78,7 +78,7 @@ describe.each(named([...VECTOR, ...SEARCHED]))('$name', ({ activation }) => {
     const [y, z, previous, next, target] = [wanted(activation, length), ...[2, 3, 4, 5].map((s) => values(length, s))];
     if (!z || !previous || !next || !target) throw new Error('five arrays');
     const u = new Float32Array(length);
-    const sums = vector(activation).dual(y, z, previous, next, target, u);
+    const sums = vector(activation).dual({ y, z, previous, next, target, u });
     const total = (term: (i: number) => number): number => {
       let sum = 0;
       for (let i = 0; i < length; i++) sum += term(i) ** 2;
@@ -111,7 +111,7 @@ describe.each(named([...VECTOR, ...SEARCHED]))('$name', ({ activation }) => {
     const previous = values(length, 3);
     for (const momentum of [0, 0.7]) {
       const out = new Float32Array(length);
-      vector(activation).majorize(y, f, previous, momentum, out);
+      vector(activation).majorize({ y, f, previous, momentum, target: out });
       const single = Math.fround;
       const expected = Array.from(f, (x, i) => {
         const e = single(x + single(single(momentum) * single(x - (previous[i] ?? NaN))));
@@ -126,12 +126,12 @@ describe.each(named([...VECTOR, ...SEARCHED]))('$name', ({ activation }) => {
     const large = values(1001, 6, 1e25);
     const zero = new Float32Array(1001);
     const u = new Float32Array(1001);
-    const sums = vector(activation).dual(zero, large, zero, large, large, u);
-    const plain = plainPasses(activation).dual(zero, large, zero, large, large, u);
+    const sums = vector(activation).dual({ y: zero, z: large, previous: zero, next: large, target: large, u });
+    const plain = plainPasses(activation).dual({ y: zero, z: large, previous: zero, next: large, target: large, u });
     for (const name of ['primal', 'dual', 'z', 'f', 'u', 'loss'] as const) {
       expect(Math.abs(sums[name] - plain[name]), name).toBeLessThanOrEqual(3e-7 * plain[name]);
     }
-    expect(vector(activation).dual(zero, large, zero, large, large, u)).toEqual(sums);
+    expect(vector(activation).dual({ y: zero, z: large, previous: zero, next: large, target: large, u })).toEqual(sums);
   });
 
   it.each([0, 6, 4099])('passes on a value %i that is not a number', (at) => {
@@ -141,13 +141,13 @@ describe.each(named([...VECTOR, ...SEARCHED]))('$name', ({ activation }) => {
     broken[at] = NaN;
     const z = new Float32Array(length);
     const target = new Float32Array(length);
-    vector(activation).split(clean, broken, clean, 1, z, target);
+    vector(activation).split({ y: clean, f: broken, u: clean, rho: 1, z, target });
     expect(target.findIndex(Number.isNaN)).toBe(at);
     const u = new Float32Array(length);
-    const sums = vector(activation).dual(clean, clean, clean, broken, clean, u);
+    const sums = vector(activation).dual({ y: clean, z: clean, previous: clean, next: broken, target: clean, u });
     expect([sums.loss, sums.primal, u[at]]).toEqual([NaN, NaN, NaN]);
     expect(vector(activation).loss(clean, broken)).toBeNaN();
-    vector(activation).majorize(clean, broken, clean, 0.5, target);
+    vector(activation).majorize({ y: clean, f: broken, previous: clean, momentum: 0.5, target });
     expect(target[at]).toBeNaN();
   });
 });
@@ -164,8 +164,8 @@ describe.each(named(VECTOR))('$name', ({ activation }) => {
       const target = new Float32Array(length).fill(NaN);
       const plainZ = new Float32Array(length);
       const plainTarget = new Float32Array(length);
-      vector(activation).split(y, f, u, rho, z, target);
-      plainPasses(activation).split(y, f, u, rho, plainZ, plainTarget);
+      vector(activation).split({ y, f, u, rho, z, target });
+      plainPasses(activation).split({ y, f, u, rho, z: plainZ, target: plainTarget });
       let jumps = 0;
       for (let i = 0; i < length; i++) {
         const v = Math.fround((f[i] ?? NaN) - (u[i] ?? NaN));
@@ -191,8 +191,8 @@ describe.each(named(SEARCHED))('the search before $name', ({ activation }) => {
     const y = wanted(activation, length, 2);
     const v = values(length, 2, 2);
     const [z, plain, target] = [new Float32Array(length), new Float32Array(length), new Float32Array(length)];
-    vector(activation).split(y, v, new Float32Array(length), rho, z, target);
-    plainPasses(activation).split(y, v, new Float32Array(length), rho, plain, target);
+    vector(activation).split({ y, f: v, u: new Float32Array(length), rho, z, target });
+    plainPasses(activation).split({ y, f: v, u: new Float32Array(length), rho, z: plain, target });
     let [own, reference] = [0, 0];
     for (let i = 0; i < length; i++) {
       const cost = (x: number): number => ((y[i] ?? NaN) - value(x)) ** 2 + rho * (x - (v[i] ?? NaN)) ** 2;
@@ -210,7 +210,7 @@ describe.each(named(SEARCHED))('the search before $name', ({ activation }) => {
     const v = values(999, 4);
     const y = v.map((x) => value(x));
     const z = new Float32Array(v.length);
-    vector(activation).split(y, v, new Float32Array(v.length), 1, z, new Float32Array(v.length));
+    vector(activation).split({ y, f: v, u: new Float32Array(v.length), rho: 1, z, target: new Float32Array(v.length) });
     expectClose(z, v, 2e-6);
   });
 
@@ -218,10 +218,10 @@ describe.each(named(SEARCHED))('the search before $name', ({ activation }) => {
     const v = Float32Array.of(-1e30, -1e4, -100, -88, -0, 0, 88, 100, 1e4, 1e15);
     const y = v.map((x) => value(x));
     const z = new Float32Array(v.length);
-    vector(activation).split(y, v, new Float32Array(v.length), 1, z, new Float32Array(v.length));
+    vector(activation).split({ y, f: v, u: new Float32Array(v.length), rho: 1, z, target: new Float32Array(v.length) });
     expect(z.every(Number.isFinite)).toBe(true);
     const out = new Float32Array(v.length);
-    vector(activation).majorize(y, v, v, 0, out);
+    vector(activation).majorize({ y, f: v, previous: v, momentum: 0, target: out });
     expect(out.every(Number.isFinite)).toBe(true);
   });
 });

@@ -19,7 +19,7 @@ const identity = (n: number): Float64Array =>
   Float64Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0));
 function positive(n: number): Float64Array {
   const b = draw(n * n);
-  const a = multiply64(b, transpose64(b, n, n), n, n, n);
+  const a = multiply64(b, transpose64(b, n, n), { rows: n, inner: n, cols: n });
   for (let i = 0; i < n; i++) a[i * n + i] = (a[i * n + i] ?? 0) + 0.1;
   return a;
 }
@@ -28,17 +28,23 @@ describe.each([1, 2, 3, 7, 40, 129])('size %i', (n) => {
   it('factors a positive definite matrix and solves with the factor', () => {
     const a = positive(n);
     const l = cholesky(a, n);
-    expect(gap(multiply64(l, transpose64(l, n, n), n, n, n), a)).toBeLessThan(1e-11 * n * n);
-    expect(gap(multiply64(l, lowerSolveIdentity(l, n), n, n, n), identity(n))).toBeLessThan(1e-9);
+    expect(gap(multiply64(l, transpose64(l, n, n), { rows: n, inner: n, cols: n }), a)).toBeLessThan(1e-11 * n * n);
+    expect(gap(multiply64(l, lowerSolveIdentity(l, n), { rows: n, inner: n, cols: n }), identity(n))).toBeLessThan(
+      1e-9,
+    );
   });
 
   it('finds orthonormal eigenvectors that rebuild the matrix, largest first', () => {
     const b = draw(n * n);
     const a = b.map((x, i) => x + (b[(i % n) * n + Math.floor(i / n)] ?? 0));
     const { values, vectors } = symmetricEigen(a, n);
-    expect(gap(multiply64(vectors, transpose64(vectors, n, n), n, n, n), identity(n))).toBeLessThan(1e-12 * (n + 1));
+    expect(
+      gap(multiply64(vectors, transpose64(vectors, n, n), { rows: n, inner: n, cols: n }), identity(n)),
+    ).toBeLessThan(1e-12 * (n + 1));
     const scaled = vectors.map((x, i) => x * (values[Math.floor(i / n)] ?? NaN));
-    expect(gap(multiply64(transpose64(vectors, n, n), scaled, n, n, n), a)).toBeLessThan(1e-12 * (n + 1) * (n + 1));
+    expect(gap(multiply64(transpose64(vectors, n, n), scaled, { rows: n, inner: n, cols: n }), a)).toBeLessThan(
+      1e-12 * (n + 1) * (n + 1),
+    );
     for (let i = 1; i < n; i++) expect(values[i - 1]).toBeGreaterThanOrEqual(values[i] ?? NaN);
   });
 });
@@ -80,7 +86,7 @@ describe('with an engine', () => {
         w,
         { b: true },
       );
-      const { left, right } = await rankStep(engine, k, 8, null, random);
+      const { left, right } = await rankStep(engine, k, { rank: 8, warm: null, random });
       const low = await engine.multiply(left, right);
       let lost = 0;
       for (let i = 0; i < k.data.length; i++) lost += ((k.data[i] ?? NaN) - (low.data[i] ?? NaN)) ** 2;

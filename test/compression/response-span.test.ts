@@ -67,7 +67,7 @@ describe('a layer of many more outputs than inputs', () => {
   it.each([D, 9])('has the eigenvalues of the whole response, of %i directions', async (limit) => {
     const own = await response();
     const span = await responseSpan(engine, matrix(M, D, wide.weights));
-    const { values, directions } = await spectrum(engine, own, limit, seededRandom(1), null, span);
+    const { values, directions } = await spectrum(engine, own, { limit, random: seededRandom(1), metric: null, span });
     expect(values.length).toBe(limit);
     const reference = squaredSingularValues(own);
     values.forEach((value, i) => expect(value / ((reference[i] ?? NaN) / SAMPLES)).toBeCloseTo(1, 3));
@@ -84,7 +84,7 @@ describe('a layer of many more outputs than inputs', () => {
     if (metric === null) throw new Error('no metric');
     const own = await response();
     const span = await responseSpan(engine, matrix(M, D, wide.weights));
-    const found = await spectrum(engine, own, 64, seededRandom(1), metric, span);
+    const found = await spectrum(engine, own, { limit: 64, random: seededRandom(1), metric, span });
     const reference = squaredSingularValues(await engine.multiply(own, metric.turn));
     expect(found.values.length).toBe(D);
     found.values.forEach((value, i) => expect(value / ((reference[i] ?? NaN) / SAMPLES)).toBeCloseTo(1, 3));
@@ -144,7 +144,7 @@ it('finds the leading directions of a matrix of few columns as of its transpose'
     cols,
     mix.data.map((x, i) => x * (scales[i % cols] ?? NaN)),
   );
-  const { left, right } = await rankStep(engine, k, rank, null, random);
+  const { left, right } = await rankStep(engine, k, { rank, warm: null, random });
   expect([left.cols, right.rows]).toEqual([rank, rank]);
   const gram = await engine.gram(left);
   gram.forEach((x, i) => expect(x).toBeCloseTo(i % (rank + 1) === 0 ? 1 : 0, 5));

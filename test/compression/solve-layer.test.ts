@@ -51,13 +51,13 @@ describe('against a float64 reference', () => {
       const expected = referenceAdmm(toRows(response), toRows(target), toRows(prior), rank, 1e-3, 1, 12);
       const losses = expected.map((f) => reluLoss(toRows(target), f));
 
-      const features = await whitenedFeatures(used, response, 0, prior, 1e-3);
+      const features = await whitenedFeatures(used, response, { free: 0, prior, ridge: 1e-3 });
       const random = seededRandom(1);
-      const start = await leastSquares(used, features, target, rank, null, random);
+      const start = await leastSquares(used, features, target, { rank, warm: null, random });
       const y = matrix(300, m, applyActivation(problem.activation, target.data));
       const tolerances = { absolute: 0, relative: 0 };
       const options = { rank, maxIterations: 6, tolerances, rho: 1, fixedRho: true, random };
-      const { merit } = await admm(used, features, problem.activation, y, start, options);
+      const { merit } = await admm(used, { features, activation: problem.activation, y, start }, options);
       let lowest = Infinity;
       expect(merit.length).toBe(7);
       merit.forEach((loss, k) => {
@@ -184,13 +184,13 @@ describe('the iterations', () => {
         32,
         response.data.map((x, i) => x + (problem.bias[i % 32] ?? NaN)),
       );
-      const features = await whitenedFeatures(engine, response, 0, identityMatrix(32), 1e-3);
+      const features = await whitenedFeatures(engine, response, { free: 0, prior: identityMatrix(32), ridge: 1e-3 });
       const random = seededRandom(1);
-      const start = await leastSquares(engine, features, target, 12, null, random);
+      const start = await leastSquares(engine, features, target, { rank: 12, warm: null, random });
       const y = matrix(1500, 32, applyActivation(problem.activation, target.data));
       const tolerances = { absolute: 1e-3, relative: 1e-2 };
       const options = { rank: 12, maxIterations: 400, tolerances, rho, random };
-      const result = await admm(engine, features, problem.activation, y, start, options);
+      const result = await admm(engine, { features, activation: problem.activation, y, start }, options);
       expect(result.converged, `rho ${rho}`).toBe(true);
       expect(result.loss).toBeLessThan(0.95 * (result.merit[0] ?? NaN));
     }

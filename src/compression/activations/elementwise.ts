@@ -20,14 +20,17 @@ export interface IterationSums {
   u: number;
 }
 
+export interface IterationArrays {
+  z: Float32Array;
+  previous: Float32Array;
+  next: Float32Array;
+  target: Float32Array;
+  /** Result. */
+  u: Float32Array;
+}
+
 /** u = target - next, and the squared norms of the residuals z - next and next - previous, of z, of next and of u. */
-export function dualUpdate(
-  z: Float32Array,
-  previous: Float32Array,
-  next: Float32Array,
-  target: Float32Array,
-  u: Float32Array,
-): IterationSums {
+export function dualUpdate({ z, previous, next, target, u }: IterationArrays): IterationSums {
   let primal = 0;
   let dual = 0;
   let sumZ = 0;

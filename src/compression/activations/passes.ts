@@ -1,25 +1,48 @@
 import type { Activation } from '../../models/activation.js';
 import { activationFunction } from '../prox/activation-function.js';
-import { addInto, dualUpdate, reluLoss, subtractInto, type IterationSums } from './elementwise.js';
+import {
+  addInto,
+  dualUpdate,
+  reluLoss,
+  subtractInto,
+  type IterationArrays,
+  type IterationSums,
+} from './elementwise.js';
 import { zStep } from '../prox/z-step.js';
+
+export interface SplitArrays {
+  y: Float32Array;
+  f: Float32Array;
+  u: Float32Array;
+  rho: number;
+  /** Results. */
+  z: Float32Array;
+  target: Float32Array;
+}
+
+export interface DualArrays extends IterationArrays {
+  y: Float32Array;
+}
+
+export interface MajorizeArrays {
+  y: Float32Array;
+  f: Float32Array;
+  previous: Float32Array;
+  momentum: number;
+  /** Result. */
+  target: Float32Array;
+}
 
 /** What the iterations do elementwise with an activation r. All arrays of a call are of one length. */
 export interface Passes {
   /** z = argmin (y - r(z))²/2 + rho (z - f + u)²/2, and target = z + u */
-  split(y: Float32Array, f: Float32Array, u: Float32Array, rho: number, z: Float32Array, target: Float32Array): void;
+  split(arrays: SplitArrays): void;
   /** u = target - next, the squared norms that `dualUpdate` gives, and || y - r(next) ||² */
-  dual(
-    y: Float32Array,
-    z: Float32Array,
-    previous: Float32Array,
-    next: Float32Array,
-    target: Float32Array,
-    u: Float32Array,
-  ): IterationSums & { loss: number };
+  dual(arrays: DualArrays): IterationSums & { loss: number };
   /** || y - r(z) ||² */
   loss(y: Float32Array, z: Float32Array): number;
   /** target = e + (y - r(e)) r'(e) at the extrapolated e = f + momentum (f - previous) */
-  majorize(y: Float32Array, f: Float32Array, previous: Float32Array, momentum: number, target: Float32Array): void;
+  majorize(arrays: MajorizeArrays): void;
 }
 
 /** Plain loops: what the vector instructions are held against, for any activation. */
@@ -36,17 +59,14 @@ export function plainPasses(activation: Activation): Passes {
     return sum;
   };
   return {
-    split(y, f, u, rho, z, target) {
+    split({ y, f, u, rho, z, target }) {
       subtractInto(f, u, target);
       step(y, target, rho, z);
       addInto(z, u, target);
     },
-    dual: (y, z, previous, next, target, u) => ({
-      ...dualUpdate(z, previous, next, target, u),
-      loss: loss(y, next),
-    }),
+    dual: ({ y, ...arrays }) => ({ ...dualUpdate(arrays), loss: loss(y, arrays.next) }),
     loss,
-    majorize(y, f, previous, momentum, target) {
+    majorize({ y, f, previous, momentum, target }) {
       for (let i = 0; i < target.length; i++) {
         const e = (f[i] as number) + momentum * ((f[i] as number) - (previous[i] as number));
         target[i] = e + ((y[i] as number) - value(e)) * slope(e);

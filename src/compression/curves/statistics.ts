@@ -86,7 +86,7 @@ export async function layerStatistics(
 
   const lowRank = options.components.includes('low_rank');
   const span = await responseSpan(engine, weights);
-  const full = await spectrum(engine, own.train, MAX_DIRECTIONS, random, measure.metric, span);
+  const full = await spectrum(engine, own.train, { limit: MAX_DIRECTIONS, random, metric: measure.metric, span });
   const curves: RankCurve[] = [];
   const fits: TapFits[] = [];
   const shapes = options.shapes ?? lowRankShapes;
@@ -95,7 +95,7 @@ export async function layerStatistics(
     curves.push({
       ...PLAIN,
       groups: 0,
-      ...(await rankCurve(engine, measure, own.test, null, full, grid)),
+      ...(await rankCurve(engine, measure, { predicted: own.test, explained: null, spectrum: full, ranks: grid })),
     });
   }
   for (const shape of lowRankShapes) {
@@ -104,7 +104,7 @@ export async function layerStatistics(
     if (problem.channels <= MIN_CHANNELS || !LOW_RANK_SHAPES[shape].applies(problem)) continue;
     options.signal?.throwIfAborted();
     const data = { train, response: own.train, test, weights, measure };
-    const measured = await tapStatistics(engine, shape, firstConvolution, data, random);
+    const measured = await tapStatistics(engine, { shape, first: firstConvolution }, data, random);
     if (measured === null) continue;
     fits.push(measured.fits);
     curves.push(...measured.curves);
@@ -112,18 +112,23 @@ export async function layerStatistics(
   const pattern = options.pattern ?? PLAIN_PATTERN;
   if (options.components.includes('sparse') && isMasked(pattern)) {
     const leading = lowRank
-      ? (await spectrum(engine, own.train, Math.ceil(m / 8), random, null, span)).directions
+      ? (await spectrum(engine, own.train, { limit: Math.ceil(m / 8), random, metric: null, span })).directions
       : null;
     const data = { train, test, weights, own, leading };
     for await (const { groups, columns, ...explained } of maskedExplanations(engine, pattern, problem.channels, data)) {
       options.signal?.throwIfAborted();
       const unexplained = difference(own.train, explained.train);
       const values = lowRank
-        ? await spectrum(engine, unexplained, MAX_DIRECTIONS_BESIDE, random, measure.metric)
+        ? await spectrum(engine, unexplained, { limit: MAX_DIRECTIONS_BESIDE, random, metric: measure.metric })
         : full;
       const grid = lowRank ? rankGrid(m, d, columns, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
-      const curve = await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid]);
+      const curve = await rankCurve(engine, measure, {
+        predicted: unseen,
+        explained: explained.test,
+        spectrum: values,
+        ranks: [0, ...grid],
+      });
       curves.push({ ...PLAIN, groups, pattern, ...curve });
     }
   } else if (options.components.includes('sparse')) {
@@ -136,19 +141,26 @@ export async function layerStatistics(
     for (const groups of groupGrid(view.channels, lowRank, problem.taps / taps)) {
       options.signal?.throwIfAborted();
       const residual = lowRank ? await withoutLeading(engine, rest, Math.ceil(m / 8)) : rest.residual;
-      const gains = await channelGains(engine, residual, train, view, factors);
+      const gains = await channelGains(engine, residual, { inputs: train, problem: view, factors });
       for (const channel of kept) gains[channel] = -1;
       kept.push(...topGroups(gains, groups - kept.length));
-      const explained = await explainedBy(engine, { train, test }, kept, taps, own.train);
+      const explained = await explainedBy(engine, { train, test }, { kept, taps, response: own.train });
       const left = difference(own.train, explained.train);
-      const values = lowRank ? await spectrum(engine, left, MAX_DIRECTIONS_BESIDE, random, measure.metric, span) : full;
+      const values = lowRank
+        ? await spectrum(engine, left, { limit: MAX_DIRECTIONS_BESIDE, random, metric: measure.metric, span })
+        : full;
       const grid = lowRank ? rankGrid(m, d, groups * taps, values.values.length) : [];
       const unseen = difference(own.test, explained.test);
       curves.push({
         ...PLAIN,
         groups,
         ...(pattern === PLAIN_PATTERN ? {} : { pattern }),
-        ...(await rankCurve(engine, measure, unseen, explained.test, values, [0, ...grid])),
+        ...(await rankCurve(engine, measure, {
+          predicted: unseen,
+          explained: explained.test,
+          spectrum: values,
+          ranks: [0, ...grid],
+        })),
       });
       rest = { residual: left, spectrum: values };
     }
@@ -185,12 +197,14 @@ function groupGrid(channels: number, lowRank: boolean, factor: number): number[]
 async function explainedBy(
   engine: Engine,
   { train, test }: { train: Matrix; test: Matrix },
-  kept: readonly number[],
-  taps: number,
-  response: Matrix,
+  { kept, taps, response }: { kept: readonly number[]; taps: number; response: Matrix },
 ): Promise<{ train: Matrix; test: Matrix }> {
   const columns = channelColumns(train, kept, taps);
-  const features = await whitenedFeatures(engine, columns, columns.cols, matrix(response.cols, columns.cols), RIDGE);
+  const features = await whitenedFeatures(engine, columns, {
+    free: columns.cols,
+    prior: matrix(response.cols, columns.cols),
+    ridge: RIDGE,
+  });
   const k = await engine.multiply(response, features.held, { a: true });
   for (let i = 0; i < k.data.length; i++) k.data[i] = (k.data[i] as number) / response.rows;
   const whiten = matrix(columns.cols, columns.cols, Float32Array.from(features.whiten));

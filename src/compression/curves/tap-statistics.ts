@@ -50,8 +50,7 @@ export interface TapData {
  */
 export async function tapStatistics(
   engine: Engine,
-  shape: LowRankShape,
-  first: FirstConvolution,
+  { shape, first }: { shape: LowRankShape; first: FirstConvolution },
   { train, response, test, weights, measure }: TapData,
   random: () => number,
 ): Promise<TapStatistics | null> {
@@ -65,12 +64,17 @@ export async function tapStatistics(
     .filter((width) => width <= limit && width % roundingStep(Math.min(outer, m)) === 0);
   const widest = allowed.at(-1);
   if (widest === undefined || outer > MAX_OUTER) return null;
-  const basis = await tapBasis(engine, train, weights, tapsSplit, widest, random, measure.metric);
+  const basis = await tapBasis(engine, train, weights, {
+    split: tapsSplit,
+    size: widest,
+    random,
+    metric: measure.metric,
+  });
   const n = widest * taps;
   const columns = async (inputs: Matrix): Promise<Matrix> =>
     matrix(inputs.rows, n, tapsInside(await tapColumns(engine, inputs, basis, widest), taps));
   const prior = matrix(m, n, tapsInside(basis.prior, taps));
-  const features = await whitenedFeatures(engine, await columns(train), n, prior, RIDGE);
+  const features = await whitenedFeatures(engine, await columns(train), { free: n, prior, ridge: RIDGE });
   const k = await engine.multiply(response, features.held, { a: true });
   features.held.dispose();
   for (let i = 0; i < k.data.length; i++) k.data[i] = (k.data[i] as number) / train.rows + (features.pull[i] as number);
@@ -79,15 +83,19 @@ export async function tapStatistics(
   const terms = transposed(k);
 
   const counts = allowed.map((width) => width * taps);
-  const errors = await partialErrors(engine, measure, unseen, terms, null, counts);
+  const errors = await partialErrors(engine, measure, { scores: unseen, terms, explained: null, counts });
   const fits: TapFits = {
     shape,
     widths: allowed,
     errors,
     dense: async (width) => {
       const size = width * taps;
-      const leading = columns64(features.whiten.subarray(0, size * n), size, n, 0, size);
-      const own = multiply64(Float64Array.from(columnRange(k, 0, size).data), leading, m, size, size);
+      const leading = columns64(features.whiten.subarray(0, size * n), { rows: size, cols: n, begin: 0, end: size });
+      const own = multiply64(Float64Array.from(columnRange(k, 0, size).data), leading, {
+        rows: m,
+        inner: size,
+        cols: size,
+      });
       const bias = new Float32Array(m);
       for (let i = 0; i < m; i++) {
         let value = measure.offset[i] as number;
@@ -107,9 +115,14 @@ export async function tapStatistics(
     const ranks = steps(roundingStep(m), Math.min(MAX_RANK, m - 1, size - 1));
     if (ranks.length === 0) continue;
     const leading = rowsOf(terms, 0, size);
-    const values = await spectrum(engine, leading, ranks.at(-1) ?? 0, random, measure.metric);
+    const values = await spectrum(engine, leading, { limit: ranks.at(-1) ?? 0, random, metric: measure.metric });
     const predicted = await engine.multiply(columnRange(unseen, 0, size), leading);
-    curves.push({ shape, inner, groups: 0, ...(await rankCurve(engine, measure, predicted, null, values, ranks)) });
+    curves.push({
+      shape,
+      inner,
+      groups: 0,
+      ...(await rankCurve(engine, measure, { predicted, explained: null, spectrum: values, ranks })),
+    });
   }
   return { fits, curves };
 }

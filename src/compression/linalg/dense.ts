@@ -4,6 +4,7 @@
  */
 
 /** sum of a[i0 + i] b[j0 + i], i < n */
+// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
 export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n: number): number {
   let s0 = 0;
   let s1 = 0;
@@ -21,6 +22,7 @@ export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n:
 }
 
 /** out[t] = sum of a[i0 + i] b[j0 + t stride + i], i < n: one row against four, which reads it once. */
+// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
 export function dots(
   a: Float64Array,
   i0: number,
@@ -51,6 +53,7 @@ export function dots(
 }
 
 /** y[j0 + i] -= sum over four rows t of factors[f0 + t] x[i0 + t stride + i], i < n */
+// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
 export function subtractRows(
   y: Float64Array,
   j0: number,
@@ -76,12 +79,17 @@ export function subtractRows(
 }
 
 /** y[j0 + i] += factor x[i0 + i], i < n */
+// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
 export function addScaled(y: Float64Array, j0: number, x: Float64Array, i0: number, n: number, factor: number): void {
   for (let i = 0; i < n; i++) y[j0 + i] = (y[j0 + i] as number) + factor * (x[i0 + i] as number);
 }
 
 /** a [rows, inner] b [inner, cols] */
-export function multiply64(a: Float64Array, b: Float64Array, rows: number, inner: number, cols: number): Float64Array {
+export function multiply64(
+  a: Float64Array,
+  b: Float64Array,
+  { rows, inner, cols }: { rows: number; inner: number; cols: number },
+): Float64Array {
   const c = new Float64Array(rows * cols);
   for (let i = 0; i < rows; i++) {
     for (let k = 0; k < inner; k++) {
@@ -100,7 +108,10 @@ export function transpose64(a: Float64Array, rows: number, cols: number): Float6
 }
 
 /** Columns [begin, end) of a [rows, cols]. */
-export function columns64(a: Float64Array, rows: number, cols: number, begin: number, end: number): Float64Array {
+export function columns64(
+  a: Float64Array,
+  { rows, cols, begin, end }: { rows: number; cols: number; begin: number; end: number },
+): Float64Array {
   const width = end - begin;
   const part = new Float64Array(rows * width);
   for (let i = 0; i < rows; i++) part.set(a.subarray(i * cols + begin, i * cols + end), i * width);

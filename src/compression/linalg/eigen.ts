@@ -68,6 +68,7 @@ function tridiagonalize(
 }
 
 /** Adds what row i of the lower triangle, and its mirror image, give to the product p = work v. */
+// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
 function symmetricRow(work: Float64Array, w0: number, v: Float64Array, p: Float64Array, i: number): void {
   const own = v[i] as number;
   let sum = 0;
@@ -80,6 +81,7 @@ function symmetricRow(work: Float64Array, w0: number, v: Float64Array, p: Float6
 }
 
 /** work[w0 + j] -= a p[j] + b v[j], j < size */
+// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
 function subtractTwo(
   work: Float64Array,
   w0: number,
@@ -115,6 +117,7 @@ function implicitQl(d: Float64Array, e: Float64Array, rows: Float64Array, n: num
 }
 
 /** One implicit QL step with Wilkinson's shift on the unreduced block [start, end]. */
+// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
 function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number, start: number, end: number): void {
   const first = d[start] as number;
   const coupling = e[start] as number;
@@ -162,6 +165,7 @@ function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number
   e[end] = 0;
 }
 
+// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
 function rotateRows(rows: Float64Array, n: number, i: number, cosine: number, sine: number): void {
   const low = i * n;
   const high = low + n;
@@ -174,6 +178,7 @@ function rotateRows(rows: Float64Array, n: number, i: number, cosine: number, si
 }
 
 /** Rotation (c1, s1) of rows i + 1 and i + 2, then (c2, s2) of rows i and i + 1: the middle row is read and written once. */
+// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
 function rotateThreeRows(
   rows: Float64Array,
   n: number,

@@ -22,8 +22,8 @@ export function rawCoefficients(features: Features, fit: Fit): RawCoefficients {
   const { n, free, whiten, mean } = features;
   const m = fit.freePart.rows;
   const rest = n - free;
-  const top = columns64(whiten.subarray(0, free * n), free, n, 0, free);
-  const sparse = multiply64(Float64Array.from(fit.freePart.data), top, m, free, free);
+  const top = columns64(whiten.subarray(0, free * n), { rows: free, cols: n, begin: 0, end: free });
+  const sparse = multiply64(Float64Array.from(fit.freePart.data), top, { rows: m, inner: free, cols: free });
   let right = new Float64Array(0);
   let left: Matrix | null = null;
   if (fit.lowRank !== null) {
@@ -31,15 +31,24 @@ export function rawCoefficients(features: Features, fit: Fit): RawCoefficients {
     const k = left.cols;
     const bottom = whiten.subarray(free * n);
     const whitened = Float64Array.from(fit.lowRank.right.data);
-    right = multiply64(whitened, columns64(bottom, rest, n, free, n), k, rest, rest) as Float64Array<ArrayBuffer>;
+    right = multiply64(whitened, columns64(bottom, { rows: rest, cols: n, begin: free, end: n }), {
+      rows: k,
+      inner: rest,
+      cols: rest,
+    }) as Float64Array<ArrayBuffer>;
     if (free > 0) {
-      const cross = multiply64(whitened, columns64(bottom, rest, n, 0, free), k, rest, free);
-      const leakage = multiply64(Float64Array.from(left.data), cross, m, k, free);
+      const cross = multiply64(whitened, columns64(bottom, { rows: rest, cols: n, begin: 0, end: free }), {
+        rows: k,
+        inner: rest,
+        cols: free,
+      });
+      const leakage = multiply64(Float64Array.from(left.data), cross, { rows: m, inner: k, cols: free });
       for (let i = 0; i < sparse.length; i++) sparse[i] = (sparse[i] as number) + (leakage[i] as number);
     }
   }
   const bias = new Float32Array(m);
-  const projectedMean = left === null ? null : multiply64(right, mean.subarray(free), left.cols, rest, 1);
+  const projectedMean =
+    left === null ? null : multiply64(right, mean.subarray(free), { rows: left.cols, inner: rest, cols: 1 });
   for (let i = 0; i < m; i++) {
     let value = fit.mean[i] as number;
     for (let j = 0; j < free; j++) value -= (sparse[i * free + j] as number) * (mean[j] as number);
@@ -66,7 +75,7 @@ export async function factoredResponse(
     out = await engine.multiply(columns, coefficients, { b: true });
   }
   if (factors.sparse !== null) {
-    const part = await sparseResponse(engine, factors.sparse, inputs, m, patch.taps);
+    const part = await sparseResponse(engine, factors.sparse, inputs, { m, taps: patch.taps });
     for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) + (part.data[i] as number);
   }
   return addToRows(out, factors.bias);

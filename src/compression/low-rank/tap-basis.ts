@@ -31,6 +31,14 @@ export interface TapBasis {
   prior: Matrix;
 }
 
+export interface TapBasisOptions {
+  split: TapSplit;
+  size: number;
+  random: () => number;
+  /** In which the response is kept; C weighs the rows of A. */
+  metric?: ResponseMetric | null;
+}
+
 /**
  * The functionals that keep most of the layer's linear response. With A the weights unfolded to [m * taps, outer] and C the
  * second moments [outer, outer] of the inputs, the best rank-k approximation of A in the metric of C keeps the rows Pᵀ A, P
@@ -39,16 +47,12 @@ export interface TapBasis {
  *
  * @param inputs [N, channels * taps]
  * @param weights [m, channels * taps]
- * @param metric in which the response is kept; C weighs the rows of A
  */
 export async function tapBasis(
   engine: Engine,
   inputs: Matrix,
   weights: Matrix,
-  split: TapSplit,
-  size: number,
-  random: () => number,
-  metric: ResponseMetric | null = null,
+  { split, size, random, metric = null }: TapBasisOptions,
 ): Promise<TapBasis> {
   const { outer } = split;
   const moments = await secondMoments(engine, inputs, split);
@@ -80,8 +84,7 @@ export async function givenBasis(
   engine: Engine,
   inputs: Matrix,
   weights: Matrix,
-  split: TapSplit,
-  data: Float32Array,
+  { split, data }: { split: TapSplit; data: Float32Array },
 ): Promise<TapBasis> {
   const size = data.length / split.outer;
   const functionals = matrix(size, split.outer, data);
@@ -108,8 +111,8 @@ export async function tapVariables(
   { split, width, known }: { split: TapSplit; width: number; known: Float32Array | null },
 ): Promise<{ basis: TapBasis; columns: Matrix }> {
   const basis = await (known === null
-    ? tapBasis(engine, inputs, weights, split, width, random, metric)
-    : givenBasis(engine, inputs, weights, split, known));
+    ? tapBasis(engine, inputs, weights, { split, size: width, random, metric })
+    : givenBasis(engine, inputs, weights, { split, data: known }));
   return { basis, columns: await tapColumns(engine, inputs, basis, width) };
 }
 

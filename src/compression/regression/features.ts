@@ -33,17 +33,21 @@ export interface Features {
   masked?: MaskedPart | undefined;
 }
 
+export interface WhitenOptions {
+  free: number;
+  /** [m, n] coefficients that the ridge pulls towards. */
+  prior: Matrix;
+  /** Strength relative to each column's variance. */
+  ridge: number;
+}
+
 /**
  * @param raw [N, n]
- * @param prior [m, n] coefficients that the ridge pulls towards
- * @param ridge strength relative to each column's variance
  */
 export async function whitenedFeatures(
   engine: Engine,
   raw: Matrix,
-  free: number,
-  prior: Matrix,
-  ridge: number,
+  { free, prior, ridge }: WhitenOptions,
 ): Promise<Features> {
   const n = raw.cols;
   const mean = columnMeans(raw);

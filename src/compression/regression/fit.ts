@@ -3,7 +3,7 @@ import { addToRows, columnMeans, columnRange, difference } from '../linalg/colum
 import { addInto, scaleAndAdd } from '../activations/elementwise.js';
 import type { Features } from './features.js';
 import { maskedRegression, type MaskedPart } from './masked-step.js';
-import { rankStep, type RankFactors } from './rank-step.js';
+import { rankStep, type RankFactors, type RankSearch } from './rank-step.js';
 
 /** A least-squares fit in whitened coordinates, and what it predicts at the samples. */
 export interface Fit {
@@ -28,13 +28,11 @@ export function leastSquares(
   engine: Engine,
   features: Features,
   target: Matrix,
-  rank: number,
-  warm: Matrix | null,
-  random: () => number,
+  { rank, warm, random }: RankSearch,
 ): Promise<Fit> {
   return features.masked === undefined
-    ? jointFit(engine, features, target, rank, warm, random, [])
-    : alternatingFit(engine, features, features.masked, target, rank, warm, random);
+    ? jointFit(engine, features, target, { rank, warm, random, without: [] })
+    : alternatingFit(engine, features, features.masked, { target, rank, warm, random });
 }
 
 /** Sweeps over both parts, and iterations of the regression in each: the next step goes on where this one ended. */
@@ -49,17 +47,19 @@ async function alternatingFit(
   engine: Engine,
   features: Features,
   masked: MaskedPart,
-  target: Matrix,
-  rank: number,
-  warm: Matrix | null,
-  random: () => number,
+  { target, rank, warm, random }: { target: Matrix; rank: number; warm: Matrix | null; random: () => number },
 ): Promise<Fit> {
   const { inputs } = masked;
   const response = (w: Matrix) => engine.multiply(inputs.held, w, { b: true });
   let weights = masked.warm;
   let sparse = await response(weights);
   for (let sweep = 0; ; sweep++) {
-    const fit = await jointFit(engine, features, difference(target, sparse), rank, warm, random, masked.rows);
+    const fit = await jointFit(engine, features, difference(target, sparse), {
+      rank,
+      warm,
+      random,
+      without: masked.rows,
+    });
     weights = await maskedRegression(
       engine,
       { ...masked, warm: weights },
@@ -80,10 +80,12 @@ async function jointFit(
   engine: Engine,
   features: Features,
   target: Matrix,
-  rank: number,
-  warm: Matrix | null,
-  random: () => number,
-  without: readonly number[],
+  {
+    rank,
+    warm,
+    random,
+    without,
+  }: { rank: number; warm: Matrix | null; random: () => number; without: readonly number[] },
 ): Promise<Fit> {
   const { n, free, skip } = features;
   const wanted = skip === undefined ? target : difference(target, skip);
@@ -99,7 +101,7 @@ async function jointFit(
   const freePart = columnRange(k, 0, free);
   const limited = n > free && rank > 0;
   const { lowRank, span } = limited
-    ? await limitedPart(engine, features, columnRange(k, free, n), rank, warm, random)
+    ? await limitedPart(engine, features, columnRange(k, free, n), { rank, warm, random })
     : { lowRank: null, span: null };
   const mean = columnMeans(wanted);
   const prediction = addToRows(await predict(engine, features, freePart, lowRank), mean);
@@ -112,15 +114,13 @@ async function limitedPart(
   engine: Engine,
   { metric }: Features,
   k: Matrix,
-  rank: number,
-  warm: Matrix | null,
-  random: () => number,
+  { rank, warm, random }: RankSearch,
 ): Promise<{ lowRank: RankFactors; span: Matrix }> {
   if (metric == null) {
-    const lowRank = await rankStep(engine, k, rank, warm, random);
+    const lowRank = await rankStep(engine, k, { rank, warm, random });
     return { lowRank, span: lowRank.left };
   }
-  const turned = await rankStep(engine, await engine.multiply(metric.turn, k, { a: true }), rank, warm, random);
+  const turned = await rankStep(engine, await engine.multiply(metric.turn, k, { a: true }), { rank, warm, random });
   const left = await engine.multiply(metric.back, turned.left, { a: true });
   return { lowRank: { left, right: turned.right }, span: turned.left };
 }

@@ -57,18 +57,22 @@ export interface Spectrum {
   terms: Matrix;
 }
 
-/** @param span orthonormal basis that all rows of `given` lie in, where there is one of fewer columns */
+export interface SpectrumOptions {
+  limit: number;
+  random: () => number;
+  metric: ResponseMetric | null;
+  /** Orthonormal basis that all rows of `given` lie in, where there is one of fewer columns. */
+  span?: Matrix | null;
+}
+
 export async function spectrum(
   engine: Engine,
   given: Matrix,
-  limit: number,
-  random: () => number,
-  metric: ResponseMetric | null,
-  span: Matrix | null = null,
+  { limit, random, metric, span = null }: SpectrumOptions,
 ): Promise<Spectrum> {
   const residual = metric === null ? given : await engine.multiply(given, metric.turn);
   const all = span === null ? null : await turnedSpan(engine, span, metric);
-  const basis = await leadingBasis(engine, residual, limit, random, all);
+  const basis = await leadingBasis(engine, residual, { limit, random, span: all });
   const columns = basis === null ? residual : await engine.multiply(residual, basis);
   const n = columns.cols;
   const { values, vectors } = symmetricEigen(await engine.gram(columns), n);
@@ -89,34 +93,32 @@ const turnedSpan = async (engine: Engine, span: Matrix, metric: ResponseMetric |
 async function leadingBasis(
   engine: Engine,
   residual: Matrix,
-  limit: number,
-  random: () => number,
-  span: Matrix | null,
+  { limit, random, span }: { limit: number; random: () => number; span: Matrix | null },
 ): Promise<Matrix | null> {
   if ((span ?? residual).cols <= limit) return span;
-  return leadingInSpan(engine, residual, Math.min(limit, residual.rows - 1), random, span);
+  return leadingInSpan(engine, residual, { size: Math.min(limit, residual.rows - 1), random, span });
 }
 
 /** Errors of centred predictions [rows, m] on the held-out samples, projected on ever more of the directions. */
 export async function rankCurve(
   engine: Engine,
   measure: Measure,
-  predicted: Matrix,
-  explained: Matrix | null,
-  { directions, terms }: Pick<Spectrum, 'directions' | 'terms'>,
-  ranks: number[],
+  {
+    predicted,
+    explained,
+    spectrum: { directions, terms },
+    ranks,
+  }: { predicted: Matrix; explained: Matrix | null; spectrum: Pick<Spectrum, 'directions' | 'terms'>; ranks: number[] },
 ): Promise<{ ranks: number[]; errors: number[] }> {
   const scores = await engine.multiply(predicted, directions, { b: true });
-  return { ranks, errors: await partialErrors(engine, measure, scores, terms, explained, ranks) };
+  return { ranks, errors: await partialErrors(engine, measure, { scores, terms, explained, counts: ranks }) };
 }
 
 /** || (Y - r(response)) C ||² for a metric C Cᵀ. */
 export async function lossIn(
   engine: Engine,
   metric: ResponseMetric | null,
-  activation: Activation,
-  y: Float32Array,
-  response: Matrix,
+  { activation, y, response }: { activation: Activation; y: Float32Array; response: Matrix },
 ): Promise<number> {
   if (metric === null) return activatedLoss(activation, y, response.data);
   const rest = applyActivation(activation, response.data);
@@ -131,10 +133,12 @@ export async function lossIn(
 export async function partialErrors(
   engine: Engine,
   { problem, offset, skip, y, energy, after }: Measure,
-  scores: Matrix,
-  terms: Matrix,
-  explained: Matrix | null,
-  counts: readonly number[],
+  {
+    scores,
+    terms,
+    explained,
+    counts,
+  }: { scores: Matrix; terms: Matrix; explained: Matrix | null; counts: readonly number[] },
 ): Promise<number[]> {
   const start = explained === null ? undefined : Float32Array.from(explained.data);
   const prediction = addToRows(matrix(scores.rows, terms.cols, start), offset);
@@ -148,7 +152,9 @@ export async function partialErrors(
       addInto(prediction.data, part.data, prediction.data);
       from = count;
     }
-    errors.push(relative(await lossIn(engine, after, problem.activation, y, prediction), energy));
+    errors.push(
+      relative(await lossIn(engine, after, { activation: problem.activation, y, response: prediction }), energy),
+    );
   }
   return errors;
 }

@@ -20,19 +20,18 @@ const WARM_STEPS = 1;
 const FIRST_SHIFT = 1e-6;
 const LAST_SHIFT = 1e-3;
 
+export interface RankSearch {
+  rank: number;
+  /** `left` of an earlier, similar K: two subspace steps then do instead of a fresh solve. */
+  warm: Matrix | null;
+  random: () => number;
+}
+
 /**
  * Best rank-k approximation of K [m, n]: its leading left singular vectors. In whitened coordinates this is the
  * reduced-rank regression of the target (eigenvectors of B G Bᵀ, for B the full regression and G the Gram matrix).
- *
- * @param warm `left` of an earlier, similar K: two subspace steps then do instead of a fresh solve
  */
-export async function rankStep(
-  engine: Engine,
-  k: Matrix,
-  rank: number,
-  warm: Matrix | null,
-  random: () => number,
-): Promise<RankFactors> {
+export async function rankStep(engine: Engine, k: Matrix, { rank, warm, random }: RankSearch): Promise<RankFactors> {
   if (rank >= k.rows) return { left: identityMatrix(k.rows), right: k };
   if (rank >= k.cols) return { left: k, right: identityMatrix(k.cols) };
   const dense = warm === null ? DENSE_SIZE : DENSE_SIZE_WARM;
@@ -41,7 +40,7 @@ export async function rankStep(
       ? denseSubspace(k, rank)
       : k.cols <= dense
         ? await tallSubspace(engine, k, rank)
-        : await subspaceIteration(engine, k, rank, warm, random);
+        : await subspaceIteration(engine, k, { rank, warm, random });
   return { left, right: await engine.multiply(left, k, { a: true }) };
 }
 
@@ -85,13 +84,7 @@ function leadingColumns(a: Float64Array, n: number, rank: number): Matrix {
 }
 
 /** Block subspace iteration on K Kᵀ, built of products; a cold start oversamples and ends with a Rayleigh-Ritz step. */
-async function subspaceIteration(
-  engine: Engine,
-  k: Matrix,
-  rank: number,
-  warm: Matrix | null,
-  random: () => number,
-): Promise<Matrix> {
+async function subspaceIteration(engine: Engine, k: Matrix, { rank, warm, random }: RankSearch): Promise<Matrix> {
   const width = warm === null ? Math.min(k.rows, rank + OVERSAMPLING) : rank;
   let basis = warm ?? matrix(k.rows, width, normals(k.rows * width, random));
   let image = await engine.multiply(basis, k, { a: true });

@@ -21,9 +21,7 @@ export async function responseSpan(engine: Engine, weights: Matrix): Promise<Mat
 export async function leadingInSpan(
   engine: Engine,
   a: Matrix,
-  size: number,
-  random: () => number,
-  span: Matrix | null,
+  { size, random, span }: { size: number; random: () => number; span: Matrix | null },
 ): Promise<Matrix> {
   if (span === null) return leadingRightSubspace(engine, a, size, random);
   const within = await engine.multiply(a, span);

@@ -7,8 +7,7 @@ export async function sparseResponse(
   engine: Engine,
   { pattern, kept, weights }: SparsePart,
   inputs: Matrix,
-  m: number,
-  taps: number,
+  { m, taps }: { m: number; taps: number },
 ): Promise<Matrix> {
   const { stores, width } = PATTERN[pattern];
   if (stores === 'columns') {

@@ -52,15 +52,15 @@ function build(activation: Activation): Passes | null {
   // y = r(0), next = 0: no loss.
   const padding = activationFunction(activation).value(0);
   return {
-    split: (y, f, u, rho, z, target) =>
+    split: ({ y, f, u, rho, z, target }) =>
       run(kernels.split, { inputs: [y, f, u], outputs: [z, target], scalars: lanes.stepScalars(rho) }),
-    dual(y, z, previous, next, target, u) {
+    dual({ y, z, previous, next, target, u }) {
       const arrays = { inputs: [y, z, previous, next, target], outputs: [u], padding };
       const [primal = NaN, dual = NaN, sumZ = NaN, sumF = NaN, sumU = NaN, lost = NaN] = runSums(kernels.dual, arrays);
       return { primal, dual, z: sumZ, f: sumF, u: sumU, loss: lost };
     },
     loss: (y, z) => runSums(kernels.loss, { inputs: [y, z], outputs: [], padding })[0] ?? NaN,
-    majorize: (y, f, previous, momentum, target) =>
+    majorize: ({ y, f, previous, momentum, target }) =>
       run(kernels.majorize, { inputs: [y, f, previous], outputs: [target], scalars: [momentum] }),
   };
 }

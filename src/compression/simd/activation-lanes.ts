@@ -37,7 +37,7 @@ const relu: ActivationLanes = {
 };
 
 /** (y - r)² + rho (z - v)² */
-function cost(k: Kernel, y: Lanes, r: Lanes, z: Lanes, v: Lanes): Lanes {
+function cost(k: Kernel, { y, r, z, v }: Record<'y' | 'r' | 'z' | 'v', Lanes>): Lanes {
   const gap = k.sub(y, r);
   const move = k.sub(z, v);
   return k.add(k.mul(gap, gap), k.mul(k.scalar(0), k.mul(move, move)));
@@ -53,9 +53,9 @@ function clip(min: number, max: number): ActivationLanes {
     },
     step(k, y, v) {
       let z = clamped(k, weightedMean(k, y, v));
-      let best = cost(k, y, z, z, v);
+      let best = cost(k, { y, r: z, z, v });
       const consider = (border: Lanes, branch: Lanes): void => {
-        const own = cost(k, y, border, branch, v);
+        const own = cost(k, { y, r: border, z: branch, v });
         const better = k.less(own, best);
         z = k.select(better, branch, z);
         best = k.select(better, own, best);
@@ -82,8 +82,8 @@ function leakyRelu(alpha: number): ActivationLanes {
       const plus = k.max(weightedMean(k, y, v), zero);
       const inner = k.add(k.mul(slope, y), k.mul(k.scalar(0), v));
       const minus = k.min(k.mul(inner, k.scalar(2)), zero);
-      const costPlus = cost(k, y, plus, plus, v);
-      const costMinus = cost(k, y, k.mul(slope, minus), minus, v);
+      const costPlus = cost(k, { y, r: plus, z: plus, v });
+      const costMinus = cost(k, { y, r: k.mul(slope, minus), z: minus, v });
       return k.select(k.lessOrEqual(costPlus, costMinus), plus, minus);
     },
     stepScalars: (rho) => [rho, 1 / (1 + rho), 1 / (alpha * alpha + rho)],

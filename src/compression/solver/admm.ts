@@ -51,19 +51,22 @@ const CIRCLING_WINDOW = 10;
 const RHO_STEP = 1.6;
 const RHO_RANGE = [1e-2, 1e4] as const;
 
+export interface ActivatedProblem {
+  features: Features;
+  activation: Activation;
+  /** Wanted values after the activation, [N, m]. */
+  y: Matrix;
+  /** The fit to begin at and to beat. */
+  start: Fit;
+}
+
 /**
  * ADMM for  min || y - r(Z) ||²/2  subject to  Z = (S + L) X + b:  two blocks, Z elementwise and (S, L, b) jointly, which is
  * exact up to the rank limit. Stops by Boyd et al. 2011, section 3.3.1; `rho` is adapted by residual balancing, section 3.4.1.
- *
- * @param start the fit to begin at and to beat
- * @param y wanted values after the activation, [N, m]
  */
 export async function admm(
   engine: Engine,
-  features: Features,
-  activation: Activation,
-  y: Matrix,
-  start: Fit,
+  { features, activation, y, start }: ActivatedProblem,
   options: AdmmOptions,
 ): Promise<AdmmResult> {
   const passes = passesOf(activation);
@@ -91,9 +94,9 @@ export async function admm(
   for (let iteration = 1; iteration <= options.maxIterations; iteration++) {
     options.signal?.throwIfAborted();
     const f = fit.prediction.data;
-    passes.split(y.data, f, u, rho, z, target.data);
-    fit = await leastSquares(engine, features, target, options.rank, fit.warm, options.random);
-    const sums = passes.dual(y.data, z, f, fit.prediction.data, target.data, u);
+    passes.split({ y: y.data, f, u, rho, z, target: target.data });
+    fit = await leastSquares(engine, features, target, { rank: options.rank, warm: fit.warm, random: options.random });
+    const sums = passes.dual({ y: y.data, z, previous: f, next: fit.prediction.data, target: target.data, u });
     loss = sums.loss;
     if (!Number.isFinite(loss) || !Number.isFinite(sums.primal)) {
       throw new InputError(
@@ -126,7 +129,7 @@ export async function admm(
     }
     const circling = iteration - improvedAt >= CIRCLING_WINDOW;
     if (circling) improvedAt = iteration;
-    rho = balanced(rho, result, primalLimit, dualLimit, circling, u);
+    rho = balanced(rho, result, { primalLimit, dualLimit, circling }, u);
   }
   return result;
 }
@@ -142,9 +145,7 @@ function stalled(merit: readonly number[]): boolean {
 function balanced(
   rho: number,
   at: AdmmResult,
-  primalLimit: number,
-  dualLimit: number,
-  circling: boolean,
+  { primalLimit, dualLimit, circling }: { primalLimit: number; dualLimit: number; circling: boolean },
   u: Float32Array,
 ): number {
   const primal = at.primalResidual / primalLimit;

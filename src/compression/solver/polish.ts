@@ -1,7 +1,6 @@
-import type { Activation } from '../../models/activation.js';
-import { matrix, type Engine, type Matrix } from '../../engines/index.js';
-import type { Features } from '../regression/features.js';
+import { matrix, type Engine } from '../../engines/index.js';
 import { leastSquares, type Fit } from '../regression/fit.js';
+import type { ActivatedProblem } from './admm.js';
 import { passesOf } from '../simd/passes-of.js';
 
 export interface PolishOptions {
@@ -31,10 +30,7 @@ const SMALL_GAIN = 2e-4;
  */
 export async function polish(
   engine: Engine,
-  features: Features,
-  activation: Activation,
-  y: Matrix,
-  start: Fit,
+  { features, activation, y, start }: ActivatedProblem,
   options: PolishOptions,
 ): Promise<PolishResult> {
   const target = matrix(y.rows, y.cols);
@@ -50,9 +46,9 @@ export async function polish(
     const nextPace = (1 + Math.sqrt(1 + 4 * pace * pace)) / 2;
     const momentum = (pace - 1) / nextPace;
     pace = nextPace;
-    passes.majorize(y.data, fit.prediction.data, previous, momentum, target.data);
+    passes.majorize({ y: y.data, f: fit.prediction.data, previous, momentum, target: target.data });
     previous = fit.prediction.data;
-    fit = await leastSquares(engine, features, target, options.rank, fit.warm, options.random);
+    fit = await leastSquares(engine, features, target, { rank: options.rank, warm: fit.warm, random: options.random });
     loss = passes.loss(y.data, fit.prediction.data);
     small = result.loss - loss <= SMALL_GAIN * result.loss ? small + 1 : 0;
     if (loss < result.loss) {

@@ -42,10 +42,13 @@ export async function refitDense(engine: Engine, problem: LayerProblem): Promise
   const [train, test] = [0, 1].map((i) => parts.map((part) => part[i] as Matrix)) as [Matrix[], Matrix[]];
   const fit = async ([x, t, s]: Matrix[], ridge: number) => {
     if (x === undefined || t === undefined) throw new RangeError('no samples');
-    const white = await whitenedFeatures(engine, x, d, weights, ridge);
+    const white = await whitenedFeatures(engine, x, { free: d, prior: weights, ridge });
     try {
       const features = { ...white, skip: s };
-      const raw = rawCoefficients(features, await leastSquares(engine, features, t, 0, null, () => 0));
+      const raw = rawCoefficients(
+        features,
+        await leastSquares(engine, features, t, { rank: 0, warm: null, random: () => 0 }),
+      );
       return { weights: Float32Array.from(raw.sparse), bias: raw.bias };
     } finally {
       white.held.dispose();

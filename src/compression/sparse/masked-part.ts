@@ -48,12 +48,18 @@ export async function chooseMasked(
   if (columns.cols > 0 && !limited)
     throw new RangeError(`the pattern ${pattern} has no form beside this low-rank part`);
   const features =
-    columns.cols === 0 ? noFeatures(target.rows) : await whitenedFeatures(engine, columns, 0, prior, SELECTION_RIDGE);
+    columns.cols === 0
+      ? noFeatures(target.rows)
+      : await whitenedFeatures(engine, columns, { free: 0, prior, ridge: SELECTION_RIDGE });
   try {
     let chosen: ChosenPart | null = null;
     for (let round = 1; ; round++) {
       // What S explains is taken away: nothing in the first round.
-      const fit: Fit = await leastSquares(engine, { ...features, masked: chosen?.part }, target, rank, null, random);
+      const fit: Fit = await leastSquares(engine, { ...features, masked: chosen?.part }, target, {
+        rank,
+        warm: null,
+        random,
+      });
       let rest = weights;
       if (fit.lowRank !== null) {
         const raw = rawCoefficients(features, fit);

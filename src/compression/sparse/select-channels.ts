@@ -42,12 +42,12 @@ export async function selectChannels(engine: Engine, problem: LayerProblem, sele
     if (columns.cols > 0) {
       const prior = beside(matrix(target.cols, sparse.cols), space.prior);
       const free = space.limited ? sparse.cols : columns.cols;
-      const features = await whitenedFeatures(engine, columns, free, prior, SELECTION_RIDGE);
-      const fit = await leastSquares(engine, features, target, rank, null, random);
+      const features = await whitenedFeatures(engine, columns, { free, prior, ridge: SELECTION_RIDGE });
+      const fit = await leastSquares(engine, features, target, { rank, warm: null, random });
       features.held.dispose();
       residual = difference(target, fit.prediction);
     }
-    const gains = await channelGains(engine, residual, inputs, problem, grams);
+    const gains = await channelGains(engine, residual, { inputs, problem, factors: grams });
     for (const channel of kept) gains[channel] = -1;
     kept.push(...topGroups(gains, Math.min(batch, groups - kept.length)));
   }
@@ -123,9 +123,7 @@ function channelGrams(inputs: Matrix, begin: number, count: number, taps: number
 export async function channelGains(
   engine: Engine,
   residual: Matrix,
-  inputs: Matrix,
-  problem: LayerProblem,
-  factors: Float64Array[],
+  { inputs, problem, factors }: { inputs: Matrix; problem: LayerProblem; factors: Float64Array[] },
   crossBytes = CROSS_BYTES,
 ): Promise<Float64Array> {
   const { channels, taps } = problem;
@@ -135,7 +133,7 @@ export async function channelGains(
     const end = Math.min(channels, begin + block);
     const columns = block >= channels ? inputs : columnRange(inputs, begin * taps, end * taps);
     const cross = await engine.multiply(residual, columns, { a: true });
-    explainedEnergy(cross, factors, begin, end, taps, gains);
+    explainedEnergy(cross, { factors, begin, end, taps }, gains);
   }
   return gains;
 }
@@ -143,10 +141,7 @@ export async function channelGains(
 /** gains[c] = || L_c⁻¹ cross_cᵀ ||² for the channels [begin, end), whose covariances with the residual are in `cross`. */
 function explainedEnergy(
   cross: Matrix,
-  factors: readonly Float64Array[],
-  begin: number,
-  end: number,
-  taps: number,
+  { factors, begin, end, taps }: { factors: readonly Float64Array[]; begin: number; end: number; taps: number },
   gains: Float64Array,
 ): void {
   const solved = new Float64Array(taps);

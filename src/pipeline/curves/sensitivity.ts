@@ -55,7 +55,7 @@ export async function responseBasis(
   const plain = centered(response, mean);
   const turned = metric === null ? plain : await engine.multiply(plain, metric.turn);
   const within = metric === null ? span : null;
-  const basis = await leadingInSpan(engine, turned, width, seededRandom(seed), within);
+  const basis = await leadingInSpan(engine, turned, { size: width, random: seededRandom(seed), span: within });
   if (metric === null) return { mean, down: basis, up: basis };
   return {
     mean,
