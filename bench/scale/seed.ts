@@ -16,8 +16,6 @@ export interface Seed {
   queued: number;
 }
 
-export const teamId = (n: number): string => `team_scale_${String(n)}`;
-
 /**
  * Brings the tables to the size: teams, finished jobs with their tasks, events and usage, and jobs that wait. All are copies of the
  * job `like`, spread over the teams in turn. What is there already counts.
