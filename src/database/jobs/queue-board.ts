@@ -198,6 +198,15 @@ function countBelow(ascending: number[], value: number): number {
   return low;
 }
 
+interface QueueRow {
+  teamId: string;
+  priority: number;
+  needs: Needs;
+  seqs: number[];
+  firstAt: number;
+  lastAt: number;
+}
+
 interface TeamRow {
   id: string;
   weight: number;
@@ -212,12 +221,14 @@ interface TeamRow {
 
 async function read(context: DatabaseContext, readHabits: ReturnType<typeof habitReader>): Promise<Snapshot> {
   const { prisma, prepared, settings } = context;
-  const [queues, teams, lanes, begun] = await Promise.all([
-    prisma.$queryRaw<({ teamId: string } & Queue)[]>`
-      select j.team_id as "teamId", j.priority::int, j.needs, array_agg(j.seq::float8 order by j.seq) as seqs,
-        array_agg(extract(epoch from j.created_at)::float8 order by j.seq) as "createdAt", count(released.job_id)::int as released
-      from jobs j left join (select distinct job_id from tasks where state = 'released') released on released.job_id = j.id
-      where j.status = 'queued' group by j.team_id, j.priority, j.needs`,
+  const [queues, teams, lanes, begun, released] = await Promise.all([
+    // Nothing but what its index has; the times of the first and the last job stand for those between.
+    prisma.$queryRaw<QueueRow[]>`
+      select queue.*, extract(epoch from first.created_at)::float8 as "firstAt", extract(epoch from last.created_at)::float8 as "lastAt"
+      from (
+        select team_id as "teamId", priority::int, needs, array_agg(seq::float8 order by seq) as seqs, min(seq) as first, max(seq) as last
+        from jobs where status = 'queued' group by team_id, priority, needs
+      ) queue join jobs first on first.seq = queue.first join jobs last on last.seq = queue.last`,
     prisma.$queryRaw<TeamRow[]>`
       select team.id, team.weight, team.task_seconds as "taskSeconds", team.job_seconds as "jobSeconds",
         coalesce(team.max_running_tasks, ${settings.MAX_RUNNING_TASKS})::int as limit,
@@ -231,6 +242,9 @@ async function read(context: DatabaseContext, readHabits: ReturnType<typeof habi
         on open.team_id = team.id`,
     liveLanes(prepared),
     readBegun(context),
+    prisma.$queryRaw<{ teamId: string; priority: number; needs: Needs; count: number }[]>`
+      select j.team_id as "teamId", j.priority::int, j.needs, count(*)::int from tasks t join jobs j on j.id = t.job_id
+      where t.state = 'released' and j.status = 'queued' group by 1, 2, 3`,
   ]);
   const busy = new Set([...queues, ...begun].map(({ teamId }) => teamId));
   const habits = await readHabits([...busy]);
@@ -248,7 +262,13 @@ async function read(context: DatabaseContext, readHabits: ReturnType<typeof habi
       },
     ]),
   );
-  for (const { teamId, ...queue } of queues) boards.get(teamId)?.queues.push(queue);
+  for (const { teamId, priority, needs, seqs, firstAt, lastAt } of queues) {
+    const own = released.filter((one) => one.teamId === teamId && one.priority === priority);
+    const alike = own.find((one) => isDeepStrictEqual(one.needs, needs));
+    const step = (lastAt - firstAt) / Math.max(1, seqs.length - 1);
+    const createdAt = seqs.map((_, i) => firstAt + i * step);
+    boards.get(teamId)?.queues.push({ priority, needs, seqs, createdAt, released: alike?.count ?? 0 });
+  }
   return {
     lanes,
     jobSeconds: meanOfKnown(teams.map((team) => team.jobSeconds)),
