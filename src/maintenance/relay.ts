@@ -1,7 +1,8 @@
 import type { Database, ReleasableTask } from '../database/repositories.js';
 import { killPoint } from '../fault-injection/kill-point.js';
 import type { Log } from '../observability/log.js';
-import { type Loop, startLoop } from './loop.js';
+import type { ChargedLoop } from './in-charge.js';
+import { startLoop } from './loop.js';
 import type { TaskQueue } from '../queue/queue.js';
 
 const POLL_MS = 1000;
@@ -16,11 +17,22 @@ export interface RelayDeps {
 
 type TurnDeps = Omit<RelayDeps, 'database'> & { database: Pick<Database, 'pool'> };
 
+/** A queue that takes nothing for so long may be out of reach of this process only. */
+const REFUSED_MS = 5000;
+
 /** Moves waiting tasks into the queue, in fair order, few at a time. */
-export function startRelay({ database, queue, logger }: RelayDeps): Pick<Loop, 'close'> {
-  const loop = startLoop('relay', () => relayOnce({ database, queue, logger }), POLL_MS, logger, REST);
+export function startRelay({ database, queue, logger }: RelayDeps): ChargedLoop {
+  let refusedSince: number | null = null;
+  const turn = async () => {
+    const begun = performance.now();
+    const { released, refused } = await relayOnce({ database, queue, logger });
+    if (refused < released) refusedSince = null;
+    else if (refused > 0) refusedSince ??= begun;
+  };
+  const loop = startLoop('relay', turn, POLL_MS, logger, REST);
   const unsubscribe = database.notifications.subscribe('tasks', () => loop.wake());
   return {
+    isAble: () => refusedSince === null || performance.now() - refusedSince < REFUSED_MS,
     async close() {
       unsubscribe();
       await loop.close();
@@ -31,10 +43,16 @@ export function startRelay({ database, queue, logger }: RelayDeps): Pick<Loop, '
 /** Messages of one call to the queue. */
 const BATCH = 250;
 
+export interface RelayTurn {
+  released: number;
+  /** Of these, by the queue. */
+  refused: number;
+}
+
 /** One turn. Dying between its two halves leaves released tasks that the reconciler misses in the queue. */
-export async function relayOnce({ database, queue, logger }: TurnDeps): Promise<number> {
+export async function relayOnce({ database, queue, logger }: TurnDeps): Promise<RelayTurn> {
   const tasks = (await database.pool.release()) ?? [];
-  if (tasks.length === 0) return 0;
+  if (tasks.length === 0) return { released: 0, refused: 0 };
   killPoint('released');
   const refused: ReleasableTask[] = [];
   for (const batch of batches(tasks)) {
@@ -47,7 +65,7 @@ export async function relayOnce({ database, queue, logger }: TurnDeps): Promise<
   }
   killPoint('queued');
   if (refused.length > 0) await database.pool.unrelease(refused);
-  return tasks.length;
+  return { released: tasks.length, refused: refused.length };
 }
 
 /** Each for one lane, in order. */

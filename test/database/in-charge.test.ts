@@ -17,7 +17,7 @@ afterAll(() => postgres.stop());
 
 /** A process that could run the loops, and whether it does. */
 function contender(database: Database) {
-  const state = { runs: false, started: 0 };
+  const state = { runs: false, started: 0, able: true };
   const charge = whileInCharge({
     part: 'queue',
     charge: database.charge,
@@ -27,6 +27,7 @@ function contender(database: Database) {
       state.started++;
       return [
         {
+          isAble: () => state.able,
           close: async () => {
             state.runs = false;
             return Promise.resolve();
@@ -66,6 +67,18 @@ describe('of many processes', () => {
     expect(first.state.started).toBe(2);
     await first.close();
     expect((await query(database.url, 'select from in_charge')).rows).toEqual([]);
+  });
+
+  it('one that cannot do the work leaves it to another, and does not take it back', async () => {
+    const database = await postgres.open();
+    const first = contender(database);
+    await until('the first in charge', () => first.state.runs);
+    const second = contender(database);
+    first.state.able = false;
+    await until('the second in charge', () => second.state.runs && !first.state.runs);
+    first.state.able = true;
+    expect([first.state.started, second.state.started]).toEqual([1, 1]);
+    await Promise.all([first.close(), second.close()]);
   });
 
   it('only those listen that want to know more than what concerns a worker', async () => {

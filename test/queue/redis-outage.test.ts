@@ -49,12 +49,16 @@ describe.runIf(hasRedis())('a Redis that is away', () => {
       await expect(queue.add({ taskId: 'tsk_x', attempt: 1 })).rejects.toMatchObject({ code: 'unavailable' });
       expect((await database.jobs.get(DEFAULT_TEAM, id))?.status).toBe('queued');
 
+      // Another process might reach it.
+      await until('the relay is not able to do its work', () => relay.isAble?.() === false, 30);
+
       await redis.restart();
       await until(
         'the job has succeeded',
         async () => (await database.jobs.get(DEFAULT_TEAM, id))?.status === 'succeeded',
         40,
       );
+      expect(relay.isAble?.()).toBe(true);
       await Promise.all([relay.close(), reconciler.close()]);
       await consumer.close(1);
       await queue.close();
