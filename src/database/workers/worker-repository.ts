@@ -83,23 +83,31 @@ export const lanesOf = (
     return { ...offer, lane, running: sum((one) => one.running), released: sum((one) => one.released) };
   });
 
-export const workerRepository = ({ prisma, transaction }: DatabaseContext): WorkerRepository => ({
+export const workerRepository = ({ prisma, prepared, transaction }: DatabaseContext): WorkerRepository => ({
   async upsert({ id, class: label = null, deviceMemoryBytes = 0, trouble = null, session, ...rest }) {
-    const lastSeenAt = new Date();
-    const worker = {
-      ...rest,
-      class: label,
-      deviceMemoryBytes: BigInt(deviceMemoryBytes),
-      trouble: trouble ?? Prisma.DbNull,
-      session: session ?? null,
-    };
-    const { drainingSince } = await prisma.worker.upsert({
-      where: { id },
-      create: { id, ...worker, lastSeenAt },
-      update: { ...worker, lastSeenAt },
-      select: { drainingSince: true },
-    });
-    return { draining: drainingSince !== null };
+    const { engine, device, threads, slots } = rest;
+    const [row] = await prepared<{ draining: boolean }>(
+      'sign of life',
+      // Forgotten in a crash of PostgreSQL, it comes again.
+      `insert into workers as w (id, engine, device, threads, slots, class, device_memory_bytes, trouble, session, last_seen_at)
+       select $1, $2, $3, $4, coalesce($5, 1), $6, $7, $8, $9, clock_timestamp() from set_config('synchronous_commit', 'off', true)
+       on conflict (id) do update set engine = excluded.engine, device = excluded.device, threads = excluded.threads,
+         slots = coalesce($5, w.slots), class = excluded.class, device_memory_bytes = excluded.device_memory_bytes,
+         trouble = excluded.trouble, session = excluded.session, last_seen_at = excluded.last_seen_at
+       returning draining_since is not null as draining`,
+      [
+        id,
+        engine,
+        device,
+        threads,
+        slots,
+        label,
+        deviceMemoryBytes,
+        trouble === null ? null : JSON.stringify(trouble),
+        session ?? null,
+      ],
+    );
+    return { draining: row?.draining ?? false };
   },
   async remove(workerId) {
     await prisma.worker.deleteMany({ where: { id: workerId } });
