@@ -7,6 +7,15 @@ const WITH_POINTER = new Set([400, 406, 413, 414, 415, 422, 431]);
 /** Words of programs, not of answers to clients. */
 const INTERNAL = /FST_|Multipart:|ERR_|\bat \w+ \(|node_modules|prisma|undefined|\[object|NaN/i;
 
+/** Whether the client said it itself, percent-encoded perhaps. */
+function saidBefore({ bytes }: FuzzedRequest, word: string): boolean {
+  const text = bytes.toString('latin1');
+  const decoded = text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return `${text} ${decoded}`.toLowerCase().includes(word.toLowerCase());
+}
+
 interface Problem {
   detail?: unknown;
   code?: unknown;
@@ -33,9 +42,8 @@ function judgeRefusal({ status, headers, body }: Answer, request: FuzzedRequest)
   if (problem.status !== status || typeof problem.code !== 'string')
     return `not a whole problem: ${body.slice(0, 200)}`;
   if (typeof detail !== 'string' || detail.length < 5) return `${String(status)} says nothing: ${body.slice(0, 200)}`;
-  // The client may have said it itself.
   const said = INTERNAL.exec(detail)?.[0];
-  if (said !== undefined && !request.bytes.includes(said))
+  if (said !== undefined && !saidBefore(request, said))
     return `${String(status)} speaks of ${said}: ${detail.slice(0, 200)}`;
   if (!WITH_POINTER.has(status)) return null;
   const pointed = errors?.some(({ pointer }) => typeof pointer === 'string') === true;

@@ -18,6 +18,8 @@ export function requestBody(request: IncomingMessage): Readable {
   };
   request.once('error', cutShort);
   request.once('close', cutShort);
+  // The client may be gone already, while its key was looked up: nothing more will be heard of it.
+  if (request.destroyed) cutShort();
   body.once('close', () => {
     if (request.complete || request.destroyed) return;
     request.resume();

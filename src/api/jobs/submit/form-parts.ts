@@ -36,7 +36,10 @@ export class FormParts {
     if (boundary === null) {
       throw requestFault('#header/content-type', 'must be multipart/form-data; boundary=…, as it is between the parts');
     }
-    const delimiters = countDelimiters(this.request.raw, boundary);
+    const { raw } = this.request;
+    // The client may be gone already, while its key was looked up: the parser would wait for it.
+    if (raw.destroyed && !raw.complete) throw requestFault('#body', 'was cut short');
+    const delimiters = countDelimiters(raw, boundary);
     let parts = 0;
     for await (const part of this.#parsed()) {
       parts++;
