@@ -127,7 +127,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/{compression,engines}/**/*.ts'],
+    files: ['src/{compression,engines,jobs,pipeline}/**/*.ts'],
     rules: { '@typescript-eslint/max-params': ['error', { max: 4 }] },
   },
   {

@@ -91,9 +91,19 @@ async function main(directory: string): Promise<void> {
     models.push(await load(path));
   }
   note('comparing');
-  const comparisons = await compareModels(original, models, evaluation, { threads, signal }, 32, () => undefined);
+  const comparisons = await compareModels(original, models, evaluation, {
+    context: { threads, signal },
+    batch: 32,
+    progress: () => undefined,
+  });
   const spec = { benchmark: { batch_sizes: batches, threads } };
-  const latencies = await networkLatencies(original, models, evaluation, threads, spec, 1, signal, () => undefined);
+  const latencies = await networkLatencies(original, models, evaluation, {
+    threads,
+    spec,
+    mostWithArena: 1,
+    signal,
+    progress: () => undefined,
+  });
   const before = (await stat(files.model)).size;
   const percent = (value: number | null | undefined) => (value == null ? '-' : (100 * value).toFixed(2));
   console.log(`original: ${String(before)} bytes, accuracy ${percent(comparisons[0]?.accuracy?.before)} %\n`);

@@ -27,7 +27,7 @@ it('samples without a class count for the agreement of two networks, and not for
     const context = { threads: 1, signal: new AbortController().signal };
     const original = await linear(UNIT);
     const swapped = await linear([0, 1, 0, 1, 0, 0, 0, 0, 1]);
-    const [comparison] = await compareModels(original, [swapped], data, context, 2, () => {});
+    const [comparison] = await compareModels(original, [swapped], data, { context, batch: 2, progress: () => {} });
     expect(comparison?.accuracy).toEqual({ before: 1, after: 0, drop: 1, samples: 2 });
     expect(comparison?.fidelity).toMatchObject({ top1_agreement: 0.25, samples: 4 });
     expect(await accuracyOf(original, data, context)).toBe(1);

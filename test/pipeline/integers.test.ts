@@ -132,7 +132,7 @@ describe('ranges of activations', () => {
     const model = prepare(await build(sketch));
     const network = await dataset(sketch.input, 50);
     const ranges = async (bytes: number, batch: number) => {
-      const found = await activationHistograms(model, ['x', 'y'], { ...network, batch }, bytes, 1, signal);
+      const found = await activationHistograms(model, ['x', 'y'], { ...network, batch }, { bytes, threads: 1, signal });
       return [...found].map(([name, histogram]) => [name, histogram.range, histogram.bestRange()]);
     };
     const one = await ranges(1, 64);
@@ -145,7 +145,9 @@ describe('ranges of activations', () => {
     const model = prepare(await build(sketch));
     const network = await dataset(sketch.input, 50);
     const stopped = AbortSignal.abort();
-    await expect(activationHistograms(model, ['x'], network, 1, 1, stopped)).rejects.toThrow(/abort/i);
+    await expect(
+      activationHistograms(model, ['x'], network, { bytes: 1, threads: 1, signal: stopped }),
+    ).rejects.toThrow(/abort/i);
     await expect(integerNetwork(model, network, { ...context, signal: stopped })).rejects.toThrow(/abort/i);
     await network.calibration.close();
   });

@@ -204,14 +204,20 @@ describe('the effect of a limited rank on the network', () => {
     const response = values.get('a') as FloatTensor;
     const rows = matrix(64, 4, noise(256, 31));
     const skewed = responseMetric(Float32Array.from(gram(noise(24, 37), 6, 4)));
-    const basis = await responseBasis(engine, rows, 4, 1, skewed);
+    const basis = await responseBasis(engine, rows, { size: 4, seed: 1, metric: skewed });
     const probes = [
       { rank: 4, layerError: 0.1 },
       { rank: 2, layerError: 0.2 },
     ];
     const read = (name: string) => Promise.resolve(name === 'x' ? batch : (values.get(name) as FloatTensor));
     const network = { prepared, outputs: ['y'], parts: new Map(), threads: 1 };
-    const probe = await SensitivityProbe.open(network, layer, basis, probes, [], new Set<string>(), read);
+    const probe = await SensitivityProbe.open(network, layer, {
+      basis,
+      probes,
+      variants: [],
+      before: new Set<string>(),
+      read,
+    });
     await probe.add(response, 0, new AbortController().signal);
     const [whole, half] = probe.points();
     await probe.release();

@@ -41,14 +41,18 @@ export interface ResponseBasis {
   up: Matrix;
 }
 
-/** @param span orthonormal basis of all responses, where there is one of fewer columns */
+export interface BasisOptions {
+  size: number;
+  seed: number;
+  metric: ResponseMetric | null;
+  /** Orthonormal basis of all responses, where there is one of fewer columns. */
+  span?: Matrix | null;
+}
+
 export async function responseBasis(
   engine: Engine,
   response: Matrix,
-  size: number,
-  seed: number,
-  metric: ResponseMetric | null,
-  span: Matrix | null = null,
+  { size, seed, metric, span = null }: BasisOptions,
 ): Promise<ResponseBasis> {
   const mean = columnMeans(response);
   const width = Math.min(response.cols, response.rows, size);
@@ -134,31 +138,39 @@ export interface Variant {
   respond(batch: number): Promise<FloatTensor>;
 }
 
-/** The rest of a network behind one layer, fed with the layer's responses of limited rank and with
- * those of changed layers. Has to be released. */
+/** What is behind the layer, and how its responses are changed on the way there. */
+interface RestOfNetwork {
+  runner: Runner;
+  part: BehindMap;
+  /** Outputs that depend on the layer. */
+  outputs: readonly string[];
+  /** For every probe. */
+  maps: readonly ReadonlyMap<string, FloatTensor>[];
+  identity: ReadonlyMap<string, FloatTensor>;
+}
+
+interface ProbeOptions {
+  basis: ResponseBasis;
+  probes: readonly { rank: number; layerError: number }[];
+  variants: readonly Variant[];
+  /** Tensors that do not depend on the layer and may be given to the rest of the network. */
+  before: ReadonlySet<string>;
+  /** One batch of such a tensor, of the network's input, or of its original outputs. */
+  read: (name: string, batch: number) => Promise<Tensor>;
+}
+
+/**
+ * The rest of a network behind one layer, fed with the layer's responses of limited rank and with those of changed layers. Has to
+ * be released.
+ */
 export class SensitivityProbe {
-  private readonly errors: OutputError[];
-
   private constructor(
-    private readonly runner: Runner,
-    private readonly part: BehindMap,
-    private readonly outputs: readonly string[],
-    /** Those included that do not depend on the layer. */
-    allOutputs: readonly string[],
-    parts: ReadonlyMap<string, Parts>,
-    private readonly probes: readonly { rank: number; layerError: number }[],
-    private readonly maps: readonly ReadonlyMap<string, FloatTensor>[],
-    private readonly variants: readonly Variant[],
-    private readonly identity: ReadonlyMap<string, FloatTensor>,
-    private readonly read: (name: string, batch: number) => Promise<Tensor>,
-  ) {
-    this.errors = [...probes, ...variants].map(() => new OutputError(parts, allOutputs));
-  }
+    private readonly rest: RestOfNetwork,
+    private readonly options: ProbeOptions,
+    /** Of every probe, then of every variant. */
+    private readonly errors: OutputError[],
+  ) {}
 
-  /**
-   * @param before tensors that do not depend on the layer and may be given to the rest of the network
-   * @param read one batch of such a tensor, of the network's input, or of its original outputs
-   */
   static async open(
     network: {
       prepared: OnnxModel;
@@ -167,30 +179,17 @@ export class SensitivityProbe {
       threads: number;
     },
     layer: Layer,
-    basis: ResponseBasis,
-    probes: readonly { rank: number; layerError: number }[],
-    variants: readonly Variant[],
-    before: ReadonlySet<string>,
-    read: (name: string, batch: number) => Promise<Tensor>,
+    options: ProbeOptions,
   ): Promise<SensitivityProbe> {
+    const { basis, probes, variants, before } = options;
     const outputs = network.outputs.filter((name) => !before.has(name));
     const axes = layer.op === 'Conv' ? layer.kernel.length : 0;
     const part = behindLinearMap(network.prepared, layer.output, axes, before, outputs);
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
     const identity = variants.length === 0 ? new Map<string, FloatTensor>() : identityMap(part, layer.m, axes);
     const runner = await Runner.open(part.model, { threads: network.threads });
-    return new SensitivityProbe(
-      runner,
-      part,
-      outputs,
-      network.outputs,
-      network.parts,
-      probes,
-      maps,
-      variants,
-      identity,
-      read,
-    );
+    const errors = [...probes, ...variants].map(() => new OutputError(network.parts, network.outputs));
+    return new SensitivityProbe({ runner, part, outputs, maps, identity }, options, errors);
   }
 
   /**
@@ -198,28 +197,28 @@ export class SensitivityProbe {
    * @param response the layer's output before the activation: [n, m, ...] for convolutions, [..., m] else
    */
   async add(response: FloatTensor, batch: number, signal: AbortSignal): Promise<void> {
-    const feeds = new Map<string, Tensor>([[this.part.response, response]]);
-    for (const name of this.part.beside) feeds.set(name, await this.read(name, batch));
+    const feeds = new Map<string, Tensor>([[this.rest.part.response, response]]);
+    for (const name of this.rest.part.beside) feeds.set(name, await this.options.read(name, batch));
     const originals = new Map<string, Tensor>();
-    for (const name of this.outputs) originals.set(name, await this.read(name, batch));
+    for (const name of this.rest.outputs) originals.set(name, await this.options.read(name, batch));
     const compare = async (i: number, changes: Iterable<readonly [string, Tensor]>) => {
       signal.throwIfAborted();
-      const changed = await this.runner.feed(new Map([...feeds, ...changes]));
+      const changed = await this.rest.runner.feed(new Map([...feeds, ...changes]));
       for (const [name, original] of originals) {
         const other = changed.get(name);
         if (other !== undefined) this.errors[i]?.add(name, original, other);
       }
     };
-    for (const [i, map] of this.maps.entries()) await compare(i, map);
-    for (const [i, variant] of this.variants.entries()) {
+    for (const [i, map] of this.rest.maps.entries()) await compare(i, map);
+    for (const [i, variant] of this.options.variants.entries()) {
       const own = await variant.respond(batch);
-      await compare(this.maps.length + i, [...this.identity, [this.part.response, own]]);
+      await compare(this.rest.maps.length + i, [...this.rest.identity, [this.rest.part.response, own]]);
     }
   }
 
   /** First of the probes, then of the variants. */
   points(): SensitivityPoint[] {
-    return [...this.probes, ...this.variants].map(({ rank, layerError }, i) => ({
+    return [...this.options.probes, ...this.options.variants].map(({ rank, layerError }, i) => ({
       rank,
       layerError,
       outputError: this.errors[i]?.relative ?? 0,
@@ -227,7 +226,7 @@ export class SensitivityProbe {
   }
 
   async release(): Promise<void> {
-    await this.runner.release();
+    await this.rest.runner.release();
   }
 }
 

@@ -51,8 +51,7 @@ export function dummyFactors(layer: Layer, size: LayerSize): Factors {
 export async function candidateLatencies(
   model: OnnxModel,
   layer: Layer,
-  candidates: readonly Candidate[],
-  input: Tensor,
+  { candidates, input }: { candidates: readonly Candidate[]; input: Tensor },
   options: { threads: number; signal: AbortSignal },
 ): Promise<number[]> {
   const whole = candidates.find(isDense);

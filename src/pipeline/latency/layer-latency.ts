@@ -19,20 +19,23 @@ export interface TimedNetwork {
   rows: readonly LayerRow[];
 }
 
+export interface LayerTiming {
+  /** Groups of the networks (by their place in `networks`) in which a layer has the same form. */
+  sameForm: (layer: number) => number[][];
+  images: Tensor;
+  threads: number;
+  signal: AbortSignal;
+}
+
 /**
  * The ledgers with the time of every compressed layer by itself, dense and as it is now, in turn, for one batch of images. A form
  * of a layer that several networks share is timed once.
- *
- * @param sameForm groups of the networks (by their place in `networks`) in which a layer has the same form
  */
 export async function layerLatencies(
   prepared: OnnxModel,
   layers: readonly Layer[],
   networks: readonly TimedNetwork[],
-  sameForm: (layer: number) => number[][],
-  images: Tensor,
-  threads: number,
-  signal: AbortSignal,
+  { sameForm, images, threads, signal }: LayerTiming,
 ): Promise<LayerRow[][]> {
   const times = networks.map(() => new Map<number, NonNullable<LayerRow['latency_ms']>>());
   for (const [index, layer] of layers.entries()) {

@@ -9,21 +9,24 @@ const RUNS = { warmup: 3, minRuns: 15, maxRuns: 200, fewestRuns: 5 };
 /** Wall time of one network per batch size. */
 const NETWORK_SECONDS = 3;
 
+export interface NetworkTiming {
+  threads: number;
+  spec: Pick<Spec, 'benchmark'>;
+  /** Batch size above which the runtime must not keep the memory of its feature maps: all networks hold theirs. */
+  mostWithArena: number;
+  signal: AbortSignal;
+  /** Share that is done. */
+  progress: (share: number) => void;
+}
+
 /**
  * Latency of every compressed network against the original's, for each batch size of the benchmark; all of them run in turn.
- *
- * @param mostWithArena batch size above which the runtime must not keep the memory of its feature maps: all networks hold theirs
- * @param progress share that is done
  */
 export async function networkLatencies(
   original: OnnxModel,
   compressed: readonly OnnxModel[],
   data: Dataset,
-  threads: number,
-  { benchmark }: Pick<Spec, 'benchmark'>,
-  mostWithArena: number,
-  signal: AbortSignal,
-  progress: (share: number) => void,
+  { threads, spec: { benchmark }, mostWithArena, signal, progress }: NetworkTiming,
 ): Promise<Metrics['latency'][]> {
   const runners: Runner[] = [];
   try {

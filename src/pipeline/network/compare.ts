@@ -13,20 +13,23 @@ export const BATCH = 32;
 
 type Comparison = Pick<Metrics, 'accuracy' | 'fidelity'>;
 
+export interface ComparisonOptions {
+  context: Pick<StepContext, 'threads' | 'signal'>;
+  /** Samples of one run, unless the model fixes it. */
+  batch: number;
+  /** Share of the data that is done. */
+  progress: (share: number) => void;
+}
+
 /**
  * Accuracy of all models (where the data has labels; on the first output, its last axis the classes) and how far the outputs
  * of each compressed one lie from the original's, which runs once for all of them.
- *
- * @param batch samples of one run, unless the model fixes it
- * @param progress share of the data that is done
  */
 export async function compareModels(
   original: OnnxModel,
   compressed: readonly OnnxModel[],
   data: Dataset,
-  context: Pick<StepContext, 'threads' | 'signal'>,
-  batch: number,
-  progress: (share: number) => void,
+  { context, batch, progress }: ComparisonOptions,
 ): Promise<Comparison[]> {
   const open = (model: OnnxModel) => Runner.open(model, { threads: context.threads });
   const a = await open(original);

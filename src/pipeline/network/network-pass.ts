@@ -11,6 +11,16 @@ export function batches(images: number, batch: number, from = 0): { begin: numbe
   return ranges;
 }
 
+export interface PartRun {
+  store: ActivationStore;
+  to: string;
+  images: number;
+  threads: number;
+  visit: (value: FloatTensor, range: { begin: number; end: number; index: number }) => Promise<void>;
+  signal: AbortSignal;
+  from?: Iterable<string>;
+}
+
 /**
  * Runs the part of `model` that computes tensor `to` from what the store holds (and the network's input), over the first
  * `images` calibration images, and hands over every batch.
@@ -18,13 +28,7 @@ export function batches(images: number, batch: number, from = 0): { begin: numbe
 export async function runPart(
   network: Pick<Network, 'calibration' | 'batch'>,
   model: OnnxModel,
-  store: ActivationStore,
-  to: string,
-  images: number,
-  threads: number,
-  visit: (value: FloatTensor, range: { begin: number; end: number; index: number }) => Promise<void>,
-  signal: AbortSignal,
-  from: Iterable<string> = store.names(),
+  { store, to, images, threads, visit, signal, from = store.names() }: PartRun,
 ): Promise<void> {
   const part = extract(model, from, [to]);
   const direct = part.inputs.includes(to);

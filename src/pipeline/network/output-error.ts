@@ -40,7 +40,7 @@ export class OutputError {
       const key = `${name}\n${String(part)}`;
       const sums = this.outputs.get(key) ?? { squares: 0, sum: 0, total: 0, count: 0 };
       this.outputs.set(key, sums);
-      for (let row = begin; row < a.length; row += width) addRange(sums, a, b, row, row + size * inner);
+      for (let row = begin; row < a.length; row += width) addRange(sums, { a, b }, row, row + size * inner);
       begin += size * inner;
     }
   }
@@ -54,7 +54,7 @@ export class OutputError {
   }
 }
 
-function addRange(sums: Sums, a: Float32Array, b: Float32Array, begin: number, end: number): void {
+function addRange(sums: Sums, { a, b }: { a: Float32Array; b: Float32Array }, begin: number, end: number): void {
   let [squares, total, sum] = [0, 0, 0];
   for (let i = begin; i < end; i++) {
     const x = a[i] ?? 0;

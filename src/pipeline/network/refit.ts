@@ -45,8 +45,7 @@ export async function refitInOrder(
   assignment: Assignment,
   context: StepContext,
   network: Network,
-  solved: ReadonlyMap<number, Factors>,
-  errors: Map<number, number>,
+  { solved, errors }: { solved: ReadonlyMap<number, Factors>; errors: Map<number, number> },
 ): Promise<Map<string, Replacement>> {
   const { method } = assignment.spec;
   const inspected = finishedOne(assignment, 'inspect');
@@ -63,7 +62,7 @@ export async function refitInOrder(
       const target = await readResponse(context.path(keyOf(inspected, files.response(index))));
       const current = rewrite(network.prepared, replacements);
       const problem = {
-        ...(await problemIn(network, current, store, layer, index, method, context)),
+        ...(await problemIn(network, { current, store, layer, index, method }, context)),
         ...(await readMetric(context, inspected, index)),
         target,
       };
@@ -81,7 +80,7 @@ export async function refitInOrder(
             const done = Math.min(1, iteration / Math.max(1, method.max_iterations));
             within(INPUTS_SHARE + (1 - INPUTS_SHARE) * done);
           };
-          const fitted = await fit(engine, problem, factors, method, { ...context, onIteration });
+          const fitted = await fit(engine, problem, factors, { method, run: { ...context, onIteration } });
           replacements.set(layer.name, fitted.factors);
           errors.set(index, fitted.diagnostics.relativeError);
         }
@@ -102,15 +101,22 @@ export async function refitInOrder(
 /** The layer as it stands in the network compressed so far. */
 async function problemIn(
   network: Network,
-  current: OnnxModel,
-  store: ActivationStore,
-  layer: Layer,
-  index: number,
-  method: Method,
+  {
+    current,
+    store,
+    layer,
+    index,
+    method,
+  }: { current: OnnxModel; store: ActivationStore; layer: Layer; index: number; method: Method },
   context: StepContext,
 ): Promise<LayerProblem> {
   const { images, prepared } = network;
-  const places = planSamples(layer, index, images, method.samples, context.limits.layerMemoryBytes, method.seed);
+  const places = planSamples(layer, index, {
+    images,
+    samples: method.samples,
+    memoryBytes: context.limits.layerMemoryBytes,
+    seed: method.seed,
+  });
   // An input depends on layers before it only, which are done. A branch may lead through layers still to be compressed.
   const keepInput = !store.has(layer.input) && layer.input !== prepared.graph.input[0]?.name;
   const visit = async (
@@ -118,20 +124,18 @@ async function problemIn(
     keep: boolean,
     take: (value: FloatTensor, from: number, chosen: ReturnType<typeof placesIn>['chosen']) => void,
   ) => {
-    await runPart(
-      network,
-      current,
+    await runPart(network, current, {
       store,
-      name,
+      to: name,
       images,
-      context.threads,
-      async (value, range) => {
+      threads: context.threads,
+      visit: async (value, range) => {
         const { from, chosen } = placesIn(places, range);
         take(value, from, chosen);
         if (keep) await store.append(name, value.data, value.dims);
       },
-      context.signal,
-    );
+      signal: context.signal,
+    });
   };
   const inputs = new Float32Array(places.images.length * layer.d);
   await visit(layer.input, keepInput, (value, from, chosen) => {
@@ -168,8 +172,10 @@ async function fit(
   engine: Engine,
   problem: LayerProblem,
   factors: Factors,
-  method: Method,
-  { signal, onIteration }: { signal: AbortSignal; onIteration: (iteration: number) => void },
+  {
+    method,
+    run: { signal, onIteration },
+  }: { method: Method; run: { signal: AbortSignal; onIteration: (iteration: number) => void } },
 ): Promise<SolvedLayer> {
   const options = {
     reconstruction: method.reconstruction,

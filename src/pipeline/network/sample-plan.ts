@@ -8,21 +8,24 @@ export interface SamplePlan {
   positions: Uint32Array;
 }
 
+export interface SampleBounds {
+  /** Number of calibration images. */
+  images: number;
+  /** Wanted number of patches. */
+  samples: number;
+  /** Bound for the [N, d] float32 matrix. */
+  memoryBytes: number;
+  seed: number;
+}
+
 /**
  * Chooses the patches of one layer, spread evenly over the images, without repetition. Depends on the seed and the
  * layer's index only, so that every step can make the same plan again.
- *
- * @param images number of calibration images
- * @param samples wanted number of patches
- * @param memoryBytes bound for the [N, d] float32 matrix
  */
 export function planSamples(
   layer: Pick<Layer, 'd' | 'positions'>,
   index: number,
-  images: number,
-  samples: number,
-  memoryBytes: number,
-  seed: number,
+  { images, samples, memoryBytes, seed }: SampleBounds,
 ): SamplePlan {
   const affordable = Math.max(1, Math.floor(memoryBytes / (4 * layer.d)));
   const n = Math.min(samples, images * layer.positions, affordable);

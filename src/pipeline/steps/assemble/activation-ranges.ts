@@ -18,9 +18,7 @@ export async function activationHistograms(
   model: OnnxModel,
   tensors: readonly string[],
   network: Calibration,
-  bytes: number,
-  threads: number,
-  signal: AbortSignal,
+  { bytes, threads, signal }: { bytes: number; threads: number; signal: AbortSignal },
 ): Promise<Map<string, Histogram>> {
   const found = new Map(tensors.map((name) => [name, new Histogram()]));
   const inputs = new Set(model.graph.input.map(({ name }) => name));

@@ -33,7 +33,7 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     const replacements =
       method.inputs === 'symmetric'
         ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
-        : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), network, solved, errors);
+        : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), network, { solved, errors });
     const overflown = new Set<string>();
     let built = await build(assignment, context, network, replacements);
     // What fits the samples may overflow elsewhere. With no layer replaced the network is the original, whose outputs are numbers.

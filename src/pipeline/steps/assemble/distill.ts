@@ -90,7 +90,7 @@ export async function distill(
   const outputs = outputsToPull(compressed, prepared);
   const original = extract(prepared, [], outputs).model;
   const errorOf = (model: OnnxModel) =>
-    outputError(original, extract(model, [], outputs).model, calibration, held, context);
+    outputError(original, extract(model, [], outputs).model, { calibration, batches: held }, context);
   const before = await errorOf(compressed);
   if (setting.passes === null && before < NEAR) return null;
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
@@ -102,7 +102,12 @@ export async function distill(
     try {
       await teacher.measure(calibration, held);
       const highest = RATE * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
-      await descend(student, teacher, calibration, rest, { batch, passes, highest, random }, context);
+      await descend(
+        student,
+        teacher,
+        { calibration, samples: rest, schedule: { batch, passes, highest, random } },
+        context,
+      );
     } finally {
       await teacher.release();
     }
@@ -132,8 +137,7 @@ function unlessUnfit(error: unknown): null {
 async function outputError(
   original: OnnxModel,
   changed: OnnxModel,
-  calibration: Dataset,
-  batches: readonly (readonly number[])[],
+  { calibration, batches }: { calibration: Dataset; batches: readonly (readonly number[])[] },
   { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
 ): Promise<number> {
   const error = new OutputError();
@@ -159,9 +163,15 @@ async function outputError(
 async function descend(
   student: TrainableNetwork,
   teacher: Teacher,
-  calibration: Dataset,
-  samples: readonly number[],
-  { batch, passes, highest, random }: { batch: number; passes: number; highest: number; random: () => number },
+  {
+    calibration,
+    samples,
+    schedule: { batch, passes, highest, random },
+  }: {
+    calibration: Dataset;
+    samples: readonly number[];
+    schedule: { batch: number; passes: number; highest: number; random: () => number };
+  },
   { signal, progress }: Pick<StepContext, 'signal' | 'progress'>,
 ): Promise<void> {
   const states = new Map(

@@ -55,11 +55,11 @@ export async function integerNetwork(
   const { energies, bytes, threads, signal } = context;
   const tensors = integerTensors(float);
   if (tensors.length === 0) return float;
-  const histograms = await activationHistograms(float, tensors, calibration, bytes, threads, signal);
+  const histograms = await activationHistograms(float, tensors, calibration, { bytes, threads, signal });
   const outputs = await outputsOf(float, calibration, context);
   const coded = new Map<string, Int8Weights>();
   const errorOf = async (options: IntegerOptions, images: number) =>
-    outputError(toIntegers(float, options), calibration, outputs, images, context);
+    outputError(toIntegers(float, options), calibration, { outputs, images }, context);
   let best: { options: IntegerOptions; error: number } = { options: { ranges: new Map(), energies }, error: Infinity };
   for (const choose of RANGES) {
     const ranges = new Map<string, Range>();
@@ -120,8 +120,7 @@ async function outputsOf(model: OnnxModel, network: Calibration, context: Intege
 async function outputError(
   model: OnnxModel,
   network: Calibration,
-  outputs: readonly Outputs[],
-  images: number,
+  { outputs, images }: { outputs: readonly Outputs[]; images: number },
   { threads, signal }: IntegerContext,
 ): Promise<number> {
   const runner = await Runner.open(model, { threads });

@@ -77,12 +77,12 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     let layers: Layer[];
     try {
       const plan = planProbes(checked, network.images, network.batch, network.fixedBatch !== null);
-      const captured = await capture(network, checked, plan.images, store, assignment, context, output);
+      const captured = await capture(network, checked, { kept: plan.images, store, assignment, context, output });
       layers = left(checked, captured, assignment, network);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));
       const metrics: LayerMetrics = weighed
-        ? await sampledMetrics(engine, network.prepared, layers, samples, context.signal)
+        ? await sampledMetrics(engine, network.prepared, { layers, samples, signal: context.signal })
         : new Map();
       const { spec } = assignment;
       const measuring = { engine, network, metrics, plan, store, spec, output };
@@ -125,18 +125,25 @@ function left(
 async function capture(
   network: Network,
   layers: readonly Layer[],
-  kept: number,
-  store: ActivationStore,
-  { spec }: Assignment,
-  context: StepContext,
-  output: string,
+  {
+    kept,
+    store,
+    assignment: { spec },
+    context,
+    output,
+  }: { kept: number; store: ActivationStore; assignment: Assignment; context: StepContext; output: string },
 ): Promise<Map<number, string>> {
   const captured: Captured[] = [];
   try {
     for (const [index, layer] of layers.entries()) {
       if (layer.blocked !== null) continue;
       const { samples, seed } = spec.method;
-      const plan = planSamples(layer, index, network.images, samples, context.limits.layerMemoryBytes, seed);
+      const plan = planSamples(layer, index, {
+        images: network.images,
+        samples,
+        memoryBytes: context.limits.layerMemoryBytes,
+        seed,
+      });
       const weights = denseWeights(network.prepared, layer);
       const writer = await createSamples(join(output, files.samples(index)), layer, weights, plan.images.length);
       captured.push({ index, layer, plan, writer, watch: new SampleWatch() });
@@ -230,7 +237,9 @@ async function measureCurves(
     if (store.has(layer.input)) before.add(layer.input);
     const { problem } = await readProblem(join(output, files.samples(index)));
     try {
-      curves.layers.push(await measureLayer(measuring, index, layer, problem, before, { ...context, progress }));
+      curves.layers.push(
+        await measureLayer(measuring, { index, layer, sampled: problem, before }, { ...context, progress }),
+      );
     } catch (error) {
       const what = breakdownOf(error);
       if (what === null) throw error;
@@ -243,10 +252,12 @@ async function measureCurves(
 
 async function measureLayer(
   { engine, network, metrics, plan, store, spec, output }: Measuring,
-  index: number,
-  layer: Layer,
-  sampled: LayerProblem,
-  before: ReadonlySet<string>,
+  {
+    index,
+    layer,
+    sampled,
+    before,
+  }: { index: number; layer: Layer; sampled: LayerProblem; before: ReadonlySet<string> },
   context: StepContext,
 ): Promise<Curves['layers'][number]> {
   const samples = sampled.inputs.length / layer.d;
@@ -270,17 +281,15 @@ async function measureLayer(
   const candidates = costCurve(layer, statistics, components);
   const probes = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
   const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
-  const basis = await responseBasis(
-    engine,
-    matrix(samples, layer.m, own),
-    maxRank,
+  const basis = await responseBasis(engine, matrix(samples, layer.m, own), {
+    size: maxRank,
     seed,
-    responseMetric(problem.metric),
-    await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
-  );
+    metric: responseMetric(problem.metric),
+    span: await responseSpan(engine, matrix(layer.m, layer.d, problem.weights)),
+  });
   const progress = (fraction: number) => context.progress(0.5 + 0.5 * fraction);
   const rest = { store, plan, before };
-  const effects = await sensitivityOf(network, layer, basis, probes, fits, rest, { ...context, progress });
+  const effects = await sensitivityOf(network, layer, { basis, probes, fits, rest }, { ...context, progress });
   const measured = withEffects(candidates, effects.ranks, effects.taps);
   requireFinite(
     Float32Array.from(measured, ({ effect, error }) => effect + error),
@@ -293,10 +302,17 @@ async function measureLayer(
 async function sensitivityOf(
   network: Network,
   layer: Layer,
-  basis: ResponseBasis,
-  probes: ReturnType<typeof chooseProbes>,
-  fits: readonly TapFits[],
-  { store, plan, before }: { store: ActivationStore; plan: ProbePlan; before: ReadonlySet<string> },
+  {
+    basis,
+    probes,
+    fits,
+    rest: { store, plan, before },
+  }: {
+    basis: ResponseBasis;
+    probes: ReturnType<typeof chooseProbes>;
+    fits: readonly TapFits[];
+    rest: { store: ActivationStore; plan: ProbePlan; before: ReadonlySet<string> };
+  },
   context: StepContext,
 ): Promise<{ ranks: SensitivityPoint[]; taps: TapEffect[] }> {
   const { threads, signal } = context;
@@ -308,16 +324,24 @@ async function sensitivityOf(
   };
   if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
   const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };
-  const narrow = await openVariants(network, layer, fits, plan.tapErrors, read, threads);
+  const narrow = await openVariants(network, layer, { fits, errors: plan.tapErrors, read, threads });
   try {
     const variants = narrow.flatMap((tap) => tap.variants);
-    const probe = await SensitivityProbe.open(part, layer, basis, probes, variants, before, read);
+    const probe = await SensitivityProbe.open(part, layer, { basis, probes, variants, before, read });
     try {
       const visit = async (response: FloatTensor, { index }: { index: number }) => {
         await probe.add(response, index, signal);
         context.progress((index + 1) / ranges.length);
       };
-      await runPart(network, network.prepared, store, layer.output, plan.images, threads, visit, signal, [layer.input]);
+      await runPart(network, network.prepared, {
+        store,
+        to: layer.output,
+        images: plan.images,
+        threads,
+        visit,
+        signal,
+        from: [layer.input],
+      });
       const points = probe.points();
       const ranks = points.splice(0, probes.length);
       const taps = narrow.map((tap) => ({ fits: tap.fits, points: points.splice(0, tap.variants.length) }));
@@ -334,10 +358,17 @@ async function sensitivityOf(
 async function openVariants(
   network: Network,
   layer: Layer,
-  fits: readonly TapFits[],
-  errors: readonly number[],
-  read: (name: string, batch: number) => Promise<Tensor>,
-  threads: number,
+  {
+    fits,
+    errors,
+    read,
+    threads,
+  }: {
+    fits: readonly TapFits[];
+    errors: readonly number[];
+    read: (name: string, batch: number) => Promise<Tensor>;
+    threads: number;
+  },
 ): Promise<{ fits: TapFits; variants: Variant[]; close: () => Promise<void> }[]> {
   const result = [];
   for (const fit of fits) {

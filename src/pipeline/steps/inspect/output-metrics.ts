@@ -19,9 +19,7 @@ export type LayerMetrics = ReadonlyMap<string, { response: Matrix; after: Matrix
 export async function sampledMetrics(
   engine: Engine,
   model: OnnxModel,
-  layers: readonly Layer[],
-  samples: (index: number) => string,
-  signal: AbortSignal,
+  { layers, samples, signal }: { layers: readonly Layer[]; samples: (index: number) => string; signal: AbortSignal },
 ): Promise<LayerMetrics> {
   const slopes = new Map<string, Matrix>();
   for (const [index, layer] of layers.entries()) {

@@ -18,6 +18,13 @@ import { allowedForSpeed } from './thrift.js';
 /** Networks that are built and evaluated; each halves the range of the parameter count on a logarithmic scale. */
 const ROUNDS = 6;
 
+export interface AccuracyPlan {
+  curves: Curves;
+  tables: readonly AllocationLayer[];
+  drop: number;
+  shared: PointsShare;
+}
+
 /**
  * The smallest network whose accuracy falls by at most `drop`, by bisection over the parameter budget. Every trial is a real
  * network, evaluated on all evaluation data: its layers are fitted linearly on the samples that inspect took (a fit that two
@@ -28,10 +35,7 @@ const ROUNDS = 6;
 export async function planAccuracy(
   assignment: Assignment,
   context: StepContext,
-  curves: Curves,
-  tables: readonly AllocationLayer[],
-  drop: number,
-  shared: PointsShare,
+  { curves, tables, drop, shared }: AccuracyPlan,
 ): Promise<number[]> {
   const { inputs } = assignment;
   if (inputs.evaluation === null) throw needsLabels();
@@ -50,9 +54,15 @@ export async function planAccuracy(
       const key = choice.join(' ');
       let after = shared.accuracies.get(key);
       if (after === undefined) {
-        after = await trial(assignment, context, network, curves, tables, choice, engine, shared.fits, async (model) =>
-          accuracyOf(model, evaluation, context),
-        );
+        after = await trial(assignment, context, {
+          network,
+          curves,
+          tables,
+          choice,
+          engine,
+          fits: shared.fits,
+          evaluate: async (model) => accuracyOf(model, evaluation, context),
+        });
         shared.accuracies.set(key, after);
       }
       // 1e-9: counts of samples are compared as shares.
@@ -81,13 +91,23 @@ export function needsLabels(): InputError {
 async function trial(
   assignment: Assignment,
   context: StepContext,
-  network: Network,
-  curves: Curves,
-  tables: readonly AllocationLayer[],
-  choice: readonly number[],
-  engine: Engine,
-  fits: Map<string, Factors>,
-  evaluate: (model: Network['prepared']) => Promise<number | null>,
+  {
+    network,
+    curves,
+    tables,
+    choice,
+    engine,
+    fits,
+    evaluate,
+  }: {
+    network: Network;
+    curves: Curves;
+    tables: readonly AllocationLayer[];
+    choice: readonly number[];
+    engine: Engine;
+    fits: Map<string, Factors>;
+    evaluate: (model: Network['prepared']) => Promise<number | null>;
+  },
 ): Promise<number | null> {
   const { method } = assignment.spec;
   const linear = { ...method, reconstruction: 'linear' as const, max_iterations: 0, inputs: 'refit' as const };
@@ -120,6 +140,6 @@ async function trial(
     solved.set(index, factors);
   }
   const quick = { ...assignment, spec: { ...assignment.spec, method: linear } };
-  const replacements = await refitInOrder(quick, context, network, solved, new Map());
+  const replacements = await refitInOrder(quick, context, network, { solved, errors: new Map() });
   return evaluate(rewrite(network.prepared, replacements));
 }

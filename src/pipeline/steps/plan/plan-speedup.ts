@@ -18,6 +18,13 @@ const MARGIN = 1.03;
 const UNEXPLAINED = 0.08;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
+export interface SpeedupPlan {
+  curves: Curves;
+  tables: readonly AllocationLayer[];
+  asked: number;
+  shared: PointsShare;
+}
+
 /**
  * Distributes a speedup over the layers. What a layer takes alone on this machine's runtime, and the estimate of its work, are
  * both only models of its share of the network's time, one noisy, the other blind for this machine. So plans are made
@@ -29,10 +36,7 @@ const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 export async function planSpeedup(
   assignment: Assignment,
   context: StepContext,
-  curves: Curves,
-  tables: readonly AllocationLayer[],
-  asked: number,
-  shared: PointsShare,
+  { curves, tables, asked, shared }: SpeedupPlan,
 ): Promise<number[]> {
   const { spec } = assignment;
   const network = await openNetwork(context, assignment);
@@ -40,18 +44,20 @@ export async function planSpeedup(
     const threads = spec.benchmark.threads ?? context.threads;
     const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
     const images = await repeatRows(network.calibration, batch);
-    const alone = (shared.timed ??= await timedTables(network, curves, tables, images, threads, context));
+    const alone = (shared.timed ??= await timedTables(network, { curves, tables, images, threads }, context));
     const original = await Runner.open(network.original, { threads });
     try {
       const run = { ...WHOLE, signal: context.signal };
       const first = await measureInTurn([() => original.run(images)], run);
       const timed = scaled(alone, quantile(first[0] ?? [], 0.5));
       const measure = (choice: readonly number[]) =>
-        measured(network.prepared, curves, timed, choice, original, images, threads, context);
+        measured(network.prepared, { curves, tables: timed, choice, original, images, threads }, context);
       const found: Tried[] = [];
       for (const [i, cost] of (['latency', 'work'] as const).entries()) {
         found.push(
-          await searchSpeedup(timed, cost, asked * MARGIN, measure, (share) => context.progress(0.5 + (i + share) / 4)),
+          await searchSpeedup(timed, { cost, goal: asked * MARGIN }, measure, (share) =>
+            context.progress(0.5 + (i + share) / 4),
+          ),
         );
       }
       const reached = found.filter(({ ratio }) => ratio >= asked);
@@ -81,10 +87,12 @@ function scaled(tables: readonly AllocationLayer[], whole: number): AllocationLa
 
 async function timedTables(
   network: Network,
-  curves: Curves,
-  tables: readonly AllocationLayer[],
-  images: Tensor,
-  threads: number,
+  {
+    curves,
+    tables,
+    images,
+    threads,
+  }: { curves: Curves; tables: readonly AllocationLayer[]; images: Tensor; threads: number },
   context: StepContext,
 ): Promise<AllocationLayer[]> {
   const result: AllocationLayer[] = [];
@@ -94,7 +102,12 @@ async function timedTables(
     // One layer at a time: all inputs of a large batch may not fit the memory.
     const value = await inputOf(network.prepared, layer.input, images, threads);
     const options = { threads, signal: context.signal };
-    const latencies = await candidateLatencies(network.prepared, layer, table.candidates, value, options);
+    const latencies = await candidateLatencies(
+      network.prepared,
+      layer,
+      { candidates: table.candidates, input: value },
+      options,
+    );
     result.push({
       weight: table.weight,
       candidates: table.candidates.map((candidate, k) => ({ ...candidate, latency: latencies[k] ?? Infinity })),
@@ -107,12 +120,21 @@ async function timedTables(
 /** The speedup of a network with factors of the chosen sizes. */
 async function measured(
   model: OnnxModel,
-  curves: Curves,
-  tables: readonly AllocationLayer[],
-  choice: readonly number[],
-  original: Runner,
-  images: Tensor,
-  threads: number,
+  {
+    curves,
+    tables,
+    choice,
+    original,
+    images,
+    threads,
+  }: {
+    curves: Curves;
+    tables: readonly AllocationLayer[];
+    choice: readonly number[];
+    original: Runner;
+    images: Tensor;
+    threads: number;
+  },
   context: StepContext,
 ): Promise<number> {
   const replacements = new Map(

@@ -32,7 +32,7 @@ async function planPoint(
 ): Promise<{ allocations: LayerAllocation[]; layers: LayerRow[] }> {
   const inspected = finishedOne(assignment, 'inspect');
   const tables = tablesFor(assignment.spec.target, curves);
-  const choice = await choose(assignment, context, curves, tables, shared);
+  const choice = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const allocations: LayerAllocation[] = [];
   for (const [i, { index, layer }] of curves.layers.entries()) {
@@ -91,14 +91,12 @@ const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number =>
 async function choose(
   assignment: Assignment,
   context: StepContext,
-  curves: Curves,
-  tables: AllocationLayer[],
-  shared: PointsShare,
+  { curves, tables, shared }: { curves: Curves; tables: AllocationLayer[]; shared: PointsShare },
 ): Promise<number[]> {
   const { target } = assignment.spec;
-  if ('speedup' in target) return planSpeedup(assignment, context, curves, tables, target.speedup, shared);
+  if ('speedup' in target) return planSpeedup(assignment, context, { curves, tables, asked: target.speedup, shared });
   if ('max_accuracy_drop' in target)
-    return planAccuracy(assignment, context, curves, tables, target.max_accuracy_drop, shared);
+    return planAccuracy(assignment, context, { curves, tables, drop: target.max_accuracy_drop, shared });
   const { cost, budget, asked } = budgetOf(target, curves);
   const fixed = fixedCost(curves, cost);
   const least = leastOf(tables, cost);

@@ -25,8 +25,7 @@ export interface Tried {
 /** The slowest plan within a budget of `cost` that reaches `goal`, or the fastest if none does. */
 export async function searchSpeedup(
   tables: readonly AllocationLayer[],
-  cost: SpeedCost,
-  goal: number,
+  { cost, goal }: { cost: SpeedCost; goal: number },
   measure: (choice: readonly number[]) => Promise<number>,
   progress: (share: number) => void,
 ): Promise<Tried> {

@@ -1,0 +1,236 @@
+import { mkdir } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import type { Dataset } from '../../../datasets/index.js';
+import { choicesOf } from '../../../jobs/points.js';
+import type { LayerRow, Metrics } from '../../../jobs/results.js';
+import type { Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
+import {
+  codingOf,
+  countIntegerLayers,
+  listLayers,
+  loadModel,
+  prepare,
+  type ListedLayers,
+  type OnnxModel,
+} from '../../../models/index.js';
+import { peakMemoryBytes } from '../../../observability/peak-memory.js';
+import { finishedOf, finishedOne } from '../../files/finished.js';
+import { layerLatencies } from '../../latency/layer-latency.js';
+import { networkLatencies } from '../../latency/network-latency.js';
+import type { repeatRows } from '../../network/batch.js';
+import { BATCH, compareModels } from '../../network/compare.js';
+import { batchWithin, mapBytes } from '../../network/feature-maps.js';
+import type { StepContext } from '../../step.js';
+import { ledger } from './ledger.js';
+import { judge } from './verdict.js';
+
+export interface Candidate {
+  point: number;
+  name: string;
+  path: string;
+  bytes: number;
+  /** The same with float32 weights, where its weights are coded. */
+  uncoded: { path: string; bytes: number } | null;
+}
+
+export interface Original {
+  model: OnnxModel;
+  prepared: OnnxModel;
+  bytes: number;
+  listed: ListedLayers;
+  /** For listing the layers, and for timing them. */
+  probe: Awaited<ReturnType<typeof repeatRows>>;
+  images: Awaited<ReturnType<typeof repeatRows>>;
+}
+
+/** What all points are measured against, and with. */
+interface Evaluation {
+  assignment: Assignment;
+  original: Original;
+  data: Dataset;
+  threads: number;
+}
+
+/** The compressed network of one point, and, where its weights are coded, the one with float32 weights. */
+interface Loaded {
+  candidate: Candidate;
+  model: OnnxModel;
+  uncoded: OnnxModel | null;
+}
+
+type Comparison = Awaited<ReturnType<typeof compareModels>>[number];
+
+/** What was measured of one network against the original. */
+interface Measured extends Comparison {
+  latency: Metrics['latency'];
+}
+
+/**
+ * Measures the networks of some points together: loads them, compares their outputs with the original's, times them whole and layer
+ * by layer, and judges each against its target.
+ */
+export async function measureGroup(
+  evaluation: Evaluation,
+  group: readonly Candidate[],
+  context: StepContext,
+): Promise<MeasuredPoint[]> {
+  const loaded: Loaded[] = [];
+  for (const candidate of group) {
+    const { path, point, uncoded } = candidate;
+    loaded.push({
+      candidate,
+      model: await load(context, path, `compressed-${String(point)}`),
+      uncoded: uncoded === null ? null : await load(context, uncoded.path, `uncoded-${String(point)}`),
+    });
+  }
+  const measured = await againstOriginal(evaluation, loaded, context);
+  const rows = await timedRows(evaluation, loaded, context);
+  context.progress(1);
+  const points: MeasuredPoint[] = [];
+  for (const [i, one] of loaded.entries())
+    points.push(await measuredPoint(evaluation, one, { measured, rows: rows[i] ?? [] }, context));
+  return points;
+}
+
+/** Outputs and speed of all networks, the coded ones first, then the others. */
+async function againstOriginal(
+  { assignment: { spec }, original, data, threads }: Evaluation,
+  loaded: readonly Loaded[],
+  context: StepContext,
+): Promise<Map<OnnxModel, Measured>> {
+  const models = [...loaded.map(({ model }) => model), ...loaded.flatMap(({ uncoded }) => uncoded ?? [])];
+  const { layerMemoryBytes } = context.limits;
+  const { held } = mapBytes(original.listed.layers);
+  const comparisons = await compareModels(original.model, models, data, {
+    context,
+    batch: batchWithin(layerMemoryBytes / 2, held, BATCH),
+    progress: (share) => context.progress(0.4 * share),
+  });
+  const latencies = await networkLatencies(original.model, models, data, {
+    threads,
+    spec,
+    mostWithArena: layerMemoryBytes / (held * (models.length + 1)),
+    signal: context.signal,
+    progress: (share) => context.progress(0.4 + 0.4 * share),
+  });
+  return new Map(
+    models.map((model, i) => {
+      const [comparison, latency] = [comparisons[i], latencies[i]];
+      if (comparison === undefined || latency === undefined) throw new RangeError('a network was not measured');
+      return [model, { ...comparison, latency }];
+    }),
+  );
+}
+
+/** The ledgers, with the times of single layers. A form that several points have in common is timed once. */
+function timedRows(
+  { assignment, original, threads }: Evaluation,
+  loaded: readonly Loaded[],
+  { signal }: StepContext,
+): Promise<LayerRow[][]> {
+  const networks = loaded.map(({ candidate: { point }, model }) => ({ model, rows: ledger(assignment, point) }));
+  const plan = finishedOne(assignment, 'plan').result;
+  const place = new Map(loaded.map(({ candidate: { point } }, i) => [point, i]));
+  const sameForm = (index: number) =>
+    choicesOf(plan, index)
+      .map(({ points }) => points.flatMap((point) => place.get(point) ?? []))
+      .filter((members) => members.length > 0);
+  const { prepared, listed, images } = original;
+  return layerLatencies(prepared, listed.layers, networks, { sameForm, images, threads, signal });
+}
+
+async function measuredPoint(
+  { assignment, original, threads }: Evaluation,
+  loaded: Loaded,
+  { measured, rows }: { measured: ReadonlyMap<OnnxModel, Measured>; rows: LayerRow[] },
+  context: StepContext,
+): Promise<MeasuredPoint> {
+  const { point, name, bytes } = loaded.candidate;
+  const target = finishedOne(assignment, 'plan').result.points.find((planned) => planned.point === point)?.target;
+  const own = measured.get(loaded.model);
+  if (own === undefined || target === undefined) throw new RangeError(`point ${String(point)} was not measured`);
+  const { latency, ...comparison } = own;
+  const { listed, probe } = original;
+  // Parameters and MACs are counted on the files themselves, not taken from the plan.
+  const after = await listLayers(prepare(loaded.model), probe, { threads: context.threads });
+  const metrics: Omit<Metrics, 'seconds'> = {
+    parameters: beforeAfter(listed.parameters, after.parameters),
+    nonzeros: beforeAfter(listed.parameters, after.parameters - zerosOf(rows)),
+    macs: beforeAfter(listed.macs, after.macs),
+    bytes: beforeAfter(original.bytes, bytes),
+    latency,
+    speedup: speedupOf(latency),
+    ...comparison,
+    ...codingMetrics(assignment, original, loaded, measured),
+    ...distillation(assignment, point),
+    // The runtime that was measured, whatever engine solved the layers.
+    device: {
+      engine: 'onnxruntime',
+      name: cpus()[0]?.model.trim() ?? 'cpu',
+      threads: threads === 0 ? cpus().length : threads,
+    },
+  };
+  return {
+    point,
+    model: name,
+    metrics: {
+      ...metrics,
+      seconds: assignment.seconds,
+      memory: { peak_bytes: peakOf(assignment), limit_bytes: context.limits.layerMemoryBytes },
+    },
+    verdict: judge({ target, constraints: assignment.spec.constraints }, metrics),
+    layers: rows,
+  };
+}
+
+/** Where the weights are coded: the network with float32 weights beside it. */
+function codingMetrics(
+  { spec }: Assignment,
+  original: Original,
+  { candidate, model, uncoded }: Loaded,
+  measured: ReadonlyMap<OnnxModel, Measured>,
+): Pick<Metrics, 'coding'> {
+  const plain = uncoded === null ? undefined : measured.get(uncoded);
+  if (candidate.uncoded === null || plain === undefined) return {};
+  const { coding, bits } = spec.method.weights;
+  const { integers, reported } = codingOf(coding);
+  const { latency, ...comparison } = plain;
+  return {
+    coding: {
+      coding: reported?.(bits) ?? coding,
+      bytes: beforeAfter(candidate.uncoded.bytes, candidate.bytes),
+      ...(integers ? { integer_layers: countIntegerLayers(model) } : {}),
+      uncoded: {
+        bytes: beforeAfter(original.bytes, candidate.uncoded.bytes),
+        latency,
+        speedup: speedupOf(latency),
+        ...comparison,
+      },
+    },
+  };
+}
+
+const speedupOf = (latency: Metrics['latency']): number => latency[0]?.speedup ?? 1;
+
+function distillation(assignment: Assignment, point: number): Pick<Metrics, 'distillation'> {
+  const { distillation: report } =
+    finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result ?? {};
+  return report === undefined ? {} : { distillation: report };
+}
+
+/** The highest of the steps before and of this one so far. */
+const peakOf = ({ finished }: Assignment): number =>
+  Math.max(peakMemoryBytes(), ...finished.map(({ peakBytes }) => peakBytes ?? 0));
+
+const beforeAfter = (before: number, after: number) => ({ before, after, ratio: after === 0 ? 1 : before / after });
+
+/** Zeros of patterns in the weights that the file holds. */
+const zerosOf = (rows: readonly LayerRow[]): number =>
+  rows.reduce((sum, { parameters, nonzeros }) => sum + parameters.after - (nonzeros?.after ?? parameters.after), 0);
+
+export async function load(context: StepContext, path: string, name: string): Promise<OnnxModel> {
+  const directory = join(context.directory, name);
+  await mkdir(directory, { recursive: true });
+  return loadModel(path, { directory, limits: context.limits, signal: context.signal });
+}
