@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engineNames } from '../engines/index.js';
+import { targetNames } from '../jobs/targets.js';
 import { weightCodings } from '../models/coding/weight-codings.js';
 import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 
@@ -64,7 +65,7 @@ export function addSpecOptions(command: Command): Command {
     .addOption(
       new Option(
         '--target <name=value>',
-        'parameter_ratio, nonzero_ratio, mac_ratio, speedup or max_accuracy_drop (repeatable: a point of the trade-off curve for each)',
+        `${targetNames.join(', ')} (repeatable: a point of the trade-off curve for each)`,
       )
         .argParser(numberPairs)
         .default([], 'none')

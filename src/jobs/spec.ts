@@ -4,13 +4,12 @@ import { codingOf, PLAIN_CODING, weightCodings } from '../models/coding/weight-c
 import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../models/sparse/index.js';
 import { oneOf } from './one-of.js';
+import { targetNames, targetOf, type Target } from './targets.js';
 
 /** What a client asks for. One schema for validation, types, defaults and OpenAPI. */
 
 const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options });
-
-const oneKey = <K extends string, S extends TSchema>(key: K, schema: S) => object({ [key]: schema } as Record<K, S>);
 
 export const SourceSchema = Type.Union([
   object({ upload: Type.String({ minLength: 1, maxLength: 100, description: 'id of an upload' }) }),
@@ -20,13 +19,14 @@ export const SourceSchema = Type.Union([
   }),
 ]);
 
-export const TargetSchema = Type.Union([
-  oneKey('parameter_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
-  oneKey('mac_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
-  oneKey('nonzero_ratio', Type.Number({ minimum: 1, maximum: 1000 })),
-  oneKey('speedup', Type.Number({ minimum: 1, maximum: 100 })),
-  oneKey('max_accuracy_drop', Type.Number({ minimum: 0, maximum: 1 })),
-]);
+export const TargetSchema = Type.Unsafe<Target>(
+  Type.Union(
+    targetNames.map((name) => {
+      const { minimum, maximum } = targetOf(name);
+      return object({ [name]: Type.Number({ minimum, maximum }) });
+    }),
+  ),
+);
 
 /** Points of the trade-off curve that one job may have. */
 export const MAX_TARGETS = 8;
@@ -191,7 +191,7 @@ export const SpecRequestSchema = object(
 /** The resolved specification: every default filled in. */
 export type Spec = Static<typeof SpecSchema>;
 export type Source = Static<typeof SourceSchema>;
-export type Target = Static<typeof TargetSchema>;
+export type { Target } from './targets.js';
 export type Constraints = Static<typeof ConstraintsSchema>;
 export type Method = Static<typeof MethodSchema>;
 export type Benchmark = Static<typeof BenchmarkSchema>;

@@ -1,4 +1,5 @@
 import { targetsOf } from '../jobs/points.js';
+import { targetOf, wishOf } from '../jobs/targets.js';
 import type { FinishedTask, JobInput, StepFile } from '../jobs/tasks.js';
 import { fileOf, finishedOf, finishedOne, optionalFileOf } from './files/finished.js';
 import { refittedLayers, solvedLayers } from './files/solved-layers.js';
@@ -20,11 +21,10 @@ export const filesNeeded: FilesNeeded = (assignment) => {
     case 'plan': {
       const inspected = finishedOne(assignment, 'inspect');
       const curves = fileOf(inspected, files.curves);
-      const targets = targetsOf(assignment.spec);
-      // These two are planned on the network itself.
-      if (targets.some((target) => 'max_accuracy_drop' in target))
+      const targets = targetsOf(assignment.spec).map((target) => targetOf(wishOf(target).name));
+      if (targets.some(({ labels }) => labels))
         return [...inspected.files, inputs.model, inputs.calibration, ...evaluation];
-      if (targets.some((target) => 'speedup' in target)) return [curves, inputs.model, inputs.calibration];
+      if (targets.some(({ cost }) => cost === null)) return [curves, inputs.model, inputs.calibration];
       return [curves];
     }
     case 'layer': {

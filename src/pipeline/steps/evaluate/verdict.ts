@@ -1,5 +1,6 @@
 import type { Check, Metrics, Verdict } from '../../../jobs/results.js';
 import type { Spec } from '../../../jobs/spec.js';
+import { targetNames, targetOf } from '../../../jobs/targets.js';
 
 /**
  * Holds the measured numbers against the target and the constraints. A check whose number could not be measured (no
@@ -7,11 +8,12 @@ import type { Spec } from '../../../jobs/spec.js';
  */
 export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<Metrics, 'seconds'>): Verdict {
   const measured: Record<string, { value: number | null; atLeast: boolean }> = {
-    parameter_ratio: { value: metrics.parameters.ratio, atLeast: true },
-    nonzero_ratio: { value: (metrics.nonzeros ?? metrics.parameters).ratio, atLeast: true },
-    mac_ratio: { value: metrics.macs.ratio, atLeast: true },
-    speedup: { value: metrics.speedup, atLeast: true },
-    max_accuracy_drop: { value: metrics.accuracy?.drop ?? null, atLeast: false },
+    ...Object.fromEntries(
+      targetNames.map((name) => {
+        const { measured, good } = targetOf(name);
+        return [name, { value: measured(metrics), atLeast: good === 'more' }];
+      }),
+    ),
     min_parameter_ratio: { value: metrics.parameters.ratio, atLeast: true },
     min_mac_ratio: { value: metrics.macs.ratio, atLeast: true },
     min_bytes_ratio: { value: metrics.bytes.ratio, atLeast: true },

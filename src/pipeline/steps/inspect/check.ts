@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { checkLabels } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
 import { targetsOf } from '../../../jobs/points.js';
+import { targetOf, wishOf } from '../../../jobs/targets.js';
 import type { Assignment, InspectResult, ModelSummary } from '../../../jobs/tasks.js';
 import { codingOf, raiseOpset, Runner, type Layer } from '../../../models/index.js';
 import { applySelection, newRow } from '../../files/layer-rows.js';
@@ -59,7 +60,7 @@ export async function checkInputs(
     });
   }
   const labelled = await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
-  if (targetsOf(spec).some((target) => 'max_accuracy_drop' in target) && !labelled) throw needsLabels();
+  if (targetsOf(spec).some((target) => targetOf(wishOf(target).name).labels) && !labelled) throw needsLabels();
   return layers;
 }
 

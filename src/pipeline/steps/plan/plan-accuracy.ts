@@ -9,7 +9,7 @@ import { finishedOne, keyOf } from '../../files/finished.js';
 import { readMetric, readProblem } from '../../files/layer-file.js';
 import { openCalibration, openNetwork, type Network } from '../../network/network.js';
 import { breakdownOf } from '../../network/breakdown.js';
-import type { PointsShare } from './plan-points.js';
+import type { NetworkPlan } from './plan-points.js';
 import { refitInOrder } from '../../network/refit.js';
 import { files } from '../../files/step-files.js';
 import type { StepContext } from '../../step.js';
@@ -17,13 +17,6 @@ import { allowedForSpeed } from './thrift.js';
 
 /** Networks that are built and evaluated; each halves the range of the parameter count on a logarithmic scale. */
 const ROUNDS = 6;
-
-export interface AccuracyPlan {
-  curves: Curves;
-  tables: readonly AllocationLayer[];
-  drop: number;
-  shared: PointsShare;
-}
 
 /**
  * The smallest network whose accuracy falls by at most `drop`, by bisection over the parameter budget. Every trial is a real
@@ -35,7 +28,7 @@ export interface AccuracyPlan {
 export async function planAccuracy(
   assignment: Assignment,
   context: StepContext,
-  { curves, tables, drop, shared }: AccuracyPlan,
+  { curves, tables, asked: drop, shared }: NetworkPlan,
 ): Promise<number[]> {
   const { inputs } = assignment;
   if (inputs.evaluation === null) throw needsLabels();

@@ -5,6 +5,7 @@ import { atTarget, targetsOf } from '../../../jobs/points.js';
 import type { LayerRow } from '../../../jobs/results.js';
 import type { Assignment, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';
 import type { Factors } from '../../../models/index.js';
+import type { Curves } from '../../curves/curves.js';
 import { finishedOne } from '../../files/finished.js';
 import type { StepContext } from '../../step.js';
 
@@ -16,6 +17,14 @@ export interface PointsShare {
   fits: Map<string, Factors>;
   /** Accuracy of networks that were tried, by the choice of every layer; null without labels. */
   accuracies: Map<string, number | null>;
+}
+
+/** What a target that is planned on the network itself is planned from. */
+export interface NetworkPlan {
+  curves: Curves;
+  tables: readonly AllocationLayer[];
+  asked: number;
+  shared: PointsShare;
 }
 
 type PlanOne = (

@@ -8,7 +8,7 @@ import type { Curves } from '../../curves/curves.js';
 import { inputOf } from '../../latency/layer-latency.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
 import { openNetwork, type Network } from '../../network/network.js';
-import type { PointsShare } from './plan-points.js';
+import type { NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
 import { denseCost, searchSpeedup, type Tried } from './search-speedup.js';
 
@@ -17,13 +17,6 @@ const MARGIN = 1.03;
 /** Share of a network's time that its layers do not explain: 5 to 10 % on VGG-16. */
 const UNEXPLAINED = 0.08;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
-
-export interface SpeedupPlan {
-  curves: Curves;
-  tables: readonly AllocationLayer[];
-  asked: number;
-  shared: PointsShare;
-}
 
 /**
  * Distributes a speedup over the layers. What a layer takes alone on this machine's runtime, and the estimate of its work, are
@@ -36,7 +29,7 @@ export interface SpeedupPlan {
 export async function planSpeedup(
   assignment: Assignment,
   context: StepContext,
-  { curves, tables, asked, shared }: SpeedupPlan,
+  { curves, tables, asked, shared }: NetworkPlan,
 ): Promise<number[]> {
   const { spec } = assignment;
   const network = await openNetwork(context, assignment);

@@ -4,6 +4,7 @@ import { InputError } from '../../../errors/index.js';
 import type { LayerRow } from '../../../jobs/results.js';
 import { atTarget, targetsOf } from '../../../jobs/points.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
+import { isMeasured, targetNames, targetOf, wishOf, type Cost, type MeasuredTarget } from '../../../jobs/targets.js';
 import type { Assignment, LayerAllocation, PlanResult } from '../../../jobs/tasks.js';
 import { factoredCost, isDense, LOW_RANK_SHAPES, shapesOf, type Layer } from '../../../models/index.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
@@ -11,7 +12,7 @@ import type { Curves } from '../../curves/curves.js';
 import { files } from '../../files/step-files.js';
 import { withChoice } from '../../files/layer-rows.js';
 import { planAccuracy } from './plan-accuracy.js';
-import { planPoints, type PointsShare } from './plan-points.js';
+import { planPoints, type NetworkPlan, type PointsShare } from './plan-points.js';
 import { planSpeedup } from './plan-speedup.js';
 import type { StepContext } from '../../step.js';
 import { allowedForSize, allowedForSpeed } from './thrift.js';
@@ -69,17 +70,15 @@ function tablesFor(target: Target, curves: Curves): AllocationLayer[] {
     const dense = candidates.find(isDense);
     return { weight, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
   });
-  if ('speedup' in target || 'max_accuracy_drop' in target) return faster;
-  const { cost, budget } = budgetOf(target, curves);
+  const limit = budgetOf(target, curves);
+  if (limit === null) return faster;
+  const { cost, budget } = limit;
   if (cost === 'nonzeros') return all;
   return leastOf(faster, cost) + fixedCost(curves, cost) <= budget ? faster : all;
 }
 
 /** What the refit of a layer that stays dense may add to it: without this, a network of layers without bias would miss its target. */
 const biasOfRefit = ({ hasBias, m }: Layer): number => (hasBias ? 0 : m);
-
-/** What a ratio may be asked of. */
-type Cost = 'parameters' | 'nonzeros' | 'macs';
 
 /** The same of the original, whose weights all count. */
 const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): number =>
@@ -88,16 +87,25 @@ const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): numb
 const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number =>
   tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
 
+type Planner = (assignment: Assignment, context: StepContext, plan: NetworkPlan) => Promise<number[]>;
+
+/** Of the targets that are planned on the network itself: the index of the chosen candidate for every layer. */
+export const PLANNERS: Readonly<Record<MeasuredTarget, Planner>> = {
+  speedup: planSpeedup,
+  max_accuracy_drop: planAccuracy,
+};
+
 async function choose(
   assignment: Assignment,
   context: StepContext,
   { curves, tables, shared }: { curves: Curves; tables: AllocationLayer[]; shared: PointsShare },
 ): Promise<number[]> {
   const { target } = assignment.spec;
-  if ('speedup' in target) return planSpeedup(assignment, context, { curves, tables, asked: target.speedup, shared });
-  if ('max_accuracy_drop' in target)
-    return planAccuracy(assignment, context, { curves, tables, drop: target.max_accuracy_drop, shared });
-  const { cost, budget, asked } = budgetOf(target, curves);
+  const { name, asked } = wishOf(target);
+  if (isMeasured(name)) return PLANNERS[name](assignment, context, { curves, tables, asked, shared });
+  const limit = budgetOf(target, curves);
+  if (limit === null) throw new RangeError(`${name} has neither a cost nor a planner`);
+  const { cost, budget } = limit;
   const fixed = fixedCost(curves, cost);
   const least = leastOf(tables, cost);
   if (least > budget - fixed) {
@@ -115,22 +123,14 @@ async function choose(
   return allocateWithin(tables, { cost, budget: budget - fixed, asked });
 }
 
-type RatioTarget = Extract<Target, { parameter_ratio: number } | { nonzero_ratio: number } | { mac_ratio: number }>;
-
-/** What all layers together may cost, and the ratio that was asked for. */
+/** What all layers together may cost, and the ratio that was asked for; null for a target that is not of a cost. */
 function budgetOf(
-  target: RatioTarget,
-  { parameters, macs }: Pick<Curves, 'parameters' | 'macs'>,
-): { cost: Cost; budget: number; asked: number } {
-  if ('parameter_ratio' in target) {
-    const asked = target.parameter_ratio;
-    return { cost: 'parameters', budget: Math.floor(parameters / asked), asked };
-  }
-  if ('nonzero_ratio' in target) {
-    const asked = target.nonzero_ratio;
-    return { cost: 'nonzeros', budget: Math.floor(parameters / asked), asked };
-  }
-  return { cost: 'macs', budget: Math.floor(macs / target.mac_ratio), asked: target.mac_ratio };
+  target: Target,
+  original: Pick<Curves, 'parameters' | 'macs'>,
+): { cost: Cost; budget: number; asked: number } | null {
+  const { name, asked } = wishOf(target);
+  const { cost } = targetOf(name);
+  return cost === null ? null : { cost, budget: Math.floor(originalCost(original, cost) / asked), asked };
 }
 
 /**
@@ -152,9 +152,10 @@ export function checkTargets(
 }
 
 function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Curves, 'parameters' | 'macs'>): void {
-  // These two are known only when candidates have been timed or evaluated.
-  if ('speedup' in target || 'max_accuracy_drop' in target) return;
-  const { cost, budget, asked } = budgetOf(target, network);
+  // The others are known only when candidates have been timed or evaluated.
+  const limit = budgetOf(target, network);
+  if (limit === null) return;
+  const { cost, budget, asked } = limit;
   const before = originalCost(network, cost);
   const beside = layers.reduce((rest, layer) => rest - originalCost(layer, cost), before);
   const least = layers.reduce(
@@ -216,7 +217,7 @@ interface Unreachable {
 
 function unreachable({ cost, before, asked, least, fixed, beside, reasons }: Unreachable): InputError {
   const ratio = (before / least).toFixed(2);
-  const name = { parameters: 'parameter_ratio', nonzeros: 'nonzero_ratio', macs: 'mac_ratio' }[cost];
+  const name = targetNames.find((target) => targetOf(target).cost === cost) ?? cost;
   const what = cost === 'macs' ? 'multiply-accumulates' : 'parameters';
   const largest = reasons.toSorted((a, b) => b.size - a.size).slice(0, REASONS_SHOWN);
   const why = largest.map(({ name, reason }) => `${name}: ${reason ?? ''}`).join('; ');
