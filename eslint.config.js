@@ -127,7 +127,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/{compression,engines,jobs,pipeline}/**/*.ts'],
+    files: ['src/{compression,datasets,engines,errors,jobs,models,pipeline,runtime}/**/*.ts'],
     rules: { '@typescript-eslint/max-params': ['error', { max: 4 }] },
   },
   {

@@ -34,8 +34,7 @@ export class Dataset {
     private readonly x: NpyArray,
     /** Class indices, one per sample. */
     readonly labels: Int32Array | null,
-    private readonly files: FileHandle[],
-    private readonly scratch: string[],
+    private readonly held: { files: FileHandle[]; scratch: string[] },
     /** What the client calls the file. */
     readonly what: string,
   ) {}
@@ -56,7 +55,12 @@ export class Dataset {
     try {
       const array = async (name: string): Promise<NpyArray | null> => {
         if (!archive.entries.has(`${name}.npy`)) return null;
-        const { file, offset, bytes } = await openEntry(archive, path, `${name}.npy`, options, files, scratch);
+        const { file, offset, bytes } = await openEntry(archive, path, {
+          name: `${name}.npy`,
+          options,
+          files,
+          scratch,
+        });
         return NpyArray.open(file, offset, bytes, name);
       };
       const x = await array(samplesIn(archive.entries.keys()));
@@ -71,7 +75,7 @@ export class Dataset {
       const y = await array('y');
       if (y !== null) await readyRows(y, options, files, scratch);
       const labels = y === null ? null : await readLabels(y, x.shape[0] ?? 0);
-      return new Dataset(x, labels, files, scratch, what);
+      return new Dataset(x, labels, { files, scratch }, what);
     } catch (error) {
       await discard(files, scratch);
       throw error;
@@ -93,7 +97,7 @@ export class Dataset {
       const x = await NpyArray.open(file, 0, (await file.stat()).size, 'x');
       checkSize(x, options.limits);
       await readyRows(x, options, files, scratch);
-      return new Dataset(x, null, files, scratch, options.what ?? 'dataset');
+      return new Dataset(x, null, { files, scratch }, options.what ?? 'dataset');
     } catch (error) {
       await discard(files, scratch);
       throw error;
@@ -155,7 +159,7 @@ export class Dataset {
   }
 
   async close(): Promise<void> {
-    await discard(this.files, this.scratch);
+    await discard(this.held.files, this.held.scratch);
   }
 }
 
@@ -189,10 +193,7 @@ async function discard(files: FileHandle[], scratch: string[]): Promise<void> {
 async function openEntry(
   archive: Archive,
   path: string,
-  name: string,
-  options: DatasetOptions,
-  files: FileHandle[],
-  scratch: string[],
+  { name, options, files, scratch }: { name: string; options: DatasetOptions; files: FileHandle[]; scratch: string[] },
 ): Promise<{ file: FileHandle; offset: number; bytes: number }> {
   const stored = await archive.locate(name);
   if (stored !== null) {

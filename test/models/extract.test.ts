@@ -118,7 +118,7 @@ describe('the rest of a network behind a linear map', () => {
       names.map((name): [string, Tensor] => [name, name === 'x' ? x : (all.get(name) ?? x)]);
     const feeds = others(part.inputs.filter((name) => name !== 'c2'));
     const wanted = await values(part.model, new Map([...feeds, ['c2', { dims: response.dims, data: mapped }]]));
-    const behind = behindLinearMap(model, 'c2', 2, ['r1'], ['y']);
+    const behind = behindLinearMap(model, 'c2', { axes: 2, beside: ['r1'], to: ['y'] });
     const got = await values(
       behind.model,
       new Map<string, Tensor>([
@@ -138,7 +138,7 @@ describe('the rest of a network behind a linear map', () => {
 
   it('gives the mapped tensor itself where that is an output, for rows as well', async () => {
     const model = prepare(await build({ input: [6], tensors: [], nodes: [node('Relu', ['x'], 'y')] }));
-    const behind = behindLinearMap(model, 'y', 0, [], ['y']);
+    const behind = behindLinearMap(model, 'y', { axes: 0, beside: [], to: ['y'] });
     expect(behind.beside).toEqual([]);
     const got = await values(
       behind.model,

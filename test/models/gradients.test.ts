@@ -175,7 +175,7 @@ const CASES: Record<string, Sketch> = {
 const TRAINED = new Set(['w', 'k', 'b']);
 
 async function open(model: OnnxModel, weights: ReadonlySet<string>, losses: string[], samples: FloatTensor) {
-  const network = await TrainableNetwork.open(model, weights, losses, samples, { threads: 1 });
+  const network = await TrainableNetwork.open(model, { weights, losses, samples }, { threads: 1 });
   const pulls = new Map<string, Pull>();
   for (const [i, name] of network.losses.entries()) {
     const dims = [...network.shapeOf(name)];

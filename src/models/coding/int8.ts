@@ -51,7 +51,7 @@ export function toInt8(
       matters[k] = importance[at] ?? 0;
       largest = Math.max(largest, Math.abs(weight));
     }
-    const scale = bestScale(row, matters, largest, least?.[r] ?? 0, neighbours);
+    const scale = bestScale(row, matters, { largest, least: least?.[r] ?? 0, neighbours });
     scales[r] = scale;
     for (let k = 0; k < perRow; k++) values[begin + (places[k] ?? 0)] = rounded(row[k] ?? 0, scale);
   }
@@ -66,9 +66,7 @@ function placesOf({ inputs, inputStride }: Layout, perRow: number): Int32Array {
 function bestScale(
   row: Float64Array,
   importance: Float64Array,
-  largest: number,
-  least: number,
-  neighbours: boolean,
+  { largest, least, neighbours }: { largest: number; least: number; neighbours: boolean },
 ): number {
   let best = 1;
   let lowest = Infinity;

@@ -184,7 +184,7 @@ export class SensitivityProbe {
     const { basis, probes, variants, before } = options;
     const outputs = network.outputs.filter((name) => !before.has(name));
     const axes = layer.op === 'Conv' ? layer.kernel.length : 0;
-    const part = behindLinearMap(network.prepared, layer.output, axes, before, outputs);
+    const part = behindLinearMap(network.prepared, layer.output, { axes, beside: before, to: outputs });
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
     const identity = variants.length === 0 ? new Map<string, FloatTensor>() : identityMap(part, layer.m, axes);
     const runner = await Runner.open(part.model, { threads: network.threads });

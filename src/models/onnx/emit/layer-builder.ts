@@ -10,6 +10,19 @@ import { checkKept, others, pickRows } from './sparse/kept.js';
 import { floatTensor, int64Tensor } from '../protobuf/tensors.js';
 import type { WeightedNode } from '../graph/weighted-nodes.js';
 
+interface LinearMap {
+  input: string;
+  output: string;
+  /** [rows, channels * taps], or [rows, channels] without the kernel. */
+  weights: Float32Array;
+  /** Of the input. */
+  channels: number;
+  /** [rows] */
+  bias: Float32Array | null;
+  /** With the layer's kernel, else 1x1. */
+  spatial: boolean;
+}
+
 /** Makes the nodes of one replaced layer; adds their tensors to the graph's. */
 export class LayerBuilder {
   private readonly prefix: string;
@@ -25,7 +38,7 @@ export class LayerBuilder {
 
   dense({ weights, bias }: DenseWeights): NodeProto[] {
     const { channels, output, input } = this.layer;
-    return this.linear('dense', input, output, weights, channels, bias, true);
+    return this.linear('dense', { input, output, weights, channels, bias, spatial: true });
   }
 
   factored({ lowRank, sparse, bias }: Factors): NodeProto[] {
@@ -60,7 +73,14 @@ export class LayerBuilder {
     const p = pickRows(lowRank.p, m, rest);
     const own = pickRows(bias, m, rest);
     const nodes = lowRankBranch(this, { ...lowRank, p }, own, low);
-    const linear = this.linear('sparse', input, rows, weights, channels, pickRows(bias, m, kept), true);
+    const linear = this.linear('sparse', {
+      input,
+      output: rows,
+      weights,
+      channels,
+      bias: pickRows(bias, m, kept),
+      spatial: true,
+    });
     const order = new Array<number>(m);
     kept.forEach((row, i) => (order[row] = i));
     rest.forEach((row, i) => (order[row] = kept.length + i));
@@ -105,15 +125,7 @@ export class LayerBuilder {
   }
 
   /** One linear map from `channels` inputs, in the operator of the layer. `spatial`: with its kernel, else 1x1. */
-  linear(
-    part: string,
-    input: string,
-    output: string,
-    weights: Float32Array,
-    channels: number,
-    bias: Float32Array | null,
-    spatial: boolean,
-  ): NodeProto[] {
+  linear(part: string, { input, output, weights, channels, bias, spatial }: LinearMap): NodeProto[] {
     const { op, kernel } = this.layer;
     const d = channels * (spatial ? this.taps : 1);
     const rows = weights.length / d;

@@ -38,8 +38,8 @@ export const convolution: Rule = (tape, node, gradient, wants) => {
   if (wants(1) && geometry.group !== 1) return null;
   const axes = output.map((_, axis) => axis).filter((axis) => axis !== 1);
   return [
-    wants(0) ? inputGradient(tape, gradient, w, input, output, geometry) : null,
-    wants(1) ? kernelGradient(tape, gradient, x, weights, output, geometry) : null,
+    wants(0) ? inputGradient(tape, gradient, { w, input, output, geometry }) : null,
+    wants(1) ? kernelGradient(tape, gradient, { x, weights, output, geometry }) : null,
     b !== '' && wants(2) ? tape.sum(gradient, axes) : null,
   ];
 };
@@ -47,10 +47,12 @@ export const convolution: Rule = (tape, node, gradient, wants) => {
 function inputGradient(
   tape: Tape,
   gradient: string,
-  w: string,
-  input: readonly number[],
-  output: readonly number[],
-  geometry: Geometry,
+  {
+    w,
+    input,
+    output,
+    geometry,
+  }: { w: string; input: readonly number[]; output: readonly number[]; geometry: Geometry },
 ): string {
   const { kernel, strides, dilations, begin, end, group } = geometry;
   const full = kernel.map((k, i) => (k - 1) * (dilations[i] ?? 1));
@@ -62,13 +64,12 @@ function inputGradient(
     const flipped =
       axes.length === 0
         ? turned
-        : tape.slice(
-            turned,
+        : tape.slice(turned, {
             axes,
-            axes.map(() => -1),
-            axes.map(() => -Number.MAX_SAFE_INTEGER),
-            axes.map(() => -1),
-          );
+            starts: axes.map(() => -1),
+            ends: axes.map(() => -Number.MAX_SAFE_INTEGER),
+            steps: axes.map(() => -1),
+          });
     return tape.emit(
       'Conv',
       [gradient, flipped],
@@ -89,7 +90,7 @@ function inputGradient(
       makeInt('group', group),
     ],
   );
-  return withoutPadding(tape, back, geometry, input, output);
+  return withoutPadding(tape, back, { geometry, input, output });
 }
 
 /**
@@ -99,9 +100,11 @@ function inputGradient(
 export function withoutPadding(
   tape: Tape,
   spread: string,
-  { kernel, strides, dilations, begin, end }: Geometry,
-  input: readonly number[],
-  output: readonly number[],
+  {
+    geometry: { kernel, strides, dilations, begin, end },
+    input,
+    output,
+  }: { geometry: Geometry; input: readonly number[]; output: readonly number[] },
 ): string {
   const rest = kernel.map((k, i) => {
     const reached = ((output[i + 2] ?? 0) - 1) * (strides[i] ?? 1) + (k - 1) * (dilations[i] ?? 1) + 1;
@@ -111,16 +114,18 @@ export function withoutPadding(
   if (begin.every((p) => p === 0) && end.every((p) => p === 0)) return widened;
   const axes = kernel.map((_, i) => i + 2);
   const ends = begin.map((p, i) => p + (input[i + 2] ?? 0));
-  return tape.slice(widened, axes, begin, ends);
+  return tape.slice(widened, { axes, starts: begin, ends });
 }
 
 function kernelGradient(
   tape: Tape,
   gradient: string,
-  x: string,
-  weights: readonly number[],
-  output: readonly number[],
-  { kernel, strides, dilations, begin, end }: Geometry,
+  {
+    x,
+    weights,
+    output,
+    geometry: { kernel, strides, dilations, begin, end },
+  }: { x: string; weights: readonly number[]; output: readonly number[]; geometry: Geometry },
 ): string {
   const [m = 0, channels = 0] = weights;
   const places = (output[0] ?? 0) * output.slice(2).reduce((a, b) => a * b, 1);
@@ -133,7 +138,7 @@ function kernelGradient(
   const parts = Array.from({ length: taps }, (_, tap) => {
     const starts = tapAt(tap, kernel).map((t, i) => t * (dilations[i] ?? 1));
     const ends = starts.map((s, i) => s + ((output[i + 2] ?? 1) - 1) * (strides[i] ?? 1) + 1);
-    const seen = isWhole ? columns : tape.slice(columns, spatial, starts, ends, strides);
+    const seen = isWhole ? columns : tape.slice(columns, { axes: spatial, starts, ends, steps: strides });
     const product = tape.emit('Gemm', [rows, tape.reshape(seen, [channels, places])], [makeInt('transB', 1)]);
     return taps === 1 ? product : tape.reshape(product, [m, channels, 1]);
   });

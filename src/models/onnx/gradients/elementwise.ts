@@ -10,18 +10,24 @@ const slope =
     return factor === null ? null : [tape.mul(gradient, factor)];
   };
 
+/** A function's input and output. */
+interface At {
+  x: string;
+  y: string;
+  node: NodeProto;
+}
+
 /** dy where a condition holds, elsewhere what `otherwise` makes of it. */
 const gate =
   (
     holds: (tape: Tape, x: string, y: string, node: NodeProto) => string | null,
-    otherwise: (tape: Tape, gradient: string, x: string, y: string, node: NodeProto) => string = (tape) =>
-      tape.float(0),
+    otherwise: (tape: Tape, gradient: string, at: At) => string = (tape) => tape.float(0),
   ): Rule =>
   (tape, node, gradient) => {
     const [x = ''] = node.input;
     const [y = ''] = node.output;
     const condition = holds(tape, x, y, node);
-    return condition === null ? null : [tape.where(condition, gradient, otherwise(tape, gradient, x, y, node))];
+    return condition === null ? null : [tape.where(condition, gradient, otherwise(tape, gradient, { x, y, node }))];
   };
 
 const above = (tape: Tape, name: string, bound: number): string => tape.emit('Greater', [name, tape.float(bound)]);
@@ -47,11 +53,11 @@ export const FUNCTIONS: Record<string, Rule> = {
   Relu: gate((tape, _, y) => above(tape, y, 0)),
   LeakyRelu: gate(
     (tape, x) => above(tape, x, 0),
-    (tape, gradient, _x, _y, node) => tape.scaled(gradient, floatAttribute(node, 'alpha', 0.01)),
+    (tape, gradient, { node }) => tape.scaled(gradient, floatAttribute(node, 'alpha', 0.01)),
   ),
   Elu: gate(
     (tape, x) => above(tape, x, 0),
-    (tape, gradient, _x, y, node) =>
+    (tape, gradient, { y, node }) =>
       tape.mul(gradient, tape.emit('Add', [y, tape.float(floatAttribute(node, 'alpha', 1))])),
   ),
   Clip: gate((tape, x, _, node) => withinBounds(tape, x, node)),
@@ -90,7 +96,7 @@ export const FUNCTIONS: Record<string, Rule> = {
   },
 };
 
-type Operand = (tape: Tape, gradient: string, a: string, b: string, y: string) => string;
+type Operand = (tape: Tape, gradient: string, of: { a: string; b: string; y: string }) => string;
 
 /** Functions of two tensors that are broadcast against each other. */
 const binary =
@@ -99,7 +105,7 @@ const binary =
     const [a = '', b = ''] = node.input;
     const [y = ''] = node.output;
     const shape = tape.shapeOf(y);
-    const own = (of: Operand, name: string) => tape.sumTo(of(tape, gradient, a, b, y), shape, tape.shapeOf(name));
+    const own = (of: Operand, name: string) => tape.sumTo(of(tape, gradient, { a, b, y }), shape, tape.shapeOf(name));
     return [wants(0) ? own(first, a) : null, wants(1) ? own(second, b) : null];
   };
 
@@ -113,11 +119,11 @@ export const ARITHMETIC: Record<string, Rule> = {
     (tape, gradient) => tape.scaled(gradient, -1),
   ),
   Mul: binary(
-    (tape, gradient, _, b) => tape.mul(gradient, b),
-    (tape, gradient, a) => tape.mul(gradient, a),
+    (tape, gradient, { b }) => tape.mul(gradient, b),
+    (tape, gradient, { a }) => tape.mul(gradient, a),
   ),
   Div: binary(
-    (tape, gradient, _, b) => tape.emit('Div', [gradient, b]),
-    (tape, gradient, _, b, y) => tape.scaled(tape.emit('Div', [tape.mul(gradient, y), b]), -1),
+    (tape, gradient, { b }) => tape.emit('Div', [gradient, b]),
+    (tape, gradient, { b, y }) => tape.scaled(tape.emit('Div', [tape.mul(gradient, y), b]), -1),
   ),
 };

@@ -22,7 +22,7 @@ export const concat: Rule = (tape, node, gradient, wants) => {
   return node.input.map((name, position) => {
     const start = from;
     from += tape.shapeOf(name)[axis] ?? 0;
-    return wants(position) ? tape.slice(gradient, [axis], [start], [from]) : null;
+    return wants(position) ? tape.slice(gradient, { axes: [axis], starts: [start], ends: [from] }) : null;
   });
 };
 
@@ -61,7 +61,7 @@ export const slice: Rule = (tape, node, gradient) => {
     const step = steps[i] ?? 1;
     const start = Math.min(Math.max((starts[i] ?? 0) < 0 ? (starts[i] ?? 0) + size : (starts[i] ?? 0), 0), size);
     if (step > 1) {
-      spread = apart(tape, spread, current, axis, step);
+      spread = apart(tape, spread, { shape: current, axis, step });
       current = current.with(axis, (current[axis] ?? 0) * step);
     }
     before[axis] = start;
@@ -72,17 +72,20 @@ export const slice: Rule = (tape, node, gradient) => {
   const cut =
     beyond.length === 0
       ? spread
-      : tape.slice(
-          spread,
-          beyond,
-          beyond.map(() => 0),
-          beyond.map((axis) => (current[axis] ?? 0) + (after[axis] ?? 0)),
-        );
+      : tape.slice(spread, {
+          axes: beyond,
+          starts: beyond.map(() => 0),
+          ends: beyond.map((axis) => (current[axis] ?? 0) + (after[axis] ?? 0)),
+        });
   return [tape.pad(cut, [...before, ...after.map((count) => Math.max(0, count))]), null, null, null, null];
 };
 
 /** Puts `step - 1` zeros behind every element along an axis. */
-function apart(tape: Tape, tensor: string, shape: readonly number[], axis: number, step: number): string {
+function apart(
+  tape: Tape,
+  tensor: string,
+  { shape, axis, step }: { shape: readonly number[]; axis: number; step: number },
+): string {
   const wide = [...shape.slice(0, axis + 1), 1, ...shape.slice(axis + 1)];
   const pads = [...wide.map(() => 0), ...wide.map((_, i) => (i === axis + 1 ? step - 1 : 0))];
   const padded = tape.pad(tape.reshape(tensor, wide), pads);
@@ -97,7 +100,7 @@ export const pad: Rule = (tape, node, gradient) => {
   const axes = shape.map((_, i) => i);
   const starts = pads.slice(0, shape.length);
   const ends = starts.map((p, i) => p + (shape[i] ?? 0));
-  return [tape.slice(gradient, axes, starts, ends), null, null, null];
+  return [tape.slice(gradient, { axes, starts, ends }), null, null, null];
 };
 
 /** Repeating every element a whole number of times along the axes: sums over the repetitions. */

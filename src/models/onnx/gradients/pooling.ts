@@ -26,7 +26,7 @@ export const averagePool: Rule = (tape, node, gradient) => {
   const geometry = geometryOf(node, kernel, input.slice(2));
   const { strides, dilations, begin } = geometry;
   if (intAttribute(node, 'ceil_mode', 0) !== 0 || dilations.some((d) => d !== 1)) return null;
-  const counts = windowSizes(input.slice(2), output.slice(2), kernel, strides, begin);
+  const counts = windowSizes(input.slice(2), output.slice(2), { kernel, strides, begin });
   const padded = intAttribute(node, 'count_include_pad', 0) !== 0;
   const area = kernel.reduce((a, b) => a * b, 1);
   const shares = padded ? counts.map(() => 1 / area) : counts.map((n) => 1 / n);
@@ -41,16 +41,14 @@ export const averagePool: Rule = (tape, node, gradient) => {
     [flat, ones],
     [makeInts('kernel_shape', kernel), makeInts('strides', strides), makeInts('pads', zeros)],
   );
-  return [tape.reshape(withoutPadding(tape, spread, geometry, input, output), input)];
+  return [tape.reshape(withoutPadding(tape, spread, { geometry, input, output }), input)];
 };
 
 /** Elements of the input under each window. */
 function windowSizes(
   input: readonly number[],
   output: readonly number[],
-  kernel: readonly number[],
-  strides: readonly number[],
-  begin: readonly number[],
+  { kernel, strides, begin }: { kernel: readonly number[]; strides: readonly number[]; begin: readonly number[] },
 ): Float32Array {
   let sizes = [1];
   for (const [axis, places] of output.entries()) {

@@ -72,7 +72,10 @@ export class Tape {
     return this.emit('Transpose', [tensor], [makeInts('perm', perm)]);
   }
 
-  slice(tensor: string, axes: number[], starts: number[], ends: number[], steps?: number[]): string {
+  slice(
+    tensor: string,
+    { axes, starts, ends, steps }: { axes: number[]; starts: number[]; ends: number[]; steps?: number[] },
+  ): string {
     const inputs = [tensor, this.ints(starts), this.ints(ends), this.ints(axes)];
     return this.emit('Slice', steps === undefined ? inputs : [...inputs, this.ints(steps)]);
   }

@@ -1,6 +1,6 @@
 import type { FloatTensor, Tensor } from '../../../datasets/tensor.js';
 import { fixSize } from './fixed-size.js';
-import { trainingGraph, type LossTensor } from './training-graph.js';
+import { trainingGraph, type TrainingGraph } from './training-graph.js';
 import { DataType, withFields, type TensorProto } from '../protobuf/messages.js';
 import { initializersOf, type OnnxModel } from '../protobuf/model.js';
 import { floatTensor, tensorDims, tensorFloats } from '../protobuf/tensors.js';
@@ -26,19 +26,21 @@ export interface Pull {
   weight: number;
 }
 
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
 /** A network whose weights are changed step by step, with gradients by the runtime. Has to be released. */
 export class TrainableNetwork {
+  private readonly sizes: ReadonlyMap<string, number>;
+
   private constructor(
     private readonly model: OnnxModel,
     private readonly runner: Runner,
-    private readonly terms: readonly LossTensor[],
-    private readonly outputs: ReadonlyMap<string, string>,
+    private readonly graph: Pick<TrainingGraph, 'losses' | 'gradients'> & { input: string; shapes: Shapes },
     /** By name; changed in place by the caller. */
     readonly weights: ReadonlyMap<string, FloatTensor>,
-    private readonly input: string,
-    private readonly sizes: ReadonlyMap<string, number>,
-    private readonly shapes: ReadonlyMap<string, readonly number[]>,
-  ) {}
+  ) {
+    this.sizes = sizesIn(model);
+  }
 
   /**
    * @param weights to be changed; those that no loss depends on are left out
@@ -48,9 +50,7 @@ export class TrainableNetwork {
    */
   static async open(
     model: OnnxModel,
-    weights: ReadonlySet<string>,
-    losses: readonly string[],
-    samples: Tensor,
+    { weights, losses, samples }: { weights: ReadonlySet<string>; losses: readonly string[]; samples: Tensor },
     options: { threads: number },
   ): Promise<TrainableNetwork> {
     const { model: fixed, shapes } = await fixSize(model, samples, options);
@@ -63,17 +63,18 @@ export class TrainableNetwork {
     }
     const runner = await Runner.open(graph.model, options);
     const input = model.graph.input[0]?.name ?? '';
-    return new TrainableNetwork(model, runner, graph.losses, graph.gradients, own, input, sizesIn(model), shapes);
+    const { losses: terms, gradients } = graph;
+    return new TrainableNetwork(model, runner, { losses: terms, gradients, input, shapes }, own);
   }
 
   /** Tensors with a loss: those asked for, and those that an operator without a derivative reads. */
   get losses(): string[] {
-    return this.terms.map(({ name }) => name);
+    return this.graph.losses.map(({ name }) => name);
   }
 
   /** Of a tensor with a loss, for the batch. */
   shapeOf(name: string): readonly number[] {
-    return this.shapes.get(name) ?? [];
+    return this.graph.shapes.get(name) ?? [];
   }
 
   /** Weighted squared differences by tensor, and the derivatives of their sum by weight. */
@@ -81,8 +82,8 @@ export class TrainableNetwork {
     samples: Tensor,
     pulls: ReadonlyMap<string, Pull>,
   ): Promise<{ losses: Map<string, number>; gradients: Map<string, Float32Array> }> {
-    const feeds = new Map<string, Tensor>([[this.input, samples], ...this.weights]);
-    for (const { name, target, weight } of this.terms) {
+    const feeds = new Map<string, Tensor>([[this.graph.input, samples], ...this.weights]);
+    for (const { name, target, weight } of this.graph.losses) {
       const pull = pulls.get(name);
       if (pull === undefined) throw new RangeError(`no target for ${name}`);
       feeds.set(target, pull.target);
@@ -95,8 +96,8 @@ export class TrainableNetwork {
       return data;
     };
     return {
-      losses: new Map(this.terms.map(({ name, loss }) => [name, floatsOf(loss)[0] ?? 0])),
-      gradients: new Map([...this.outputs].map(([name, gradient]) => [name, floatsOf(gradient)])),
+      losses: new Map(this.graph.losses.map(({ name, loss }) => [name, floatsOf(loss)[0] ?? 0])),
+      gradients: new Map([...this.graph.gradients].map(([name, gradient]) => [name, floatsOf(gradient)])),
     };
   }
 

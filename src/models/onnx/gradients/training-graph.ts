@@ -42,7 +42,7 @@ export function trainingGraph(
 ): TrainingGraph {
   const stops = new Set<NodeProto>();
   for (;;) {
-    const built = attempt(model, weights, wanted, shapes, stops);
+    const built = attempt(model, { weights, wanted, shapes }, stops);
     if ('model' in built) return built;
     stops.add(built.uncovered);
   }
@@ -50,9 +50,11 @@ export function trainingGraph(
 
 function attempt(
   model: OnnxModel,
-  weights: ReadonlySet<string>,
-  wanted: readonly string[],
-  shapes: ReadonlyMap<string, readonly number[]>,
+  {
+    weights,
+    wanted,
+    shapes,
+  }: { weights: ReadonlySet<string>; wanted: readonly string[]; shapes: ReadonlyMap<string, readonly number[]> },
   stops: ReadonlySet<NodeProto>,
 ): TrainingGraph | { uncovered: NodeProto } {
   const { graph } = model;

@@ -134,7 +134,7 @@ function composed(tensor: string, index: GraphIndex, constant: Constant): Activa
     const output = next.output[0] ?? '';
     inside.add(output);
     if (!isClosed(inside, output, nodes, index)) continue;
-    const found = KNOWN.find(([, f]) => matches(f, tensor, output, nodes, constant));
+    const found = KNOWN.find(([, f]) => matches(f, { tensor, output }, nodes, constant));
     if (found !== undefined) return found[0];
   }
   return null;
@@ -159,8 +159,7 @@ function isClosed(
 
 function matches(
   f: (x: number) => number,
-  tensor: string,
-  output: string,
+  { tensor, output }: { tensor: string; output: string },
   nodes: readonly NodeProto[],
   constant: Constant,
 ): boolean {

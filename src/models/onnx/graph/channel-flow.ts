@@ -91,7 +91,7 @@ export function channelFlows(model: OnnxModel, layers: readonly Layer[]): Channe
         flows.push({ kind: 'same', from: inputs, to });
         continue;
       }
-      flows.push(weightedFlow(model, weighted, first, to, channels.get(source(first))));
+      flows.push(weightedFlow(model, weighted, { from: first, to, given: channels.get(source(first)) }));
       continue;
     }
     const operator = operatorOf(node);
@@ -128,9 +128,7 @@ export function channelFlows(model: OnnxModel, layers: readonly Layer[]): Channe
 function weightedFlow(
   model: OnnxModel,
   node: WeightedNode,
-  from: string,
-  to: string,
-  given: number | undefined,
+  { from, to, given }: { from: string; to: string; given: number | undefined },
 ): ChannelFlow {
   const unknown: ChannelFlow = { kind: 'unknown', from: [from], to };
   const { weight, group, m } = node;

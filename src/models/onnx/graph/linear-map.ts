@@ -29,9 +29,7 @@ export interface BehindMap {
 export function behindLinearMap(
   model: OnnxModel,
   tensor: string,
-  axes: number,
-  beside: Iterable<string>,
-  to: readonly string[],
+  { axes, beside, to }: { axes: number; beside: Iterable<string>; to: readonly string[] },
 ): BehindMap {
   const part = extract(model, [tensor, ...beside], to);
   const { graph } = part.model;

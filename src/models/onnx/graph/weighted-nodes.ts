@@ -65,7 +65,11 @@ export function weightedNodes(model: OnnxModel): WeightedNode[] {
   for (const node of model.graph.node) {
     const kind = WEIGHT_INPUT.get(operatorOf(node));
     if (kind === undefined) continue;
-    const layer = describe(node, nameOf(node), kind.op, storedWeight(node.input[kind.input], index), index);
+    const layer = describe(
+      node,
+      { name: nameOf(node), op: kind.op, weight: storedWeight(node.input[kind.input], index) },
+      index,
+    );
     if (layer !== null) found.push(layer);
   }
   blockShared(found, index);
@@ -92,9 +96,7 @@ function layerNames(graph: GraphProto): (node: NodeProto) => string {
 
 function describe(
   node: NodeProto,
-  name: string,
-  op: LayerOp,
-  weight: TensorProto | null,
+  { name, op, weight }: { name: string; op: LayerOp; weight: TensorProto | null },
   index: GraphIndex,
 ): WeightedNode | null {
   const dims = weight === null ? [] : tensorDims(weight);

@@ -88,7 +88,7 @@ function checkTensors(graph: GraphProto, directory: string | null, limits: Graph
   for (const { tensor, owner } of allTensors(graph)) {
     count += 1;
     if (count > limits.maxGraphNodes * 4) throw tooMuch(`more than ${String(count - 1)} tensors`, 'graph/initializer');
-    checkTensor(tensor, owner, graph, directory, limits);
+    checkTensor(tensor, owner, { graph, directory, limits });
     bytes += byteSize(tensor);
     if (bytes > limits.maxModelBytes) {
       throw tooMuch(
@@ -102,9 +102,7 @@ function checkTensors(graph: GraphProto, directory: string | null, limits: Graph
 function checkTensor(
   tensor: TensorProto,
   owner: string,
-  graph: GraphProto,
-  directory: string | null,
-  limits: GraphLimits,
+  { graph, directory, limits }: { graph: GraphProto; directory: string | null; limits: GraphLimits },
 ): void {
   const pointer = owner.replace(' ', '/');
   const dims = tensorDims(tensor);

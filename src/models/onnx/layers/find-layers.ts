@@ -43,7 +43,7 @@ export async function listLayers(
     const values = await runner.run(samples);
     values.set(runner.input.name, samples);
     const shapes = new Map([...values].map(([name, { dims }]) => [name, dims]));
-    return assemble(model, index, nodes, skips, shapes, samples.dims[0] ?? 1);
+    return assemble(model, { index, nodes, skips, shapes }, samples.dims[0] ?? 1);
   } finally {
     await runner.release();
   }
@@ -51,10 +51,17 @@ export async function listLayers(
 
 function assemble(
   model: OnnxModel,
-  index: GraphIndex,
-  nodes: WeightedNode[],
-  skips: ReadonlyMap<WeightedNode, Layer['skip']>,
-  shapes: Map<string, number[]>,
+  {
+    index,
+    nodes,
+    skips,
+    shapes,
+  }: {
+    index: GraphIndex;
+    nodes: WeightedNode[];
+    skips: ReadonlyMap<WeightedNode, Layer['skip']>;
+    shapes: Map<string, number[]>;
+  },
   batch: number,
 ): ListedLayers {
   const counted = new Set<string>();

@@ -24,13 +24,13 @@ export function foldAffine(graph: GraphProto, model: OnnxModel): void {
     if (!isOperator(layer, 'Conv', 'Gemm')) continue;
     const parts = plainParts(layer, index);
     if (parts === null) continue;
-    const { nodes, affine } = chainBehind(layer, parts.m, parts.rank, index, model);
+    const { nodes, affine } = chainBehind(layer, { m: parts.m, rank: parts.rank }, index, model);
     const output = nodes.at(-1)?.output[0];
     if (output === undefined) continue;
     const scales = affine.scale.some((s) => s !== 1);
     // Other readers keep the weights as they are: a scaled copy would be one more tensor in the file.
     if (scales && index.consumers(parts.weight.name).length > 1) continue;
-    replace(graph, layer, parts, affine, scales, output, names, model);
+    replace(graph, layer, { parts, affine, scales, output, names, model });
     for (const node of nodes) folded.add(node);
   }
   graph.node = graph.node.filter((node) => !folded.has(node));
@@ -60,8 +60,7 @@ function plainParts(layer: NodeProto, index: GraphIndex): Parts | null {
 /** The affine nodes behind `layer`, each the only reader of the one before it, and what they do together. */
 function chainBehind(
   layer: NodeProto,
-  m: number,
-  rank: number,
+  { m, rank }: { m: number; rank: number },
   index: GraphIndex,
   model: OnnxModel,
 ): { nodes: NodeProto[]; affine: Affine } {
@@ -71,7 +70,9 @@ function chainBehind(
   for (;;) {
     const node = index.soleConsumer(at);
     const next =
-      node === null ? null : (normalization(node, index, model) ?? arithmetic(node, at, m, rank, index, model));
+      node === null
+        ? null
+        : (normalization(node, index, model) ?? arithmetic(node, { from: at, m, rank }, index, model));
     if (node === null || next?.scale.length !== m) return { nodes, affine };
     for (let i = 0; i < m; i++) {
       const s = next.scale[i] ?? 1;
@@ -101,9 +102,7 @@ function normalization(node: NodeProto, index: GraphIndex, model: OnnxModel): Af
 /** Of an Add, Sub, Mul or Div with a constant that is the same at every place. */
 function arithmetic(
   node: NodeProto,
-  from: string,
-  m: number,
-  rank: number,
+  { from, m, rank }: { from: string; m: number; rank: number },
   index: GraphIndex,
   model: OnnxModel,
 ): Affine | null {
@@ -138,12 +137,14 @@ function isPerChannel(dims: readonly number[], m: number, rank: number): boolean
 function replace(
   graph: GraphProto,
   layer: NodeProto,
-  { weight, bias, m }: Parts,
-  { scale, shift }: Affine,
-  scales: boolean,
-  output: string,
-  names: NameSource,
-  model: OnnxModel,
+  {
+    parts: { weight, bias, m },
+    affine: { scale, shift },
+    scales,
+    output,
+    names,
+    model,
+  }: { parts: Parts; affine: Affine; scales: boolean; output: string; names: NameSource; model: OnnxModel },
 ): void {
   const dense = denseWeightsOf(layer, weight, bias, model.directory);
   const d = dense.weights.length / m;

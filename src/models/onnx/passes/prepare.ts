@@ -115,7 +115,7 @@ function foldMovedConstants(graph: GraphProto, directory: string | null): void {
     const tensor = index.initializer(node.input[0]);
     if (output === undefined || tensor?.dataType !== DataType.FLOAT) return true;
     if (index.isOutput(output) || captured.has(output)) return true;
-    const moved = movedConstant(node, output, tensor, index, directory);
+    const moved = movedConstant(node, { name: output, tensor }, index, directory);
     if (moved === null) return true;
     graph.initializer.push(moved);
     // It may be moved once more.
@@ -126,8 +126,7 @@ function foldMovedConstants(graph: GraphProto, directory: string | null): void {
 
 function movedConstant(
   node: NodeProto,
-  name: string,
-  tensor: TensorProto,
+  { name, tensor }: { name: string; tensor: TensorProto },
   index: GraphIndex,
   directory: string | null,
 ): TensorProto | null {

@@ -49,7 +49,7 @@ export function planIntegers(model: OnnxModel, left: LeftFloat = NOTHING): Integ
   for (const node of weighted.keys())
     if (isOperator(node, 'Conv') && left.tensors.has(resultOf(node))) weighted.delete(node);
   for (;;) {
-    const plan = propagate(model, weighted, moves, arithmetic, resultOf, left.tensors);
+    const plan = propagate(model, { weighted, moves, arithmetic, resultOf, leftFloat: left.tensors });
     // A sum with an operand that stays float is a float sum: what else it adds up need not be integers for its sake.
     const torn = [...arithmetic].filter((node) => plan.wanted.has(resultOf(node)) && !plan.nodes.has(node));
     if (torn.length === 0) return plan;
@@ -59,11 +59,19 @@ export function planIntegers(model: OnnxModel, left: LeftFloat = NOTHING): Integ
 
 function propagate(
   { graph }: OnnxModel,
-  weighted: ReadonlyMap<NodeProto, WeightedNode>,
-  moves: ReadonlySet<NodeProto>,
-  arithmetic: ReadonlySet<NodeProto>,
-  resultOf: (node: NodeProto) => string,
-  leftFloat: ReadonlySet<string>,
+  {
+    weighted,
+    moves,
+    arithmetic,
+    resultOf,
+    leftFloat,
+  }: {
+    weighted: ReadonlyMap<NodeProto, WeightedNode>;
+    moves: ReadonlySet<NodeProto>;
+    arithmetic: ReadonlySet<NodeProto>;
+    resultOf: (node: NodeProto) => string;
+    leftFloat: ReadonlySet<string>;
+  },
 ): IntegerPlan & { wanted: Set<string> } {
   const operands = (node: NodeProto) =>
     moves.has(node) ? node.input.slice(0, 1) : arithmetic.has(node) ? node.input : [];

@@ -95,7 +95,9 @@ export async function distill(
   if (setting.passes === null && before < NEAR) return null;
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
   const losses = [...outputs, ...new Set(inner)];
-  const student = await TrainableNetwork.open(compressed, weights, losses, probe, { threads }).catch(unlessUnfit);
+  const student = await TrainableNetwork.open(compressed, { weights, losses, samples: probe }, { threads }).catch(
+    unlessUnfit,
+  );
   if (student === null) return null;
   try {
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);

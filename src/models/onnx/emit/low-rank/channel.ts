@@ -7,7 +7,7 @@ export const channel: LowRankEmitter = (b, { rank, q, p }, bias, to) => {
   b.check(p.length, bias.length * rank, 'p');
   const between = b.fresh('low_rank');
   return [
-    ...b.linear('low_rank_q', input, between, q, channels, null, true),
-    ...b.linear('low_rank_p', between, to, p, rank, bias, false),
+    ...b.linear('low_rank_q', { input, output: between, weights: q, channels, bias: null, spatial: true }),
+    ...b.linear('low_rank_p', { input: between, output: to, weights: p, channels: rank, bias, spatial: false }),
   ];
 };

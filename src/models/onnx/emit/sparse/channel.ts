@@ -5,9 +5,17 @@ import { checkKept } from './kept.js';
 export const channel: SparseEmitter = (b, { kept, weights }, bias, to) => {
   const { m, channels, input, name } = b.layer;
   b.check(weights.length, m * kept.length * b.taps, 'sparse weights');
-  if (kept.length === channels) return b.linear('sparse', input, to, weights, channels, bias, true);
+  if (kept.length === channels)
+    return b.linear('sparse', { input, output: to, weights, channels, bias, spatial: true });
   checkKept(name, kept, channels, 'channels');
   const gathered = b.fresh('kept');
-  const linear = b.linear('sparse', gathered, to, weights, kept.length, bias, true);
+  const linear = b.linear('sparse', {
+    input: gathered,
+    output: to,
+    weights,
+    channels: kept.length,
+    bias,
+    spatial: true,
+  });
   return [b.gather(input, kept, gathered), ...linear];
 };

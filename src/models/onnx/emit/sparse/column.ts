@@ -11,7 +11,11 @@ export const column: SparseEmitter = (b, { kept, weights }, bias, to) => {
   const gathered = b.fresh('kept');
   const channels = kept.map((column) => Math.floor(column / taps));
   const gather = b.gather(input, channels, gathered);
-  if (taps === 1) return [gather, ...b.linear('sparse', gathered, to, weights, kept.length, bias, true)];
+  if (taps === 1)
+    return [
+      gather,
+      ...b.linear('sparse', { input: gathered, output: to, weights, channels: kept.length, bias, spatial: true }),
+    ];
   const pick = new Float32Array(kept.length * taps);
   kept.forEach((column, i) => (pick[i * taps + (column % taps)] = 1));
   const picked = b.fresh('taps');
@@ -20,6 +24,6 @@ export const column: SparseEmitter = (b, { kept, weights }, bias, to) => {
   return [
     gather,
     makeNode('Conv', b.fresh('pick_taps'), [gathered, name], [picked], depthwise),
-    ...b.linear('sparse', picked, to, weights, kept.length, bias, false),
+    ...b.linear('sparse', { input: picked, output: to, weights, channels: kept.length, bias, spatial: false }),
   ];
 };

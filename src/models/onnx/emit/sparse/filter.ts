@@ -12,11 +12,14 @@ export const filter: SparseEmitter = (b, { kept, weights }, givenBias, to) => {
   b.check(weights.length, kept.length * channels * b.taps, 'sparse weights');
   const bias = givenBias ?? new Float32Array(m);
   const narrow = b.fresh('filters');
-  const nodes = b.linear('sparse', input, narrow, weights, channels, null, true);
+  const nodes = b.linear('sparse', { input, output: narrow, weights, channels, bias: null, spatial: true });
   if (op !== 'Conv') {
     const unit = new Float32Array(m * kept.length);
     kept.forEach((row, i) => (unit[row * kept.length + i] = 1));
-    return [...nodes, ...b.linear('places', narrow, to, unit, kept.length, bias, false)];
+    return [
+      ...nodes,
+      ...b.linear('places', { input: narrow, output: to, weights: unit, channels: kept.length, bias, spatial: false }),
+    ];
   }
   const spread = b.fresh('spread');
   const from = new Array<number>(m).fill(0);
