@@ -106,6 +106,22 @@ function planWithRanges(
 const isUsable = (range: Range | undefined): boolean =>
   range !== undefined && Number.isFinite(range.high - range.low) && Math.fround(range.high - range.low) < Infinity;
 
+/** What the integers of a layer are made of. */
+interface PlainWeights {
+  weight: TensorProto;
+  values: Float32Array;
+  dims: number[];
+  layout: Layout & { rowAxis: number };
+  /** A number for every row. */
+  bias: Float32Array | null;
+}
+
+/** A bias far larger than the weights of its row has to fit an accumulator in their steps. */
+const leastScales = ({ layout, bias }: PlainWeights, scale: number): Float32Array =>
+  Float32Array.from({ length: layout.rows }, (_, row) =>
+    Math.max(leastScale(scale), Math.abs(bias?.[row] ?? 0) / (scale * LARGEST_BIAS)),
+  );
+
 /** Makes the nodes and tensors of integer layers. */
 class IntegerWriter {
   readonly tensors: TensorProto[] = [];
@@ -136,72 +152,66 @@ class IntegerWriter {
     ];
   }
 
+  /** The layer on integers: its weights and its bias are decoded where they are read. */
   layer(layer: WeightedNode): NodeProto[] {
-    const { node, op, weight, bias, input } = layer;
-    const biasInput = (node.input[2] ?? '') === '' ? null : bias;
+    const { node, op, input } = layer;
+    const plain = this.plainWeights(layer);
+    const { scale } = this.affine(input);
+    const coded = this.code(layer, plain.values, plain.layout, leastScales(plain, scale));
+    const weight = this.weight(layer, plain, coded);
+    const bias =
+      plain.bias === null
+        ? null
+        : this.bias(
+            layer,
+            plain.bias,
+            coded.scales.map((s) => s * scale),
+          );
+    const inputs = [input, ...[weight, bias].flatMap((one) => one?.output ?? [])];
+    const attribute = op === 'Gemm' ? [makeInt('transB', 1)] : node.attribute;
+    return [weight, ...(bias === null ? [] : [bias]), withFields(node, { input: inputs, attribute })];
+  }
+
+  /** Of a Gemm its factors belong to the weights, and these are rows. */
+  private plainWeights(layer: WeightedNode): PlainWeights {
+    const { node, op, weight, m, channels } = layer;
+    const bias = (node.input[2] ?? '') === '' ? null : layer.bias;
     if (weight === null) throw new RangeError(`${layer.name} has no weights`);
     const { directory } = this.model;
-    // Gemm: its factors belong to the weights, and these are rows.
-    const gemm = op === 'Gemm';
-    const dense = gemm ? denseWeightsOf(node, weight, biasInput, directory) : null;
-    const values = dense?.weights ?? tensorFloats(weight, directory);
-    const dims = gemm ? [layer.m, layer.channels] : tensorDims(weight);
-    const layout = gemm
-      ? { rows: layer.m, rowStride: layer.channels, inputs: layer.channels, inputStride: 1, groups: 1, rowAxis: 0 }
-      : layoutOf(layer);
-    if (layout === null) throw new RangeError(`${layer.name} is no layer with plain weights`);
-    const biasValues =
-      dense !== null && biasInput !== null
-        ? dense.bias
-        : biasInput === null
-          ? null
-          : tensorFloats(biasInput, directory);
-    const { scale } = this.affine(input);
-    // A bias far larger than the weights of its row has to fit an accumulator in their steps.
-    const least = Float32Array.from({ length: layout.rows }, (_, row) =>
-      Math.max(leastScale(scale), Math.abs(biasValues?.[row] ?? 0) / (scale * LARGEST_BIAS)),
-    );
-    const coded = this.code(layer, values, layout, least);
-    const stored = this.stored(weight.name, dims, coded);
-    const axis = [makeInt('axis', layout.rowAxis)];
-    const decoded = this.fresh(`${weight.name}_dequantized`);
-    const nodes = [
-      makeNode(
-        'DequantizeLinear',
-        this.fresh(`${layer.name}/dequantize_weight`),
-        [stored.name, stored.scale, this.zeros(layout.rows)],
-        [decoded],
-        axis,
-      ),
-    ];
-    const inputs = [input, decoded];
-    if (biasValues !== null) {
-      const scales = coded.scales.map((s) => s * scale);
-      const integers = this.fresh(`${layer.name}_bias_int32`);
-      const steps = this.fresh(`${layer.name}_bias_scale`);
-      const decodedBias = this.fresh(`${layer.name}_bias_dequantized`);
-      this.tensors.push(
-        {
-          name: integers,
-          dims: [layout.rows],
-          dataType: DataType.INT32,
-          rawData: bytesOf(toInt32(biasValues, scales)),
-        },
-        floatTensor(steps, [layout.rows], scales),
-      );
-      nodes.push(
-        makeNode(
-          'DequantizeLinear',
-          this.fresh(`${layer.name}/dequantize_bias`),
-          [integers, steps],
-          [decodedBias],
-          [makeInt('axis', 0)],
-        ),
-      );
-      inputs.push(decodedBias);
+    if (op === 'Gemm') {
+      const dense = denseWeightsOf(node, weight, bias, directory);
+      const rows = { rows: m, rowStride: channels, rowAxis: 0 };
+      const layout = { ...rows, inputs: channels, inputStride: 1, groups: 1 };
+      return { weight, values: dense.weights, dims: [m, channels], layout, bias: bias === null ? null : dense.bias };
     }
-    const attribute = gemm ? [makeInt('transB', 1)] : node.attribute;
-    return [...nodes, withFields(node, { input: inputs, attribute })];
+    const layout = layoutOf(layer);
+    if (layout === null) throw new RangeError(`${layer.name} is no layer with plain weights`);
+    return {
+      ...{ weight, layout, values: tensorFloats(weight, directory), dims: tensorDims(weight) },
+      bias: bias === null ? null : tensorFloats(bias, directory),
+    };
+  }
+
+  private weight(layer: WeightedNode, { weight, dims, layout }: PlainWeights, coded: Int8Weights): NodeProto {
+    const stored = this.stored(weight.name, dims, coded);
+    const decoded = this.fresh(`${weight.name}_dequantized`);
+    const name = this.fresh(`${layer.name}/dequantize_weight`);
+    const inputs = [stored.name, stored.scale, this.zeros(layout.rows)];
+    return makeNode('DequantizeLinear', name, inputs, [decoded], [makeInt('axis', layout.rowAxis)]);
+  }
+
+  /** In the steps of its row's accumulator. */
+  private bias({ name: layer }: WeightedNode, bias: Float32Array, scales: Float32Array): NodeProto {
+    const integers = this.fresh(`${layer}_bias_int32`);
+    const steps = this.fresh(`${layer}_bias_scale`);
+    const decoded = this.fresh(`${layer}_bias_dequantized`);
+    const dims = [scales.length];
+    this.tensors.push(
+      { name: integers, dims, dataType: DataType.INT32, rawData: bytesOf(toInt32(bias, scales)) },
+      floatTensor(steps, dims, scales),
+    );
+    const name = this.fresh(`${layer}/dequantize_bias`);
+    return makeNode('DequantizeLinear', name, [integers, steps], [decoded], [makeInt('axis', 0)]);
   }
 
   private code(layer: WeightedNode, values: Float32Array, layout: Layout, least: Float32Array): Int8Weights {
