@@ -127,14 +127,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/{compression,datasets,engines,errors,jobs,models,pipeline,runtime}/**/*.ts'],
-    rules: { '@typescript-eslint/max-params': ['error', { max: 4 }] },
-  },
-  {
     files: ['src/**/*.ts'],
     rules: {
       'import-x/no-restricted-paths': ['error', { zones }],
       'import-x/no-cycle': 'error',
+      '@typescript-eslint/max-params': ['error', { max: 4 }],
     },
   },
 );

@@ -63,7 +63,7 @@ export function whileInCharge({ part, charge, logger, start }: ChargeOptions): P
     }
   };
 
-  const loop = startLoop(`charge of ${part}`, turn, TURN_MS, logger);
+  const loop = startLoop(`charge of ${part}`, turn, { intervalMs: TURN_MS, logger });
   return {
     async close() {
       await loop.close();

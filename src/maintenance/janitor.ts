@@ -60,13 +60,16 @@ export function startJanitor(
   { SWEEP }: Pick<Config, 'SWEEP'>,
 ): Pick<Loop, 'close'> {
   const loops = [
-    startLoop('janitor: expiry', () => expireFiles(deps), EXPIRE_MS, deps.logger),
-    startLoop('janitor: rows', () => expireRows(deps), EXPIRE_MS, deps.logger),
+    startLoop('janitor: expiry', () => expireFiles(deps), { intervalMs: EXPIRE_MS, logger: deps.logger }),
+    startLoop('janitor: rows', () => expireRows(deps), { intervalMs: EXPIRE_MS, logger: deps.logger }),
     ...(SWEEP === 'off'
       ? []
       : [
-          startLoop('janitor: sweep of jobs', onOwnFiles(deps, 'jobs'), SWEEP_MS, deps.logger),
-          startLoop('janitor: sweep of uploads', onOwnFiles(deps, 'uploads'), SWEEP_MS, deps.logger),
+          startLoop('janitor: sweep of jobs', onOwnFiles(deps, 'jobs'), { intervalMs: SWEEP_MS, logger: deps.logger }),
+          startLoop('janitor: sweep of uploads', onOwnFiles(deps, 'uploads'), {
+            intervalMs: SWEEP_MS,
+            logger: deps.logger,
+          }),
         ]),
   ];
   return {

@@ -17,13 +17,17 @@ export interface Rest {
 
 const NO_REST: Rest = { turns: 0, mostMs: 0 };
 
+export interface LoopOptions {
+  intervalMs: number;
+  logger: Log;
+  rest?: Rest;
+}
+
 /** One turn at a time, again after `intervalMs` or when woken. A failed turn is logged and the next one comes as usual. */
 export function startLoop(
   name: string,
   turn: () => Promise<unknown>,
-  intervalMs: number,
-  logger: Log,
-  rest: Rest = NO_REST,
+  { intervalMs, logger, rest = NO_REST }: LoopOptions,
 ): Loop {
   let closed = false;
   let woken = false;

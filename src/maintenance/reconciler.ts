@@ -53,5 +53,5 @@ export function startReconciler({
     const report = await database.pool.reconcile((task) => queue.has(task), name);
     for (const [what, count] of Object.entries(report) as [string, number][]) onReport?.(what, count);
   };
-  return startLoop('reconciler', turn, intervalMs, logger);
+  return startLoop('reconciler', turn, { intervalMs, logger });
 }

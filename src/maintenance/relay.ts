@@ -29,7 +29,7 @@ export function startRelay({ database, queue, logger }: RelayDeps): ChargedLoop 
     if (refused < released) refusedSince = null;
     else if (refused > 0) refusedSince ??= begun;
   };
-  const loop = startLoop('relay', turn, POLL_MS, logger, REST);
+  const loop = startLoop('relay', turn, { intervalMs: POLL_MS, logger, rest: REST });
   const unsubscribe = database.notifications.subscribe('tasks', () => loop.wake());
   return {
     isAble: () => refusedSince === null || performance.now() - refusedSince < REFUSED_MS,

@@ -55,7 +55,7 @@ export function startDeliverer(deps: DelivererDeps): { close(): Promise<void> } 
       underWay.add(attempt);
     }
   };
-  const loop = startLoop('webhooks', turn, POLL_MS, logger);
+  const loop = startLoop('webhooks', turn, { intervalMs: POLL_MS, logger });
   const unsubscribe = database.notifications.subscribe('webhooks', () => loop.wake());
   return {
     async close() {

@@ -137,7 +137,7 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
     },
     advice: async () => (backend.advice === undefined ? [] : answered(backend, backend.advice())),
     async consume(handle, { concurrency, lane: name = PLAIN_LANE }) {
-      const starting = startConsumer(backend, queueName(name), handle, concurrency, logger);
+      const starting = startConsumer(backend, queueName(name), { handle, concurrency }, logger);
       consumers.add(starting);
       return starting;
     },
@@ -160,8 +160,7 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
 async function startConsumer(
   backend: Backend,
   name: string,
-  handle: TaskHandler,
-  concurrency: number,
+  { handle, concurrency }: { handle: TaskHandler; concurrency: number },
   logger: Log,
 ): Promise<TaskConsumer> {
   const running = new Set<Promise<void>>();

@@ -13,7 +13,11 @@ test('a loop that is woken often rests between its turns, and misses no wake', a
     turns++;
     await sleep(TURN_MS);
   };
-  const loop = startLoop('test', turn, NEVER_MS, quietLog, { turns: 20, mostMs: NEVER_MS });
+  const loop = startLoop('test', turn, {
+    intervalMs: NEVER_MS,
+    logger: quietLog,
+    rest: { turns: 20, mostMs: NEVER_MS },
+  });
   // The rest is 20 turns long, whatever they take: many wakes fall into it.
   for (let i = 0; i < 10; i++) {
     await sleep(TURN_MS / 2);
@@ -28,7 +32,11 @@ test('a loop that is woken often rests between its turns, and misses no wake', a
 test('closing does not wait for the rest', async () => {
   let turns = 0;
   const turn = () => Promise.resolve(turns++).then(() => sleep(TURN_MS));
-  const loop = startLoop('test', turn, NEVER_MS, quietLog, { turns: 1e6, mostMs: NEVER_MS });
+  const loop = startLoop('test', turn, {
+    intervalMs: NEVER_MS,
+    logger: quietLog,
+    rest: { turns: 1e6, mostMs: NEVER_MS },
+  });
   await until('it rests', () => Promise.resolve(turns === 1));
   await loop.close();
   expect(turns).toBe(1);
@@ -36,9 +44,13 @@ test('closing does not wait for the rest', async () => {
 
 test('a failed turn rests too, and the next one comes', async () => {
   let turns = 0;
-  const loop = startLoop('test', () => Promise.reject(new Error(`turn ${++turns}`)), 1, quietLog, {
-    turns: 1,
-    mostMs: 10,
+  const loop = startLoop('test', () => Promise.reject(new Error(`turn ${++turns}`)), {
+    intervalMs: 1,
+    logger: quietLog,
+    rest: {
+      turns: 1,
+      mostMs: 10,
+    },
   });
   await until('it goes on', () => Promise.resolve(turns > 2));
   await loop.close();

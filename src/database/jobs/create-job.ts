@@ -85,14 +85,14 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
       if (before !== null) return jobRecord(before);
       // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
       const known = lately(teamId);
-      const made = await insert(prisma, id, teamId, job, { margin: IN_FLIGHT, known });
+      const made = await insert(prisma, { id, teamId }, job, { margin: IN_FLIGHT, known });
       if (known === null)
         counts.set(teamId, { open: made.open, seq: made.openSeq, until: performance.now() + COUNT_MS });
       return (
         recordOf(id, teamId, job, made) ??
         transaction(async (tx) => {
           await lockTeam(tx, teamId);
-          const outcome = await insert(tx, id, teamId, job, { margin: 0, known: null });
+          const outcome = await insert(tx, { id, teamId }, job, { margin: 0, known: null });
           const record = recordOf(id, teamId, job, outcome);
           if (record !== null) return record;
           refuseTooMany(outcome.open, outcome.allowed);
@@ -116,8 +116,7 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
    */
   async function insert(
     tx: Tx,
-    id: string,
-    teamId: string,
+    { id, teamId }: { id: string; teamId: string },
     job: NewJob,
     { margin, known }: { margin: number; known: Count | null },
   ): Promise<Outcome> {

@@ -28,7 +28,7 @@ export function fail(context: DatabaseContext): PoolRepository['fail'] {
       const task = job === null ? null : await lockTask(tx, taskId, attempt, ['released', 'running']);
       if (job === null || task === null) return 'lost';
       if (task.state === 'running') await countDeviceTime(tx, task, 'now', idleSeconds);
-      return endAttempt(tx, context, job, task, error);
+      return endAttempt(tx, context, { job, task }, error);
     });
 }
 
@@ -36,8 +36,7 @@ export function fail(context: DatabaseContext): PoolRepository['fail'] {
 export async function endAttempt(
   tx: Tx,
   { settings }: DatabaseContext,
-  job: Job,
-  task: Task,
+  { job, task }: { job: Job; task: Task },
   error: SerializedError,
 ): Promise<'retrying' | 'failed' | 'canceled'> {
   // One whose first task cannot be claimed is still queued.
@@ -105,7 +104,7 @@ export function giveBack(context: DatabaseContext): PoolRepository['giveBack'] {
       if (job === null || task === null) return 'lost';
       await countDeviceTime(tx, task, 'now', idleSeconds);
       const spare = job.status === 'running' && task.handBacks < MOST_HAND_BACKS && (await anotherCanRun(tx, task));
-      if (!spare) return endAttempt(tx, context, job, task, error);
+      if (!spare) return endAttempt(tx, context, { job, task }, error);
       const delaySeconds = task.handBacks === 0 ? 0 : backoffSeconds(task.handBacks);
       await putBack(tx, task, { failed: false, handedBack: true, delaySeconds, error });
       await holdLaterTasks(tx, job.id);

@@ -68,7 +68,7 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
         'worker_lost',
         `the worker ${task.workerId ?? ''} was lost while it ran ${task.kind}`,
       );
-      await endAttempt(tx, context, job, task, serializeError(lost));
+      await endAttempt(tx, context, { job, task }, serializeError(lost));
       return changedTask(task);
     });
   }

@@ -175,7 +175,7 @@ async function runClaimed(deps: TaskDeps, assignment: Assignment, logger: Logger
     const interruption = interrupt.signal.aborted ? (interrupt.signal.reason as Interruption) : null;
     // Whatever was uploaded belongs to this attempt only, and goes after the task: the storage may be what does not work. A commit without an answer may have been made, so its files stay:
     // they are in use, or the janitor takes them.
-    outcome = await recordEnd(deps, assignment, { error, interruption }, log, patience).finally(async () => {
+    outcome = await recordEnd(deps, assignment, { error, interruption }, { log, patience }).finally(async () => {
       if (!committing) await remove(prefix);
     });
   } finally {
@@ -222,8 +222,7 @@ async function recordEnd(
   deps: TaskDeps,
   { taskId, attempt, kind }: Assignment,
   { error, interruption }: { error: unknown; interruption: Interruption | null },
-  log: Logger,
-  patience: Patience,
+  { log, patience }: { log: Logger; patience: Patience },
 ): Promise<TaskOutcome> {
   const { pool } = deps.database;
   if (interruption === 'lost') {

@@ -16,9 +16,7 @@ type UrlSource = Extract<Source, { url: string }>;
 export async function fetchSource(
   deps: RouteDeps,
   teamId: string,
-  part: Part,
-  { url, sha256 }: UrlSource,
-  directory: string,
+  { part, source: { url, sha256 }, directory }: { part: Part; source: UrlSource; directory: string },
 ): Promise<SourceFile> {
   const known = await deps.database.uploads.findByHash(teamId, sha256);
   if (known !== null && (await isStored(deps.storage, known))) return storedFile(deps, known);

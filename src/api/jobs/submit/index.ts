@@ -73,14 +73,14 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       try {
         if (request.isMultipart()) over = deps.incoming.add(teamId);
         const submission: Submission = request.isMultipart()
-          ? await readMultipart(deps, teamId, request, directory, checkIncomplete)
+          ? await readMultipart(deps, teamId, { request, directory }, checkIncomplete)
           : { given: request.body, files: {} };
         const given = nameParts(submission);
         const spec = resolveSpec(given);
         if (fetchesFiles(spec)) over ??= deps.incoming.add(teamId);
         const open = async () => {
           await checkWebhook(deps, teamId, spec);
-          const files = await openSources(deps, teamId, spec, submission.files, directory);
+          const files = await openSources(deps, teamId, { spec, files: submission.files, directory });
           const checked = await check?.(files, spec, directory);
           return { files, estimate: checked?.estimate ?? null };
         };

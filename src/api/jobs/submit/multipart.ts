@@ -74,8 +74,7 @@ async function readSpec({ body }: FormPart, maxBytes: number): Promise<unknown> 
 export async function readMultipart(
   deps: RouteDeps,
   teamId: string,
-  request: FastifyRequest,
-  directory: string,
+  { request, directory }: { request: FastifyRequest; directory: string },
   checkSpec: (soFar: Submission) => void,
 ): Promise<Submission> {
   const submission: Submission = { given: undefined, files: {} };

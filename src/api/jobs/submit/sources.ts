@@ -60,9 +60,7 @@ const uploadOf = (uploads: UploadRecord[], name: string): UploadRecord | undefin
 export async function openSources(
   deps: RouteDeps,
   teamId: string,
-  spec: Spec,
-  files: Submission['files'],
-  directory: string,
+  { spec, files, directory }: { spec: Spec; files: Submission['files']; directory: string },
 ): Promise<JobFiles> {
   const sources = PARTS.flatMap((part) => {
     const source = spec[part];
@@ -71,7 +69,7 @@ export async function openSources(
   const names = sources.flatMap(({ source }) => ('upload' in source ? [source.upload] : []));
   const uploads = names.length === 0 ? [] : await deps.database.uploads.find(teamId, names);
   const open = async ({ part, source }: { part: Part; source: Source }): Promise<[Part, SourceFile]> => {
-    if (!('upload' in source)) return [part, await fetchSource(deps, teamId, part, source, directory)];
+    if (!('upload' in source)) return [part, await fetchSource(deps, teamId, { part, source, directory })];
     const upload = uploadOf(uploads, source.upload);
     if (upload !== undefined && (await isStored(deps.storage, upload))) return [part, storedFile(deps, upload)];
     const detail =
