@@ -52,7 +52,7 @@ export class ServiceClient {
     await pipeline(createReadStream(path), hash);
     const digest = hash.digest();
     const query = new URLSearchParams({ filename: basename(path) });
-    const response = await this.#send(`/uploads?${query}`, {
+    const response = await this.#send(`/uploads?${query.toString()}`, {
       method: 'POST',
       headers: {
         'content-type': 'application/octet-stream',
@@ -91,7 +91,7 @@ export class ServiceClient {
   }
 
   async jobs(query: Record<string, string>): Promise<JobPage> {
-    const response = await this.#send(`/jobs?${new URLSearchParams(query)}`, {});
+    const response = await this.#send(`/jobs?${new URLSearchParams(query).toString()}`, {});
     return this.#read<JobPage>(response);
   }
 

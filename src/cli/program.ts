@@ -3,7 +3,7 @@ import { VERSION } from '../config/version.js';
 import { compress } from './commands/compress.js';
 import { demo } from './commands/demo.js';
 import { doctor } from './commands/doctor.js';
-import { act, get, listJobs, submit, watch } from './commands/jobs.js';
+import { act, get, listJobs, submit, watch, type JobOptions } from './commands/jobs.js';
 import { addPoolOptions, addSpecOptions } from './spec-options.js';
 import {
   cancelAnyJob,
@@ -154,11 +154,11 @@ export function buildProgram(): Command {
   remote(program.command('get <job>').description('download the artifacts of a job'))
     .option('--output <directory>', 'where they go', '.')
     .action(get);
-  remote(program.command('cancel <job>').description('cancel a job')).action((id: string, options) =>
+  remote(program.command('cancel <job>').description('cancel a job')).action((id: string, options: JobOptions) =>
     act(id, 'cancel', options),
   );
   remote(program.command('retry <job>').description('run a failed or canceled job again')).action(
-    (id: string, options) => act(id, 'retry', options),
+    (id: string, options: JobOptions) => act(id, 'retry', options),
   );
   addOperatorCommands(program, addTeamCommands(program));
   addStorageCommands(program);

@@ -192,7 +192,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     const text = environment[name]?.trim() ?? '';
     if (text === '') continue;
     // Not Value.Convert: it cuts 1.5 down to 1 where an integer is asked for.
-    const number = 'type' in schema && /^(number|integer)$/.test(String(schema.type)) ? Number(text) : NaN;
+    const number = 'type' in schema && /^(number|integer)$/.test(schema.type) ? Number(text) : NaN;
     given[name] = Number.isNaN(number) ? text : number;
   }
   const value = Value.Default(ConfigSchema, given);

@@ -95,7 +95,10 @@ export async function openDatabase({
     charge: guarded(chargeRepository(context)),
     pool: guarded(poolRepository(context)),
     notifications,
-    check: () => withQuickTries(async () => void (await prisma.$queryRaw`select 1`)),
+    check: () =>
+      withQuickTries(async () => {
+        await prisma.$queryRaw`select 1`;
+      }),
     async close() {
       await notifications.close();
       await prisma.$disconnect();

@@ -13,7 +13,7 @@ export interface Columns {
   /** Elements of a row. */
   rowLength: number;
   /** Fills `into` from `position`, counted in bytes from the array's first element. */
-  read(into: Uint8Array, position: number): Promise<void>;
+  read: (into: Uint8Array, position: number) => Promise<void>;
 }
 
 /**
@@ -38,7 +38,7 @@ export async function rowsOfColumns(
       for (let row = 0; row < rows; row++) {
         for (let j = 0; j < columns; j++) {
           const from = (j * rows + row) * size;
-          for (let b = 0; b < size; b++) part[j * size + b] = bytes[from + b] as number;
+          for (let b = 0; b < size; b++) part[j * size + b] = bytes[from + b];
         }
         await file.write(part, 0, part.length, (row * rowLength + begin) * size);
       }
@@ -57,9 +57,9 @@ export function fortranPlaces(shape: readonly number[]): Int32Array {
   const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((a, b) => a * b, 1));
   const index = shape.map(() => 0);
   for (let i = 0; i < places.length; i++) {
-    places[i] = index.reduce((sum, at, axis) => sum + at * (strides[axis] as number), 0);
+    places[i] = index.reduce((sum, at, axis) => sum + at * strides[axis], 0);
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const next = (index[axis] as number) + 1;
+      const next = index[axis] + 1;
       index[axis] = next === shape[axis] ? 0 : next;
       if (next !== shape[axis]) break;
     }

@@ -144,7 +144,7 @@ function swap(bytes: Uint8Array, size: number): void {
 function inOrder<T extends TensorData>(data: T, places: Int32Array): T {
   const ordered = data.slice() as T;
   for (let begin = 0; begin < data.length; begin += places.length)
-    for (let i = 0; i < places.length; i++) ordered[begin + i] = data[begin + (places[i] as number)] as T[number];
+    for (let i = 0; i < places.length; i++) ordered[begin + i] = data[begin + places[i]];
   return ordered;
 }
 

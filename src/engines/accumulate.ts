@@ -12,7 +12,7 @@ export async function accumulate(multiply: Multiply, a: Matrix, b: Matrix): Prom
   for (let begin = 0; begin < a.rows; begin += CHUNK_ROWS) {
     const end = Math.min(begin + CHUNK_ROWS, a.rows);
     const part = (await multiply(rowsOf(a, begin, end), rowsOf(b, begin, end), { a: true })).data;
-    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
+    for (let i = 0; i < sum.length; i++) sum[i] = sum[i] + part[i];
   }
   return sum;
 }
@@ -21,7 +21,7 @@ export async function accumulate(multiply: Multiply, a: Matrix, b: Matrix): Prom
 export function symmetrize(a: Float64Array, n: number): Float64Array {
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < i; j++) {
-      const mean = ((a[i * n + j] as number) + (a[j * n + i] as number)) / 2;
+      const mean = (a[i * n + j] + a[j * n + i]) / 2;
       a[i * n + j] = mean;
       a[j * n + i] = mean;
     }

@@ -12,7 +12,7 @@ export interface EngineDescription {
   /** Whether `auto` takes the engine where it computes on a GPU. */
   automatic: boolean;
   /** Whether its package is there; it may still not load. */
-  installed(): boolean;
+  installed: () => boolean;
   /** @throws {InfrastructureError} `unavailable` when it lacks its package or its device */
-  create(options: EngineOptions): Promise<Engine>;
+  create: (options: EngineOptions) => Promise<Engine>;
 }

@@ -64,7 +64,7 @@ export async function checkStorage(deps: CheckDeps): Promise<StorageDifference> 
     }
   }
   const gone = await Promise.all(unknown.map(async (file) => (await deps.storage.head(file.key)) === null));
-  return { needed, stored: stored.size, missing, unknown: unknown.filter((_, i) => gone[i] === false) };
+  return { needed, stored: stored.size, missing, unknown: unknown.filter((_, i) => !gone[i]) };
 }
 
 /** What these rows still say, against the storage as it is now. */

@@ -46,7 +46,7 @@ interface Unneeded {
 
 const SWEEPS: Record<
   Swept,
-  { prefix: string; what: string; choose(deps: SweepDeps, batch: StoredObject[]): Promise<Unneeded[]> }
+  { prefix: string; what: string; choose: (deps: SweepDeps, batch: StoredObject[]) => Promise<Unneeded[]> }
 > = {
   jobs: {
     prefix: JOBS_PREFIX,

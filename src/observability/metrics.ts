@@ -27,7 +27,7 @@ export interface Metrics {
   /** Whether the last sweep stopped because it would have removed too much. */
   sweepStopped(what: string, stopped: boolean): void;
   /** Stuck tasks and jobs that the reconciler put right. */
-  reconciled(what: string, count: number): void;
+  reconciled: (what: string, count: number) => void;
 }
 
 export interface MetricsOptions {

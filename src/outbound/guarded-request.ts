@@ -53,9 +53,13 @@ export function guardedLookup(url: URL, options: Pick<OutboundOptions, 'allowedH
   return (hostname, settings, done) => {
     (options.resolve ?? lookup)(hostname, { ...settings, all: true }, (error, addresses) => {
       const first = addresses?.[0];
-      if (error || !first) return done(error ?? new Error('no address'), '');
+      if (error || !first) {
+        done(error ?? new Error('no address'), '');
+        return;
+      }
       if (!allowed && !addresses.every(({ address }) => isPublicAddress(address))) {
-        return done(refused(url, 'resolves to an address that is not public'), '');
+        done(refused(url, 'resolves to an address that is not public'), '');
+        return;
       }
       if (settings.all) done(null, addresses);
       else done(null, first.address, first.family);

@@ -22,7 +22,8 @@ export async function claimWhenItAnswers(deps: OwnerDeps, logger: Log, patienceM
   const untilClaimed = async () => {
     while (!closing.signal.aborted) {
       try {
-        return await claimStorage(deps);
+        await claimStorage(deps);
+        return;
       } catch (error) {
         if (error instanceof ConfigError) throw error;
         logger.warn({ err: error }, 'whose the storage is cannot be told yet');
@@ -31,7 +32,9 @@ export async function claimWhenItAnswers(deps: OwnerDeps, logger: Log, patienceM
     }
   };
   const claimed = untilClaimed();
-  const failed = new Promise<Error>((resolve) => claimed.catch(resolve));
+  const failed = new Promise<Error>((resolve) => {
+    claimed.catch(resolve);
+  });
   const patience = new AbortController();
   const waited = sleep(patienceMs, undefined, { signal: patience.signal }).catch(() => undefined);
   await Promise.race([claimed, waited]).finally(() => patience.abort());

@@ -51,7 +51,9 @@ export async function startService(
         startWorker({ ...backends, config, logger, metrics, telemetry, filesNeeded, workersInProcess: parts.workers }),
       ),
     );
-    closers.push(async (grace) => void (await Promise.all(workers.map((worker) => worker.close(grace)))));
+    closers.push(async (grace) => {
+      await Promise.all(workers.map((worker) => worker.close(grace)));
+    });
     if (!parts.api) return { url: null, key: null, failed, close };
     const key = await ensureBootstrapKey(config, backends.database.keys);
     const submissions = await createSubmissionCheck(config);

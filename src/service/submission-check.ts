@@ -47,7 +47,7 @@ export async function createSubmissionCheck(
         seconds: { queued: 0, running: 0, device: 0 },
         labels: {},
       };
-      const paths = Object.fromEntries(Object.values(files).map((path) => [path, path]));
+      const paths = Object.fromEntries(Object.values(files).map((path: string) => [path, path]));
       const request = {
         assignment,
         paths,

@@ -86,7 +86,7 @@ async function refuseLostContent(storage: Pick<Storage, 'head'>, inputs: JobInpu
     return input === null ? [] : [{ part, input }];
   });
   const stored = await Promise.all(parts.map(({ input }) => isStored(storage, input)));
-  const lost = parts.filter((_, i) => stored[i] === false);
+  const lost = parts.filter((_, i) => !stored[i]);
   if (lost.length === 0) return;
   const names = lost.map(({ part, input }) => `${part} (${input.filename}, sha256:${input.sha256})`).join(' and ');
   throw new InputError(

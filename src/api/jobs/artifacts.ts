@@ -113,7 +113,7 @@ export const jobArtifacts: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
       const { id, name } = request.params;
       const artifact = await database.artifacts.get(teamOf(request), id, name);
       if (artifact === null) throw notFound('artifact');
-      return sendArtifact(storage, artifact, request, reply as FastifyReply);
+      return sendArtifact(storage, artifact, request, reply);
     },
   });
 };

@@ -9,11 +9,11 @@ import { concludeJob, displayFor, note, print, printJson } from '../display/outp
 import { specFrom, type SpecOptions } from '../spec-options.js';
 import { untilSignal } from '../until-signal.js';
 
-interface Common extends ConnectionOptions {
+export interface JobOptions extends ConnectionOptions {
   json: boolean;
 }
 
-export interface SubmitOptions extends Common, SpecOptions {
+export interface SubmitOptions extends JobOptions, SpecOptions {
   calibration: string;
   evaluation?: string;
   priority?: string;
@@ -36,11 +36,11 @@ export async function submit(model: string, options: SubmitOptions): Promise<voi
   else print(job.id);
 }
 
-export async function watch(id: string, options: Common): Promise<void> {
+export async function watch(id: string, options: JobOptions): Promise<void> {
   await followToEnd(await connect(options), id, options);
 }
 
-async function followToEnd(client: ServiceClient, id: string, { json }: Common): Promise<void> {
+async function followToEnd(client: ServiceClient, id: string, { json }: JobOptions): Promise<void> {
   const interrupted = new AbortController();
   void untilSignal().then(() => interrupted.abort());
   try {
@@ -52,7 +52,9 @@ async function followToEnd(client: ServiceClient, id: string, { json }: Common):
   }
 }
 
-export async function listJobs(options: Common & { status?: string; limit: string; label: string[] }): Promise<void> {
+export async function listJobs(
+  options: JobOptions & { status?: string; limit: string; label: string[] },
+): Promise<void> {
   const client = await connect(options);
   const query: Record<string, string> = { limit: options.limit };
   if (options.status !== undefined) query['status'] = options.status;
@@ -61,7 +63,10 @@ export async function listJobs(options: Common & { status?: string; limit: strin
     query[`label.${name}`] = rest.join('=');
   }
   const page = await client.jobs(query);
-  if (options.json) return printJson(page);
+  if (options.json) {
+    printJson(page);
+    return;
+  }
   for (const job of page.data) {
     const percent = `${Math.round(job.progress.fraction * 100)} %`.padStart(5);
     print(`${job.id}  ${job.status.padEnd(9)}  ${percent}  ${job.created_at}`);
@@ -69,7 +74,7 @@ export async function listJobs(options: Common & { status?: string; limit: strin
   if (page.has_more) print('(there are more: --limit)');
 }
 
-export async function get(id: string, options: Common & { output: string }): Promise<void> {
+export async function get(id: string, options: JobOptions & { output: string }): Promise<void> {
   const client = await connect(options);
   const found = await client.job(id);
   const artifacts = found?.job.artifacts ?? [];
@@ -82,7 +87,7 @@ export async function get(id: string, options: Common & { output: string }): Pro
   else for (const { path } of files) print(path);
 }
 
-export async function act(id: string, action: 'cancel' | 'retry', options: Common): Promise<void> {
+export async function act(id: string, action: 'cancel' | 'retry', options: JobOptions): Promise<void> {
   const client = await connect(options);
   const job = await client.act(id, action);
   if (options.json) printJson(job);

@@ -44,8 +44,14 @@ export async function listAllJobs(
 ): Promise<void> {
   const { team, status, limit, after } = options;
   const client = await connect(options);
-  const page = await client.call<Page<JobView>>('GET', `/admin/jobs?${queryOf({ team, status, limit, after })}`);
-  if (options.json) return printJson(page);
+  const page = await client.call<Page<JobView>>(
+    'GET',
+    `/admin/jobs?${queryOf({ team, status, limit, after }).toString()}`,
+  );
+  if (options.json) {
+    printJson(page);
+    return;
+  }
   for (const { id, team_id, status: state, progress, created_at } of page.data) {
     const percent = `${Math.round(progress.fraction * 100)} %`.padStart(5);
     print(`${id}  ${team_id}  ${state.padEnd(9)}  ${percent}  ${created_at}`);
@@ -71,8 +77,11 @@ export async function showAudit(
   const { team, action, subject, limit, after } = options;
   const client = await connect(options);
   const query = queryOf({ team, action, subject, limit, after });
-  const page = await client.call<Page<Entry>>('GET', `/admin/audit?${query}`);
-  if (options.json) return printJson(page);
+  const page = await client.call<Page<Entry>>('GET', `/admin/audit?${query.toString()}`);
+  if (options.json) {
+    printJson(page);
+    return;
+  }
   for (const entry of page.data) {
     const who = entry.actor === null ? 'the service' : `${entry.actor.key_prefix}… of ${entry.actor.team_id}`;
     const team = entry.team_id === null || entry.team_id === entry.subject ? '' : `  (${entry.team_id})`;
@@ -103,7 +112,7 @@ export async function drainWorker(id: string, options: Common & { undo: boolean 
 
 export async function removeTeam(id: string, options: Common & { cancelJobs: boolean }): Promise<void> {
   const client = await connect(options);
-  await client.send('DELETE', `/teams/${part(id)}?${queryOf({ cancel_jobs: String(options.cancelJobs) })}`);
+  await client.send('DELETE', `/teams/${part(id)}?${queryOf({ cancel_jobs: String(options.cancelJobs) }).toString()}`);
   if (options.json) printJson({ id, removed: true });
   else print(`${id} removed`);
 }

@@ -25,7 +25,10 @@ export async function adopt({ json }: { json: boolean }): Promise<void> {
   await withBackends(async (backends) => {
     const before = await adoptStorage(backends);
     const { id } = await backends.database.installation.make();
-    if (json) return printJson({ installation: id, before });
+    if (json) {
+      printJson({ installation: id, before });
+      return;
+    }
     print(`the storage belongs to this database (${id}) now`);
     if (before !== null && before.installation !== id)
       print(`it belonged to ${before.installation}, whose processes will not start on it any more: stop them`);
@@ -39,7 +42,10 @@ export async function check({ json }: { json: boolean }): Promise<void> {
     const { needed, stored, missing, unknown } = await checkStorage(backends);
     if (missing.length > 0) process.exitCode = EXIT.error;
     else if (unknown.length > 0) process.exitCode = EXIT.verdict;
-    if (json) return printJson({ owner: whose, fault, needed, stored, missing, unknown });
+    if (json) {
+      printJson({ owner: whose, fault, needed, stored, missing, unknown });
+      return;
+    }
     for (const { key, of, found, bytes } of missing)
       print(`missing  ${key}  ${of}${found === null ? '' : ` (${found} bytes instead of ${bytes})`}`);
     for (const { key, bytes, modifiedAt } of unknown)
@@ -58,7 +64,10 @@ export async function sweepStorage({ json, delete: remove }: { json: boolean; de
     const deps = { ...backends, logger: openLogger(), metrics: createMetrics() };
     const reports: Record<string, SweepReport> = {};
     for (const what of ['jobs', 'uploads'] as const) reports[what] = await sweep(deps, what, remove ? 'told' : 'look');
-    if (json) return printJson(reports);
+    if (json) {
+      printJson(reports);
+      return;
+    }
     for (const [what, { seen, unneeded, unknown, removed, stopped }] of Object.entries(reports)) {
       const done = remove
         ? `${removed} deleted`

@@ -66,7 +66,10 @@ function showTeam({ id, name, weight, limits }: Team): void {
 export async function listTeams(options: Common & { limit: string }): Promise<void> {
   const client = await connect(options);
   const page = await client.call<{ data: Team[]; has_more: boolean }>('GET', `/teams?limit=${options.limit}`);
-  if (options.json) return printJson(page);
+  if (options.json) {
+    printJson(page);
+    return;
+  }
   page.data.forEach(showTeam);
   if (page.has_more) print('(there are more: --limit)');
 }
@@ -93,7 +96,10 @@ export async function listKeys(options: Common & { team: string; limit: string }
     'GET',
     `${keysOf(options.team)}?limit=${options.limit}`,
   );
-  if (options.json) return printJson(page);
+  if (options.json) {
+    printJson(page);
+    return;
+  }
   for (const key of page.data) {
     const state = key.revoked_at === null ? `used ${key.last_used_at ?? 'never'}` : `revoked ${key.revoked_at}`;
     const until = key.expires_at === null ? '' : `  until ${key.expires_at}`;
@@ -133,6 +139,6 @@ export async function showUsage(
     const value = options[name];
     if (value !== undefined) query.set(name, value);
   }
-  if (options.json) printJson(await client.call('GET', `/usage?${query}`));
-  else process.stdout.write(await client.text(`/usage?${query}`));
+  if (options.json) printJson(await client.call('GET', `/usage?${query.toString()}`));
+  else process.stdout.write(await client.text(`/usage?${query.toString()}`));
 }

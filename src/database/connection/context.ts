@@ -28,9 +28,9 @@ export interface DatabaseContext {
   /** For what is run for every task: without the client's own work around it. */
   prepared: Run;
   /** Notifies of what a quiet transaction has committed. */
-  announce(...topics: string[]): void;
+  announce: (...topics: string[]) => void;
   /** The same in one transaction. */
-  inTransaction<T>(work: (run: Run) => Promise<T>): Promise<T>;
+  inTransaction: <T>(work: (run: Run) => Promise<T>) => Promise<T>;
   /** READ COMMITTED: guards are in the statements, and rows that belong together are locked in one order (job, then tasks). */
-  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  transaction: <T>(work: (tx: Tx) => Promise<T>) => Promise<T>;
 }

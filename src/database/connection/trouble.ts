@@ -59,10 +59,11 @@ export async function withQuickTries<T>(work: (attempt: number) => Promise<T>): 
 /** The same repository with every method under `withQuickTries`. */
 export function guarded<T extends object>(repository: T): T {
   const wrapped: Record<string, unknown> = {};
-  for (const [name, method] of Object.entries(repository)) {
+  for (const [name, method] of Object.entries(repository) as [string, unknown][]) {
     wrapped[name] =
       typeof method === 'function'
-        ? (...args: unknown[]) => withQuickTries(() => Promise.resolve(method.apply(repository, args) as unknown))
+        ? (...args: unknown[]) =>
+            withQuickTries(() => Promise.resolve<unknown>(Reflect.apply(method, repository, args)))
         : method;
   }
   return wrapped as T;

@@ -41,7 +41,7 @@ export async function planLaunch(user: SystemUser | null, directories: string[])
   if (!open.includes(false)) return { prefix: [], user };
   const setpriv = await onPath('setpriv');
   if (setpriv === null) {
-    const closed = directories.filter((_, i) => open[i] === false).join(' and ');
+    const closed = directories.filter((_, i) => !open[i]).join(' and ');
     throw new InfrastructureError(
       'unavailable',
       `the embedded PostgreSQL cannot run as root, and its user may not enter ${closed}; choose another DATA_DIR, or set DATABASE_URL`,

@@ -128,7 +128,8 @@ export async function startServer(
 ): Promise<StartOutcome> {
   const url = serverUrl(port, password, 'postgres');
   let said = 0;
-  for (const deadline = Date.now() + START_DEADLINE_MS; Date.now() < deadline; await sleep(200)) {
+  const deadline = Date.now() + START_DEADLINE_MS;
+  while (Date.now() < deadline) {
     const { child, logOffset } = await spawnServer(cluster, port, flags);
     said = logOffset;
     while (child.exitCode === null && child.signalCode === null && Date.now() < deadline) {
@@ -142,6 +143,7 @@ export async function startServer(
         await sleep(100);
       }
     } else if ((await logFrom(cluster, said)).includes('could not bind')) return 'port_taken';
+    await sleep(200);
   }
   throw new InfrastructureError(
     'unavailable',
@@ -202,8 +204,10 @@ export async function stopServer(cluster: Cluster): Promise<void> {
   const pid = await runningPid(cluster);
   if (pid === null) return;
   process.kill(pid, 'SIGINT');
-  for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(30)) {
+  const deadline = Date.now() + 30_000;
+  while (Date.now() < deadline) {
     if ((await runningPid(cluster)) === null) return;
+    await sleep(30);
   }
   process.kill(pid, 'SIGQUIT');
 }

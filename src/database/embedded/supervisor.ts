@@ -91,7 +91,7 @@ const lockQuery = (name: string) => `select ${name}($1) as held`;
 
 async function held(client: pg.Client, call: string, key: number): Promise<boolean> {
   const { rows } = await client.query<{ held: boolean }>(lockQuery(call), [key]);
-  return rows[0]?.held === true;
+  return rows[0]?.held;
 }
 
 /** Others that use the server, seen from a connection that holds no member's lock itself. */
@@ -108,7 +108,7 @@ async function watch(
   port: number,
   password: string,
   logger: Log,
-): Promise<{ leave(): Promise<void> }> {
+): Promise<{ leave: () => Promise<void> }> {
   // The maintenance database, so that nothing of ours keeps the other one from being dropped or restored.
   const url = serverUrl(port, password, 'postgres');
   let client: pg.Client | null = null;

@@ -96,7 +96,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         refuseLostInputs(inputs, await holdInputs(tx, teamId, inputs), settings);
         const [work] = await tx.$queryRaw<{ gone: boolean }[]>`
           select ${workIsGone(settings)} as gone from jobs where id = ${jobId}`;
-        if (work?.gone !== false) await startAnew(tx, job);
+        if (work?.gone) await startAnew(tx, job);
         await tx.$executeRaw`
           update tasks set state = 'waiting', attempt = attempt + 1, failures = 0, hand_backs = 0, idle_seconds = 0, fraction = 0, error = null, finished_at = null,
             worker_id = null, claim_token = null, lease_until = null, not_before = clock_timestamp()

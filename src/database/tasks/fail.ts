@@ -117,5 +117,5 @@ async function anotherCanRun(tx: Tx, { id, workerId }: Task): Promise<boolean> {
   const [found] = await tx.$queryRaw<{ other: boolean }[]>`
     select exists (select from workers w where w.id is distinct from ${workerId} and ${LIVE}
       and sparank_can_run((select needs from tasks where id = ${id}), w.engine, w.device_memory_bytes, w.class)) as other`;
-  return found?.other === true;
+  return found?.other;
 }

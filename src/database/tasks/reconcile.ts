@@ -125,7 +125,7 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
         select status in ('queued', 'running') and queued_at + make_interval(secs => deadline_seconds) < clock_timestamp() as late,
           started_at is not null as started
         from jobs where id = ${job.id}`;
-      if (still?.late !== true) return null;
+      if (!still?.late) return null;
       const detail =
         `the job did not end within ${job.deadlineSeconds ?? ''} seconds of being accepted` +
         (still.started ? '' : ': it was waiting all the time');

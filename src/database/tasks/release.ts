@@ -71,7 +71,7 @@ export function release({ inTransaction, settings }: DatabaseContext): PoolRepos
         `select pg_try_advisory_xact_lock($1) as free, set_config('enable_bitmapscan', 'off', true)`,
         [RELAY_LOCK],
       );
-      if (lock?.free !== true) return null;
+      if (!lock?.free) return null;
       await settleCharges(run);
       const offers = await liveOffers(run);
       let inUse = await tasksInUse(run);

@@ -113,7 +113,7 @@ export async function createWebgpuEngine(threads: number, placement?: Placement)
     }
     const [high, low] = [floats(pair?.high), floats(pair?.low)];
     const total = new Float64Array(high.length);
-    for (let i = 0; i < total.length; i++) total[i] = (high[i] as number) + (low[i] as number);
+    for (let i = 0; i < total.length; i++) total[i] = high[i] + low[i];
     return total;
   }
 

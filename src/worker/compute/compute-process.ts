@@ -119,7 +119,10 @@ export class ComputeProcess {
     const running = this.#running;
     this.#ready = true;
     if (message.type === 'ready' || !running || message.run !== running.run) return;
-    if (message.type === 'progress') return running.onProgress(message.fraction);
+    if (message.type === 'progress') {
+      running.onProgress(message.fraction);
+      return;
+    }
     this.#running = null;
     if (message.type === 'done') running.resolve({ result: message.result, usage: message.usage });
     else {

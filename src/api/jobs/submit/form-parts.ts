@@ -45,7 +45,7 @@ export class FormParts {
       parts++;
       const name = (part as Partial<MultipartFile>).fieldname ?? '';
       if (name === '') throw requestFault('#part', 'has no name: give it Content-Disposition: form-data; name="…"');
-      yield { name, filename: part.filename as string | undefined, body: part.file };
+      yield { name, filename: part.filename, body: part.file };
     }
     const found = delimiters();
     if (found === 0) {
