@@ -5,7 +5,7 @@ import { addInto } from '../activations/elementwise.js';
 import { withAddedSamples } from '../regression/few-samples.js';
 import { whitenedFeatures } from '../regression/features.js';
 import { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE, type LowRankShape } from '../../models/low-rank/index.js';
-import { isMasked, PATTERN, PLAIN_PATTERN, type SparsePattern } from '../../models/sparse/index.js';
+import { isMasked, PATTERN, PLAIN_PATTERN, type MaskedPattern, type SparsePattern } from '../../models/sparse/index.js';
 import { maskedExplanations } from './masked-curves.js';
 import { rankCurve, spectrum, split, type Measure, type Spectrum } from '../regression/held-out.js';
 import { checkProblem, type LayerProblem } from '../problem.js';
@@ -59,11 +59,57 @@ const MIN_CHANNELS = 4;
 const RIDGE = 1e-4;
 const PLAIN = { shape: PLAIN_SHAPE, inner: 0 } as const;
 
+/** A layer that is being looked at: what all of its curves are made from. */
+interface Look {
+  engine: Engine;
+  problem: LayerProblem;
+  options: StatisticsOptions;
+  /** Whether a low-rank part may be used. */
+  lowRank: boolean;
+  /** Inputs [N, d] to fit on, and held-out ones. */
+  train: Matrix;
+  test: Matrix;
+  /** W0 [m, d] */
+  weights: Matrix;
+  /** Centred responses of both, [N, m]. */
+  own: { train: Matrix; test: Matrix };
+  measure: Measure;
+  /** Of the responses: a basis of all of them where they have one, and their principal directions. */
+  span: Matrix | null;
+  full: Spectrum;
+  random: () => number;
+}
+
+/** How the error of a layer falls with its rank, for every shape of the low-rank part and every number of kept groups. */
 export async function layerStatistics(
   engine: Engine,
   problem: LayerProblem,
   options: StatisticsOptions,
 ): Promise<MeasuredLayer> {
+  const look = await lookAt(engine, problem, options);
+  const curves: RankCurve[] = [];
+  const fits: TapFits[] = [];
+  if (look.lowRank) {
+    curves.push(await plainCurve(look));
+    const narrow = await narrowCurves(look);
+    curves.push(...narrow.curves);
+    fits.push(...narrow.fits);
+  }
+  const pattern = options.pattern ?? PLAIN_PATTERN;
+  if (options.components.includes('sparse'))
+    curves.push(...(isMasked(pattern) ? await maskedCurves(look, pattern) : await columnCurves(look, pattern)));
+  const { own, train, measure, full } = look;
+  const statistics = {
+    samples: problem.inputs.length / look.weights.cols,
+    energy: squaredNorm(own.train.data) / train.rows,
+    activatedEnergy: measure.energy / look.test.rows,
+    eigenvalues: [...full.values],
+    curves,
+  };
+  return { statistics, fits };
+}
+
+async function lookAt(engine: Engine, problem: LayerProblem, options: StatisticsOptions): Promise<Look> {
   const { m, d, samples } = checkProblem(problem);
   const [seenInputs, test] = split(matrix(samples, d, problem.inputs));
   const enough = await withAddedSamples(engine, { ...problem, inputs: seenInputs.data }, options.seed);
@@ -83,24 +129,28 @@ export async function layerStatistics(
     after === null ? squaredNorm(y) : squaredNorm((await engine.multiply(matrix(truth.rows, m, y), after.turn)).data);
   const measure: Measure = { problem, offset, skip, y, energy, metric: responseMetric(problem.metric), after };
   const random = seededRandom(options.seed);
-
-  const lowRank = options.components.includes('low_rank');
   const span = await responseSpan(engine, weights);
   const full = await spectrum(engine, own.train, { limit: MAX_DIRECTIONS, random, metric: measure.metric, span });
+  const lowRank = options.components.includes('low_rank');
+  return { engine, problem, options, lowRank, train, test, weights, own, measure, span, full, random };
+}
+
+/** The rank of the response alone. */
+async function plainCurve({ engine, weights, own, measure, full }: Look): Promise<RankCurve> {
+  const ranks = rankGrid(weights, 0, full.values.length);
+  const looked = { predicted: own.test, explained: null, spectrum: full, ranks };
+  return { ...PLAIN, groups: 0, ...(await rankCurve(engine, measure, looked)) };
+}
+
+/** The shapes with a first convolution of their own. */
+async function narrowCurves(look: Look): Promise<{ curves: RankCurve[]; fits: TapFits[] }> {
+  const { engine, problem, options, train, test, weights, own, measure, random } = look;
+  const shapes = options.shapes ?? lowRankShapes;
   const curves: RankCurve[] = [];
   const fits: TapFits[] = [];
-  const shapes = options.shapes ?? lowRankShapes;
-  if (lowRank) {
-    const grid = rankGrid(m, d, 0, full.values.length);
-    curves.push({
-      ...PLAIN,
-      groups: 0,
-      ...(await rankCurve(engine, measure, { predicted: own.test, explained: null, spectrum: full, ranks: grid })),
-    });
-  }
   for (const shape of lowRankShapes) {
     const { firstConvolution } = SHAPE_FITS[shape];
-    if (firstConvolution === null || !lowRank || !shapes.includes(shape)) continue;
+    if (firstConvolution === null || !shapes.includes(shape)) continue;
     if (problem.channels <= MIN_CHANNELS || !LOW_RANK_SHAPES[shape].applies(problem)) continue;
     options.signal?.throwIfAborted();
     const data = { train, response: own.train, test, weights, measure };
@@ -109,74 +159,67 @@ export async function layerStatistics(
     fits.push(measured.fits);
     curves.push(...measured.curves);
   }
-  const pattern = options.pattern ?? PLAIN_PATTERN;
-  if (options.components.includes('sparse') && isMasked(pattern)) {
-    const leading = lowRank
-      ? (await spectrum(engine, own.train, { limit: Math.ceil(m / 8), random, metric: null, span })).directions
-      : null;
-    const data = { train, test, weights, own, leading };
-    for await (const { groups, columns, ...explained } of maskedExplanations(engine, pattern, problem.channels, data)) {
-      options.signal?.throwIfAborted();
-      const unexplained = difference(own.train, explained.train);
-      const values = lowRank
-        ? await spectrum(engine, unexplained, { limit: MAX_DIRECTIONS_BESIDE, random, metric: measure.metric })
-        : full;
-      const grid = lowRank ? rankGrid(m, d, columns, values.values.length) : [];
-      const unseen = difference(own.test, explained.test);
-      const curve = await rankCurve(engine, measure, {
-        predicted: unseen,
-        explained: explained.test,
-        spectrum: values,
-        ranks: [0, ...grid],
-      });
-      curves.push({ ...PLAIN, groups, pattern, ...curve });
-    }
-  } else if (options.components.includes('sparse')) {
-    // A column is a channel of a layer with one tap.
-    const taps = PATTERN[pattern].width(problem.taps);
-    const view = { ...problem, channels: d / taps, taps };
-    const factors = channelFactors(train, view);
-    const kept: number[] = [];
-    let rest = { residual: own.train, spectrum: full };
-    for (const groups of groupGrid(view.channels, lowRank, problem.taps / taps)) {
-      options.signal?.throwIfAborted();
-      const residual = lowRank ? await withoutLeading(engine, rest, Math.ceil(m / 8)) : rest.residual;
-      const gains = await channelGains(engine, residual, { inputs: train, problem: view, factors });
-      for (const channel of kept) gains[channel] = -1;
-      kept.push(...topGroups(gains, groups - kept.length));
-      const explained = await explainedBy(engine, { train, test }, { kept, taps, response: own.train });
-      const left = difference(own.train, explained.train);
-      const values = lowRank
-        ? await spectrum(engine, left, { limit: MAX_DIRECTIONS_BESIDE, random, metric: measure.metric, span })
-        : full;
-      const grid = lowRank ? rankGrid(m, d, groups * taps, values.values.length) : [];
-      const unseen = difference(own.test, explained.test);
-      curves.push({
-        ...PLAIN,
-        groups,
-        ...(pattern === PLAIN_PATTERN ? {} : { pattern }),
-        ...(await rankCurve(engine, measure, {
-          predicted: unseen,
-          explained: explained.test,
-          spectrum: values,
-          ranks: [0, ...grid],
-        })),
-      });
-      rest = { residual: left, spectrum: values };
-    }
+  return { curves, fits };
+}
+
+/** Ever more groups of a pattern whose outputs see different inputs. */
+async function maskedCurves(look: Look, pattern: MaskedPattern): Promise<RankCurve[]> {
+  const { engine, problem, options, lowRank, train, test, weights, own, span, random } = look;
+  const most = Math.ceil(weights.rows / 8);
+  const leading = lowRank
+    ? (await spectrum(engine, own.train, { limit: most, random, metric: null, span })).directions
+    : null;
+  const data = { train, test, weights, own, leading };
+  const curves: RankCurve[] = [];
+  for await (const { groups, columns, ...explained } of maskedExplanations(engine, pattern, problem.channels, data)) {
+    options.signal?.throwIfAborted();
+    const { curve } = await besideExplained(look, explained, { columns, span: null });
+    curves.push({ ...PLAIN, groups, pattern, ...curve });
   }
-  const statistics = {
-    samples,
-    energy: squaredNorm(own.train.data) / train.rows,
-    activatedEnergy: measure.energy / test.rows,
-    eigenvalues: [...full.values],
-    curves,
-  };
-  return { statistics, fits };
+  return curves;
+}
+
+/** Ever more columns of the inputs, by what they explain of what is left. */
+async function columnCurves(look: Look, pattern: SparsePattern): Promise<RankCurve[]> {
+  const { engine, problem, options, lowRank, train, test, weights, own, full, span } = look;
+  // A group of columns is a channel of a layer with as many taps.
+  const taps = PATTERN[pattern].width(problem.taps);
+  const view = { ...problem, channels: weights.cols / taps, taps };
+  const factors = channelFactors(train, view);
+  const kept: number[] = [];
+  const curves: RankCurve[] = [];
+  let rest = { residual: own.train, spectrum: full };
+  for (const groups of groupGrid(view.channels, lowRank, problem.taps / taps)) {
+    options.signal?.throwIfAborted();
+    const residual = lowRank ? await withoutLeading(engine, rest, Math.ceil(weights.rows / 8)) : rest.residual;
+    const gains = await channelGains(engine, residual, { inputs: train, problem: view, factors });
+    for (const channel of kept) gains[channel] = -1;
+    kept.push(...topGroups(gains, groups - kept.length));
+    const explained = await explainedBy(engine, { train, test }, { kept, taps, response: own.train });
+    const beside = await besideExplained(look, explained, { columns: groups * taps, span });
+    curves.push({ ...PLAIN, groups, ...(pattern === PLAIN_PATTERN ? {} : { pattern }), ...beside.curve });
+    rest = beside.rest;
+  }
+  return curves;
+}
+
+/** The rank of what a sparse part of so many columns does not explain; rank 0 alone where there is no low-rank part. */
+async function besideExplained(
+  { engine, lowRank, weights, own, measure, full, random }: Look,
+  explained: { train: Matrix; test: Matrix },
+  { columns, span }: { columns: number; span: Matrix | null },
+): Promise<{ curve: Pick<RankCurve, 'ranks' | 'errors'>; rest: { residual: Matrix; spectrum: Spectrum } }> {
+  const residual = difference(own.train, explained.train);
+  const options = { limit: MAX_DIRECTIONS_BESIDE, random, metric: measure.metric, span };
+  const values = lowRank ? await spectrum(engine, residual, options) : full;
+  const ranks = [0, ...(lowRank ? rankGrid(weights, columns, values.values.length) : [])];
+  const predicted = difference(own.test, explained.test);
+  const looked = { predicted, explained: explained.test, spectrum: values, ranks };
+  return { curve: await rankCurve(engine, measure, looked), rest: { residual, spectrum: values } };
 }
 
 /** Ranks for which rank (m + d) + s m stays below the dense m d, with s columns of the sparse part. */
-function rankGrid(m: number, d: number, sparseColumns: number, directions: number): number[] {
+function rankGrid({ rows: m, cols: d }: Matrix, sparseColumns: number, directions: number): number[] {
   const step = roundingStep(m);
   const limit = Math.min(directions, m - 1, Math.ceil((m * (d - sparseColumns)) / (m + d)) - 1);
   const stride = step * Math.max(1, Math.ceil(limit / step / MAX_RANKS));
