@@ -3,7 +3,7 @@ import { open, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors/index.js';
 import { Archive, isZip } from './archive.js';
-import { readLabels } from './labels.js';
+import { countLabels, readLabels } from './labels.js';
 import { NpyArray, badDataset } from './npy.js';
 import { otherFormat, otherZip } from './other-formats.js';
 import type { Tensor } from './tensor.js';
@@ -34,9 +34,9 @@ export class Dataset {
     private readonly x: NpyArray,
     /** Class indices, one per sample. */
     readonly labels: Int32Array | null,
-    private readonly held: { files: FileHandle[]; scratch: string[] },
-    /** What the client calls the file. */
-    readonly what: string,
+    private readonly held: { files: FileHandle[]; scratch: string[]; what: string },
+    /** Numbers in the file of the samples that this is, ascending; null for all. */
+    private readonly rows: Uint32Array | null = null,
   ) {}
 
   static async open(path: string, options: DatasetOptions): Promise<Dataset> {
@@ -75,7 +75,7 @@ export class Dataset {
       const y = await array('y');
       if (y !== null) await readyRows(y, options, files, scratch);
       const labels = y === null ? null : await readLabels(y, x.shape[0] ?? 0);
-      return new Dataset(x, labels, { files, scratch }, what);
+      return new Dataset(x, labels, { files, scratch, what });
     } catch (error) {
       await discard(files, scratch);
       throw error;
@@ -97,16 +97,41 @@ export class Dataset {
       const x = await NpyArray.open(file, 0, (await file.stat()).size, 'x');
       checkSize(x, options.limits);
       await readyRows(x, options, files, scratch);
-      return new Dataset(x, null, { files, scratch }, options.what ?? 'dataset');
+      return new Dataset(x, null, { files, scratch, what: options.what ?? 'dataset' });
     } catch (error) {
       await discard(files, scratch);
       throw error;
     }
   }
 
+  /** What the client calls the file. */
+  get what(): string {
+    return this.held.what;
+  }
+
   /** Samples. */
   get count(): number {
+    return this.rows?.length ?? this.all;
+  }
+
+  private get all(): number {
     return this.x.shape[0] ?? 0;
+  }
+
+  /**
+   * The samples with these numbers as a dataset of its own, on the same file: closing either closes both.
+   * @param rows ascending
+   */
+  subset(rows: Uint32Array): Dataset {
+    const labels = this.labels === null ? null : Int32Array.from(rows, (row) => this.labels?.[row] ?? -1);
+    const known = labels === null || countLabels(labels) === 0 ? null : labels;
+    const inFile = rows.map((row) => this.numberOf(row));
+    return new Dataset(this.x, known, this.held, inFile);
+  }
+
+  /** What number a sample has in the file, for messages. */
+  numberOf(sample: number): number {
+    return this.rows?.[sample] ?? sample;
   }
 
   /** Shape of one sample. */
@@ -129,6 +154,13 @@ export class Dataset {
    * @throws {InputError} when one of them has a NaN or infinity
    */
   async batch(begin: number, end: number): Promise<Tensor> {
+    if (this.rows === null) return this.read(begin, end);
+    const runs = await Promise.all(runsOf(this.rows.subarray(begin, end)).map(([from, to]) => this.read(from, to)));
+    return runs.length === 1 && runs[0] !== undefined ? runs[0] : joined(runs, this.x.shape);
+  }
+
+  /** Samples [begin, end) of the file. */
+  private async read(begin: number, end: number): Promise<Tensor> {
     const data = await named(this.what, () => this.x.read(begin, end));
     if (data instanceof Float32Array) {
       const at = data.findIndex((v) => !Number.isFinite(v));
@@ -144,14 +176,14 @@ export class Dataset {
     return { dims: [end - begin, ...this.x.shape.slice(1)], data };
   }
 
-  /** Reads everything once: finds values that are not finite, and truncated files. Returns whether all values are the same. */
+  /** Reads the whole file once, also what a subset leaves out: finds values that are not finite, and truncated files. Returns whether all values are the same. */
   async verify(signal?: AbortSignal): Promise<{ constant: boolean }> {
     const rows = Math.max(1, Math.floor(PASS_BYTES / (4 * this.x.rowLength)));
     let constant = true;
     let first: number | bigint | undefined;
-    for (let begin = 0; begin < this.count; begin += rows) {
+    for (let begin = 0; begin < this.all; begin += rows) {
       signal?.throwIfAborted();
-      const { data } = await this.batch(begin, Math.min(begin + rows, this.count));
+      const { data } = await this.read(begin, Math.min(begin + rows, this.all));
       first ??= data[0];
       constant &&= (data as Float32Array).every((value) => value === first);
     }
@@ -161,6 +193,30 @@ export class Dataset {
   async close(): Promise<void> {
     await discard(this.held.files, this.held.scratch);
   }
+}
+
+/** Ascending numbers as ranges [begin, end). */
+function runsOf(rows: Uint32Array): [number, number][] {
+  const runs: [number, number][] = [];
+  for (const row of rows) {
+    const last = runs.at(-1);
+    if (last?.[1] === row) last[1] = row + 1;
+    else runs.push([row, row + 1]);
+  }
+  return runs;
+}
+
+function joined(parts: readonly Tensor[], shape: readonly number[]): Tensor {
+  const [first] = parts;
+  if (first === undefined) throw new RangeError('no samples to read');
+  const Data = first.data.constructor as new (length: number) => Tensor['data'];
+  const data = new Data(parts.reduce((sum, part) => sum + part.data.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    (data as Float32Array).set(part.data as Float32Array, at);
+    at += part.data.length;
+  }
+  return { dims: [parts.reduce((sum, { dims }) => sum + (dims[0] ?? 0), 0), ...shape.slice(1)], data };
 }
 
 /**

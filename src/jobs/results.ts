@@ -110,6 +110,17 @@ const DistillationSchema = Type.Object(
   { description: 'where all layers were changed together at the end, see `method.distillation_passes`' },
 );
 
+const MeasuredOnSchema = Type.Object(
+  {
+    data: Type.Union([Type.Literal('evaluation'), Type.Literal('held_out'), Type.Literal('calibration')]),
+    samples: Type.Integer(),
+  },
+  {
+    description:
+      'what accuracy, agreement and error were measured on. evaluation: the evaluation data; held_out: calibration samples that nothing was fitted to; calibration: the samples that layers were fitted on, too few to hold out any: new data fares worse',
+  },
+);
+
 export const MetricsSchema = Type.Object({
   parameters: BeforeAfter,
   nonzeros: Type.Optional(
@@ -121,6 +132,7 @@ export const MetricsSchema = Type.Object({
   speedup: Type.Number(),
   accuracy: AccuracySchema,
   fidelity: FidelitySchema,
+  measured_on: Type.Optional(MeasuredOnSchema),
   coding: Type.Optional(
     Type.Object(
       {
@@ -183,5 +195,6 @@ export type Point = Static<typeof PointSchema>;
 export type LayerRow = Static<typeof LayerRowSchema>;
 export type Check = Static<typeof CheckSchema>;
 export type Verdict = Static<typeof VerdictSchema>;
+export type MeasuredOn = Static<typeof MeasuredOnSchema>;
 export type Distillation = Static<typeof DistillationSchema>;
 export type Metrics = Static<typeof MetricsSchema>;

@@ -1,6 +1,6 @@
 import type { Point, Verdict } from '../../jobs/results.js';
 import type { Target } from '../../jobs/spec.js';
-import { percent, ratio, table, totals } from './report.js';
+import { measuredOnText, percent, ratio, table, totals } from './report.js';
 
 /** A curve is worth something when one of its points meets its target and the constraints. */
 export const somePasses = (points: readonly Pick<Point, 'verdict'>[]): boolean =>
@@ -48,8 +48,10 @@ export function pointTable(points: readonly Point[]): string {
     ];
   });
   const accuracy = measured[0]?.accuracy ?? null;
-  const before = accuracy === null ? [] : ['', `accuracy before: ${percent(accuracy.before)}`];
-  return [table(header, rows), ...before].join('\n');
+  const before = accuracy === null ? [] : [`accuracy before: ${percent(accuracy.before)}`];
+  const on = measured[0]?.measured_on;
+  const told = [...before, ...(on === undefined ? [] : [`measured on ${measuredOnText(on)}`])];
+  return [table(header, rows), ...(told.length === 0 ? [] : ['', ...told])].join('\n');
 }
 
 const targetText = (target: Target): string =>

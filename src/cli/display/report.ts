@@ -1,5 +1,5 @@
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../../models/sparse/index.js';
-import type { LayerRow, Metrics, Verdict } from '../../jobs/results.js';
+import type { LayerRow, MeasuredOn, Metrics, Verdict } from '../../jobs/results.js';
 
 export const count = new Intl.NumberFormat('en-US');
 export const ratio = (value: number) => `${value.toFixed(2)}x`;
@@ -71,9 +71,20 @@ function denseReasons(layers: LayerRow[]): string[] {
   return [...names].map(([reason, of]) => `dense (${reason}): ${of.join(', ')}`);
 }
 
+const MEASURED_ON: Readonly<Record<MeasuredOn['data'], string>> = {
+  evaluation: 'samples of the evaluation data',
+  held_out: 'calibration samples that were held out',
+  calibration: 'calibration samples that layers were fitted on: too few to hold out any',
+};
+
+/** What outputs were compared on. */
+export const measuredOnText = ({ data, samples }: MeasuredOn): string =>
+  `${count.format(samples)} ${MEASURED_ON[data]}`;
+
 /** The totals of a job, for people. */
 export function totals(metrics: Metrics, verdict: Verdict | null): string {
   const { parameters, macs, bytes, latency, accuracy, fidelity, device, coding, distillation } = metrics;
+  const { measured_on: measuredOn } = metrics;
   const lines = [
     `parameters  ${count.format(parameters.before)} -> ${count.format(parameters.after)}  (${ratio(parameters.ratio)})`,
     `MACs        ${count.format(macs.before)} -> ${count.format(macs.after)}  (${ratio(macs.ratio)})`,
@@ -93,6 +104,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
   }
   if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
   lines.push(`outputs     relative error ${fidelity.relative_error.toFixed(4)}`);
+  if (measuredOn !== undefined) lines.push(`            on ${measuredOnText(measuredOn)}`);
   if (distillation !== undefined) lines.push(distilledLine(distillation));
   if (coding !== undefined) lines.push(...uncodedLines(coding));
   lines.push(

@@ -47,11 +47,11 @@ export async function compareModels(
       const images = await data.batch(begin, end);
       const labels = data.labels?.subarray(begin, end) ?? null;
       const before = await a.run(images);
-      await requireFiniteOutputs(original, before, { images, begin, what: data.what }, context);
+      await requireFiniteOutputs(original, before, { images, begin, data }, context);
       if (labels !== null) correct += hits(before.get(first), labels);
       for (const other of others) {
         const after = await other.runner.run(images);
-        requireFinite(after, begin, data.what);
+        requireFinite(after, begin, data);
         for (const [name, value] of before) {
           const changed = after.get(name);
           if (changed === undefined) continue;
@@ -84,10 +84,11 @@ export async function compareModels(
 }
 
 /** The original's are finite. */
-function requireFinite(values: ReadonlyMap<string, Tensor>, begin: number, what: string): void {
+function requireFinite(values: ReadonlyMap<string, Tensor>, begin: number, data: Dataset): void {
   const bad = firstBad(values, values.keys());
   if (bad === null) return;
-  const sample = String(begin + bad.sample);
+  const { what } = data;
+  const sample = String(data.numberOf(begin + bad.sample));
   const detail = `${what}: sample ${sample} makes output ${bad.tensor} of the compressed network overflow, but not of the original: ask for less`;
   throw new InputError('numerical_breakdown', detail, { faults: [{ pointer: `#${what}/x/${sample}`, detail }] });
 }

@@ -15,6 +15,7 @@ import {
 } from '../../models/index.js';
 import type { Assignment } from '../../jobs/tasks.js';
 import { batchWithin, mapBytes } from './feature-maps.js';
+import { toFit } from './held-out.js';
 import type { StepContext } from '../step.js';
 
 /** The client's model and calibration data, checked against each other, ready for work. */
@@ -23,6 +24,7 @@ export interface Network extends ListedLayers {
   original: OnnxModel;
   /** Normalizations folded; layers and tensors are named after this one. */
   prepared: OnnxModel;
+  /** Without what is held out to judge the result by. */
   calibration: Dataset;
   /** Calibration images that are used: bounded by the samples that are wanted, by disk, and by a fixed batch size. */
   images: number;
@@ -62,12 +64,14 @@ export async function openCalibration(context: StepContext, key: string, what: s
 /** @throws {InputError} when the model or the data cannot be used, or do not fit each other */
 export async function openNetwork(
   context: StepContext,
-  { inputs, spec }: Pick<Assignment, 'inputs' | 'spec'>,
+  assignment: Pick<Assignment, 'inputs' | 'spec'>,
 ): Promise<Network> {
+  const { inputs, spec } = assignment;
   const { original, prepared } = await loadPrepared(context, inputs.model.key);
-  const calibration = await openCalibration(context, inputs.calibration.key, 'calibration');
+  const sent = await openCalibration(context, inputs.calibration.key, 'calibration');
   try {
-    const fixed = await checkInput(context, original, calibration);
+    const fixed = await checkInput(context, original, sent);
+    const calibration = toFit(sent, assignment, fixed);
     const whole = (count: number) => (fixed === null ? count : count - (count % fixed));
     if (whole(calibration.count) === 0) {
       throw new InputError(
@@ -98,7 +102,7 @@ export async function openNetwork(
       close: () => calibration.close(),
     };
   } catch (error) {
-    await calibration.close();
+    await sent.close();
     throw error;
   }
 }

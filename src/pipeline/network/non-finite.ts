@@ -1,3 +1,4 @@
+import type { Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
 import { GraphIndex, operatorOf, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
 import { numberName } from './breakdown.js';
@@ -27,9 +28,9 @@ export function firstBad(values: ReadonlyMap<string, Tensor>, names: Iterable<st
 /** The batch that a network was run on, and what the client calls it. */
 export interface Given {
   images: Tensor;
-  /** Number of the first one. */
+  /** Where the first one is in `data`. */
   begin: number;
-  what: string;
+  data: Pick<Dataset, 'what' | 'numberOf'>;
 }
 
 /**
@@ -50,12 +51,13 @@ export async function requireFiniteOutputs(
   const source = (await firstInside(model, oneOf(given.images, bad.sample), options)) ?? bad;
   const node = new GraphIndex(model.graph).producer(source.tensor);
   const label = node === null ? source.tensor : `${node.name === '' ? source.tensor : node.name} (${operatorOf(node)})`;
-  const sample = given.begin + bad.sample;
-  const detail = `${given.what}: sample ${String(sample)} makes output ${bad.tensor} of the model ${Number.isNaN(bad.value) ? 'NaN' : 'infinite'}; the first node with such a number is ${label}: ${numberName(source.value)} at element ${String(source.element)} of ${source.tensor}`;
+  const { what } = given.data;
+  const sample = given.data.numberOf(given.begin + bad.sample);
+  const detail = `${what}: sample ${String(sample)} makes output ${bad.tensor} of the model ${Number.isNaN(bad.value) ? 'NaN' : 'infinite'}; the first node with such a number is ${label}: ${numberName(source.value)} at element ${String(source.element)} of ${source.tensor}`;
   throw new InputError('invalid_model', detail, {
     faults: [
       { pointer: `#model/node/${node === null || node.name === '' ? source.tensor : node.name}`, detail },
-      { pointer: `#${given.what}/x/${String(sample)}`, detail },
+      { pointer: `#${what}/x/${String(sample)}`, detail },
     ],
     ...(node === null || node.name === '' ? {} : { layer: node.name }),
   });

@@ -9,6 +9,7 @@ import { writeCurve } from './curve-plot.js';
 import { finishedOf, keyOf, optionalFileOf } from '../../files/finished.js';
 import { files } from '../../files/step-files.js';
 import { load, measureGroup, type Candidate, type Original } from './measure-group.js';
+import { toMeasure } from '../../network/held-out.js';
 import { openCalibration } from '../../network/network.js';
 import { writeManifest, writeReport } from './report.js';
 import type { StepContext } from '../../step.js';
@@ -24,14 +25,16 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
   const { inputs, spec } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
-  const data = await openCalibration(
+  const sent = await openCalibration(
     context,
     (inputs.evaluation ?? inputs.calibration).key,
     inputs.evaluation === null ? 'calibration' : 'evaluation',
   );
   try {
     const threads = spec.benchmark.threads ?? context.threads;
-    const original = await openOriginal(assignment, data, context);
+    const original = await openOriginal(assignment, sent, context);
+    const { data, on } = toMeasure(sent, assignment, original.fixedBatch);
+    const measuring = { assignment, original, data, on, threads };
     const candidates = await candidatesOf(assignment, original.model.format, context);
     const points: MeasuredPoint[] = [];
     for (const group of groupsWithin(candidates, TOGETHER_BYTES, bytesTogether)) {
@@ -39,7 +42,7 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
       const progress = (share: number) => {
         context.progress(0.95 * (begin + (share * group.length) / candidates.length));
       };
-      points.push(...(await measureGroup({ assignment, original, data, threads }, group, { ...context, progress })));
+      points.push(...(await measureGroup(measuring, group, { ...context, progress })));
     }
     for (const { path, name } of candidates) await copyFile(path, join(output, name));
     await writeReport(join(output, 'report.json'), assignment, points);
@@ -51,7 +54,7 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
     await writeManifest(output, names, assignment);
     return { points };
   } finally {
-    await data.close();
+    await sent.close();
   }
 }
 
@@ -64,6 +67,7 @@ async function openOriginal({ inputs, spec }: Assignment, data: Dataset, context
   return {
     model,
     prepared,
+    fixedBatch,
     bytes: (await stat(path)).size,
     listed: await listLayers(prepared, probe, { threads: context.threads }),
     probe,

@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Dataset } from '../../../datasets/index.js';
 import { choicesOf } from '../../../jobs/points.js';
-import type { LayerRow, Metrics } from '../../../jobs/results.js';
+import type { LayerRow, MeasuredOn, Metrics } from '../../../jobs/results.js';
 import type { Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
 import {
   codingOf,
@@ -37,6 +37,7 @@ export interface Candidate {
 export interface Original {
   model: OnnxModel;
   prepared: OnnxModel;
+  fixedBatch: number | null;
   bytes: number;
   listed: ListedLayers;
   /** For listing the layers, and for timing them. */
@@ -49,6 +50,8 @@ interface Evaluation {
   assignment: Assignment;
   original: Original;
   data: Dataset;
+  /** What the data is. */
+  on: MeasuredOn;
   threads: number;
 }
 
@@ -141,7 +144,7 @@ function timedRows(
 }
 
 async function measuredPoint(
-  { assignment, original, threads }: Evaluation,
+  { assignment, original, on, threads }: Evaluation,
   loaded: Loaded,
   { measured, rows }: { measured: ReadonlyMap<OnnxModel, Measured>; rows: LayerRow[] },
   context: StepContext,
@@ -162,6 +165,7 @@ async function measuredPoint(
     latency,
     speedup: speedupOf(latency),
     ...comparison,
+    measured_on: on,
     ...codingMetrics(assignment, original, loaded, measured),
     ...distillation(assignment, point),
     // The runtime that was measured, whatever engine solved the layers.

@@ -69,7 +69,7 @@ export async function summarize({ inputs }: Assignment, context: StepContext, ne
   const runner = await Runner.open(network.original, { threads });
   try {
     const images = await network.calibration.batch(0, network.fixedBatch ?? 1);
-    const given = { images, begin: 0, what: 'calibration' };
+    const given = { images, begin: 0, data: network.calibration };
     await requireFiniteOutputs(network.original, await runner.run(images), given, { threads });
     return {
       format: network.original.format,

@@ -9,6 +9,7 @@ import {
   type LayerProblem,
   type TapFits,
 } from '../../../compression/index.js';
+import type { Dataset } from '../../../datasets/index.js';
 import { createEngine, matrix, type Engine } from '../../../engines/index.js';
 import type { Assignment, InspectResult } from '../../../jobs/tasks.js';
 import {
@@ -159,10 +160,10 @@ async function capture(
         context.signal.throwIfAborted();
         const images = await network.calibration.batch(begin, end);
         const values = await runner.run(images);
-        const given = { images, begin, what: 'calibration' };
+        const given = { images, begin, data: network.calibration };
         await requireFiniteOutputs(network.prepared, values, given, { threads: context.threads });
         values.set(runner.input.name, images);
-        for (const entry of captured) await writeRows(entry, values, begin, end);
+        for (const entry of captured) await writeRows(entry, values, { begin, end, data: network.calibration });
         if (end <= kept) {
           for (const name of new Set([...names, ...outputNames(network)])) {
             const value = values.get(name);
@@ -186,8 +187,7 @@ const inputName = (network: Network): string => network.prepared.graph.input[0]?
 async function writeRows(
   { layer, plan, writer, watch }: Captured,
   values: Map<string, Tensor>,
-  begin: number,
-  end: number,
+  { begin, end, data }: { begin: number; end: number; data: Dataset },
 ): Promise<void> {
   const { from, chosen } = placesIn(plan, { begin, end });
   if (chosen.images.length === 0) return;
@@ -196,7 +196,7 @@ async function writeRows(
     if (tensor === undefined) throw new RangeError(`${name} was not captured`);
     return { dims: tensor.dims, data: floats(tensor) };
   };
-  const rows = plan.images.subarray(from, from + chosen.images.length);
+  const rows = plan.images.subarray(from, from + chosen.images.length).map((image) => data.numberOf(image));
   const inputs = samplePatches(value(layer.input), layer, chosen);
   watch.add('input', inputs, layer.d, rows);
   await writer.write('inputs', inputs, from * layer.d);
