@@ -22,6 +22,7 @@ export { loadModel, type LoadOptions, type ModelLimits } from './onnx/io/load.js
 export type { OnnxModel } from './onnx/protobuf/model.js';
 export { GraphIndex } from './onnx/graph/graph-index.js';
 export { operatorOf } from './onnx/protobuf/operator.js';
+export { beforeSelection } from './onnx/graph/selection.js';
 export { outputParts, partsOf, type Parts } from './onnx/run/output-parts.js';
 export { prepare } from './onnx/passes/prepare.js';
 export { rewrite, type Replacement } from './onnx/emit/rewrite.js';

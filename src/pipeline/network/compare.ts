@@ -3,6 +3,7 @@ import { InputError } from '../../errors/index.js';
 import type { Metrics } from '../../jobs/results.js';
 import { holdsClasses, outputParts, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
 import { repeatRows } from './batch.js';
+import { comparedTensors } from './compared.js';
 import { Agreement, argmaxRows, OutputError } from './output-error.js';
 import { batches, floats } from './network-pass.js';
 import { firstBad, requireFiniteOutputs } from './non-finite.js';
@@ -31,12 +32,17 @@ export async function compareModels(
   data: Dataset,
   { context, batch, progress }: ComparisonOptions,
 ): Promise<Comparison[]> {
-  const open = (model: OnnxModel) => Runner.open(model, { threads: context.threads });
+  const { threads } = context;
+  const compared = await comparedIn(original, compressed, data, threads);
+  const open = (model: OnnxModel) => {
+    const outputs = new Set(model.graph.output.map(({ name }) => name));
+    return Runner.open(model, { threads, capture: compared.filter((name) => !outputs.has(name)) });
+  };
   const a = await open(original);
   const others: { runner: Runner; error: OutputError; agreement: Agreement; correct: number }[] = [];
   try {
     const probe = await repeatRows(data, a.fixedBatch ?? Math.min(2, data.count));
-    const parts = await outputParts(original, probe, { threads: context.threads });
+    const parts = await outputParts(original, probe, { threads, names: compared });
     for (const model of compressed)
       others.push({ runner: await open(model), error: new OutputError(parts), agreement: new Agreement(), correct: 0 });
     const first = a.outputs[0]?.name ?? '';
@@ -51,11 +57,12 @@ export async function compareModels(
       if (labels !== null) correct += hits(before.get(first), labels);
       for (const other of others) {
         const after = await other.runner.run(images);
-        requireFinite(after, begin, data);
+        const outputs = a.outputs.map(({ name }) => name);
+        requireFinite(after, outputs, { begin, data });
         for (const [name, value] of before) {
           const changed = after.get(name);
           if (changed === undefined) continue;
-          other.error.add(name, value, changed);
+          if (compared.includes(name)) other.error.add(name, value, changed);
           if (name === first && (classes || value.dims.length === 2)) other.agreement.add(value, changed);
         }
         if (labels !== null) other.correct += hits(after.get(first), labels);
@@ -83,9 +90,26 @@ export async function compareModels(
   }
 }
 
+async function comparedIn(
+  original: OnnxModel,
+  compressed: readonly OnnxModel[],
+  data: Dataset,
+  threads: number,
+): Promise<string[]> {
+  const runner = await Runner.open(original, { threads });
+  const { fixedBatch } = runner;
+  await runner.release();
+  const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
+  return comparedTensors(original, compressed, probe, { threads });
+}
+
 /** The original's are finite. */
-function requireFinite(values: ReadonlyMap<string, Tensor>, begin: number, data: Dataset): void {
-  const bad = firstBad(values, values.keys());
+function requireFinite(
+  values: ReadonlyMap<string, Tensor>,
+  outputs: readonly string[],
+  { begin, data }: { begin: number; data: Dataset },
+): void {
+  const bad = firstBad(values, outputs);
   if (bad === null) return;
   const { what } = data;
   const sample = String(data.numberOf(begin + bad.sample));

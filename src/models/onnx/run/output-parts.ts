@@ -22,17 +22,18 @@ export function partsOf(output: string, index: GraphIndex): string[] {
 /**
  * The parts of every output that is a concatenation.
  * @param samples a small batch that the model takes
+ * @param options names: of inner tensors, instead of the outputs
  */
 export async function outputParts(
   model: OnnxModel,
   samples: Tensor,
-  options: { threads: number },
+  { names, ...options }: { threads: number; names?: readonly string[] },
 ): Promise<Map<string, Parts>> {
   const { graph } = model;
   const index = new GraphIndex(graph);
   const inputs = new Set(graph.input.map(({ name }) => name));
-  const concatenated = graph.output
-    .map(({ name }) => ({ name, parts: partsOf(name, index) }))
+  const concatenated = (names ?? graph.output.map(({ name }) => name))
+    .map((name) => ({ name, parts: partsOf(name, index) }))
     .filter(({ name, parts }) => !parts.includes(name) && !parts.some((part) => inputs.has(part)));
   const found = new Map<string, Parts>();
   if (concatenated.length === 0) return found;

@@ -1,0 +1,36 @@
+import { beforeSelection, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
+
+/**
+ * The tensors whose difference is the error of the outputs, by output: the output itself, or, where it sorts, selects or suppresses, what goes into that.
+ * Only numbers that all networks make; a mask with infinities cannot be compared.
+ *
+ * @param samples a small batch that the model takes
+ */
+export async function comparedTensors(
+  original: OnnxModel,
+  compressed: readonly OnnxModel[],
+  samples: Tensor,
+  options: { threads: number },
+): Promise<string[]> {
+  const outputs = original.graph.output.map(({ name }) => name);
+  const before = outputs.map((output) => ({ output, tensors: beforeSelection(original, output) }));
+  const inner = [...new Set(before.flatMap(({ tensors }) => tensors))].filter((name) => !outputs.includes(name));
+  if (inner.length === 0) return outputs;
+  const inputs = new Set(original.graph.input.map(({ name }) => name));
+  const made = compressed.map(({ graph }) => new Set(graph.node.flatMap(({ output }) => output)));
+  const capture = inner.filter((name) => !inputs.has(name));
+  const runner = await Runner.open(original, { ...options, capture });
+  try {
+    const values = await runner.run(samples);
+    const numbers = (name: string) => values.get(name)?.data instanceof Float32Array;
+    const usable = (name: string) =>
+      (values.get(name)?.data as Float32Array).every(Number.isFinite) && made.every((names) => names.has(name));
+    const chosen = before.flatMap(({ output, tensors }) => {
+      const own = tensors.filter(numbers);
+      return own.length > 0 && own.every(usable) ? own : [output];
+    });
+    return [...new Set(chosen)];
+  } finally {
+    await runner.release();
+  }
+}
