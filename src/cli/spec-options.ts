@@ -73,7 +73,7 @@ export function addSpecOptions(command: Command): Command {
     )
     .option(
       '--constraint <name=value>',
-      'min_parameter_ratio, min_mac_ratio, min_speedup, min_bytes_ratio, max_accuracy_drop',
+      'min_parameter_ratio, min_mac_ratio, min_speedup, min_bytes_ratio, max_accuracy_drop, min_agreement, max_relative_error',
       numberPair,
       {},
     )

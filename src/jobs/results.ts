@@ -77,7 +77,22 @@ export const CheckSchema = Type.Object({
   passed: Type.Boolean(),
 });
 
-export const VerdictSchema = Type.Object({ passed: Type.Boolean(), checks: Type.Array(CheckSchema) });
+export const WarningSchema = Type.Object({
+  code: Type.Union([Type.Literal('outputs_moved'), Type.Literal('few_samples'), Type.Literal('measured_on_fitted')], {
+    description:
+      'outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any',
+  }),
+  cause: Type.String(),
+  next: Type.String({ description: 'what can be done' }),
+});
+
+export const VerdictSchema = Type.Object({
+  passed: Type.Boolean(),
+  checks: Type.Array(CheckSchema),
+  warnings: Type.Optional(
+    Type.Array(WarningSchema, { description: 'what to know besides, also where everything is passed' }),
+  ),
+});
 
 const LatencySchema = Type.Array(
   Type.Object({
@@ -195,6 +210,7 @@ export type Point = Static<typeof PointSchema>;
 export type LayerRow = Static<typeof LayerRowSchema>;
 export type Check = Static<typeof CheckSchema>;
 export type Verdict = Static<typeof VerdictSchema>;
+export type Warning = Static<typeof WarningSchema>;
 export type MeasuredOn = Static<typeof MeasuredOnSchema>;
 export type Distillation = Static<typeof DistillationSchema>;
 export type Metrics = Static<typeof MetricsSchema>;

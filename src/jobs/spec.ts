@@ -39,6 +39,16 @@ export const ConstraintsSchema = object({
     Type.Number({ minimum: 0, description: 'size of the file that was sent over that of the one that comes back' }),
   ),
   max_accuracy_drop: Type.Optional(Type.Number({ minimum: -1, maximum: 1 })),
+  min_agreement: Type.Optional(
+    Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'share of samples with the same top-1 answer; needs an output that holds classes, no labels',
+    }),
+  ),
+  max_relative_error: Type.Optional(
+    Type.Number({ minimum: 0, description: 'of the outputs, against those of the original; needs no labels' }),
+  ),
 });
 
 /** `channel: k x k, 1x1; ...` */

@@ -167,6 +167,21 @@ describe('the table of points', () => {
     expect(outcome([point(1, {})])).toContain('parameters  100 -> 25  (4.00x)');
   });
 
+  it('says what was measured on, and warns also where all is passed', () => {
+    const verdict = {
+      passed: true,
+      checks: [],
+      warnings: [{ code: 'outputs_moved' as const, cause: 'far away', next: 'ask for less' }],
+    };
+    const metrics = { ...testMetrics(), measured_on: { data: 'held_out' as const, samples: 51 } };
+    const warned = { ...point(1, {}), metrics, verdict };
+    expect(outcome([warned])).toContain('warning     outputs_moved: far away; ask for less');
+    expect(outcome([warned])).toContain('on 51 calibration samples that were held out');
+    const curve = outcome([warned, point(2, {})]).split('\n');
+    expect(curve).toContain('measured on 51 calibration samples that were held out');
+    expect(curve.at(-1)).toBe('point 1, warning     outputs_moved: far away; ask for less');
+  });
+
   it('is worth something when one of the points passes', () => {
     expect([somePasses([failed, point(1, {})]), somePasses([failed, missed]), somePasses([])]).toEqual([
       true,

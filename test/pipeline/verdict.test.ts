@@ -33,6 +33,33 @@ describe('judge', () => {
     expect(verdict.checks[1]).toEqual({ name: 'constraints.min_speedup', required: 1.5, measured: 1.2, passed: false });
   });
 
+  it('holds agreement and error without labels', () => {
+    const constraints = { min_agreement: 0.95, max_relative_error: 0.1 };
+    const judged = (fidelity: Metrics['fidelity']) =>
+      judge({ target: { mac_ratio: 2 }, constraints }, { ...metrics, accuracy: null, fidelity });
+    expect(judged({ top1_agreement: 0.95, relative_error: 0.1, samples: 9 }).passed).toBe(true);
+    expect(judged({ top1_agreement: 0.94, relative_error: 0.1, samples: 9 }).passed).toBe(false);
+    expect(judged({ top1_agreement: 1, relative_error: 0.11, samples: 9 }).passed).toBe(false);
+    expect(judged({ top1_agreement: null, relative_error: 0, samples: 9 }).passed).toBe(false);
+  });
+
+  it.each([
+    { agreement: 0.28, error: 0.2, on: 'evaluation', samples: 100, codes: ['outputs_moved'] },
+    { agreement: 0.97, error: 0.4, on: 'held_out', samples: 100, codes: [] },
+    { agreement: null, error: 0.44, on: 'held_out', samples: 51, codes: ['outputs_moved'] },
+    { agreement: null, error: 0.44, on: 'held_out', samples: 9, codes: ['outputs_moved', 'few_samples'] },
+    { agreement: null, error: 0.2, on: 'calibration', samples: 9, codes: ['measured_on_fitted'] },
+  ] as const)(
+    'warns of agreement $agreement, error $error on $samples samples ($on): $codes',
+    ({ agreement, error, on, samples, codes }) => {
+      const fidelity = { top1_agreement: agreement, relative_error: error, samples };
+      const measured = { ...metrics, fidelity, measured_on: { data: on, samples } };
+      const verdict = judge({ target: { parameter_ratio: 4 }, constraints: {} }, measured);
+      expect(verdict.passed).toBe(true);
+      expect(verdict.warnings?.map(({ code }) => code)).toEqual(codes);
+    },
+  );
+
   it('never passes a check that was not measured', () => {
     const verdict = judge(
       { target: { mac_ratio: 2 }, constraints: { max_accuracy_drop: 0.5 } },

@@ -1,6 +1,6 @@
 import type { Point, Verdict } from '../../jobs/results.js';
 import type { Target } from '../../jobs/spec.js';
-import { measuredOnText, percent, ratio, table, totals } from './report.js';
+import { measuredOnText, percent, ratio, table, totals, warningLine } from './report.js';
 
 /** A curve is worth something when one of its points meets its target and the constraints. */
 export const somePasses = (points: readonly Pick<Point, 'verdict'>[]): boolean =>
@@ -51,7 +51,11 @@ export function pointTable(points: readonly Point[]): string {
   const before = accuracy === null ? [] : [`accuracy before: ${percent(accuracy.before)}`];
   const on = measured[0]?.measured_on;
   const told = [...before, ...(on === undefined ? [] : [`measured on ${measuredOnText(on)}`])];
-  return [table(header, rows), ...(told.length === 0 ? [] : ['', ...told])].join('\n');
+  const warned = points.flatMap(({ point, verdict }) =>
+    (verdict?.warnings ?? []).map((warning) => `point ${String(point)}, ${warningLine(warning)}`),
+  );
+  const below = [...told, ...warned];
+  return [table(header, rows), ...(below.length === 0 ? [] : ['', ...below])].join('\n');
 }
 
 const targetText = (target: Target): string =>

@@ -1,5 +1,5 @@
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../../models/sparse/index.js';
-import type { LayerRow, MeasuredOn, Metrics, Verdict } from '../../jobs/results.js';
+import type { LayerRow, MeasuredOn, Metrics, Verdict, Warning } from '../../jobs/results.js';
 
 export const count = new Intl.NumberFormat('en-US');
 export const ratio = (value: number) => `${value.toFixed(2)}x`;
@@ -114,8 +114,11 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
     const measured = check.measured === null ? 'not measured' : check.measured.toFixed(4);
     lines.push(`${check.passed ? 'passed' : 'FAILED'}      ${check.name} ${check.required}: ${measured}`);
   }
+  for (const warning of verdict?.warnings ?? []) lines.push(warningLine(warning));
   return lines.join('\n');
 }
+
+export const warningLine = ({ code, cause, next }: Warning): string => `warning     ${code}: ${cause}; ${next}`;
 
 /** What changing all layers together did to the outputs on samples that were held out. */
 function distilledLine(report: NonNullable<Metrics['distillation']>): string {

@@ -1,10 +1,11 @@
 import type { Check, Metrics, Verdict } from '../../../jobs/results.js';
 import type { Spec } from '../../../jobs/spec.js';
 import { targetNames, targetOf } from '../../../jobs/targets.js';
+import { warningsOf } from './warnings.js';
 
 /**
  * Holds the measured numbers against the target and the constraints. A check whose number could not be measured (no
- * evaluation labels) does not pass.
+ * evaluation labels, no classes) does not pass.
  */
 export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<Metrics, 'seconds'>): Verdict {
   const measured: Record<string, { value: number | null; atLeast: boolean }> = {
@@ -18,6 +19,8 @@ export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<
     min_mac_ratio: { value: metrics.macs.ratio, atLeast: true },
     min_bytes_ratio: { value: metrics.bytes.ratio, atLeast: true },
     min_speedup: { value: metrics.speedup, atLeast: true },
+    min_agreement: { value: metrics.fidelity.top1_agreement, atLeast: true },
+    max_relative_error: { value: metrics.fidelity.relative_error, atLeast: false },
   };
   const checks: Check[] = [];
   for (const [prefix, wishes] of [
@@ -33,5 +36,5 @@ export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<
       checks.push({ name: `${prefix}.${name}`, required, measured: value, passed });
     }
   }
-  return { passed: checks.every((check) => check.passed), checks };
+  return { passed: checks.every((check) => check.passed), checks, warnings: warningsOf(metrics) };
 }

@@ -1,0 +1,33 @@
+import type { Metrics, Warning } from '../../../jobs/results.js';
+
+/** Of answers: below this share most uses of a classifier notice. */
+const LEAST_AGREEMENT = 0.9;
+/** Of outputs without answers, in units of their deviation. */
+const LARGEST_ERROR = 0.25;
+/** Fewer samples measured leave agreement and error uncertain. */
+const FEW = 50;
+
+/** What a reader of the numbers should know besides the verdict, also where it is passed. */
+export function warningsOf({ fidelity, measured_on: on }: Omit<Metrics, 'seconds'>): Warning[] {
+  const { top1_agreement: agreement, relative_error: error } = fidelity;
+  const warnings: Warning[] = [];
+  const moved = agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT;
+  if (moved) {
+    const cause =
+      agreement === null
+        ? `the outputs lie ${error.toFixed(2)} of their deviation away from the original's`
+        : `${(100 * (1 - agreement)).toFixed(1)} % of the answers are not the original's`;
+    const next = `ask for a smaller ratio, or send more and more various calibration samples; ${agreement === null ? 'constraints.max_relative_error' : 'constraints.min_agreement'} holds a job to what you can bear`;
+    warnings.push({ code: 'outputs_moved', cause, next });
+  }
+  if (on === undefined) return warnings;
+  if (on.data === 'calibration') {
+    const cause = `the numbers are of the ${String(on.samples)} samples that layers were fitted on: new data fares worse`;
+    warnings.push({ code: 'measured_on_fitted', cause, next: 'send evaluation data, or more calibration samples' });
+  } else if (on.samples < FEW) {
+    const cause = `agreement and error were measured on ${String(on.samples)} samples only`;
+    const next = 'send evaluation data (labels are not needed), or more calibration samples';
+    warnings.push({ code: 'few_samples', cause, next });
+  }
+  return warnings;
+}
