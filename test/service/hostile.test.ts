@@ -50,6 +50,9 @@ let before: string[];
 beforeAll(async () => {
   calibration = await npz({ x: samples(32) });
   stack = await Stack.start();
+  // The workers write a file to see whether their disks can be written to.
+  const probing = async () => (await leftFiles()).some((name) => /(^|\/)probe\./.test(name));
+  await until('the disks were looked at', async () => !(await probing()));
   before = await leftFiles();
 }, 90_000);
 afterAll(async () => {

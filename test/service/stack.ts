@@ -56,7 +56,12 @@ export class Stack {
     await stack.startApi();
     stack.startWorker();
     stack.startWorker();
-    await until('two workers are registered', async () => (await stack.query('select id from workers')).length === 2);
+    // Each looks at its engine and its disk first, which takes long on a busy machine.
+    await until(
+      'two workers are registered',
+      async () => (await stack.query('select id from workers')).length === 2,
+      60,
+    );
     return stack;
   }
 
