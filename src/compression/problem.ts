@@ -36,7 +36,7 @@ export interface Shape {
 /** @throws {InputError} `numerical_breakdown` */
 export function requireFinite(values: Float32Array, what: string): void {
   for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i] as number)) {
+    if (!Number.isFinite(values[i])) {
       throw new InputError('numerical_breakdown', `${what} holds ${String(values[i])} at ${i} of ${values.length}`);
     }
   }

@@ -4,12 +4,12 @@ import type { Matrix } from '../../engines/index.js';
 
 /** out = f - u */
 export function subtractInto(f: Float32Array, u: Float32Array, out: Float32Array): void {
-  for (let i = 0; i < out.length; i++) out[i] = (f[i] as number) - (u[i] as number);
+  for (let i = 0; i < out.length; i++) out[i] = f[i] - u[i];
 }
 
 /** out = z + u */
 export function addInto(z: Float32Array, u: Float32Array, out: Float32Array): void {
-  for (let i = 0; i < out.length; i++) out[i] = (z[i] as number) + (u[i] as number);
+  for (let i = 0; i < out.length; i++) out[i] = z[i] + u[i];
 }
 
 export interface IterationSums {
@@ -37,11 +37,11 @@ export function dualUpdate({ z, previous, next, target, u }: IterationArrays): I
   let sumF = 0;
   let sumU = 0;
   for (let i = 0; i < u.length; i++) {
-    const g = next[i] as number;
-    const zi = z[i] as number;
-    const ui = (target[i] as number) - g;
+    const g = next[i];
+    const zi = z[i];
+    const ui = target[i] - g;
     const r = zi - g;
-    const s = g - (previous[i] as number);
+    const s = g - previous[i];
     u[i] = ui;
     primal += r * r;
     dual += s * s;
@@ -58,16 +58,16 @@ export function reluLoss(y: Float32Array, z: Float32Array): number {
   let odd = 0;
   const pairs = y.length & ~1;
   for (let i = 0; i < pairs; i += 2) {
-    const a = z[i] as number;
-    const b = z[i + 1] as number;
-    const first = (y[i] as number) - (a + Math.abs(a)) * 0.5;
-    const second = (y[i + 1] as number) - (b + Math.abs(b)) * 0.5;
+    const a = z[i];
+    const b = z[i + 1];
+    const first = y[i] - (a + Math.abs(a)) * 0.5;
+    const second = y[i + 1] - (b + Math.abs(b)) * 0.5;
     even += first * first;
     odd += second * second;
   }
   if (pairs < y.length) {
-    const a = z[pairs] as number;
-    const last = (y[pairs] as number) - (a + Math.abs(a)) * 0.5;
+    const a = z[pairs];
+    const last = y[pairs] - (a + Math.abs(a)) * 0.5;
     even += last * last;
   }
   return even + odd;
@@ -75,11 +75,11 @@ export function reluLoss(y: Float32Array, z: Float32Array): number {
 
 /** a *= factor */
 export function scaleInPlace(a: Float32Array, factor: number): void {
-  for (let i = 0; i < a.length; i++) a[i] = (a[i] as number) * factor;
+  for (let i = 0; i < a.length; i++) a[i] = a[i] * factor;
 }
 
 /** k = k / samples + pull */
 export function scaleAndAdd(k: Matrix, samples: number, pull: Float32Array): void {
   const { data } = k;
-  for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) / samples + (pull[i] as number);
+  for (let i = 0; i < data.length; i++) data[i] = data[i] / samples + pull[i];
 }

@@ -53,7 +53,7 @@ export function plainPasses(activation: Activation): Passes {
     if (activation.kind === 'relu') return reluLoss(y, z);
     let sum = 0;
     for (let i = 0; i < y.length; i++) {
-      const gap = (y[i] as number) - value(z[i] as number);
+      const gap = y[i] - value(z[i]);
       sum += gap * gap;
     }
     return sum;
@@ -68,8 +68,8 @@ export function plainPasses(activation: Activation): Passes {
     loss,
     majorize({ y, f, previous, momentum, target }) {
       for (let i = 0; i < target.length; i++) {
-        const e = (f[i] as number) + momentum * ((f[i] as number) - (previous[i] as number));
-        target[i] = e + ((y[i] as number) - value(e)) * slope(e);
+        const e = f[i] + momentum * (f[i] - previous[i]);
+        target[i] = e + (y[i] - value(e)) * slope(e);
       }
     },
   };

@@ -30,7 +30,7 @@ interface Option {
 export function allocate(layers: readonly AllocationLayer[], target: AllocationTarget): number[] {
   const fronts = layers.map((layer) => paretoFront(layer, target.cost));
   const chosen = fronts.map(() => 0);
-  const at = (layer: number, i: number): Option => (fronts[layer] as Option[])[i] as Option;
+  const at = (layer: number, i: number): Option => fronts[layer][i];
   let left = target.budget - fronts.reduce((sum, _, layer) => sum + at(layer, 0).cost, 0);
   if (left < 0) throw unreachable(layers, target, target.budget - left);
 
@@ -52,7 +52,7 @@ export function allocate(layers: readonly AllocationLayer[], target: AllocationT
     const move = bestExchange(fronts, chosen, left);
     if (move === null) break;
     for (const [layer, to] of move) {
-      left += at(layer, chosen[layer] as number).cost - at(layer, to).cost;
+      left += at(layer, chosen[layer]).cost - at(layer, to).cost;
       chosen[layer] = to;
     }
   }
@@ -76,8 +76,8 @@ function paretoFront({ candidates, weight }: AllocationLayer, cost: AllocationTa
 function hullSteps(front: readonly Option[]): { to: number; cost: number; gain: number }[] {
   const hull: number[] = [];
   const slope = (i: number, j: number): number => {
-    const a = front[i] as Option;
-    const b = front[j] as Option;
+    const a = front[i];
+    const b = front[j];
     return (a.error - b.error) / (b.cost - a.cost);
   };
   for (let i = 0; i < front.length; i++) {
@@ -87,8 +87,8 @@ function hullSteps(front: readonly Option[]): { to: number; cost: number; gain: 
     hull.push(i);
   }
   return hull.slice(1).map((to, k) => {
-    const a = front[hull[k] as number] as Option;
-    const b = front[to] as Option;
+    const a = front[hull[k]];
+    const b = front[to];
     return { to, cost: b.cost - a.cost, gain: a.error - b.error };
   });
 }
@@ -100,10 +100,10 @@ function bestExchange(fronts: readonly Option[][], chosen: readonly number[], le
   let best: Move | null = null;
   let bestGain = 1e-12;
   for (let up = 0; up < fronts.length; up++) {
-    const front = fronts[up] as Option[];
-    const from = front[chosen[up] as number] as Option;
-    for (let to = (chosen[up] as number) + 1; to < front.length; to++) {
-      const option = front[to] as Option;
+    const front = fronts[up];
+    const from = front[chosen[up]];
+    for (let to = chosen[up] + 1; to < front.length; to++) {
+      const option = front[to];
       const gain = from.error - option.error;
       if (gain <= bestGain) continue;
       const missing = option.cost - from.cost - left;
@@ -114,11 +114,11 @@ function bestExchange(fronts: readonly Option[][], chosen: readonly number[], le
       }
       for (let down = 0; down < fronts.length; down++) {
         if (down === up) continue;
-        const other = fronts[down] as Option[];
-        const current = other[chosen[down] as number] as Option;
-        const cheaper = lastAtMost(other, chosen[down] as number, current.cost - missing);
+        const other = fronts[down];
+        const current = other[chosen[down]];
+        const cheaper = lastAtMost(other, chosen[down], current.cost - missing);
         if (cheaper < 0) continue;
-        const net = gain - ((other[cheaper] as Option).error - current.error);
+        const net = gain - (other[cheaper].error - current.error);
         if (net > bestGain) {
           bestGain = net;
           best = [
@@ -134,7 +134,7 @@ function bestExchange(fronts: readonly Option[][], chosen: readonly number[], le
 
 /** Largest index below `end` whose cost is at most `cost`, or -1. */
 function lastAtMost(front: readonly Option[], end: number, cost: number): number {
-  for (let i = end - 1; i >= 0; i--) if ((front[i] as Option).cost <= cost) return i;
+  for (let i = end - 1; i >= 0; i--) if (front[i].cost <= cost) return i;
   return -1;
 }
 

@@ -30,7 +30,7 @@ export function costCurve(layer: Layer, statistics: LayerStatistics, components:
           ? cost.nonzeros < dense.nonzeros
           : cost.parameters < dense.parameters && cost.macs < dense.macs;
       if (!smaller) return;
-      candidates.push({ ...size, ...cost, error: errors[i] as number });
+      candidates.push({ ...size, ...cost, error: errors[i] });
     });
   }
   return [dense, ...candidates];

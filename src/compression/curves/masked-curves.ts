@@ -77,13 +77,13 @@ function groupCounts(pattern: MaskedPattern, sizes: LayerSizes, beside: boolean)
 
 const energies = (a: Matrix): Float64Array => {
   const sums = new Float64Array(a.cols);
-  a.data.forEach((x, i) => (sums[i % a.cols] = (sums[i % a.cols] as number) + x * x));
+  a.data.forEach((x, i) => (sums[i % a.cols] = sums[i % a.cols] + x * x));
   return sums;
 };
 
 function onlyColumns(a: Matrix, kept: readonly number[]): Matrix {
   const out = matrix(a.rows, a.cols);
-  for (let r = 0; r < a.rows; r++) for (const c of kept) out.data[r * a.cols + c] = a.data[r * a.cols + c] as number;
+  for (let r = 0; r < a.rows; r++) for (const c of kept) out.data[r * a.cols + c] = a.data[r * a.cols + c];
   return out;
 }
 

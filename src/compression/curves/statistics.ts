@@ -119,7 +119,7 @@ async function lookAt(engine: Engine, problem: LayerProblem, options: Statistics
   const mean = columnMeans(response);
   const seen = await engine.multiply(test, weights, { b: true });
   const skip = problem.skip === undefined ? undefined : split(matrix(samples, m, problem.skip))[1];
-  const offset = mean.map((value, i) => value + (problem.bias[i] as number));
+  const offset = mean.map((value, i) => value + problem.bias[i]);
   const own = { train: centered(response, mean), test: centered(seen, mean) };
   const truth = addToRows(seen, problem.bias);
   if (skip !== undefined) addInto(truth.data, skip.data, truth.data);
@@ -249,7 +249,7 @@ async function explainedBy(
     ridge: RIDGE,
   });
   const k = await engine.multiply(response, features.held, { a: true });
-  for (let i = 0; i < k.data.length; i++) k.data[i] = (k.data[i] as number) / response.rows;
+  for (let i = 0; i < k.data.length; i++) k.data[i] = k.data[i] / response.rows;
   const whiten = matrix(columns.cols, columns.cols, Float32Array.from(features.whiten));
   const unseen = await engine.multiply(centered(channelColumns(test, kept, taps), features.mean), whiten, { b: true });
   const explained = {

@@ -77,7 +77,7 @@ export async function tapStatistics(
   const features = await whitenedFeatures(engine, await columns(train), { free: n, prior, ridge: RIDGE });
   const k = await engine.multiply(response, features.held, { a: true });
   features.held.dispose();
-  for (let i = 0; i < k.data.length; i++) k.data[i] = (k.data[i] as number) / train.rows + (features.pull[i] as number);
+  for (let i = 0; i < k.data.length; i++) k.data[i] = k.data[i] / train.rows + features.pull[i];
   const inverse = matrix(n, n, Float32Array.from(features.whiten));
   const unseen = await engine.multiply(centered(await columns(test), features.mean), inverse, { b: true });
   const terms = transposed(k);
@@ -98,8 +98,8 @@ export async function tapStatistics(
       });
       const bias = new Float32Array(m);
       for (let i = 0; i < m; i++) {
-        let value = measure.offset[i] as number;
-        for (let j = 0; j < size; j++) value -= (own[i * size + j] as number) * (features.mean[j] as number);
+        let value = measure.offset[i];
+        for (let j = 0; j < size; j++) value -= own[i * size + j] * features.mean[j];
         bias[i] = value;
       }
       const coefficients = tapsOutside(Float32Array.from(own), m, taps);

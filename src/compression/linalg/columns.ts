@@ -4,14 +4,14 @@ import { addOffsets, sumsOfColumns } from '../simd/column-kernels.js';
 /** Mean of every column, in double precision. */
 export function columnMeans(a: Matrix): Float64Array {
   const mean = sumsOfColumns(a) ?? plainColumnSums(a);
-  for (let c = 0; c < a.cols; c++) mean[c] = (mean[c] as number) / a.rows;
+  for (let c = 0; c < a.cols; c++) mean[c] = mean[c] / a.rows;
   return mean;
 }
 
 function plainColumnSums(a: Matrix): Float64Array {
   const sums = new Float64Array(a.cols);
   for (let r = 0, i = 0; r < a.rows; r++) {
-    for (let c = 0; c < a.cols; c++, i++) sums[c] = (sums[c] as number) + (a.data[i] as number);
+    for (let c = 0; c < a.cols; c++, i++) sums[c] = sums[c] + a.data[i];
   }
   return sums;
 }
@@ -20,7 +20,7 @@ function plainColumnSums(a: Matrix): Float64Array {
 export function centered(a: Matrix, mean: Float64Array): Matrix {
   const out = matrix(a.rows, a.cols);
   for (let r = 0, i = 0; r < a.rows; r++) {
-    for (let c = 0; c < a.cols; c++, i++) out.data[i] = (a.data[i] as number) - (mean[c] as number);
+    for (let c = 0; c < a.cols; c++, i++) out.data[i] = a.data[i] - mean[c];
   }
   return out;
 }
@@ -29,7 +29,7 @@ export function centered(a: Matrix, mean: Float64Array): Matrix {
 export function addToRows(a: Matrix, offset: ArrayLike<number>): Matrix {
   if (addOffsets(a, offset)) return a;
   for (let r = 0, i = 0; r < a.rows; r++) {
-    for (let c = 0; c < a.cols; c++, i++) a.data[i] = (a.data[i] as number) + (offset[c] as number);
+    for (let c = 0; c < a.cols; c++, i++) a.data[i] = a.data[i] + offset[c];
   }
   return a;
 }
@@ -68,14 +68,14 @@ export function channelColumns(a: Matrix, channels: readonly number[], taps: num
 /** a - b */
 export function difference(a: Matrix, b: Matrix): Matrix {
   const out = matrix(a.rows, a.cols);
-  for (let i = 0; i < out.data.length; i++) out.data[i] = (a.data[i] as number) - (b.data[i] as number);
+  for (let i = 0; i < out.data.length; i++) out.data[i] = a.data[i] - b.data[i];
   return out;
 }
 
 export function transposed(a: Matrix): Matrix {
   const out = matrix(a.cols, a.rows);
   for (let r = 0; r < a.rows; r++) {
-    for (let c = 0; c < a.cols; c++) out.data[c * a.rows + r] = a.data[r * a.cols + c] as number;
+    for (let c = 0; c < a.cols; c++) out.data[c * a.rows + r] = a.data[r * a.cols + c];
   }
   return out;
 }

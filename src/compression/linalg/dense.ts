@@ -12,12 +12,12 @@ export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n:
   let s3 = 0;
   let i = 0;
   for (; i + 3 < n; i += 4) {
-    s0 += (a[i0 + i] as number) * (b[j0 + i] as number);
-    s1 += (a[i0 + i + 1] as number) * (b[j0 + i + 1] as number);
-    s2 += (a[i0 + i + 2] as number) * (b[j0 + i + 2] as number);
-    s3 += (a[i0 + i + 3] as number) * (b[j0 + i + 3] as number);
+    s0 += a[i0 + i] * b[j0 + i];
+    s1 += a[i0 + i + 1] * b[j0 + i + 1];
+    s2 += a[i0 + i + 2] * b[j0 + i + 2];
+    s3 += a[i0 + i + 3] * b[j0 + i + 3];
   }
-  for (; i < n; i++) s0 += (a[i0 + i] as number) * (b[j0 + i] as number);
+  for (; i < n; i++) s0 += a[i0 + i] * b[j0 + i];
   return s0 + s1 + (s2 + s3);
 }
 
@@ -40,11 +40,11 @@ export function dots(
   let s2 = 0;
   let s3 = 0;
   for (let i = 0; i < n; i++) {
-    const x = a[i0 + i] as number;
-    s0 += x * (b[j0 + i] as number);
-    s1 += x * (b[j1 + i] as number);
-    s2 += x * (b[j2 + i] as number);
-    s3 += x * (b[j3 + i] as number);
+    const x = a[i0 + i];
+    s0 += x * b[j0 + i];
+    s1 += x * b[j1 + i];
+    s2 += x * b[j2 + i];
+    s3 += x * b[j3 + i];
   }
   out[0] = s0;
   out[1] = s1;
@@ -67,21 +67,21 @@ export function subtractRows(
   const i1 = i0 + stride;
   const i2 = i1 + stride;
   const i3 = i2 + stride;
-  const a = factors[f0] as number;
-  const b = factors[f0 + 1] as number;
-  const c = factors[f0 + 2] as number;
-  const d = factors[f0 + 3] as number;
+  const a = factors[f0];
+  const b = factors[f0 + 1];
+  const c = factors[f0 + 2];
+  const d = factors[f0 + 3];
   for (let i = 0; i < n; i++) {
-    const first = a * (x[i0 + i] as number) + b * (x[i1 + i] as number);
-    const second = c * (x[i2 + i] as number) + d * (x[i3 + i] as number);
-    y[j0 + i] = (y[j0 + i] as number) - (first + second);
+    const first = a * x[i0 + i] + b * x[i1 + i];
+    const second = c * x[i2 + i] + d * x[i3 + i];
+    y[j0 + i] = y[j0 + i] - (first + second);
   }
 }
 
 /** y[j0 + i] += factor x[i0 + i], i < n */
 // eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
 export function addScaled(y: Float64Array, j0: number, x: Float64Array, i0: number, n: number, factor: number): void {
-  for (let i = 0; i < n; i++) y[j0 + i] = (y[j0 + i] as number) + factor * (x[i0 + i] as number);
+  for (let i = 0; i < n; i++) y[j0 + i] = y[j0 + i] + factor * x[i0 + i];
 }
 
 /** a [rows, inner] b [inner, cols] */
@@ -93,7 +93,7 @@ export function multiply64(
   const c = new Float64Array(rows * cols);
   for (let i = 0; i < rows; i++) {
     for (let k = 0; k < inner; k++) {
-      const factor = a[i * inner + k] as number;
+      const factor = a[i * inner + k];
       if (factor !== 0) addScaled(c, i * cols, b, k * cols, cols, factor);
     }
   }
@@ -103,7 +103,7 @@ export function multiply64(
 /** Transpose of a [rows, cols]. */
 export function transpose64(a: Float64Array, rows: number, cols: number): Float64Array {
   const t = new Float64Array(rows * cols);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) t[j * rows + i] = a[i * cols + j] as number;
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) t[j * rows + i] = a[i * cols + j];
   return t;
 }
 

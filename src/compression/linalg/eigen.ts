@@ -17,12 +17,10 @@ const MAX_SWEEPS = 60;
 export function symmetricEigen(a: Float64Array, n: number): Eigen {
   const { diagonal, offDiagonal, rows } = tridiagonalize(a, n);
   implicitQl(diagonal, offDiagonal, rows, n);
-  const order = Array.from({ length: n }, (_, i) => i).sort(
-    (i, j) => (diagonal[j] as number) - (diagonal[i] as number),
-  );
+  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => diagonal[j] - diagonal[i]);
   const vectors = new Float64Array(n * n);
   order.forEach((from, to) => vectors.set(rows.subarray(from * n, (from + 1) * n), to * n));
-  return { values: Float64Array.from(order, (i) => diagonal[i] as number), vectors };
+  return { values: Float64Array.from(order, (i) => diagonal[i]), vectors };
 }
 
 /**
@@ -38,7 +36,7 @@ function tridiagonalize(
   const reflectors: { v: Float64Array; beta: number }[] = [];
   for (let k = n - 1; k > 1; k--) {
     const v = work.slice(k * n, k * n + k);
-    const head = v[k - 1] as number;
+    const head = v[k - 1];
     const norm = Math.sqrt(dot(v, 0, v, 0, k));
     const alpha = head > 0 ? -norm : norm;
     offDiagonal[k - 1] = alpha;
@@ -49,18 +47,18 @@ function tridiagonalize(
     if (beta === 0) continue;
     const p = new Float64Array(k);
     for (let i = 0; i < k; i++) symmetricRow(work, i * n, v, p, i);
-    for (let i = 0; i < k; i++) p[i] = beta * (p[i] as number);
+    for (let i = 0; i < k; i++) p[i] = beta * p[i];
     const half = (beta / 2) * dot(p, 0, v, 0, k);
-    for (let i = 0; i < k; i++) p[i] = (p[i] as number) - half * (v[i] as number);
-    for (let i = 0; i < k; i++) subtractTwo(work, i * n, p, v, i + 1, v[i] as number, p[i] as number);
+    for (let i = 0; i < k; i++) p[i] = p[i] - half * v[i];
+    for (let i = 0; i < k; i++) subtractTwo(work, i * n, p, v, i + 1, v[i], p[i]);
   }
-  if (n > 1) offDiagonal[0] = work[n] as number;
-  const diagonal = Float64Array.from({ length: n }, (_, i) => work[i * n + i] as number);
+  if (n > 1) offDiagonal[0] = work[n];
+  const diagonal = Float64Array.from({ length: n }, (_, i) => work[i * n + i]);
   const rows = new Float64Array(n * n);
   for (let i = 0; i < n; i++) rows[i * n + i] = 1;
   // Q = H_(n-1) ... H_2: applied from the smallest, a reflector touches the leading block only. Q is kept transposed.
   for (let k = 2; k < n; k++) {
-    const { v, beta } = reflectors[k] as { v: Float64Array; beta: number };
+    const { v, beta } = reflectors[k];
     if (beta === 0) continue;
     for (let i = 0; i < k; i++) addScaled(rows, i * n, v, 0, k, -beta * dot(rows, i * n, v, 0, k));
   }
@@ -70,14 +68,14 @@ function tridiagonalize(
 /** Adds what row i of the lower triangle, and its mirror image, give to the product p = work v. */
 // eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
 function symmetricRow(work: Float64Array, w0: number, v: Float64Array, p: Float64Array, i: number): void {
-  const own = v[i] as number;
+  const own = v[i];
   let sum = 0;
   for (let j = 0; j < i; j++) {
-    const w = work[w0 + j] as number;
-    sum += w * (v[j] as number);
-    p[j] = (p[j] as number) + w * own;
+    const w = work[w0 + j];
+    sum += w * v[j];
+    p[j] = p[j] + w * own;
   }
-  p[i] = sum + (work[w0 + i] as number) * own;
+  p[i] = sum + work[w0 + i] * own;
 }
 
 /** work[w0 + j] -= a p[j] + b v[j], j < size */
@@ -92,7 +90,7 @@ function subtractTwo(
   b: number,
 ): void {
   for (let j = 0; j < size; j++) {
-    work[w0 + j] = (work[w0 + j] as number) - (a * (p[j] as number) + b * (v[j] as number));
+    work[w0 + j] = work[w0 + j] - (a * p[j] + b * v[j]);
   }
 }
 
@@ -101,14 +99,14 @@ function implicitQl(d: Float64Array, e: Float64Array, rows: Float64Array, n: num
     for (let sweep = 0; ; sweep++) {
       let end = start;
       for (; end < n - 1; end++) {
-        const scale = Math.abs(d[end] as number) + Math.abs(d[end + 1] as number);
-        if (Math.abs(e[end] as number) <= Number.EPSILON * scale) break;
+        const scale = Math.abs(d[end]) + Math.abs(d[end + 1]);
+        if (Math.abs(e[end]) <= Number.EPSILON * scale) break;
       }
       if (end === start) break;
-      if (sweep === MAX_SWEEPS || !Number.isFinite(d[start] as number)) {
+      if (sweep === MAX_SWEEPS || !Number.isFinite(d[start])) {
         throw new InputError(
           'numerical_breakdown',
-          `eigenvalue ${start} of a ${n} x ${n} matrix did not converge: off-diagonal ${(e[start] as number).toExponential(3)}`,
+          `eigenvalue ${start} of a ${n} x ${n} matrix did not converge: off-diagonal ${e[start].toExponential(3)}`,
         );
       }
       qlSweep(d, e, rows, n, start, end);
@@ -119,11 +117,11 @@ function implicitQl(d: Float64Array, e: Float64Array, rows: Float64Array, n: num
 /** One implicit QL step with Wilkinson's shift on the unreduced block [start, end]. */
 // eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
 function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number, start: number, end: number): void {
-  const first = d[start] as number;
-  const coupling = e[start] as number;
-  const half = ((d[start + 1] as number) - first) / (2 * coupling);
+  const first = d[start];
+  const coupling = e[start];
+  const half = (d[start + 1] - first) / (2 * coupling);
   const root = Math.hypot(half, 1);
-  let g = (d[end] as number) - first + coupling / (half + (half >= 0 ? root : -root));
+  let g = d[end] - first + coupling / (half + (half >= 0 ? root : -root));
   let sine = 1;
   let cosine = 1;
   let carried = 0;
@@ -132,21 +130,21 @@ function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number
   let waitingCosine = 1;
   let waitingSine = 0;
   for (let i = end - 1; i >= start; i--) {
-    const f = sine * (e[i] as number);
-    const b = cosine * (e[i] as number);
+    const f = sine * e[i];
+    const b = cosine * e[i];
     const r = Math.hypot(f, g);
     e[i + 1] = r;
     if (r === 0) {
       if (waiting >= 0) rotateRows(rows, n, waiting, waitingCosine, waitingSine);
       // The block split: finish with what is carried and let the next sweep see the smaller block.
-      d[i + 1] = (d[i + 1] as number) - carried;
+      d[i + 1] = d[i + 1] - carried;
       e[end] = 0;
       return;
     }
     sine = f / r;
     cosine = g / r;
-    const shifted = (d[i + 1] as number) - carried;
-    const t = ((d[i] as number) - shifted) * sine + 2 * cosine * b;
+    const shifted = d[i + 1] - carried;
+    const t = (d[i] - shifted) * sine + 2 * cosine * b;
     carried = sine * t;
     d[i + 1] = shifted + carried;
     g = cosine * t - b;
@@ -160,7 +158,7 @@ function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number
     }
   }
   if (waiting >= 0) rotateRows(rows, n, waiting, waitingCosine, waitingSine);
-  d[start] = (d[start] as number) - carried;
+  d[start] = d[start] - carried;
   e[start] = g;
   e[end] = 0;
 }
@@ -170,8 +168,8 @@ function rotateRows(rows: Float64Array, n: number, i: number, cosine: number, si
   const low = i * n;
   const high = low + n;
   for (let k = 0; k < n; k++) {
-    const x = rows[low + k] as number;
-    const y = rows[high + k] as number;
+    const x = rows[low + k];
+    const y = rows[high + k];
     rows[high + k] = sine * x + cosine * y;
     rows[low + k] = cosine * x - sine * y;
   }
@@ -192,9 +190,9 @@ function rotateThreeRows(
   const middle = low + n;
   const high = middle + n;
   for (let k = 0; k < n; k++) {
-    const x = rows[low + k] as number;
-    const y = rows[middle + k] as number;
-    const z = rows[high + k] as number;
+    const x = rows[low + k];
+    const y = rows[middle + k];
+    const z = rows[high + k];
     const turned = c1 * y - s1 * z;
     rows[high + k] = s1 * y + c1 * z;
     rows[middle + k] = s2 * x + c2 * turned;

@@ -43,18 +43,17 @@ export function rawCoefficients(features: Features, fit: Fit): RawCoefficients {
         cols: free,
       });
       const leakage = multiply64(Float64Array.from(left.data), cross, { rows: m, inner: k, cols: free });
-      for (let i = 0; i < sparse.length; i++) sparse[i] = (sparse[i] as number) + (leakage[i] as number);
+      for (let i = 0; i < sparse.length; i++) sparse[i] = sparse[i] + leakage[i];
     }
   }
   const bias = new Float32Array(m);
   const projectedMean =
     left === null ? null : multiply64(right, mean.subarray(free), { rows: left.cols, inner: rest, cols: 1 });
   for (let i = 0; i < m; i++) {
-    let value = fit.mean[i] as number;
-    for (let j = 0; j < free; j++) value -= (sparse[i * free + j] as number) * (mean[j] as number);
+    let value = fit.mean[i];
+    for (let j = 0; j < free; j++) value -= sparse[i * free + j] * mean[j];
     if (left !== null && projectedMean !== null) {
-      for (let j = 0; j < left.cols; j++)
-        value -= (left.data[i * left.cols + j] as number) * (projectedMean[j] as number);
+      for (let j = 0; j < left.cols; j++) value -= left.data[i * left.cols + j] * projectedMean[j];
     }
     bias[i] = value;
   }
@@ -76,7 +75,7 @@ export async function factoredResponse(
   }
   if (factors.sparse !== null) {
     const part = await sparseResponse(engine, factors.sparse, inputs, { m, taps: patch.taps });
-    for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) + (part.data[i] as number);
+    for (let i = 0; i < out.data.length; i++) out.data[i] = out.data[i] + part.data[i];
   }
   return addToRows(out, factors.bias);
 }

@@ -145,7 +145,7 @@ export async function denseOf(engine: Engine, coefficients: Matrix, basis: TapBa
   for (let i = 0; i < coefficients.rows; i++) {
     for (let t = 0; t < taps; t++) {
       const from = (i * taps + t) * outer;
-      for (let o = 0; o < outer; o++) out.data[i * out.cols + o * taps + t] = rows.data[from + o] as number;
+      for (let o = 0; o < outer; o++) out.data[i * out.cols + o * taps + t] = rows.data[from + o];
     }
   }
   return out;
@@ -158,7 +158,7 @@ export function tapsInside(a: Matrix, taps: number): Float32Array {
   for (let r = 0; r < a.rows; r++) {
     const row = r * a.cols;
     for (let t = 0; t < taps; t++) {
-      for (let i = 0; i < size; i++) out[row + i * taps + t] = a.data[row + t * size + i] as number;
+      for (let i = 0; i < size; i++) out[row + i * taps + t] = a.data[row + t * size + i];
     }
   }
   return out;
@@ -172,7 +172,7 @@ export function tapsOutside(data: Float32Array, rows: number, taps: number): Mat
   for (let r = 0; r < rows; r++) {
     const row = r * cols;
     for (let t = 0; t < taps; t++) {
-      for (let i = 0; i < size; i++) out.data[row + t * size + i] = data[row + i * taps + t] as number;
+      for (let i = 0; i < size; i++) out.data[row + t * size + i] = data[row + i * taps + t];
     }
   }
   return out;
@@ -186,7 +186,7 @@ export function unfold(a: Matrix, { outer, taps }: TapSplit): Matrix {
     const row = r * a.cols;
     for (let o = 0; o < outer; o++) {
       const from = row + o * taps;
-      for (let t = 0; t < taps; t++) out.data[row + t * outer + o] = a.data[from + t] as number;
+      for (let t = 0; t < taps; t++) out.data[row + t * outer + o] = a.data[from + t];
     }
   }
   return out;
@@ -207,15 +207,15 @@ async function metricInverse(engine: Engine, v: Matrix, image: Matrix): Promise<
   const k = v.cols;
   const gram = symmetric(await engine.multiply(v, image, { a: true }));
   let largest = 0;
-  for (let i = 0; i < k; i++) largest = Math.max(largest, gram[i * k + i] as number);
-  for (let i = 0; i < k; i++) gram[i * k + i] = (gram[i * k + i] as number) + Math.max(1e-6 * largest, 1e-30);
+  for (let i = 0; i < k; i++) largest = Math.max(largest, gram[i * k + i]);
+  for (let i = 0; i < k; i++) gram[i * k + i] = gram[i * k + i] + Math.max(1e-6 * largest, 1e-30);
   return matrix(k, k, Float32Array.from(lowerSolveIdentity(cholesky(gram, k, 'moments of a tap basis'), k)));
 }
 
 function symmetric({ data, rows: n }: Matrix): Float64Array {
   const out = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) out[i * n + j] = ((data[i * n + j] as number) + (data[j * n + i] as number)) / 2;
+    for (let j = 0; j < n; j++) out[i * n + j] = (data[i * n + j] + data[j * n + i]) / 2;
   }
   return out;
 }

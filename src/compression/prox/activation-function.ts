@@ -2,8 +2,8 @@ import type { Activation } from '../../models/activation.js';
 
 /** An activation as the solver needs it: r(z) and, where it exists, r'(z). */
 export interface ActivationFunction {
-  value(z: number): number;
-  slope(z: number): number;
+  value: (z: number) => number;
+  slope: (z: number) => number;
   /** r never decreases: the minimiser of the Z-step then lies on one side of its centre. */
   monotone: boolean;
 }
@@ -107,10 +107,10 @@ export function applyActivation(activation: Activation, z: Float32Array): Float3
   if (activation.kind === 'identity') return Float32Array.from(z);
   const out = new Float32Array(z.length);
   if (activation.kind === 'relu') {
-    for (let i = 0; i < z.length; i++) out[i] = ((z[i] as number) + Math.abs(z[i] as number)) * 0.5;
+    for (let i = 0; i < z.length; i++) out[i] = (z[i] + Math.abs(z[i])) * 0.5;
     return out;
   }
   const { value } = activationFunction(activation);
-  for (let i = 0; i < z.length; i++) out[i] = value(z[i] as number);
+  for (let i = 0; i < z.length; i++) out[i] = value(z[i]);
   return out;
 }

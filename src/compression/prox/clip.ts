@@ -9,8 +9,8 @@ export function clipStep(low: number, high: number, slope: number, offset: numbe
   return (y, v, rho, out) => {
     const scale = 1 / (slope * slope + rho);
     for (let i = 0; i < y.length; i++) {
-      const yi = (y[i] as number) - offset;
-      const vi = v[i] as number;
+      const yi = y[i] - offset;
+      const vi = v[i];
       let z = Math.min(high, Math.max(low, (slope * yi + rho * vi) * scale));
       let best = (yi - slope * z) ** 2 + rho * (z - vi) ** 2;
       if (low > -Infinity) {

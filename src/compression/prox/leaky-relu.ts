@@ -6,8 +6,8 @@ export function leakyReluStep(alpha: number): ZStep {
     const scale = 1 / (1 + rho);
     const scaleMinus = 1 / (alpha * alpha + rho);
     for (let i = 0; i < y.length; i++) {
-      const yi = y[i] as number;
-      const vi = v[i] as number;
+      const yi = y[i];
+      const vi = v[i];
       const plus = Math.max(0, (yi + rho * vi) * scale);
       const minus = Math.min(0, (alpha * yi + rho * vi) * scaleMinus);
       const costPlus = (yi - plus) ** 2 + rho * (plus - vi) ** 2;

@@ -10,13 +10,13 @@ export function reluStep(y: Float32Array, v: Float32Array, rho: number, out: Flo
   const k = Math.sqrt((1 + rho) / rho) - 1;
   const bits = new Int32Array(out.buffer, out.byteOffset, out.length);
   for (let i = 0; i < y.length; i++) {
-    const yi = y[i] as number;
-    const vi = v[i] as number;
+    const yi = y[i];
+    const vi = v[i];
     const inner = (yi + rho * vi) * scale;
     const plus = (inner + Math.abs(inner)) * 0.5;
     out[i] = vi + k * (yi + Math.abs(yi)) * 0.5;
     // -1 where the sum is negative, else 0: its sign bit.
-    const negative = (bits[i] as number) >> 31;
+    const negative = bits[i] >> 31;
     out[i] = plus + negative * (plus - vi);
   }
 }

@@ -17,8 +17,8 @@ export function searchStep(activation: Activation): ZStep {
   const costs = new Float64Array(CELLS + 1);
   return (y, v, rho, out) => {
     for (let i = 0; i < y.length; i++) {
-      const yi = y[i] as number;
-      const vi = v[i] as number;
+      const yi = y[i];
+      const vi = v[i];
       const gap = yi - value(vi);
       const reach = Math.abs(gap) / Math.sqrt(rho);
       const from = monotone && gap > 0 ? vi : vi - reach;
@@ -36,9 +36,9 @@ export function searchStep(activation: Activation): ZStep {
         costs[c] = (miss * miss + rho * (x - vi) * (x - vi)) / 2;
       }
       for (let c = 0; c <= CELLS; c++) {
-        const here = costs[c] as number;
-        if (c > 0 && (costs[c - 1] as number) < here) continue;
-        if (c < CELLS && (costs[c + 1] as number) < here) continue;
+        const here = costs[c];
+        if (c > 0 && costs[c - 1] < here) continue;
+        if (c < CELLS && costs[c + 1] < here) continue;
         let x = from + c * cell;
         let cost = here;
         for (let k = 0; k < REFINEMENTS; k++) {

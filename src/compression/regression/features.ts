@@ -72,15 +72,15 @@ export function noFeatures(rows: number): Features {
 
 /** gram = gram / samples + ridge D, in place. Returns the diagonal of ridge D. */
 function addRidge(gram: Float64Array, n: number, samples: number, ridge: number): Float64Array {
-  for (let i = 0; i < gram.length; i++) gram[i] = (gram[i] as number) / samples;
+  for (let i = 0; i < gram.length; i++) gram[i] = gram[i] / samples;
   let largest = 0;
-  for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i] as number);
+  for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i]);
   // A dead column (constant input) has no variance: the floor keeps its coefficient at the prior.
   const floor = largest > 0 ? 1e-6 * largest : 1;
   const penalties = new Float64Array(n);
   for (let i = 0; i < n; i++) {
-    penalties[i] = ridge * Math.max(gram[i * n + i] as number, floor);
-    gram[i * n + i] = (gram[i * n + i] as number) + (penalties[i] as number);
+    penalties[i] = ridge * Math.max(gram[i * n + i], floor);
+    gram[i * n + i] = gram[i * n + i] + penalties[i];
   }
   return penalties;
 }
@@ -89,7 +89,7 @@ function addRidge(gram: Float64Array, n: number, samples: number, ridge: number)
 function columnsTimes(a: Matrix, factors: Float64Array): Matrix {
   const out = matrix(a.rows, a.cols);
   for (let r = 0, i = 0; r < a.rows; r++) {
-    for (let c = 0; c < a.cols; c++, i++) out.data[i] = (a.data[i] as number) * (factors[c] as number);
+    for (let c = 0; c < a.cols; c++, i++) out.data[i] = a.data[i] * factors[c];
   }
   return out;
 }

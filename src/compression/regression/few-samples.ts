@@ -27,7 +27,7 @@ export async function withAddedSamples(engine: Engine, problem: LayerProblem, se
   const all = new Float32Array((samples + added) * d);
   all.set(inputs);
   for (let row = samples; row < samples + added; row++) {
-    for (let j = 0; j < d; j++) all[row * d + j] = inputs[Math.floor(random() * samples) * d + j] as number;
+    for (let j = 0; j < d; j++) all[row * d + j] = inputs[Math.floor(random() * samples) * d + j];
   }
   if (problem.target === undefined) return { ...problem, inputs: all };
   const drawn = matrix(added, d, all.subarray(samples * d));
@@ -35,7 +35,7 @@ export async function withAddedSamples(engine: Engine, problem: LayerProblem, se
   const target = new Float32Array((samples + added) * m);
   target.set(problem.target);
   for (let i = 0; i < response.data.length; i++) {
-    target[samples * m + i] = (response.data[i] as number) + (bias[i % m] as number);
+    target[samples * m + i] = response.data[i] + bias[i % m];
   }
   return { ...problem, inputs: all, target };
 }

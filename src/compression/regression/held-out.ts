@@ -122,7 +122,7 @@ export async function lossIn(
 ): Promise<number> {
   if (metric === null) return activatedLoss(activation, y, response.data);
   const rest = applyActivation(activation, response.data);
-  for (let i = 0; i < rest.length; i++) rest[i] = (y[i] as number) - (rest[i] as number);
+  for (let i = 0; i < rest.length; i++) rest[i] = y[i] - rest[i];
   return squaredNorm((await engine.multiply(matrix(response.rows, response.cols, rest), metric.turn)).data);
 }
 

@@ -32,7 +32,7 @@ export async function maskedInputs(engine: Engine, inputs: Matrix): Promise<Mask
   const variances = new Float64Array(columns.cols);
   columns.data.forEach((x, i) => {
     const c = i % columns.cols;
-    variances[c] = (variances[c] as number) + (x * x) / columns.rows;
+    variances[c] = variances[c] + (x * x) / columns.rows;
   });
   const held = engine.hold(columns);
   let gram: Resident | null = null;
@@ -75,10 +75,10 @@ export async function maskedRegression(
     if (inputs.gram !== null) out = await engine.multiply(w, inputs.gram);
     else {
       out = await engine.multiply(await engine.multiply(w, inputs.held, { b: true }), inputs.held);
-      for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) / samples;
+      for (let i = 0; i < out.data.length; i++) out.data[i] = out.data[i] / samples;
     }
     for (let i = 0; i < out.data.length; i++) {
-      out.data[i] = mask[i] === 0 ? 0 : (out.data[i] as number) + (penalties[i % d] as number) * (w.data[i] as number);
+      out.data[i] = mask[i] === 0 ? 0 : out.data[i] + penalties[i % d] * w.data[i];
     }
     return out;
   };
@@ -89,30 +89,28 @@ export async function maskedRegression(
   const rest = matrix(m, d);
   for (let i = 0; i < rest.data.length; i++) {
     if (mask[i] === 0) continue;
-    const wanted = (cross.data[i] as number) / samples + (penalties[i % d] as number) * (prior.data[i] as number);
+    const wanted = cross.data[i] / samples + penalties[i % d] * prior.data[i];
     const row = Math.floor(i / d);
-    scale[row] = (scale[row] as number) + wanted * wanted;
-    rest.data[i] = wanted - (start.data[i] as number);
+    scale[row] = scale[row] + wanted * wanted;
+    rest.data[i] = wanted - start.data[i];
   }
   const direction = matrix(m, d, Float32Array.from(rest.data));
   let energies = rowProducts(rest, rest);
   for (let k = 0; k < iterations; k++) {
-    if (energies.every((energy, row) => energy <= 1e-10 * (scale[row] as number))) break;
+    if (energies.every((energy, row) => energy <= 1e-10 * scale[row])) break;
     const image = await apply(direction);
     const curvature = rowProducts(direction, image);
-    const step = energies.map((energy, row) =>
-      (curvature[row] as number) > 0 ? energy / (curvature[row] as number) : 0,
-    );
+    const step = energies.map((energy, row) => (curvature[row] > 0 ? energy / curvature[row] : 0));
     for (let i = 0; i < w.data.length; i++) {
-      const s = step[Math.floor(i / d)] as number;
-      w.data[i] = (w.data[i] as number) + s * (direction.data[i] as number);
-      rest.data[i] = (rest.data[i] as number) - s * (image.data[i] as number);
+      const s = step[Math.floor(i / d)];
+      w.data[i] = w.data[i] + s * direction.data[i];
+      rest.data[i] = rest.data[i] - s * image.data[i];
     }
     const next = rowProducts(rest, rest);
     for (let i = 0; i < w.data.length; i++) {
       const row = Math.floor(i / d);
-      const turn = (energies[row] as number) > 0 ? (next[row] as number) / (energies[row] as number) : 0;
-      direction.data[i] = (rest.data[i] as number) + turn * (direction.data[i] as number);
+      const turn = energies[row] > 0 ? next[row] / energies[row] : 0;
+      direction.data[i] = rest.data[i] + turn * direction.data[i];
     }
     energies = next;
   }
@@ -123,7 +121,7 @@ function rowProducts(a: Matrix, b: Matrix): Float64Array {
   const out = new Float64Array(a.rows);
   for (let r = 0, i = 0; r < a.rows; r++) {
     let sum = 0;
-    for (let c = 0; c < a.cols; c++, i++) sum += (a.data[i] as number) * (b.data[i] as number);
+    for (let c = 0; c < a.cols; c++, i++) sum += a.data[i] * b.data[i];
     out[r] = sum;
   }
   return out;

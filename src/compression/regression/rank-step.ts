@@ -79,7 +79,7 @@ function rowProducts(k: Matrix): Float64Array {
 function leadingColumns(a: Float64Array, n: number, rank: number): Matrix {
   const { vectors } = symmetricEigen(a, n);
   const out = matrix(n, rank);
-  for (let i = 0; i < n; i++) for (let j = 0; j < rank; j++) out.data[i * rank + j] = vectors[j * n + i] as number;
+  for (let i = 0; i < n; i++) for (let j = 0; j < rank; j++) out.data[i * rank + j] = vectors[j * n + i];
   return out;
 }
 
@@ -103,7 +103,7 @@ async function subspaceIteration(engine: Engine, k: Matrix, { rank, warm, random
 
 export function squaredNorm(a: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (a[i] as number);
+  for (let i = 0; i < a.length; i++) sum += a[i] * a[i];
   return sum;
 }
 
@@ -126,12 +126,12 @@ export async function orthonormal(engine: Engine, a: Matrix): Promise<Matrix> {
  */
 function shiftedCholesky(gram: Float64Array, n: number): Float64Array {
   let largest = 0;
-  for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i] as number);
+  for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i]);
   const floor = largest > 0 ? 1e-12 * largest : 1;
   for (let shift = FIRST_SHIFT; ; shift *= 10) {
     const shifted = Float64Array.from(gram);
     for (let i = 0; i < n; i++) {
-      const diagonal = shifted[i * n + i] as number;
+      const diagonal = shifted[i * n + i];
       shifted[i * n + i] = diagonal + shift * Math.max(diagonal, floor);
     }
     try {

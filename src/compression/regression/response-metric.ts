@@ -16,14 +16,13 @@ export function responseMetric(metric: Float32Array | undefined): ResponseMetric
   if (metric === undefined) return null;
   const m = Math.sqrt(metric.length);
   let trace = 0;
-  for (let i = 0; i < m; i++) trace += metric[i * m + i] as number;
+  for (let i = 0; i < m; i++) trace += metric[i * m + i];
   if (!Number.isFinite(trace) || trace <= 0) return null;
   const scale = m / trace;
   const a = new Float64Array(m * m);
   for (let i = 0; i < m; i++) {
-    for (let j = 0; j < m; j++)
-      a[i * m + j] = (scale * ((metric[i * m + j] as number) + (metric[j * m + i] as number))) / 2;
-    a[i * m + i] = (a[i * m + i] as number) + RIDGE;
+    for (let j = 0; j < m; j++) a[i * m + j] = (scale * (metric[i * m + j] + metric[j * m + i])) / 2;
+    a[i * m + i] = a[i * m + i] + RIDGE;
   }
   const factor = cholesky(a, m, 'metric of a response');
   return {

@@ -18,7 +18,7 @@ export async function sparseResponse(
   const rows = await engine.multiply(inputs, matrix(kept.length, inputs.cols, weights), { b: true });
   const out = matrix(inputs.rows, m);
   for (let n = 0; n < out.rows; n++) {
-    kept.forEach((row, i) => (out.data[n * m + row] = rows.data[n * kept.length + i] as number));
+    kept.forEach((row, i) => (out.data[n * m + row] = rows.data[n * kept.length + i]));
   }
   return out;
 }

@@ -5,8 +5,8 @@ import type { ValueAndSlope } from './smooth-lanes.js';
 
 /** An activation r, and its Z-step (see `prox/step.ts`), in lanes. */
 export interface ActivationLanes {
-  at(k: Kernel, z: Lanes): ValueAndSlope;
-  step(k: Kernel, y: Lanes, v: Lanes): Lanes;
+  at: (k: Kernel, z: Lanes) => ValueAndSlope;
+  step: (k: Kernel, y: Lanes, v: Lanes) => Lanes;
   /** The scalars that `step` reads: rho first. */
   stepScalars(rho: number): number[];
 }

@@ -22,7 +22,7 @@ export function sumsOfColumns(a: Matrix): Float64Array | null {
   run(kernels.sums, { inputs: [a.data], outputs: [], block });
   const sums = new Float64Array(a.cols);
   for (let i = 0; i < block; i += a.cols) {
-    for (let c = 0; c < a.cols; c++) sums[c] = (sums[c] as number) + (columnSums[i + c] as number);
+    for (let c = 0; c < a.cols; c++) sums[c] = sums[c] + columnSums[i + c];
   }
   return sums;
 }

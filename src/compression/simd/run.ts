@@ -51,12 +51,12 @@ export function run(kernel: Compiled, { inputs, outputs, scalars = [], block = S
     const padded = (count + 3) & ~3;
     for (let i = 0; i < inputs.length; i++) {
       const to = slot(i);
-      to.set((inputs[i] as Float32Array).subarray(begin, begin + count));
+      to.set(inputs[i].subarray(begin, begin + count));
       if (count < padded) to.fill(i === 0 ? padding : 0, count, padded);
     }
     kernel(4 * padded, a, b, c, d);
     for (let i = 0; i < outputs.length; i++) {
-      (outputs[i] as Float32Array).set(slot(inputs.length + i).subarray(0, count), begin);
+      outputs[i].set(slot(inputs.length + i).subarray(0, count), begin);
     }
   }
 }
@@ -65,5 +65,5 @@ export function run(kernel: Compiled, { inputs, outputs, scalars = [], block = S
 export function runSums(kernel: Compiled, arrays: Arrays): number[] {
   results.fill(0);
   run(kernel, arrays);
-  return Array.from({ length: RESULTS }, (_, i) => (results[2 * i] as number) + (results[2 * i + 1] as number));
+  return Array.from({ length: RESULTS }, (_, i) => results[2 * i] + results[2 * i + 1]);
 }

@@ -158,6 +158,6 @@ function balanced(
 
 function rootMeanSquare(a: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (a[i] as number);
+  for (let i = 0; i < a.length; i++) sum += a[i] * a[i];
   return Math.sqrt(sum / a.length);
 }

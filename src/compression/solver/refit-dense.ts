@@ -39,7 +39,7 @@ export async function refitDense(engine: Engine, problem: LayerProblem): Promise
   const target = matrix(samples, m, problem.target);
   const skip = matrix(samples, m, problem.skip ?? new Float32Array(samples * m));
   const parts = [inputs, target, skip].map(split);
-  const [train, test] = [0, 1].map((i) => parts.map((part) => part[i] as Matrix)) as [Matrix[], Matrix[]];
+  const [train, test] = [0, 1].map((i) => parts.map((part) => part[i])) as [Matrix[], Matrix[]];
   const fit = async ([x, t, s]: Matrix[], ridge: number) => {
     if (x === undefined || t === undefined) throw new RangeError('no samples');
     const white = await whitenedFeatures(engine, x, { free: d, prior: weights, ridge });

@@ -104,8 +104,8 @@ async function factorsOf(run: LayerRun, support: ChosenSupport, features: Featur
 /** The regression was on centred inputs. */
 function subtractMeans(bias: Float32Array, { data, cols }: Matrix, mean: Float64Array): void {
   for (let i = 0; i < bias.length; i++) {
-    let value = bias[i] as number;
-    for (let j = 0; j < cols; j++) value -= (data[i * cols + j] as number) * (mean[j] as number);
+    let value = bias[i];
+    for (let j = 0; j < cols; j++) value -= data[i * cols + j] * mean[j];
     bias[i] = value;
   }
 }

@@ -24,7 +24,7 @@ export const block: SupportRule = {
     const energies = new Float64Array(rows * columns);
     scores.forEach((score, i) => {
       const at = Math.floor(i / d / outputs) * columns + Math.floor(Math.floor((i % d) / taps) / inputs);
-      energies[at] = (energies[at] as number) + score;
+      energies[at] = energies[at] + score;
     });
     return blockSupport(balancedBlocks(energies, rows, groups / rows), sizes);
   },

@@ -13,7 +13,7 @@ export const filter: SupportRule = {
     const energies = new Float64Array(sizes.m);
     scores.forEach((score, i) => {
       const row = Math.floor(i / sizes.d);
-      energies[row] = (energies[row] as number) + score;
+      energies[row] = energies[row] + score;
     });
     return rowSupport(topGroups(energies, groups), sizes);
   },

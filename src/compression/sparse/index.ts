@@ -31,6 +31,6 @@ export function selectSupport(
   { rest, variances, channels }: Unlimited,
 ): Support {
   const { rows: m, cols: d } = rest;
-  const scores = rest.data.map((w, i) => w * w * (variances[i % d] as number));
+  const scores = rest.data.map((w, i) => w * w * variances[i % d]);
   return SUPPORT_RULES[pattern].project(scores, groups, { m, d, channels });
 }

@@ -86,7 +86,7 @@ async function rowEnergies(engine: Engine, inputs: MaskedInputs, weights: Matrix
   const energies = new Float64Array(weights.rows);
   response.data.forEach((x, i) => {
     const row = i % weights.rows;
-    energies[row] = (energies[row] as number) + x * x;
+    energies[row] = energies[row] + x * x;
   });
   return energies;
 }

@@ -64,9 +64,9 @@ export function channelFactors(inputs: Matrix, problem: LayerProblem): Float64Ar
     for (let c = 0; c < count; c++) {
       const gram = grams.subarray(c * taps * taps, (c + 1) * taps * taps);
       let trace = 0;
-      for (let t = 0; t < taps; t++) trace += gram[t * taps + t] as number;
+      for (let t = 0; t < taps; t++) trace += gram[t * taps + t];
       for (let t = 0; t < taps; t++) {
-        gram[t * taps + t] = (gram[t * taps + t] as number) + (trace > 0 ? (SELECTION_RIDGE * trace) / taps : 1);
+        gram[t * taps + t] = gram[t * taps + t] + (trace > 0 ? (SELECTION_RIDGE * trace) / taps : 1);
       }
       factors.push(cholesky(gram, taps, `Gram matrix of channel ${begin + c}`));
     }
@@ -88,11 +88,11 @@ function channelGrams(inputs: Matrix, begin: number, count: number, taps: number
       const from = row + c * taps;
       const to = c * taps * taps;
       for (let i = 0; i < taps; i++) {
-        const x = data[from + i] as number;
+        const x = data[from + i];
         if (x === 0) continue;
-        sums[c * taps + i] = (sums[c * taps + i] as number) + x;
+        sums[c * taps + i] = sums[c * taps + i] + x;
         for (let j = 0; j <= i; j++) {
-          grams[to + i * taps + j] = (grams[to + i * taps + j] as number) + x * (data[from + j] as number);
+          grams[to + i * taps + j] = grams[to + i * taps + j] + x * data[from + j];
         }
       }
     }
@@ -101,14 +101,14 @@ function channelGrams(inputs: Matrix, begin: number, count: number, taps: number
     for (let i = 0; i < taps; i++) {
       for (let j = 0; j <= i; j++) {
         const at = c * taps * taps;
-        const product = (sums[c * taps + i] as number) * (sums[c * taps + j] as number);
-        const value = (grams[at + i * taps + j] as number) - product / rows;
+        const product = sums[c * taps + i] * sums[c * taps + j];
+        const value = grams[at + i * taps + j] - product / rows;
         grams[at + i * taps + j] = value;
         grams[at + j * taps + i] = value;
       }
       // A constant column has no variance; rounding may leave it a negative one.
       const diagonal = c * taps * taps + i * (taps + 1);
-      grams[diagonal] = Math.max(0, grams[diagonal] as number);
+      grams[diagonal] = Math.max(0, grams[diagonal]);
     }
   }
   return grams;
@@ -146,13 +146,13 @@ function explainedEnergy(
 ): void {
   const solved = new Float64Array(taps);
   for (let c = begin; c < end; c++) {
-    const l = factors[c] as Float64Array;
+    const l = factors[c];
     let gain = 0;
     for (let j = 0; j < cross.rows; j++) {
       const from = j * cross.cols + (c - begin) * taps;
       for (let t = 0; t < taps; t++) {
-        const rest = (cross.data[from + t] as number) - dot(l, t * taps, solved, 0, t);
-        const x = rest / (l[t * taps + t] as number);
+        const rest = cross.data[from + t] - dot(l, t * taps, solved, 0, t);
+        const x = rest / l[t * taps + t];
         solved[t] = x;
         gain += x * x;
       }

@@ -20,7 +20,7 @@ export function firstBad(values: ReadonlyMap<string, Tensor>, names: Iterable<st
     const at = (tensor.data as Float32Array).findIndex((value) => !Number.isFinite(value));
     if (at < 0) continue;
     const width = tensor.data.length / Math.max(1, tensor.dims[0] ?? 1);
-    return { tensor: name, sample: Math.floor(at / width), element: at % width, value: tensor.data[at] as number };
+    return { tensor: name, sample: Math.floor(at / width), element: at % width, value: tensor.data[at] };
   }
   return null;
 }

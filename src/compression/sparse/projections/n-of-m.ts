@@ -12,7 +12,7 @@ export function nOfM(scores: Float32Array, cols: number): Uint8Array {
       for (let kept = 0; kept < KEPT_OF.n; kept++) {
         let best = -1;
         for (let i = row + begin; i < row + end; i++) {
-          if (support[i] === 0 && (best < 0 || (scores[i] as number) > (scores[best] as number))) best = i;
+          if (support[i] === 0 && (best < 0 || scores[i] > scores[best])) best = i;
         }
         if (best >= 0) support[best] = 1;
       }

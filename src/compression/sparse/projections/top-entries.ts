@@ -3,10 +3,10 @@ export function topEntries(scores: Float32Array, count: number): Uint8Array {
   const support = new Uint8Array(scores.length);
   if (count <= 0) return support;
   if (count >= scores.length) return support.fill(1);
-  const least = Float32Array.from(scores).sort()[scores.length - count] as number;
+  const least = Float32Array.from(scores).sort()[scores.length - count];
   let left = count;
   for (let i = 0; i < scores.length; i++) {
-    if ((scores[i] as number) > least) {
+    if (scores[i] > least) {
       support[i] = 1;
       left--;
     }

@@ -113,5 +113,5 @@ export function decodeModel(bytes: Buffer): ModelProto {
 }
 
 export function encodeModel(model: ModelProto): Uint8Array {
-  return Model.encode(model as unknown as protobuf.Message).finish();
+  return Model.encode(model).finish();
 }

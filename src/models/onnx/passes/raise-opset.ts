@@ -58,7 +58,8 @@ const optional =
 /** Until opset 12 over all axes from `axis` on as if they were one. */
 const softmax: Convert = ({ node, fresh }) => {
   const axis = intAttribute(node, 'axis', 1);
-  const [input = '', output = ''] = [node.input[0], node.output[0]];
+  const input = node.input[0] ?? '';
+  const output = node.output[0] ?? '';
   const last = [makeInt('axis', -1)];
   if (axis === -1) return [node];
   const [shape, flat, result] = [fresh('shape'), fresh('flat'), fresh('result')];

@@ -150,7 +150,7 @@ export class Runner {
     }
     return new Map(
       Object.entries(results).map(([name, value]) => {
-        const tensor = value as OrtTensor;
+        const tensor = value;
         return [name, { dims: [...tensor.dims], data: tensor.data as TensorData }];
       }),
     );
