@@ -1,39 +1,25 @@
 import { availableParallelism } from 'node:os';
-import type * as OnnxRuntime from 'onnxruntime-node';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import { InfrastructureError, OwnFaultError } from '../../errors/index.js';
-import '../../runtime/no-telemetry.js';
+import type { Tensor } from 'onnxruntime-node';
+import { InfrastructureError } from '../../errors/index.js';
+import { loadRuntime, openSession, type Session } from '../../runtime/session.js';
 import { accumulate, symmetrize } from '../accumulate.js';
 import { matrix, productShape, type Engine, type Matrix, type Operand, type Transpose } from '../engine.js';
 import { productModel } from './product-model.js';
 
-type Runtime = typeof OnnxRuntime;
-
-async function load(): Promise<Runtime> {
-  try {
-    return await import('onnxruntime-node');
-  } catch (cause) {
-    throw new OwnFaultError('unavailable', 'the engine onnxruntime needs the package onnxruntime-node', {
-      cause,
-    });
-  }
-}
-
 /** Products by ONNX Runtime's Gemm. Four sessions at most, one per combination of transposes. */
 export async function createOnnxRuntimeEngine(threads: number): Promise<Engine> {
-  const runtime = await load();
-  const sessions = new Map<number, Promise<InferenceSession>>();
+  const runtime = await loadRuntime('the engine onnxruntime');
+  const sessions = new Map<number, Promise<Session>>();
 
-  function session(transpose: Transpose): Promise<InferenceSession> {
+  function session(transpose: Transpose): Promise<Session> {
     const key = (transpose.a ? 1 : 0) + (transpose.b ? 2 : 0);
     let found = sessions.get(key);
     if (found === undefined) {
-      found = runtime.InferenceSession.create(productModel(transpose.a ?? false, transpose.b ?? false), {
+      found = openSession(runtime, productModel(transpose.a ?? false, transpose.b ?? false), {
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         // A product's result is handed to the caller: an arena would only keep a second copy of the largest one.
         enableCpuMemArena: false,
-        logSeverityLevel: 3,
         extra: { session: { intra_op: { allow_spinning: '0' } } },
       });
       sessions.set(key, found);

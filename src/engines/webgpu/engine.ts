@@ -14,7 +14,7 @@ import {
 import { createOnnxRuntimeEngine } from '../onnxruntime/engine.js';
 import { addToSumModel, beginSumModel, copyModel, deviceProductModel } from './models.js';
 import { expectedFaster } from './placement.js';
-import { createSession, loadRuntime } from './sessions.js';
+import { loadWebgpu, openOnGpu } from './sessions.js';
 
 /** Rows summed in single precision before they are added to a pair of floats, as in `accumulate`. */
 const CHUNK_ROWS = 512;
@@ -41,8 +41,8 @@ interface Held extends Resident {
  * @throws {InfrastructureError} `unavailable` where there is no GPU
  */
 export async function createWebgpuEngine(threads: number, placement?: Placement): Promise<Engine> {
-  const runtime = await loadRuntime();
-  const copies = await createSession(runtime, copyModel(), 'gpu-buffer');
+  const runtime = await loadWebgpu();
+  const copies = await openOnGpu(runtime, copyModel(), 'gpu-buffer');
   const host = await createOnnxRuntimeEngine(threads);
   const worthwhile = placement ?? expectedFaster(host.threads);
   const sessions = new Map<string, Promise<InferenceSession>>();
@@ -80,7 +80,7 @@ export async function createWebgpuEngine(threads: number, placement?: Placement)
     if (!worthwhile(cost)) return host.multiply(onHost(a), onHost(b), transpose);
     const [ta, tb] = [transpose.a ?? false, transpose.b ?? false];
     const running = await session(`${String(ta)} ${String(tb)}`, () =>
-      createSession(runtime, deviceProductModel(ta, tb), 'cpu'),
+      openOnGpu(runtime, deviceProductModel(ta, tb), 'cpu'),
     );
     return matrix(rows, cols, floats((await running.run({ A: await onDevice(a), B: await onDevice(b) }))['C']));
   }
@@ -102,8 +102,8 @@ export async function createWebgpuEngine(threads: number, placement?: Placement)
       const results = end === a.rows ? 'cpu' : 'gpu-buffer';
       const adding: InferenceSession =
         pair === null
-          ? await session(`begin ${results}`, () => createSession(runtime, beginSumModel(), results))
-          : await session(`add ${results}`, () => createSession(runtime, addToSumModel(), results));
+          ? await session(`begin ${results}`, () => openOnGpu(runtime, beginSumModel(), results))
+          : await session(`add ${results}`, () => openOnGpu(runtime, addToSumModel(), results));
       const { sum, rest }: InferenceSession.ReturnType = await adding.run({ ...feeds, ...(pair ?? {}) });
       pair?.high.dispose();
       pair?.low.dispose();

@@ -1,17 +1,9 @@
-import type * as OnnxRuntime from 'onnxruntime-node';
-import type { InferenceSession } from 'onnxruntime-node';
 import { OwnFaultError } from '../../errors/index.js';
-import '../../runtime/no-telemetry.js';
+import { loadRuntime, openSession, type Runtime, type Session } from '../../runtime/session.js';
 
-export type Runtime = typeof OnnxRuntime;
-
-export async function loadRuntime(): Promise<Runtime> {
-  let runtime: Runtime;
-  try {
-    runtime = await import('onnxruntime-node');
-  } catch (cause) {
-    throw new OwnFaultError('unavailable', 'the engine webgpu needs the package onnxruntime-node', { cause });
-  }
+/** @throws {OwnFaultError} `unavailable` where the runtime has no WebGPU */
+export async function loadWebgpu(): Promise<Runtime> {
+  const runtime = await loadRuntime('the engine webgpu');
   if (!runtime.listSupportedBackends().some(({ name }) => name === 'webgpu')) {
     throw new OwnFaultError('unavailable', `onnxruntime-node has no WebGPU on ${process.platform} ${process.arch}`);
   }
@@ -22,18 +14,13 @@ export async function loadRuntime(): Promise<Runtime> {
  * @param results where they stay
  * @throws {OwnFaultError} `unavailable` where there is no GPU
  */
-export async function createSession(
-  runtime: Runtime,
-  model: Uint8Array,
-  results: 'cpu' | 'gpu-buffer',
-): Promise<InferenceSession> {
+export async function openOnGpu(runtime: Runtime, model: Uint8Array, results: 'cpu' | 'gpu-buffer'): Promise<Session> {
   try {
-    return await runtime.InferenceSession.create(model, {
+    return await openSession(runtime, model, {
       executionProviders: ['webgpu'],
       preferredOutputLocation: results,
       // Nothing to optimize; a graph of one copy would be optimized away.
       graphOptimizationLevel: 'disabled',
-      logSeverityLevel: 3,
     });
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 // First: it must be evaluated before the runtime.
-import '../../../runtime/no-telemetry.js';
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { loadRuntime, openSession, type Session, type SessionOptions } from '../../../runtime/session.js';
+import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { InputError, SparankError } from '../../../errors/index.js';
 import { encodeModel } from '../io/codec.js';
 import { withFields } from '../protobuf/messages.js';
@@ -40,7 +40,7 @@ export class Runner {
   readonly fixedBatch: number | null;
 
   private constructor(
-    private readonly session: InferenceSession,
+    private readonly session: Session,
     capture: readonly string[],
     private readonly misleading: readonly string[],
   ) {
@@ -57,9 +57,8 @@ export class Runner {
    */
   static async open(model: OnnxModel | string, options: RunnerOptions): Promise<Runner> {
     const capture = options.capture ?? [];
-    const settings: InferenceSession.SessionOptions = {
+    const settings: SessionOptions = {
       executionProviders: ['cpu'],
-      logSeverityLevel: 3,
       enableCpuMemArena: options.arena ?? true,
       ...(options.threads > 0 ? { intraOpNumThreads: options.threads } : {}),
       // Within a run threads spin, as for any user of the runtime. After it they would go on for tens of milliseconds and take
@@ -164,19 +163,20 @@ export class Runner {
 async function createSession(
   model: OnnxModel | string,
   capture: readonly string[],
-  settings: InferenceSession.SessionOptions,
-): Promise<InferenceSession> {
+  settings: SessionOptions,
+): Promise<Session> {
+  const runtime = await loadRuntime('a network');
   if (typeof model === 'string') {
     if (capture.length > 0) throw new RangeError('only a parsed model can capture inner tensors');
-    return InferenceSession.create(model, settings);
+    return openSession(runtime, model, settings);
   }
   const bytes = encodeModel(withOutputs(model, capture).proto);
-  if (model.directory === null) return InferenceSession.create(bytes, settings);
+  if (model.directory === null) return openSession(runtime, bytes, settings);
   // External data is found relative to the model's file.
   const path = join(model.directory, `.${randomUUID()}.onnx`);
   try {
     await writeFile(path, bytes, { mode: 0o600 });
-    return await InferenceSession.create(path, settings);
+    return await openSession(runtime, path, settings);
   } finally {
     await rm(path, { force: true });
   }
