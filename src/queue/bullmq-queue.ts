@@ -2,6 +2,7 @@ import type { BaseAdapter } from '@bull-board/api/baseAdapter';
 import { WaitingError } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InfrastructureError } from '../errors/index.js';
+import { within } from '../errors/within.js';
 import { PLAIN_LANE } from '../scheduling/worker-classes.js';
 import type { Log } from '../observability/log.js';
 import type { TaskConsumer, TaskHandler, TaskMessage, TaskQueue } from './queue.js';
@@ -77,18 +78,10 @@ export const messageId = ({ taskId, attempt }: TaskMessage): string => `${taskId
 
 /** What a call fails with says how often it was tried; what is wrong with the connection says why. */
 async function answered<T>({ trouble }: Pick<Backend, 'trouble'>, work: Promise<T>): Promise<T> {
-  const timeout = new AbortController();
-  const late = sleep(ANSWER_DEADLINE_MS, undefined, { signal: timeout.signal }).then(() => {
-    throw new Error(`no answer within ${ANSWER_DEADLINE_MS} ms`);
-  });
   try {
-    return await Promise.race([work, late]);
+    return await within(work, ANSWER_DEADLINE_MS);
   } catch (error) {
     throw new InfrastructureError('unavailable', 'the queue does not answer', { cause: trouble?.() ?? error });
-  } finally {
-    timeout.abort();
-    late.catch(() => undefined);
-    work.catch(() => undefined);
   }
 }
 

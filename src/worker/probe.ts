@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/repositories.js';
 import { InfrastructureError, OwnFaultError } from '../errors/index.js';
+import { within } from '../errors/within.js';
 import type { Storage } from '../storage/storage.js';
 
 /** More than file systems keep back for small files. */
@@ -17,11 +17,14 @@ export interface ProbeDeps {
   database: Pick<Database, 'check'>;
 }
 
+const silent = (code: 'storage_unavailable' | 'unavailable', who: string) =>
+  new InfrastructureError(code, `the ${who} does not answer`);
+
 /** Whether the worker can do its work: writes and reads on its disk, in the storage, and speaks to the database. */
 export async function probe({ directory, storage, database }: ProbeDeps): Promise<void> {
   await probeDisk(directory);
-  await within(storage.check(), 'storage_unavailable', 'the storage does not answer');
-  await within(database.check(), 'unavailable', 'the database does not answer');
+  await within(storage.check(), ANSWER_MS, () => silent('storage_unavailable', 'storage'));
+  await within(database.check(), ANSWER_MS, () => silent('unavailable', 'database'));
 }
 
 async function probeDisk(directory: string): Promise<void> {
@@ -41,19 +44,5 @@ async function probeDisk(directory: string): Promise<void> {
       throw new OwnFaultError('compute_failed', 'the disk gave back something else than was written');
   } finally {
     await rm(path, { force: true });
-  }
-}
-
-async function within(work: Promise<void>, code: 'storage_unavailable' | 'unavailable', detail: string): Promise<void> {
-  const timeout = new AbortController();
-  const late = sleep(ANSWER_MS, undefined, { signal: timeout.signal }).then(() => {
-    throw new InfrastructureError(code, detail);
-  });
-  late.catch(() => undefined);
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    timeout.abort();
-    work.catch(() => undefined);
   }
 }

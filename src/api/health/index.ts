@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
+import { within } from '../../errors/within.js';
 import type { RouteOptions } from '../deps.js';
 import { VERSION } from '../../config/version.js';
 
@@ -13,22 +14,10 @@ const Readiness = Type.Object({
   checks: Type.Object({ postgres: State, queue: State, storage: State }),
 });
 
-async function within(work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_MS} ms`)), CHECK_MS);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   async function probe(name: string, part: { check(): Promise<void> }) {
     try {
-      await within(part.check());
+      await within(part.check(), CHECK_MS);
       return 'ok' as const;
     } catch (error) {
       app.log.warn({ err: error }, `${name} is not ready`);

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Gauge, Histogram } from 'prom-client';
 import type { Backlog } from '../../database/records.js';
-import { within } from '../within.js';
+import { within } from '../../errors/within.js';
 import type { ApiDeps } from '../deps.js';
 
 /** Seconds; polls take milliseconds, uploads minutes. */
