@@ -47,7 +47,7 @@ const ROOMS = {
   ],
   models: ['datasets', 'runtime', 'errors'],
   engines: ['runtime', 'errors'],
-  jobs: ['engines', 'models/coding', 'models/low-rank', 'models/sparse', 'errors'],
+  jobs: ['engines', 'models/formats', 'models/coding', 'models/low-rank', 'models/sparse', 'errors'],
   datasets: ['errors'],
   runtime: ['errors'],
   observability: ['config', 'errors'],
@@ -70,7 +70,10 @@ const INSIDE = {
     'activations',
     'prox',
   ],
-  'models/onnx': ['quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'io', 'graph', 'protobuf'],
+  models: [
+    ...['onnx', 'quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'graph', 'ir'],
+    ...['formats', 'coding', 'sparse', 'low-rank'],
+  ],
   pipeline: ['steps', 'latency', 'curves', 'network', 'files'],
   'pipeline/steps': ['inspect', 'plan', 'layer', 'assemble', 'evaluate'],
 };
@@ -112,7 +115,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**'],
-    ignores: ['src/models/onnx/protobuf/operator.ts'],
+    ignores: ['src/models/ir/operator.ts'],
     rules: {
       'no-restricted-syntax': [
         'error',
@@ -120,7 +123,7 @@ export default tseslint.config(
           (selector) => ({
             selector,
             message:
-              'Operators of different domains share names: ask isOperator or operatorOf (models/onnx/protobuf/operator.ts).',
+              'Operators of different domains share names: ask isOperator or operatorOf (models/ir/operator.ts).',
           }),
         ),
       ],

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { readConfig } from '../src/config/index.js';
 import { openDataset } from '../src/datasets/index.js';
-import { codeWeights, loadModel, prepare, saveModel, type OnnxModel, type WeightCoding } from '../src/models/index.js';
+import { codeWeights, loadModel, prepare, saveModel, type Model, type WeightCoding } from '../src/models/index.js';
 import { compareModels } from '../src/pipeline/network/compare.js';
 import { inputEnergies } from '../src/pipeline/steps/assemble/input-energy.js';
 import { integerNetwork } from '../src/pipeline/steps/assemble/integer-network.js';
@@ -75,7 +75,7 @@ async function main(directory: string): Promise<void> {
   const evaluation = await open(files.evaluation, 'evaluation');
   const source = { calibration, images: calibration.count, batch: 32, fixedBatch: null };
   const energies = await inputEnergies(network, source, threads, signal);
-  const models: OnnxModel[] = [];
+  const models: Model[] = [];
   const rows: { name: string; bytes: number; seconds: number }[] = [];
   const context = { energies, bytes: limits.layerMemoryBytes / 4, threads, signal };
   for (const { name, weights, weighted, activations } of WAYS.filter((way) => wanted?.includes(way.name) ?? true)) {

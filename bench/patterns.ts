@@ -3,9 +3,9 @@
  * form that a job writes, at one share of kept weights; all forms of a layer run in turn. `npx tsx bench/patterns.ts [options]`; see --help.
  */
 import { Command } from 'commander';
-import { encodeModel } from '../src/models/onnx/io/codec.js';
-import { makeInts, makeNode } from '../src/models/onnx/protobuf/attributes.js';
-import { floatTensor } from '../src/models/onnx/protobuf/tensors.js';
+import { encodeModel } from '../src/models/ir/codec.js';
+import { makeInts, makeNode } from '../src/models/ir/attributes.js';
+import { floatTensor } from '../src/models/ir/tensors.js';
 import {
   blocksOf,
   factoredCost,
@@ -17,7 +17,7 @@ import {
   Runner,
   SPARSE_PATTERNS,
   type Layer,
-  type OnnxModel,
+  type Model,
   type SparsePattern,
   type Tensor,
 } from '../src/models/index.js';
@@ -68,7 +68,7 @@ const random = seededRandom(1, 0);
 const values = (count: number) => Float32Array.from({ length: count }, () => random() - 0.5);
 
 /** A network of the one layer. */
-async function network({ m, channels, kernel, side }: Shape, directory: string): Promise<OnnxModel> {
+async function network({ m, channels, kernel, side }: Shape, directory: string): Promise<Model> {
   const connected = kernel === 0;
   const dims = connected ? [m, channels] : [m, channels, kernel, kernel];
   const pad = (kernel - 1) / 2;

@@ -1,14 +1,9 @@
 import { seededRandom } from '../../src/compression/linalg/random.js';
 import { encodeNpy } from '../../src/datasets/index.js';
-import { makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
-import {
-  DataType,
-  type ModelProto,
-  type NodeProto,
-  type TensorProto,
-} from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeInts, makeNode } from '../../src/models/ir/attributes.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
+import { DataType, type ModelProto, type NodeProto, type TensorProto } from '../../src/models/ir/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { withFunctions } from './function-model.js';
 import { mutateProtobuf } from './protobuf.js';
 import { lieInZip, zipOf } from './zip.js';

@@ -1,4 +1,4 @@
-import { makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
+import { makeInts, makeNode } from '../../src/models/ir/attributes.js';
 import {
   AttributeType,
   DataType,
@@ -6,8 +6,8 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
-} from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+} from '../../src/models/ir/messages.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 
 const DOMAIN = 'fuzz';
 const opsetImport = [

@@ -2,15 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { writeNpz } from '../../src/datasets/index.js';
-import { makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
-import {
-  DataType,
-  type NodeProto,
-  type TensorProto,
-  type ValueInfoProto,
-} from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeInts, makeNode } from '../../src/models/ir/attributes.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
+import { DataType, type NodeProto, type TensorProto, type ValueInfoProto } from '../../src/models/ir/messages.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import type { JobFiles } from './files.js';
 
 const SIDE = 8;

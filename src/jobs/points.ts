@@ -1,3 +1,4 @@
+import { MODEL_FORMATS, type ModelFormatName } from '../models/formats/index.js';
 import { InputError } from '../errors/index.js';
 import type { Spec, Target } from './spec.js';
 import type { LayerAllocation, PlannedPoint, PlanResult } from './tasks.js';
@@ -51,5 +52,5 @@ export function atTarget(spec: Pick<Spec, 'targets'>, point: number, error: unkn
 }
 
 /** Name of the artifact that holds the network of a point. */
-export const modelName = (point: number, format: 'onnx' | 'onnx_zip'): string =>
-  `model${point === 1 ? '' : `-${String(point)}`}.${format === 'onnx' ? 'onnx' : 'zip'}`;
+export const modelName = (point: number, format: ModelFormatName): string =>
+  `model${point === 1 ? '' : `-${String(point)}`}.${MODEL_FORMATS[format].extension}`;

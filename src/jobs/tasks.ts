@@ -1,3 +1,4 @@
+import type { ModelFormatName } from '../models/formats/index.js';
 import type { LowRankShape } from '../models/low-rank/index.js';
 import type { SparsePattern } from '../models/sparse/index.js';
 import type { SerializedError } from '../errors/index.js';
@@ -32,7 +33,7 @@ export interface StepFile {
 }
 
 export interface ModelSummary {
-  format: 'onnx' | 'onnx_zip';
+  format: ModelFormatName;
   parameters: number;
   macs: number;
   bytes: number;

@@ -12,7 +12,7 @@ import {
   saveModel,
   type Factors,
   type Layer,
-  type OnnxModel,
+  type Model,
   type Replacement,
 } from '../../src/models/index.js';
 
@@ -32,7 +32,7 @@ const LIMITS = {
 };
 
 /** The same layer as a sum: some input channels sparse, the rest as a product with a factor that is the identity. */
-function equalSum(model: OnnxModel, layer: Layer): Replacement {
+function equalSum(model: Model, layer: Layer): Replacement {
   const { weights, bias } = denseWeights(model, layer);
   const taps = layer.d / layer.channels;
   const kept = Array.from({ length: layer.channels }, (_, c) => c).filter((c) => c % 3 === 0);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { listLayers, prepare, type Activation } from '../../src/models/index.js';
-import { makeFloat, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import type { NodeProto, TensorProto } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeFloat, makeInts } from '../../src/models/ir/attributes.js';
+import type { NodeProto, TensorProto } from '../../src/models/ir/messages.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, tensorOf } from './graphs.js';
 
 const scalar = (name: string, value: number) => floatTensor(name, [], Float32Array.of(value));

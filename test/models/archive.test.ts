@@ -16,8 +16,8 @@ import {
   saveSingle,
   type FloatTensor,
 } from '../../src/models/index.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
-import { DataType, EXTERNAL, type ModelProto, type TensorProto } from '../../src/models/onnx/protobuf/messages.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
+import { DataType, EXTERNAL, type ModelProto, type TensorProto } from '../../src/models/ir/messages.js';
 import { LIMITS, batchOf, node, noise, proto, scratch, tensorOf } from './graphs.js';
 
 const WEIGHTS = noise(8 * 3 * 9, 3);

@@ -8,10 +8,10 @@ import {
   prepare,
   Runner,
   saveModel,
-  type OnnxModel,
+  type Model,
   type WeightCoding,
 } from '../../src/models/index.js';
-import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { makeInts } from '../../src/models/ir/attributes.js';
 import { seededRandom } from '../../src/pipeline/network/random.js';
 import { batchOf, build, LIMITS, node, scratch, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
@@ -25,10 +25,10 @@ const CODINGS: WeightCoding[] = [
 /** What the outputs may differ by, of their largest, with weights that are uniform noise. */
 const BOUND = { float16: 2e-3, int8: 2e-2, codebook: 0.25 };
 
-const code = (model: OnnxModel, coding: WeightCoding) =>
+const code = (model: Model, coding: WeightCoding) =>
   codeWeights(model, coding, { energies: new Map(), random: (tensor) => seededRandom(1, tensor) });
 
-async function output(model: OnnxModel, input: number[], count: number): Promise<Float32Array> {
+async function output(model: Model, input: number[], count: number): Promise<Float32Array> {
   const runner = await Runner.open(model, { threads: 1 });
   try {
     return (await runner.run(batchOf(input, count))).get('y')?.data as Float32Array;
@@ -95,7 +95,7 @@ describe.each(CODINGS)('weights as $coding, $bits bits', (coding) => {
 
   it('take the bytes that they should', async () => {
     const model = prepare(await build(LARGE));
-    const size = (of: OnnxModel) => of.graph.initializer.reduce((sum, { rawData }) => sum + (rawData?.length ?? 0), 0);
+    const size = (of: Model) => of.graph.initializer.reduce((sum, { rawData }) => sum + (rawData?.length ?? 0), 0);
     const weights = 32 * 32 * 9 + 32 * 4 * 9 + 32 * 64 * 4 + 64 * 70;
     const scales = 4 * (32 + 32 + 64 + 70);
     const biases = 4 * (32 + 70);
@@ -161,7 +161,7 @@ describe('coded weights', () => {
       const random = () => seededRandom(1);
       const coded = codeWeights(model, { coding: 'codebook', bits: 4 }, { energies, random });
       const input = { dims: [1, 64], data: Float32Array.from(energy, (e, i) => (i % 2 === 0 ? 1 : -1) * Math.sqrt(e)) };
-      const run = async (of: OnnxModel) => {
+      const run = async (of: Model) => {
         const runner = await Runner.open(of, { threads: 1 });
         const result = (await runner.run(input)).get('y')?.data as Float32Array;
         await runner.release();

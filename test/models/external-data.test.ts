@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadModel, prepare, Runner, saveModel, spillWeights, type OnnxModel } from '../../src/models/index.js';
-import { EXTERNAL } from '../../src/models/onnx/protobuf/messages.js';
-import { externalReference, tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
+import { loadModel, prepare, Runner, saveModel, spillWeights, type Model } from '../../src/models/index.js';
+import { EXTERNAL } from '../../src/models/ir/messages.js';
+import { externalReference, tensorFloats } from '../../src/models/ir/tensors.js';
 import { LIMITS, batchOf, node, proto, scratch, tensorOf, writeProto, type Sketch } from './graphs.js';
 
 /** 1.3 MB and 160 bytes of weights. */
@@ -13,9 +13,9 @@ const sketch: Sketch = {
   nodes: [node('Conv', ['x', 'large'], 'c'), node('Flatten', ['c'], 'f'), node('Gemm', ['f', 'fc', 'small'], 'y')],
 };
 
-const large = (model: OnnxModel) => model.graph.initializer.find(({ name }) => name === 'large');
+const large = (model: Model) => model.graph.initializer.find(({ name }) => name === 'large');
 
-async function output(model: OnnxModel): Promise<number[]> {
+async function output(model: Model): Promise<number[]> {
   const runner = await Runner.open(model, { threads: 1 });
   try {
     return [...((await runner.run(batchOf([64, 9, 9], 2))).get('y')?.data ?? [])].map(Number);
@@ -74,7 +74,7 @@ describe('large weights', () => {
     expect(readdirSync(spilled.directory ?? '').filter((name) => name.endsWith('.weights'))).toHaveLength(2);
     const folded = spilled.graph.initializer.find(({ name }) => name === 't');
     expect(folded === undefined ? null : externalReference(folded)?.length).toBe(4 * 600 * 512);
-    const run = async (model: OnnxModel) => {
+    const run = async (model: Model) => {
       const runner = await Runner.open(model, { threads: 1 });
       const value = (await runner.run(batchOf([512], 3))).get('y');
       await runner.release();

@@ -8,7 +8,7 @@ import {
   type FloatTensor,
   type Tensor,
 } from '../../src/models/index.js';
-import { makeInt, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
+import { makeInt, makeNode } from '../../src/models/ir/attributes.js';
 import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/compression/linalg/random.js';
-import { listLayers, loadModel, prepare, Runner, type OnnxModel } from '../../src/models/index.js';
-import { makeNode } from '../../src/models/onnx/protobuf/attributes.js';
-import type { FunctionProto, ModelProto, NodeProto } from '../../src/models/onnx/protobuf/messages.js';
+import { listLayers, loadModel, prepare, Runner, type Model } from '../../src/models/index.js';
+import { makeNode } from '../../src/models/ir/attributes.js';
+import type { FunctionProto, ModelProto, NodeProto } from '../../src/models/ir/messages.js';
 import { batchOf, LIMITS, proto, scratch, writeProto, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
@@ -40,10 +40,10 @@ function outlined(
   return [...nodes.slice(0, from), call, ...nodes.slice(to)];
 }
 
-const load = (model: ModelProto): Promise<OnnxModel> =>
+const load = (model: ModelProto): Promise<Model> =>
   loadModel(writeProto(model), { directory: scratch(), limits: LIMITS });
 
-async function outputs(model: OnnxModel, sketch: Sketch): Promise<number[][]> {
+async function outputs(model: Model, sketch: Sketch): Promise<number[][]> {
   const runner = await Runner.open(model, { threads: 1 });
   try {
     const values = await runner.run(batchOf(sketch.input, 2));

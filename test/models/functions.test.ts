@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors/index.js';
 import { listLayers, loadModel, prepare, Runner } from '../../src/models/index.js';
-import { makeInt, makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
+import { makeInt, makeInts, makeNode } from '../../src/models/ir/attributes.js';
 import {
   AttributeType,
   DataType,
@@ -10,8 +10,8 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
-} from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+} from '../../src/models/ir/messages.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import { batchOf, LIMITS, node, noise, proto, scratch, tensorOf, writeProto } from './graphs.js';
 
 const DOMAIN = 'pkg.layers';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors/index.js';
 import { listLayers, loadModel, prepare } from '../../src/models/index.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
 import { LIMITS, batchOf, proto, scratch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

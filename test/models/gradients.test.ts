@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { FloatTensor } from '../../src/datasets/tensor.js';
-import { listLayers, prepare, TrainableNetwork, type OnnxModel, type Pull } from '../../src/models/index.js';
-import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import type { AttributeProto } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { listLayers, prepare, TrainableNetwork, type Model, type Pull } from '../../src/models/index.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/ir/attributes.js';
+import type { AttributeProto } from '../../src/models/ir/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
@@ -174,7 +174,7 @@ const CASES: Record<string, Sketch> = {
 
 const TRAINED = new Set(['w', 'k', 'b']);
 
-async function open(model: OnnxModel, weights: ReadonlySet<string>, losses: string[], samples: FloatTensor) {
+async function open(model: Model, weights: ReadonlySet<string>, losses: string[], samples: FloatTensor) {
   const network = await TrainableNetwork.open(model, { weights, losses, samples }, { threads: 1 });
   const pulls = new Map<string, Pull>();
   for (const [i, name] of network.losses.entries()) {

@@ -2,17 +2,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { loadModel, type FloatTensor, type ModelLimits, type OnnxModel } from '../../src/models/index.js';
-import { makeNode } from '../../src/models/onnx/protobuf/attributes.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
+import { loadModel, type FloatTensor, type ModelLimits, type Model } from '../../src/models/index.js';
+import { makeNode } from '../../src/models/ir/attributes.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
 import {
   DataType,
   type AttributeProto,
   type ModelProto,
   type NodeProto,
   type TensorProto,
-} from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+} from '../../src/models/ir/messages.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 
 export const LIMITS: ModelLimits = {
   maxArchiveEntries: 100,
@@ -113,7 +113,7 @@ export function writeProto(model: ModelProto, directory = scratch()): string {
 }
 
 /** Through a file, as every model comes in. */
-export async function build(sketch: Sketch): Promise<OnnxModel> {
+export async function build(sketch: Sketch): Promise<Model> {
   const directory = scratch();
   return loadModel(writeProto(proto(sketch), directory), { directory, limits: LIMITS });
 }

@@ -1,5 +1,5 @@
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
-import { type GraphProto, type ModelProto, withFields } from '../../src/models/onnx/protobuf/messages.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
+import { type GraphProto, type ModelProto, withFields } from '../../src/models/ir/messages.js';
 
 /** What stands in a name that no exporter writes, but a file can hold. */
 export const MARKS = { NUL: 'a\0b', 'half a surrogate pair': 'a\ud800b', 'a megabyte': 'n'.repeat(2 ** 20) };

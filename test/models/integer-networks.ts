@@ -11,16 +11,16 @@ import {
   Runner,
   saveModel,
   toIntegers,
-  type OnnxModel,
+  type Model,
   type Range,
 } from '../../src/models/index.js';
-import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import { decodeModel } from '../../src/models/onnx/io/codec.js';
+import { makeInts } from '../../src/models/ir/attributes.js';
+import { decodeModel } from '../../src/models/ir/codec.js';
 import { batchOf, build, scratch, type Sketch } from './graphs.js';
 
 export const padded = [makeInts('pads', [1, 1, 1, 1])];
 
-export async function values(model: OnnxModel, input: number[], names: readonly string[], count = 16, seed = 5) {
+export async function values(model: Model, input: number[], names: readonly string[], count = 16, seed = 5) {
   const inner = names.filter((name) => name !== 'x');
   const runner = await Runner.open(model, { threads: 1, capture: inner });
   try {
@@ -31,11 +31,11 @@ export async function values(model: OnnxModel, input: number[], names: readonly 
   }
 }
 
-export async function output(model: OnnxModel, input: number[], count = 16, seed = 5): Promise<Float32Array> {
+export async function output(model: Model, input: number[], count = 16, seed = 5): Promise<Float32Array> {
   return (await values(model, input, [], count, seed)).get('y')?.data as Float32Array;
 }
 
-export async function rangesOf(model: OnnxModel, input: number[]): Promise<Map<string, Range>> {
+export async function rangesOf(model: Model, input: number[]): Promise<Map<string, Range>> {
   const names = integerTensors(model);
   const found = await values(model, input, names);
   return new Map(
@@ -63,7 +63,7 @@ export function relativeError(a: Float32Array, b: Float32Array): number {
 }
 
 /** Operators of the network as ONNX Runtime runs it. */
-export async function fused(model: OnnxModel): Promise<string[]> {
+export async function fused(model: Model): Promise<string[]> {
   const directory = scratch();
   const [path, optimized] = [join(directory, 'model.onnx'), join(directory, 'optimized.onnx')];
   await saveModel(model, path);

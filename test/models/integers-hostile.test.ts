@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { countIntegerLayers, integerLayers, toIntegers } from '../../src/models/index.js';
-import { makeInt } from '../../src/models/onnx/protobuf/attributes.js';
-import { DataType } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor, tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeInt } from '../../src/models/ir/attributes.js';
+import { DataType } from '../../src/models/ir/messages.js';
+import { floatTensor, tensorFloats } from '../../src/models/ir/tensors.js';
 import { node, noise, tensorOf, type Sketch } from './graphs.js';
 import { fused, integersOf, output, padded, readyFor, relativeError } from './integer-networks.js';
 import { TOPOLOGIES } from './topologies.js';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/compression/linalg/random.js';
 import { integerLayers, toIntegers, type Range } from '../../src/models/index.js';
-import { makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import type { NodeProto, TensorProto } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeInt, makeInts } from '../../src/models/ir/attributes.js';
+import type { NodeProto, TensorProto } from '../../src/models/ir/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { node, tensorOf, type Sketch } from './graphs.js';
 import { output, padded, rangesOf, readyFor, relativeError } from './integer-networks.js';
 

@@ -10,10 +10,10 @@ import {
   prepare,
   saveModel,
   toIntegers,
-  type OnnxModel,
+  type Model,
 } from '../../src/models/index.js';
-import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/ir/attributes.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { batchOf, LIMITS, node, scratch, tensorOf, type Sketch } from './graphs.js';
 import { fused, integersOf, output, padded, relativeError, values } from './integer-networks.js';
 import { TOPOLOGIES } from './topologies.js';
@@ -98,7 +98,7 @@ const MORE: Record<string, Sketch> = {
 MORE['concatenation, averages and a rectifier behind the pooling']?.tensors.push(int64Tensor('shape', [2], [0, -1]));
 
 const ALL = Object.entries({ ...TOPOLOGIES, ...MORE });
-const opsOf = (model: OnnxModel) => model.graph.node.map(({ opType }) => opType);
+const opsOf = (model: Model) => model.graph.node.map(({ opType }) => opType);
 
 describe('networks with integers', () => {
   it.each(ALL)('compute the same within the error of 8 bits, at any batch: %s', async (_, sketch) => {
@@ -244,7 +244,7 @@ describe('networks with integers', () => {
     const sketch = TOPOLOGIES['residual addition'];
     if (sketch === undefined) throw new Error('no such network');
     const { float, integers } = await integersOf(sketch);
-    const part = (model: OnnxModel, from: string, to: string) => extract(model, [from], [to]).model;
+    const part = (model: Model, from: string, to: string) => extract(model, [from], [to]).model;
     const ends = integerEnds(integers, { from: 'r1', to: 'c2' });
     const ops = await fused(part(integers, ends.from, ends.to));
     expect(ops).toEqual(['QLinearConv']);

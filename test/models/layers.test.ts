@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { listLayers, prepare, type Layer } from '../../src/models/index.js';
-import { makeInt, makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
-import { DataType } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeInt, makeInts, makeNode } from '../../src/models/ir/attributes.js';
+import { DataType } from '../../src/models/ir/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 

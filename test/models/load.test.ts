@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors/index.js';
 import { loadModel } from '../../src/models/index.js';
-import { makeNode } from '../../src/models/onnx/protobuf/attributes.js';
-import { decodeModel, encodeModel } from '../../src/models/onnx/io/codec.js';
-import { DataType, EXTERNAL, type GraphProto, type ModelProto } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeNode } from '../../src/models/ir/attributes.js';
+import { decodeModel, encodeModel } from '../../src/models/ir/codec.js';
+import { DataType, EXTERNAL, type GraphProto, type ModelProto } from '../../src/models/ir/messages.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import { LIMITS, node, noise, proto, scratch, tensorOf, writeProto } from './graphs.js';
 
 const plain = (): ModelProto & { graph: GraphProto } => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Runner, loadModel } from '../../src/models/index.js';
 import { InferenceSession } from 'onnxruntime-node';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
-import { OPSET_MAX, OPSET_MIN } from '../../src/models/onnx/io/validate.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
+import { OPSET_MAX, OPSET_MIN } from '../../src/models/graph/validate.js';
 import { LIMITS, build, node, proto, scratch, tensorOf, writeProto } from './graphs.js';
 
 const sketch = (opset: number) => ({

@@ -6,7 +6,7 @@ import { zipOf } from '../../bench/fuzz/zip.js';
 import { encodeNpy, openDataset } from '../../src/datasets/index.js';
 import { InputError } from '../../src/errors/index.js';
 import { loadModel } from '../../src/models/index.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
 import { LIMITS, node, proto, scratch, tensorOf } from './graphs.js';
 
 /** Files of other programs are called by their name, with what to do: nobody knows what an "invalid wire type" is. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { outputParts } from '../../src/models/index.js';
-import { makeInt } from '../../src/models/onnx/protobuf/attributes.js';
+import { makeInt } from '../../src/models/ir/attributes.js';
 import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 
 const sketch = (nodes: Sketch['nodes'], tensors: Sketch['tensors'] = []): Sketch => ({ input: [4, 6], nodes, tensors });

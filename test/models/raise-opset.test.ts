@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors/index.js';
-import { prepare, raiseOpset, Runner, type OnnxModel } from '../../src/models/index.js';
-import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import { int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { prepare, raiseOpset, Runner, type Model } from '../../src/models/index.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/ir/attributes.js';
+import { int64Tensor } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 
 const text = (name: string, s: string) => ({ name, type: 3, s: Buffer.from(s) });
@@ -73,7 +73,7 @@ const OLD: Record<string, Sketch> = {
 const LAST: Record<string, number> = { Clip: 10, Pad: 10, Slice: 9 };
 const existsIn = (opset: number, nodes: Sketch['nodes']) => nodes.every(({ opType }) => opset <= (LAST[opType] ?? 12));
 
-async function outputs(model: OnnxModel, input: number[], count: number) {
+async function outputs(model: Model, input: number[], count: number) {
   const runner = await Runner.open(model, { threads: 1 });
   try {
     return (await runner.run(batchOf(input, count))).get('y');

@@ -11,7 +11,7 @@ import {
   shapesOf,
   type Factors,
   type Layer,
-  type OnnxModel,
+  type Model,
   type Replacement,
 } from '../../src/models/index.js';
 import { dummyFactors } from '../../src/pipeline/latency/candidate-latency.js';
@@ -23,7 +23,7 @@ const CHANNEL = { shape: 'channel', inner: 0, basis: null } as const;
 const largest = (a: Float32Array, b: Float32Array) =>
   a.reduce((max, v, i) => Math.max(max, Math.abs(v - (b[i] ?? Number.NaN))), a.length === b.length ? 0 : Infinity);
 
-async function output(model: OnnxModel, input: number[], count: number): Promise<Float32Array> {
+async function output(model: Model, input: number[], count: number): Promise<Float32Array> {
   const runner = await Runner.open(model, { threads: 1 });
   try {
     return (await runner.run(batchOf(input, count))).get('y')?.data as Float32Array;
@@ -33,7 +33,7 @@ async function output(model: OnnxModel, input: number[], count: number): Promise
 }
 
 /** Exactly the layer again: P = I, Q = W. */
-function fullRank(model: OnnxModel, layer: Layer): Factors {
+function fullRank(model: Model, layer: Layer): Factors {
   const { weights, bias } = denseWeights(model, layer);
   const p = new Float32Array(layer.m ** 2);
   for (let i = 0; i < layer.m; i++) p[i * layer.m + i] = 1;
@@ -43,7 +43,7 @@ function fullRank(model: OnnxModel, layer: Layer): Factors {
 const identity = (n: number) => Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0));
 
 /** Exactly the layer again behind a first convolution that keeps every channel. */
-function tucker(model: OnnxModel, layer: Layer): Factors {
+function tucker(model: Model, layer: Layer): Factors {
   const copy = fullRank(model, layer);
   const { channels } = layer;
   const part = { shape: 'tucker' as const, inner: channels, basis: identity(channels) };
@@ -52,7 +52,7 @@ function tucker(model: OnnxModel, layer: Layer): Factors {
 }
 
 /** Exactly the layer again: the first convolution hands on every row of the kernel. */
-function spatial(model: OnnxModel, layer: Layer): Factors {
+function spatial(model: Model, layer: Layer): Factors {
   if (!shapesOf(layer).includes('spatial')) return fullRank(model, layer);
   const { weights, bias } = denseWeights(model, layer);
   const rank = layer.channels * (layer.kernel[0] ?? 1);
@@ -75,7 +75,7 @@ function columns(layer: Layer, weights: Float32Array, channels: number[]): Float
 }
 
 /** The layer again as a sum: the even input channels sparse, the others through a full-rank product. */
-function split(model: OnnxModel, layer: Layer): Factors {
+function split(model: Model, layer: Layer): Factors {
   const { weights, bias } = denseWeights(model, layer);
   const even = Array.from({ length: layer.channels }, (_, c) => c).filter((c) => c % 2 === 0);
   const taps = layer.d / layer.channels;
@@ -88,7 +88,7 @@ function split(model: OnnxModel, layer: Layer): Factors {
   };
 }
 
-function allSparse(model: OnnxModel, layer: Layer): Factors {
+function allSparse(model: Model, layer: Layer): Factors {
   const { weights, bias } = denseWeights(model, layer);
   return {
     lowRank: null,
@@ -97,7 +97,7 @@ function allSparse(model: OnnxModel, layer: Layer): Factors {
   };
 }
 
-const WAYS: Record<string, (model: OnnxModel, layer: Layer) => Replacement> = {
+const WAYS: Record<string, (model: Model, layer: Layer) => Replacement> = {
   'low rank': fullRank,
   tucker,
   spatial,
@@ -145,7 +145,7 @@ describe('a rewritten model', () => {
     const changed = rewrite(model, new Map([[first.name, split(model, first)]]));
     expect(model.graph.initializer.map(({ name }) => name)).toEqual(before);
     expect(changed.graph.initializer.some(({ name }) => name === 'w1')).toBe(false);
-    const kept = (m: OnnxModel) => m.graph.initializer.find(({ name }) => name === 'w2')?.rawData;
+    const kept = (m: Model) => m.graph.initializer.find(({ name }) => name === 'w2')?.rawData;
     expect(kept(changed)).toBe(kept(model));
     const names = changed.graph.node.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);

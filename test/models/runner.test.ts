@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Runner, loadModel } from '../../src/models/index.js';
-import { DataType } from '../../src/models/onnx/protobuf/messages.js';
-import { int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
-import { runtimeError } from '../../src/models/onnx/run/runtime-error.js';
+import { DataType } from '../../src/models/ir/messages.js';
+import { int64Tensor } from '../../src/models/ir/tensors.js';
+import { runtimeError } from '../../src/models/run/runtime-error.js';
 import { LIMITS, batchOf, build, node, proto, scratch, tensorOf, writeProto, type Sketch } from './graphs.js';
 
 const sketch: Sketch = {

@@ -13,16 +13,16 @@ import {
   SPARSE_PATTERNS,
   type Factors,
   type Layer,
-  type OnnxModel,
+  type Model,
   type SparsePart,
   type SparsePattern,
 } from '../../src/models/index.js';
-import { tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
+import { tensorFloats } from '../../src/models/ir/tensors.js';
 import { dummyFactors } from '../../src/pipeline/latency/candidate-latency.js';
 import { batchOf, build } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
-async function output(model: OnnxModel, input: number[], count: number): Promise<Float32Array> {
+async function output(model: Model, input: number[], count: number): Promise<Float32Array> {
   const runner = await Runner.open(model, { threads: 1 });
   try {
     return (await runner.run(batchOf(input, count))).get('y')?.data as Float32Array;
@@ -79,7 +79,7 @@ const evenPart = (layer: Layer, pattern: SparsePattern, groups: number): SparseP
 });
 
 /** The layer as a sum: what the pattern takes, and the rest through a full-rank product. */
-function sum(model: OnnxModel, layer: Layer, pattern: SparsePattern): Factors {
+function sum(model: Model, layer: Layer, pattern: SparsePattern): Factors {
   const { weights, bias } = denseWeights(model, layer);
   const part = evenPart(layer, pattern, half(layer, pattern));
   const mask = support(layer, part);
@@ -97,7 +97,7 @@ function sum(model: OnnxModel, layer: Layer, pattern: SparsePattern): Factors {
   };
 }
 
-async function listed(name: string, index = 0): Promise<{ model: OnnxModel; layer: Layer; input: number[] }> {
+async function listed(name: string, index = 0): Promise<{ model: Model; layer: Layer; input: number[] }> {
   const sketch = TOPOLOGIES[name];
   if (sketch === undefined) throw new Error('no such topology');
   const model = prepare(await build(sketch));

@@ -3,15 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { loadModel } from '../../src/models/index.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
-import { DataType, type TensorProto } from '../../src/models/onnx/protobuf/messages.js';
-import {
-  firstNonFinite,
-  floatTensor,
-  scalarValue,
-  tensorBytes,
-  tensorFloats,
-} from '../../src/models/onnx/protobuf/tensors.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
+import { DataType, type TensorProto } from '../../src/models/ir/messages.js';
+import { firstNonFinite, floatTensor, scalarValue, tensorBytes, tensorFloats } from '../../src/models/ir/tensors.js';
 import { LIMITS, build, node, proto, scratch } from './graphs.js';
 
 /** Packed numbers, written by the protobuf library. */

@@ -1,5 +1,5 @@
-import { makeFloat, makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeFloat, makeInt, makeInts } from '../../src/models/ir/attributes.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { node, noise, tensorOf, type Sketch } from './graphs.js';
 
 const text = (name: string, s: string) => ({ name, type: 3, s: Buffer.from(s) });

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { codeWeights, listLayers, prepare, rewrite, type OnnxModel } from '../../src/models/index.js';
-import { makeInt, makeInts, makeNode } from '../../src/models/onnx/protobuf/attributes.js';
-import { AttributeType, DataType, type GraphProto, type NodeProto } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { codeWeights, listLayers, prepare, rewrite, type Model } from '../../src/models/index.js';
+import { makeInt, makeInts, makeNode } from '../../src/models/ir/attributes.js';
+import { AttributeType, DataType, type GraphProto, type NodeProto } from '../../src/models/ir/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
 
 const INPUT = [4, 6, 6];
 const pads = makeInts('pads', [1, 1, 1, 1]);
 const LAYER = 4 * 4 * 9;
 
-const counted = async (model: OnnxModel) => listLayers(model, batchOf(INPUT, 2), { threads: 1 });
+const counted = async (model: Model) => listLayers(model, batchOf(INPUT, 2), { threads: 1 });
 const countOf = async (sketch: Sketch) => counted(prepare(await build(sketch)));
 
 /** Behind one layer of 144 weights. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openDataset, writeNpz } from '../../src/datasets/index.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import { accuracyOf, compareModels } from '../../src/pipeline/network/compare.js';
 import { build, LIMITS, node, scratch } from '../models/graphs.js';
 

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { writeNpz } from '../../src/datasets/index.js';
 import { loadModel, prepare } from '../../src/models/index.js';
-import { initializersOf } from '../../src/models/onnx/protobuf/model.js';
-import { tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
+import { initializersOf } from '../../src/models/ir/model.js';
+import { tensorFloats } from '../../src/models/ir/tensors.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { noise, node, proto, scratch, tensorOf, writeProto } from '../models/graphs.js';
-import { makeInt, makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { makeInt, makeInts } from '../../src/models/ir/attributes.js';
 import { LIMITS, localOptions, writeFiles, type Files } from './network.js';
 
 const PADS = [makeInts('pads', [1, 1, 1, 1])];

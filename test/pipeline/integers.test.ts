@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openDataset, writeNpz } from '../../src/datasets/index.js';
-import { countIntegerLayers, loadModel, prepare, Runner, type OnnxModel } from '../../src/models/index.js';
-import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { countIntegerLayers, loadModel, prepare, Runner, type Model } from '../../src/models/index.js';
+import { makeInts } from '../../src/models/ir/attributes.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import { activationHistograms } from '../../src/pipeline/steps/assemble/activation-ranges.js';
 import { integerNetwork } from '../../src/pipeline/steps/assemble/integer-network.js';
 import { compressLocally } from '../../src/pipeline/local.js';
@@ -33,7 +33,7 @@ async function dataset(sample: number[], count: number, make = (v: number, _: nu
 
 const context = { energies: new Map<string, Float32Array>(), bytes: 1 << 24, threads: 1, signal };
 
-async function run(model: OnnxModel, sample: number[], count = 4) {
+async function run(model: Model, sample: number[], count = 4) {
   const runner = await Runner.open(model, { threads: 1 });
   const data = noise(count * sample.reduce((a, b) => a * b, 1), 99).map((v) => 2 * v);
   const result = (await runner.run({ dims: [count, ...sample], data })).get('y')?.data as Float32Array;

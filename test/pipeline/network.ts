@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { writeNpz } from '../../src/datasets/index.js';
 import { resolveSpec } from '../../src/jobs/resolve-spec.js';
 import type { LocalOptions } from '../../src/pipeline/local.js';
-import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
-import type { ModelProto } from '../../src/models/onnx/protobuf/messages.js';
+import { makeInts } from '../../src/models/ir/attributes.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
+import type { ModelProto } from '../../src/models/ir/messages.js';
 import { node, noise, proto, tensorOf, writeProto } from '../models/graphs.js';
 
 export const SIDE = 8;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEngine, matrix, type Engine, type Matrix } from '../../src/engines/index.js';
 import { responseMetric } from '../../src/compression/index.js';
-import { listLayers, prepare, Runner, type FloatTensor, type OnnxModel } from '../../src/models/index.js';
-import { makeInt } from '../../src/models/onnx/protobuf/attributes.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { listLayers, prepare, Runner, type FloatTensor, type Model } from '../../src/models/index.js';
+import { makeInt } from '../../src/models/ir/attributes.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import { outputMetrics } from '../../src/pipeline/steps/inspect/output-metrics.js';
 import { responseBasis, SensitivityProbe } from '../../src/pipeline/curves/sensitivity.js';
 import { batchOf, build, node, noise, type Sketch } from '../models/graphs.js';
@@ -16,7 +16,7 @@ afterAll(() => engine.dispose());
 
 type Slopes = ReadonlyMap<string, Matrix>;
 async function metricsOf(sketch: Sketch, slopes: Slopes = new Map()) {
-  const model: OnnxModel = prepare(await build(sketch));
+  const model: Model = prepare(await build(sketch));
   const { layers } = await listLayers(model, batchOf(sketch.input, 2), { threads: 1 });
   return outputMetrics(engine, model, layers, slopes);
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { listLayers, loadModel, prepare, SPARSE_PATTERNS, storesZeros, ZEROS_NOTE } from '../../src/models/index.js';
-import { tensorFloats } from '../../src/models/onnx/protobuf/tensors.js';
+import { tensorFloats } from '../../src/models/ir/tensors.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { batchOf, scratch } from '../models/graphs.js';
 import { LIMITS, localOptions, SIDE, writeFiles, type Files } from './network.js';

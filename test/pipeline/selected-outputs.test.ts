@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openDataset, writeNpz } from '../../src/datasets/index.js';
 import { beforeSelection } from '../../src/models/index.js';
-import { makeInt } from '../../src/models/onnx/protobuf/attributes.js';
-import type { NodeProto, TensorProto } from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeInt } from '../../src/models/ir/attributes.js';
+import type { NodeProto, TensorProto } from '../../src/models/ir/messages.js';
+import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { compareModels } from '../../src/pipeline/network/compare.js';
 import { build, LIMITS, node, noise, scratch, tensorOf } from '../models/graphs.js';
 

@@ -6,7 +6,7 @@ import { writeNpz } from '../../src/datasets/index.js';
 import { InputError } from '../../src/errors/index.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { listLayers, loadModel, prepare, Runner } from '../../src/models/index.js';
-import { floatTensor, tensorDims } from '../../src/models/onnx/protobuf/tensors.js';
+import { floatTensor, tensorDims } from '../../src/models/ir/tensors.js';
 import { batchOf, noise, scratch, tensorOf, writeProto } from '../models/graphs.js';
 import { LIMITS, localOptions, plantedNetwork, SIDE, writeFiles, type Files } from './network.js';
 

@@ -4,7 +4,7 @@ import { SHAPE_FITS } from '../../src/compression/low-rank/index.js';
 import { LayerRowSchema } from '../../src/jobs/results.js';
 import { MethodSchema } from '../../src/jobs/spec.js';
 import { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE } from '../../src/models/low-rank/index.js';
-import { LOW_RANK_EMITTERS } from '../../src/models/onnx/emit/low-rank/index.js';
+import { LOW_RANK_EMITTERS } from '../../src/models/emit/low-rank/index.js';
 import { missingParts, type Room } from './missing-parts.js';
 
 const ROOMS: Room[] = [
@@ -14,7 +14,7 @@ const ROOMS: Room[] = [
     registry: SHAPE_FITS,
     helpers: ['factors.ts', 'output-metric.ts', 'rank-grid.ts', 'shape-fit.ts', 'tap-basis.ts'],
   },
-  { folder: 'src/models/onnx/emit/low-rank', registry: LOW_RANK_EMITTERS, helpers: ['emitter.ts'] },
+  { folder: 'src/models/emit/low-rank', registry: LOW_RANK_EMITTERS, helpers: ['emitter.ts'] },
 ];
 
 /** Of a convolution of 3 x 3 that every shape can have. */

@@ -10,7 +10,7 @@ import {
   PLAIN_PATTERN,
   SPARSE_PATTERNS,
 } from '../../src/models/sparse/index.js';
-import { SPARSE_EMITTERS } from '../../src/models/onnx/emit/sparse/index.js';
+import { SPARSE_EMITTERS } from '../../src/models/emit/sparse/index.js';
 import { missingParts, type Room } from './missing-parts.js';
 
 const DESCRIPTIONS: Room = { folder: 'src/models/sparse', registry: PATTERN, helpers: ['pattern.ts'] };
@@ -20,7 +20,7 @@ const RULES: Room = {
   helpers: ['masked-part.ts', 'projections.ts', 'select-channels.ts', 'support.ts'],
 };
 const EMITTERS: Room = {
-  folder: 'src/models/onnx/emit/sparse',
+  folder: 'src/models/emit/sparse',
   registry: SPARSE_EMITTERS,
   helpers: ['emitter.ts', 'kept.ts', 'with-zeros.ts'],
 };
@@ -42,8 +42,8 @@ describe('the registry of sparse patterns', () => {
     expect(missingParts(['cross:row'], [DESCRIPTIONS, EMITTERS]).filter((line) => line.includes('cross'))).toEqual([
       'src/models/sparse/cross-row.ts is missing: the part of cross:row',
       'src/models/sparse/index.ts does not list cross:row',
-      'src/models/onnx/emit/sparse/cross-row.ts is missing: the part of cross:row',
-      'src/models/onnx/emit/sparse/index.ts does not list cross:row',
+      'src/models/emit/sparse/cross-row.ts is missing: the part of cross:row',
+      'src/models/emit/sparse/index.ts does not list cross:row',
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
+import { makeInts } from '../../src/models/ir/attributes.js';
 import { writeNpz } from '../../src/datasets/index.js';
 import { node, noise, proto, tensorOf, writeProto } from '../models/graphs.js';
 

@@ -2,16 +2,10 @@ import { buffer } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
 import { ZipFile } from 'yazl';
 import { encodeNpy } from '../../src/datasets/write-npz.js';
-import { makeInts } from '../../src/models/onnx/protobuf/attributes.js';
-import { encodeModel } from '../../src/models/onnx/io/codec.js';
-import {
-  DataType,
-  EXTERNAL,
-  type ModelProto,
-  type NodeProto,
-  type TensorProto,
-} from '../../src/models/onnx/protobuf/messages.js';
-import { floatTensor } from '../../src/models/onnx/protobuf/tensors.js';
+import { makeInts } from '../../src/models/ir/attributes.js';
+import { encodeModel } from '../../src/models/ir/codec.js';
+import { DataType, EXTERNAL, type ModelProto, type NodeProto, type TensorProto } from '../../src/models/ir/messages.js';
+import { floatTensor } from '../../src/models/ir/tensors.js';
 import { node, noise, proto, tensorOf } from '../models/graphs.js';
 
 /** Input of every model here, without the batch. */

@@ -2,7 +2,7 @@
 export interface CodingDescription {
   /** For a reader. */
   meaning: string;
-  /** Who codes the tensors, by its name in models/onnx/emit/coding; null: they stay as they are. */
+  /** Who codes the tensors, by its name in models/emit/coding; null: they stay as they are. */
   coder: TensorCoding | null;
   /** Whether an error in a weight counts by the energy of its input. */
   weighted: boolean;

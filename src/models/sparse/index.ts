@@ -13,7 +13,7 @@ export { KEPT_OF } from './n-m.js';
 
 /**
  * The patterns there are; what the API takes and what is measured follow from here. How the support is chosen is in
- * compression/sparse, how a part is written in models/onnx/emit/sparse, by the same name.
+ * compression/sparse, how a part is written in models/emit/sparse, by the same name.
  */
 const PATTERNS = { channel, filter, column, block, 'n:m': nOfM, unstructured } as const satisfies Record<
   string,

@@ -13,7 +13,7 @@ import {
   type BehindMap,
   type FloatTensor,
   type Layer,
-  type OnnxModel,
+  type Model,
   type Parts,
   type Tensor,
 } from '../../models/index.js';
@@ -173,7 +173,7 @@ export class SensitivityProbe {
 
   static async open(
     network: {
-      prepared: OnnxModel;
+      prepared: Model;
       outputs: readonly string[];
       parts: ReadonlyMap<string, Parts>;
       threads: number;

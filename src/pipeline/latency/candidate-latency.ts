@@ -10,7 +10,7 @@ import {
   type Factors,
   type Layer,
   type LayerSize,
-  type OnnxModel,
+  type Model,
   type Tensor,
 } from '../../models/index.js';
 import { measureInTurn, quantile } from './latency.js';
@@ -49,7 +49,7 @@ export function dummyFactors(layer: Layer, size: LayerSize): Factors {
  * @param input the layer's input for the batch that counts
  */
 export async function candidateLatencies(
-  model: OnnxModel,
+  model: Model,
   layer: Layer,
   { candidates, input }: { candidates: readonly Candidate[]; input: Tensor },
   options: { threads: number; signal: AbortSignal },
@@ -60,7 +60,7 @@ export async function candidateLatencies(
   const timed = [...new Set([...families.values()].flatMap((members) => chooseTimed(members)))];
   const feeds = new Map([[layer.input, input]]);
   const runners: Runner[] = [];
-  const open = async (whole: OnnxModel) => {
+  const open = async (whole: Model) => {
     const part = extract(whole, [layer.input], [layer.output]).model;
     const runner = await Runner.open(part, { threads: options.threads });
     runners.push(runner);

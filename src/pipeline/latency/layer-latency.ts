@@ -1,13 +1,5 @@
 import type { LayerRow } from '../../jobs/results.js';
-import {
-  extract,
-  integerEnds,
-  Runner,
-  type Ends,
-  type Layer,
-  type OnnxModel,
-  type Tensor,
-} from '../../models/index.js';
+import { extract, integerEnds, Runner, type Ends, type Layer, type Model, type Tensor } from '../../models/index.js';
 import { measureInTurn, quantile } from './latency.js';
 
 /** The budget is for two networks. */
@@ -15,7 +7,7 @@ const RUNS = { warmup: 2, minRuns: 7, maxRuns: 50, budgetSeconds: 0.4 };
 
 /** A compressed network and its ledger. */
 export interface TimedNetwork {
-  model: OnnxModel;
+  model: Model;
   rows: readonly LayerRow[];
 }
 
@@ -32,7 +24,7 @@ export interface LayerTiming {
  * of a layer that several networks share is timed once.
  */
 export async function layerLatencies(
-  prepared: OnnxModel,
+  prepared: Model,
   layers: readonly Layer[],
   networks: readonly TimedNetwork[],
   { sameForm, images, threads, signal }: LayerTiming,
@@ -45,7 +37,7 @@ export async function layerLatencies(
     const input = await inputOf(prepared, layer.input, images, threads);
     const whole = { from: layer.input, to: layer.output };
     const timed: { runner: Runner; feeds: Map<string, Tensor> }[] = [];
-    const open = async (model: OnnxModel, { from, to }: Ends, value: Tensor) => {
+    const open = async (model: Model, { from, to }: Ends, value: Tensor) => {
       const runner = await Runner.open(extract(model, [from], [to]).model, { threads });
       timed.push({ runner, feeds: new Map([[from, value]]) });
     };
@@ -78,7 +70,7 @@ export async function layerLatencies(
 }
 
 /** What a layer of the network gets to see for `images`. */
-export async function inputOf(model: OnnxModel, name: string, images: Tensor, threads: number): Promise<Tensor> {
+export async function inputOf(model: Model, name: string, images: Tensor, threads: number): Promise<Tensor> {
   if (model.graph.input[0]?.name === name) return images;
   const runner = await Runner.open(extract(model, [], [name]).model, { threads });
   try {

@@ -1,7 +1,7 @@
 import type { Dataset } from '../../datasets/index.js';
 import type { Metrics } from '../../jobs/results.js';
 import type { Spec } from '../../jobs/spec.js';
-import { Runner, type OnnxModel } from '../../models/index.js';
+import { Runner, type Model } from '../../models/index.js';
 import { repeatRows } from '../network/batch.js';
 import { measureInTurn, quantile, speedup } from './latency.js';
 
@@ -23,8 +23,8 @@ export interface NetworkTiming {
  * Latency of every compressed network against the original's, for each batch size of the benchmark; all of them run in turn.
  */
 export async function networkLatencies(
-  original: OnnxModel,
-  compressed: readonly OnnxModel[],
+  original: Model,
+  compressed: readonly Model[],
   data: Dataset,
   { threads, spec: { benchmark }, mostWithArena, signal, progress }: NetworkTiming,
 ): Promise<Metrics['latency'][]> {

@@ -1,7 +1,7 @@
 import { countLabels, type Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
 import type { Metrics } from '../../jobs/results.js';
-import { holdsClasses, outputParts, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
+import { holdsClasses, outputParts, Runner, type Model, type Tensor } from '../../models/index.js';
 import { repeatRows } from './batch.js';
 import { comparedTensors } from './compared.js';
 import { Agreement, argmaxRows, OutputError } from './output-error.js';
@@ -27,14 +27,14 @@ export interface ComparisonOptions {
  * of each compressed one lie from the original's, which runs once for all of them.
  */
 export async function compareModels(
-  original: OnnxModel,
-  compressed: readonly OnnxModel[],
+  original: Model,
+  compressed: readonly Model[],
   data: Dataset,
   { context, batch, progress }: ComparisonOptions,
 ): Promise<Comparison[]> {
   const { threads } = context;
   const compared = await comparedIn(original, compressed, data, threads);
-  const open = (model: OnnxModel) => {
+  const open = (model: Model) => {
     const outputs = new Set(model.graph.output.map(({ name }) => name));
     return Runner.open(model, { threads, capture: compared.filter((name) => !outputs.has(name)) });
   };
@@ -91,8 +91,8 @@ export async function compareModels(
 }
 
 async function comparedIn(
-  original: OnnxModel,
-  compressed: readonly OnnxModel[],
+  original: Model,
+  compressed: readonly Model[],
   data: Dataset,
   threads: number,
 ): Promise<string[]> {
@@ -119,7 +119,7 @@ function requireFinite(
 
 /** Share of the samples with a class whose class the model finds, or null for data without labels. */
 export async function accuracyOf(
-  model: OnnxModel,
+  model: Model,
   data: Dataset,
   context: Pick<StepContext, 'threads' | 'signal'>,
 ): Promise<number | null> {

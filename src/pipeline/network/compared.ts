@@ -1,4 +1,4 @@
-import { beforeSelection, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
+import { beforeSelection, Runner, type Model, type Tensor } from '../../models/index.js';
 
 /**
  * The tensors whose difference is the error of the outputs, by output: the output itself, or, where it sorts, selects or suppresses, what goes into that.
@@ -7,8 +7,8 @@ import { beforeSelection, Runner, type OnnxModel, type Tensor } from '../../mode
  * @param samples a small batch that the model takes
  */
 export async function comparedTensors(
-  original: OnnxModel,
-  compressed: readonly OnnxModel[],
+  original: Model,
+  compressed: readonly Model[],
   samples: Tensor,
   options: { threads: number },
 ): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { extract, Runner, type FloatTensor, type OnnxModel, type Tensor } from '../../models/index.js';
+import { extract, Runner, type FloatTensor, type Model, type Tensor } from '../../models/index.js';
 import type { ActivationStore } from '../files/activation-store.js';
 import type { Network } from './network.js';
 
@@ -27,7 +27,7 @@ export interface PartRun {
  */
 export async function runPart(
   network: Pick<Network, 'calibration' | 'batch'>,
-  model: OnnxModel,
+  model: Model,
   { store, to, images, threads, visit, signal, from = store.names() }: PartRun,
 ): Promise<void> {
   const part = extract(model, from, [to]);

@@ -10,7 +10,7 @@ import {
   Runner,
   spillWeights,
   type ListedLayers,
-  type OnnxModel,
+  type Model,
   type Parts,
 } from '../../models/index.js';
 import type { Assignment } from '../../jobs/tasks.js';
@@ -21,9 +21,9 @@ import type { StepContext } from '../step.js';
 /** The client's model and calibration data, checked against each other, ready for work. */
 export interface Network extends ListedLayers {
   /** As the client sent it. */
-  original: OnnxModel;
+  original: Model;
   /** Normalizations folded; layers and tensors are named after this one. */
-  prepared: OnnxModel;
+  prepared: Model;
   /** Without what is held out to judge the result by. */
   calibration: Dataset;
   /** Calibration images that are used: bounded by the samples that are wanted, by disk, and by a fixed batch size. */
@@ -42,10 +42,7 @@ const MAX_BATCH = 64;
 /** Bound for one feature map of all images, which the sequential refit keeps on disk. */
 const STORED_BYTES = 8 * 2 ** 30;
 
-export async function loadPrepared(
-  context: StepContext,
-  key: string,
-): Promise<{ original: OnnxModel; prepared: OnnxModel }> {
+export async function loadPrepared(context: StepContext, key: string): Promise<{ original: Model; prepared: Model }> {
   const directory = join(context.directory, 'model');
   await mkdir(directory, { recursive: true });
   const original = await loadModel(context.path(key), { directory, limits: context.limits, signal: context.signal });
@@ -110,7 +107,7 @@ export async function openNetwork(
 /** Checks that the original model loads, has one input, and takes the data. Returns its batch size if that is fixed. */
 export async function checkInput(
   context: Pick<StepContext, 'threads'>,
-  model: OnnxModel,
+  model: Model,
   data: Dataset,
 ): Promise<number | null> {
   const runner = await Runner.open(model, { threads: context.threads });

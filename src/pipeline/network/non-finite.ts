@@ -1,6 +1,6 @@
 import type { Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
-import { GraphIndex, operatorOf, Runner, type OnnxModel, type Tensor } from '../../models/index.js';
+import { GraphIndex, operatorOf, Runner, type Model, type Tensor } from '../../models/index.js';
 import { numberName } from './breakdown.js';
 
 /** Where a number stands that is none. */
@@ -38,7 +38,7 @@ export interface Given {
  * @throws {InputError} naming the node that makes the first of them, and the sample
  */
 export async function requireFiniteOutputs(
-  model: OnnxModel,
+  model: Model,
   values: ReadonlyMap<string, Tensor>,
   given: Given,
   options: { threads: number },
@@ -70,7 +70,7 @@ function oneOf({ dims, data }: Tensor, sample: number): Tensor {
 }
 
 /** The first tensor in the order of the graph that holds such a number; null where the runtime does not give inner tensors. */
-async function firstInside(model: OnnxModel, images: Tensor, options: { threads: number }): Promise<Bad | null> {
+async function firstInside(model: Model, images: Tensor, options: { threads: number }): Promise<Bad | null> {
   const names = model.graph.node.flatMap(({ output }) => output).filter((name) => name !== '');
   try {
     const runner = await Runner.open(model, { ...options, capture: names });

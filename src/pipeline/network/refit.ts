@@ -14,7 +14,7 @@ import {
   type Factors,
   type FloatTensor,
   type Layer,
-  type OnnxModel,
+  type Model,
   type Replacement,
 } from '../../models/index.js';
 import { ActivationStore } from '../files/activation-store.js';
@@ -107,7 +107,7 @@ async function problemIn(
     layer,
     index,
     method,
-  }: { current: OnnxModel; store: ActivationStore; layer: Layer; index: number; method: Method },
+  }: { current: Model; store: ActivationStore; layer: Layer; index: number; method: Method },
   context: StepContext,
 ): Promise<LayerProblem> {
   const { images, prepared } = network;

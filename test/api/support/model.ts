@@ -1,4 +1,4 @@
-import { encodeModel } from '../../../src/models/onnx/io/codec.js';
+import { encodeModel } from '../../../src/models/ir/codec.js';
 
 /** The smallest thing that is an ONNX file: one Relu. */
 export function reluModel(name = 'relu'): Buffer {

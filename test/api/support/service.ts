@@ -13,7 +13,7 @@ import { DEFAULT_TEAM, type Scope } from '../../../src/database/records.js';
 import type { Database } from '../../../src/database/repositories.js';
 import { InputError } from '../../../src/errors/index.js';
 import { createMetrics, type Metrics } from '../../../src/observability/metrics.js';
-import { decodeModel } from '../../../src/models/onnx/io/codec.js';
+import { decodeModel } from '../../../src/models/ir/codec.js';
 import { openQueue } from '../../../src/queue/index.js';
 import { LocalStorage } from '../../../src/storage/local-storage.js';
 import type { Storage } from '../../../src/storage/storage.js';

@@ -1,4 +1,4 @@
-import { Histogram, Runner, type OnnxModel } from '../../../models/index.js';
+import { Histogram, Runner, type Model } from '../../../models/index.js';
 import { batchWithin } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { batches, floats } from '../../network/network-pass.js';
@@ -15,7 +15,7 @@ export type Calibration = Pick<Network, 'calibration' | 'batch' | 'images' | 'fi
  * @param bytes what the tensors of one run may take; those of one image are held in any case
  */
 export async function activationHistograms(
-  model: OnnxModel,
+  model: Model,
   tensors: readonly string[],
   network: Calibration,
   { bytes, threads, signal }: { bytes: number; threads: number; signal: AbortSignal },

@@ -1,4 +1,4 @@
-import { codeWeights, codingOf, type OnnxModel } from '../../../models/index.js';
+import { codeWeights, codingOf, type Model } from '../../../models/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import type { Calibration } from './activation-ranges.js';
 import { inputEnergies } from './input-energy.js';
@@ -14,10 +14,10 @@ const SHARE = 0.25;
 /** The compressed network with its weights coded as the specification says; null where they stay float32. */
 export async function codeNetwork(
   { spec }: Pick<Assignment, 'spec'>,
-  compressed: OnnxModel,
+  compressed: Model,
   network: Calibration,
   { threads, signal, limits }: Pick<StepContext, 'threads' | 'signal' | 'limits'>,
-): Promise<OnnxModel | null> {
+): Promise<Model | null> {
   const { weights, seed } = spec.method;
   const { coder, weighted, integers } = codingOf(weights.coding);
   if (coder === null) return null;

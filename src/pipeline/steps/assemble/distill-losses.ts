@@ -1,4 +1,4 @@
-import { GraphIndex, operatorOf, partsOf, type OnnxModel } from '../../../models/index.js';
+import { GraphIndex, operatorOf, partsOf, type Model } from '../../../models/index.js';
 
 const NORMALIZED = new Set(['Softmax', 'LogSoftmax']);
 
@@ -6,7 +6,7 @@ const NORMALIZED = new Set(['Softmax', 'LogSoftmax']);
  * The outputs whose error is to become smaller: of a concatenation its parts, of a softmax its input, where errors are not squeezed. Only
  * tensors that both networks make.
  */
-export function outputsToPull({ graph }: OnnxModel, { graph: original }: OnnxModel): string[] {
+export function outputsToPull({ graph }: Model, { graph: original }: Model): string[] {
   const index = new GraphIndex(graph);
   const made = new Set(original.node.flatMap((node) => node.output));
   const parts = graph.output.flatMap(({ name }) => {

@@ -8,7 +8,7 @@ import {
   newWeights,
   Runner,
   TrainableNetwork,
-  type OnnxModel,
+  type Model,
   type Pull,
   type Tensor,
 } from '../../../models/index.js';
@@ -64,10 +64,10 @@ interface Setting {
  */
 export async function distill(
   network: Network,
-  compressed: OnnxModel,
+  compressed: Model,
   setting: Setting,
   context: Pick<StepContext, 'threads' | 'limits' | 'signal' | 'progress'>,
-): Promise<{ model: OnnxModel; report: Distillation } | null> {
+): Promise<{ model: Model; report: Distillation } | null> {
   const { calibration, images, fixedBatch, prepared } = network;
   const { threads, limits } = context;
   const weights = newWeights(compressed, prepared);
@@ -89,7 +89,7 @@ export async function distill(
 
   const outputs = outputsToPull(compressed, prepared);
   const original = extract(prepared, [], outputs).model;
-  const errorOf = (model: OnnxModel) =>
+  const errorOf = (model: Model) =>
     outputError(original, extract(model, [], outputs).model, { calibration, batches: held }, context);
   const before = await errorOf(compressed);
   if (setting.passes === null && before < NEAR) return null;
@@ -137,8 +137,8 @@ function unlessUnfit(error: unknown): null {
 
 /** Root of the squared difference of the outputs over their variance, as `fidelity.relative_error`. */
 async function outputError(
-  original: OnnxModel,
-  changed: OnnxModel,
+  original: Model,
+  changed: Model,
   { calibration, batches }: { calibration: Dataset; batches: readonly (readonly number[])[] },
   { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
 ): Promise<number> {
@@ -214,7 +214,7 @@ class Teacher {
   ) {}
 
   static async open(
-    prepared: OnnxModel,
+    prepared: Model,
     losses: readonly string[],
     outputs: readonly string[],
     threads: number,
@@ -260,7 +260,7 @@ class Teacher {
 }
 
 /** For one sample: the original once, the compressed network forwards and twice backwards. */
-async function workOf(network: Network, compressed: OnnxModel, probe: Tensor, threads: number): Promise<number> {
+async function workOf(network: Network, compressed: Model, probe: Tensor, threads: number): Promise<number> {
   const listed = await listLayers(compressed, probe, { threads });
   return passWork(network.layers) + 3 * passWork(listed.layers);
 }

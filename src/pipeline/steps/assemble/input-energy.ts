@@ -1,4 +1,4 @@
-import { inputsOfLayers, Runner, type OnnxModel, type Tensor } from '../../../models/index.js';
+import { inputsOfLayers, Runner, type Model, type Tensor } from '../../../models/index.js';
 import type { Network } from '../../network/network.js';
 import { batches, floats } from '../../network/network-pass.js';
 
@@ -10,7 +10,7 @@ const IMAGES = 128;
  * axis of a feature map, the last axis of rows.
  */
 export async function inputEnergies(
-  model: OnnxModel,
+  model: Model,
   network: Pick<Network, 'calibration' | 'batch' | 'images' | 'fixedBatch'>,
   threads: number,
   signal: AbortSignal,

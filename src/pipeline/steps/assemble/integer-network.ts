@@ -8,7 +8,7 @@ import {
   type Histogram,
   type Int8Weights,
   type IntegerOptions,
-  type OnnxModel,
+  type Model,
   type Range,
   type Tensor,
 } from '../../../models/index.js';
@@ -47,10 +47,10 @@ export interface IntegerContext {
  * taken that changes the outputs least. Where that is much, the layers that cost most by themselves stay float32.
  */
 export async function integerNetwork(
-  network: OnnxModel,
+  network: Model,
   calibration: Calibration,
   context: IntegerContext,
-): Promise<OnnxModel> {
+): Promise<Model> {
   const float = rectifyFirst(raiseOpset(network));
   const { energies, bytes, threads, signal } = context;
   const tensors = integerTensors(float);
@@ -97,7 +97,7 @@ interface Outputs {
 }
 
 /** For as many images as fit into memory. */
-async function outputsOf(model: OnnxModel, network: Calibration, context: IntegerContext): Promise<Outputs[]> {
+async function outputsOf(model: Model, network: Calibration, context: IntegerContext): Promise<Outputs[]> {
   const { bytes, threads, signal } = context;
   const runner = await Runner.open(model, { threads });
   const found: Outputs[] = [];
@@ -118,7 +118,7 @@ async function outputsOf(model: OnnxModel, network: Calibration, context: Intege
 
 /** Squared, relative to the variance of the outputs; infinite where one is no number. */
 async function outputError(
-  model: OnnxModel,
+  model: Model,
   network: Calibration,
   { outputs, images }: { outputs: readonly Outputs[]; images: number },
   { threads, signal }: IntegerContext,

@@ -2,7 +2,7 @@ import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { modelName } from '../../../jobs/points.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../../../jobs/tasks.js';
-import { listLayers, prepare, Runner, spillWeights, type OnnxModel } from '../../../models/index.js';
+import { listLayers, prepare, Runner, spillWeights, type Model } from '../../../models/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { repeatRows } from '../../network/batch.js';
 import { writeCurve } from './curve-plot.js';
@@ -77,7 +77,7 @@ async function openOriginal({ inputs, spec }: Assignment, data: Dataset, context
 
 async function candidatesOf(
   assignment: Assignment,
-  format: OnnxModel['format'],
+  format: Model['format'],
   context: StepContext,
 ): Promise<Candidate[]> {
   const assembled = finishedOf(assignment, 'assemble').sort((a, b) => (a.point ?? 0) - (b.point ?? 0));
@@ -110,7 +110,7 @@ export function groupsWithin<T>(items: readonly T[], limit: number, bytesOf: (it
 }
 
 /** The batch size that a model is fixed to, if it is. */
-async function fixedBatchOf(model: OnnxModel, threads: number): Promise<number | null> {
+async function fixedBatchOf(model: Model, threads: number): Promise<number | null> {
   const runner = await Runner.open(model, { threads });
   await runner.release();
   return runner.fixedBatch;

@@ -12,7 +12,7 @@ import {
   loadModel,
   prepare,
   type ListedLayers,
-  type OnnxModel,
+  type Model,
 } from '../../../models/index.js';
 import { peakMemoryBytes } from '../../../observability/peak-memory.js';
 import { finishedOf, finishedOne } from '../../files/finished.js';
@@ -35,8 +35,8 @@ export interface Candidate {
 }
 
 export interface Original {
-  model: OnnxModel;
-  prepared: OnnxModel;
+  model: Model;
+  prepared: Model;
   fixedBatch: number | null;
   bytes: number;
   listed: ListedLayers;
@@ -58,8 +58,8 @@ interface Evaluation {
 /** The compressed network of one point, and, where its weights are coded, the one with float32 weights. */
 interface Loaded {
   candidate: Candidate;
-  model: OnnxModel;
-  uncoded: OnnxModel | null;
+  model: Model;
+  uncoded: Model | null;
 }
 
 type Comparison = Awaited<ReturnType<typeof compareModels>>[number];
@@ -101,7 +101,7 @@ async function againstOriginal(
   { assignment: { spec }, original, data, threads }: Evaluation,
   loaded: readonly Loaded[],
   context: StepContext,
-): Promise<Map<OnnxModel, Measured>> {
+): Promise<Map<Model, Measured>> {
   const models = [...loaded.map(({ model }) => model), ...loaded.flatMap(({ uncoded }) => uncoded ?? [])];
   const { layerMemoryBytes } = context.limits;
   const { held } = mapBytes(original.listed.layers);
@@ -146,7 +146,7 @@ function timedRows(
 async function measuredPoint(
   { assignment, original, on, threads }: Evaluation,
   loaded: Loaded,
-  { measured, rows }: { measured: ReadonlyMap<OnnxModel, Measured>; rows: LayerRow[] },
+  { measured, rows }: { measured: ReadonlyMap<Model, Measured>; rows: LayerRow[] },
   context: StepContext,
 ): Promise<MeasuredPoint> {
   const { point, name, bytes } = loaded.candidate;
@@ -193,7 +193,7 @@ function codingMetrics(
   { spec }: Assignment,
   original: Original,
   { candidate, model, uncoded }: Loaded,
-  measured: ReadonlyMap<OnnxModel, Measured>,
+  measured: ReadonlyMap<Model, Measured>,
 ): Pick<Metrics, 'coding'> {
   const plain = uncoded === null ? undefined : measured.get(uncoded);
   if (candidate.uncoded === null || plain === undefined) return {};
@@ -233,7 +233,7 @@ const beforeAfter = (before: number, after: number) => ({ before, after, ratio: 
 const zerosOf = (rows: readonly LayerRow[]): number =>
   rows.reduce((sum, { parameters, nonzeros }) => sum + parameters.after - (nonzeros?.after ?? parameters.after), 0);
 
-export async function load(context: StepContext, path: string, name: string): Promise<OnnxModel> {
+export async function load(context: StepContext, path: string, name: string): Promise<Model> {
   const directory = join(context.directory, name);
   await mkdir(directory, { recursive: true });
   return loadModel(path, { directory, limits: context.limits, signal: context.signal });

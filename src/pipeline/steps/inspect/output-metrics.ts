@@ -1,7 +1,7 @@
 import { behindWeights, slopeMoments } from '../../../compression/index.js';
 import { identityMatrix } from '../../../compression/regression/rank-step.js';
 import { matrix, type Engine, type Matrix } from '../../../engines/index.js';
-import { channelFlows, type ChannelFlow, type Layer, type OnnxModel } from '../../../models/index.js';
+import { channelFlows, type ChannelFlow, type Layer, type Model } from '../../../models/index.js';
 import { readProblem } from '../../files/layer-file.js';
 import { layerResponse } from './layer-response.js';
 
@@ -18,7 +18,7 @@ export type LayerMetrics = ReadonlyMap<string, { response: Matrix; after: Matrix
 /** The same, with the slopes of the activations at the samples of every layer. @param samples path of a layer's samples */
 export async function sampledMetrics(
   engine: Engine,
-  model: OnnxModel,
+  model: Model,
   { layers, samples, signal }: { layers: readonly Layer[]; samples: (index: number) => string; signal: AbortSignal },
 ): Promise<LayerMetrics> {
   const slopes = new Map<string, Matrix>();
@@ -40,7 +40,7 @@ export async function sampledMetrics(
  */
 export async function outputMetrics(
   engine: Engine,
-  model: OnnxModel,
+  model: Model,
   layers: readonly Layer[],
   slopes: ReadonlyMap<string, Matrix>,
 ): Promise<LayerMetrics> {

@@ -1,7 +1,7 @@
 import type { AllocationLayer } from '../../../compression/index.js';
 import { InputError } from '../../../errors/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import { DENSE, isDense, rewrite, Runner, type OnnxModel, type Tensor } from '../../../models/index.js';
+import { DENSE, isDense, rewrite, Runner, type Model, type Tensor } from '../../../models/index.js';
 import { repeatRows } from '../../network/batch.js';
 import { candidateLatencies, dummyFactors } from '../../latency/candidate-latency.js';
 import type { Curves } from '../../curves/curves.js';
@@ -112,7 +112,7 @@ async function timedTables(
 
 /** The speedup of a network with factors of the chosen sizes. */
 async function measured(
-  model: OnnxModel,
+  model: Model,
   {
     curves,
     tables,

@@ -1,0 +1,91 @@
+import { importances, type Layout } from '../coding/layout.js';
+import { PLAIN_CODING, type TensorCoding } from '../coding/weight-codings.js';
+import { intAttribute } from '../ir/attributes.js';
+import { NameSource } from '../graph/graph-index.js';
+import { DataType, withFields, type NodeProto, type TensorProto } from '../ir/messages.js';
+import type { Model } from '../ir/model.js';
+import { isOperator } from '../ir/operator.js';
+import { elementCount, tensorDims, tensorFloats } from '../ir/tensors.js';
+import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
+import { TENSOR_CODERS } from './coding/index.js';
+
+/** How weights are kept in the file; the network computes with float32 in any case. */
+export interface WeightCoding {
+  coding: typeof PLAIN_CODING | TensorCoding;
+  /** Bits of a weight in a codebook: 8, a table of 256 numbers; 4, a table of 256 pairs for two neighbours each. */
+  bits: 4 | 8;
+}
+
+export interface CodingOptions {
+  /** Mean squares of the inputs of layers, by the tensor that a layer reads: one per channel. A layer without is coded by its weights alone. */
+  energies: ReadonlyMap<string, Float32Array>;
+  /** A generator for every tensor, in order. */
+  random: (tensor: number) => () => number;
+}
+
+/** Fewer weights than this stay float32: the nodes that decode them take about as many bytes as they save. */
+const FEWEST_WEIGHTS = 256;
+
+/**
+ * The same model with the weights of its layers coded; biases and everything else stay. The operators that decode them (Cast, Gather,
+ * Reshape, Mul) depend on constants only, so that a runtime does their work once, when it loads the model. That is why an integer is
+ * not decoded by DequantizeLinear: ONNX Runtime keeps that one in the graph, for its integer kernels, and runs it every time.
+ */
+export function codeWeights(model: Model, { coding, bits }: WeightCoding, options: CodingOptions): Model {
+  if (coding === PLAIN_CODING) return model;
+  const names = new NameSource(model.graph);
+  const decoding: NodeProto[] = [];
+  const coded = new Map<string, TensorProto[]>();
+  for (const layer of weightedNodes(model)) {
+    const { weight } = layer;
+    const layout = layoutOf(layer);
+    if (weight === null || layout === null || coded.has(weight.name)) continue;
+    const dims = tensorDims(weight);
+    const count = elementCount(dims);
+    if (count < FEWEST_WEIGHTS) continue;
+    const parts = TENSOR_CODERS[coding]({
+      ...{ weight: weight.name, dims, layout, names, bits },
+      values: tensorFloats(weight, model.directory),
+      importance: () => importances(layout, count, options.energies.get(layer.input) ?? null),
+      random: options.random(coded.size),
+    });
+    if (parts === null) continue;
+    decoding.push(...parts.nodes);
+    coded.set(weight.name, parts.tensors);
+  }
+  const graph = withFields(model.graph, {
+    node: [...decoding, ...model.graph.node],
+    initializer: model.graph.initializer.flatMap((tensor) => coded.get(tensor.name) ?? [tensor]),
+  });
+  return { ...model, graph, proto: withFields(model.proto, { graph }) };
+}
+
+/** Null for weights that are not coded. */
+export function layoutOf({ node, op, weight, group }: WeightedNode): (Layout & { rowAxis: number }) | null {
+  if (weight?.dataType !== DataType.FLOAT || node.input[1] !== weight.name) return null;
+  const dims = tensorDims(weight);
+  const [first = 1, second = 1, ...kernel] = dims;
+  const taps = elementCount(kernel);
+  if (isOperator(node, 'Conv'))
+    return {
+      ...{ rows: first, rowStride: second * taps, rowAxis: 0 },
+      ...{ inputs: second, inputStride: taps, groups: group },
+    };
+  if (isOperator(node, 'ConvTranspose'))
+    return {
+      ...{ rows: second, rowStride: taps, rowAxis: 1 },
+      ...{ inputs: first, inputStride: second * taps, groups: 1 },
+    };
+  if (dims.length !== 2) return null;
+  return op === 'Gemm' && intAttribute(node, 'transB', 0) !== 0
+    ? { rows: first, rowStride: second, rowAxis: 0, inputs: second, inputStride: 1, groups: 1 }
+    : { rows: second, rowStride: 1, rowAxis: 1, inputs: first, inputStride: second, groups: 1 };
+}
+
+/** The tensors that coded layers read, with the axis of their channels: 1, or the last. */
+export function inputsOfLayers(model: Model): Map<string, 1 | -1> {
+  const layers = weightedNodes(model).filter(
+    (layer) => layoutOf(layer) !== null && !isOperator(layer.node, 'ConvTranspose'),
+  );
+  return new Map(layers.map(({ input, op }) => [input, op === 'MatMul' ? -1 : 1]));
+}

@@ -1,0 +1,8 @@
+import type { TensorCoding } from '../../coding/weight-codings.js';
+import { codebook } from './codebook.js';
+import type { TensorCoder } from './coder.js';
+import { float16 } from './float16.js';
+import { int8 } from './int8.js';
+
+/** How the weights of a layer are written. */
+export const TENSOR_CODERS: Readonly<Record<TensorCoding, TensorCoder>> = { float16, int8, codebook };

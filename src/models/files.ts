@@ -1,0 +1,59 @@
+import { open } from 'node:fs/promises';
+import { Archive, isZip } from '../datasets/archive.js';
+import { InputError } from '../errors/index.js';
+import { modelFormats, type ModelFormatName } from './formats/index.js';
+import type { FormatFiles, LoadOptions, ModelFile, ModelLimits } from './format-files.js';
+import type { Model } from './ir/model.js';
+import { onnx, onnxZip } from './onnx/index.js';
+
+export const FORMAT_FILES: Readonly<Record<ModelFormatName, FormatFiles>> = { onnx, onnx_zip: onnxZip };
+
+const HEAD_BYTES = 4096;
+
+/**
+ * Reads and checks a model in any format there is.
+ * @throws {InputError} for everything that is wrong with the file
+ */
+export async function loadModel(path: string, options: LoadOptions): Promise<Model> {
+  const file = await lookAt(path, options.limits);
+  const known = modelFormats.find((name) => FORMAT_FILES[name].recognizes(file));
+  return FORMAT_FILES[known ?? 'onnx'].load(path, options).catch(blameModel);
+}
+
+/** Writes `model` in the format it came in. */
+export async function saveModel(model: Model, path: string): Promise<void> {
+  await FORMAT_FILES[model.format].save(model, path);
+}
+
+async function lookAt(path: string, limits: ModelLimits): Promise<ModelFile> {
+  const head = await firstBytes(path);
+  if (head.length === 0) {
+    const detail = 'the model file is empty';
+    throw new InputError('invalid_model', detail, { faults: [{ pointer: '#model', detail }] });
+  }
+  if (!(await isZip(path))) return { entries: null, head };
+  const archive = await Archive.open(path, { ...limits, maxBytes: limits.maxModelBytes }).catch(blameModel);
+  archive.close();
+  return { entries: [...archive.entries.keys()], head };
+}
+
+async function firstBytes(path: string): Promise<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The client knows the archive as its model. */
+function blameModel(error: unknown): never {
+  if (!(error instanceof InputError)) throw error;
+  const faults = error.faults.map(({ pointer, detail }) => ({
+    pointer: pointer.replace(/^#archive/, '#model'),
+    detail,
+  }));
+  const layer = error.layer === undefined ? {} : { layer: error.layer };
+  throw new InputError(error.code, error.message, { faults, ...layer, cause: error });
+}

@@ -1,0 +1,32 @@
+import type { Model } from './ir/model.js';
+
+export interface ModelLimits {
+  maxArchiveEntries: number;
+  maxArchiveRatio: number;
+  maxModelBytes: number;
+  maxGraphNodes: number;
+  maxTensorElements: number;
+}
+
+export interface LoadOptions {
+  /** An existing directory that the model may unpack weights into; it must live as long as the model. */
+  directory: string;
+  limits: ModelLimits;
+  signal?: AbortSignal;
+}
+
+/** What formats are told apart by. */
+export interface ModelFile {
+  /** Names in it, when it is a zip. */
+  entries: readonly string[] | null;
+  /** Its first bytes. */
+  head: Buffer;
+}
+
+/** Reads and writes the files of one format. */
+export interface FormatFiles {
+  recognizes(file: ModelFile): boolean;
+  /** @throws {InputError} for everything that is wrong with the file */
+  load(path: string, options: LoadOptions): Promise<Model>;
+  save(model: Model, path: string): Promise<void>;
+}

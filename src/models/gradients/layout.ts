@@ -1,0 +1,157 @@
+import { floatAttribute, intAttribute, intsAttribute, makeInt, stringAttribute } from '../ir/attributes.js';
+import type { Rule, Tape } from './tape.js';
+import { isOperator } from '../ir/operator.js';
+
+/** The same values in another shape. */
+export const sameValues: Rule = (tape, node, gradient) => [
+  tape.reshape(gradient, tape.shapeOf(node.input[0] ?? '')),
+  null,
+];
+
+export const transposed: Rule = (tape, node, gradient) => {
+  const rank = tape.shapeOf(node.input[0] ?? '').length;
+  const perm = intsAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+  const back = perm.map((_, axis) => perm.indexOf(axis));
+  return [tape.transpose(gradient, back)];
+};
+
+export const concat: Rule = (tape, node, gradient, wants) => {
+  const rank = tape.shapeOf(node.output[0] ?? '').length;
+  const axis = (intAttribute(node, 'axis', 0) + rank) % rank;
+  let from = 0;
+  return node.input.map((name, position) => {
+    const start = from;
+    from += tape.shapeOf(name)[axis] ?? 0;
+    return wants(position) ? tape.slice(gradient, { axes: [axis], starts: [start], ends: [from] }) : null;
+  });
+};
+
+/** Of constant indices along one axis that name no element twice: the values go back where they came from. */
+export const gather: Rule = (tape, node, gradient) => {
+  const [x = '', indices = ''] = node.input;
+  const shape = tape.shapeOf(x);
+  const axis = (intAttribute(node, 'axis', 0) + shape.length) % shape.length;
+  const size = shape[axis] ?? 0;
+  const chosen = tape.intsOf(indices)?.map((i) => (i < 0 ? i + size : i));
+  if (chosen === undefined || new Set(chosen).size !== chosen.length || chosen.length === 0) return null;
+  const taken = tape.reshape(gradient, shape.with(axis, chosen.length));
+  // What was not taken reads the row of zeros behind the last.
+  const position = new Map(chosen.map((index, i) => [index, i]));
+  const back = Array.from({ length: size }, (_, i) => position.get(i) ?? chosen.length);
+  const pads = [...shape.map(() => 0), ...shape.map((_, i) => (i === axis ? 1 : 0))];
+  return [tape.emit('Gather', [tape.pad(taken, pads), tape.ints(back)], [makeInt('axis', axis)]), null];
+};
+
+export const slice: Rule = (tape, node, gradient) => {
+  const [x = '', startsName, endsName, axesName = '', stepsName = ''] = node.input;
+  const shape = tape.shapeOf(x);
+  const output = tape.shapeOf(node.output[0] ?? '');
+  const starts = tape.intsOf(startsName);
+  const ends = tape.intsOf(endsName);
+  const axes = axesName === '' ? starts?.map((_, i) => i) : tape.intsOf(axesName);
+  const steps = stepsName === '' ? starts?.map(() => 1) : tape.intsOf(stepsName);
+  if (starts === null || ends === null || axes == null || steps == null || steps.some((step) => step < 1)) return null;
+  const before = shape.map(() => 0);
+  const after = shape.map(() => 0);
+  let spread = gradient;
+  let current = [...output];
+  for (const [i, given] of axes.entries()) {
+    const axis = (given + shape.length) % shape.length;
+    const size = shape[axis] ?? 0;
+    const step = steps[i] ?? 1;
+    const start = Math.min(Math.max((starts[i] ?? 0) < 0 ? (starts[i] ?? 0) + size : (starts[i] ?? 0), 0), size);
+    if (step > 1) {
+      spread = apart(tape, spread, { shape: current, axis, step });
+      current = current.with(axis, (current[axis] ?? 0) * step);
+    }
+    before[axis] = start;
+    after[axis] = size - start - (current[axis] ?? 0);
+  }
+  // The last value's own zeros may reach beyond the end.
+  const beyond = after.flatMap((count, axis) => (count < 0 ? [axis] : []));
+  const cut =
+    beyond.length === 0
+      ? spread
+      : tape.slice(spread, {
+          axes: beyond,
+          starts: beyond.map(() => 0),
+          ends: beyond.map((axis) => (current[axis] ?? 0) + (after[axis] ?? 0)),
+        });
+  return [tape.pad(cut, [...before, ...after.map((count) => Math.max(0, count))]), null, null, null, null];
+};
+
+/** Puts `step - 1` zeros behind every element along an axis. */
+function apart(
+  tape: Tape,
+  tensor: string,
+  { shape, axis, step }: { shape: readonly number[]; axis: number; step: number },
+): string {
+  const wide = [...shape.slice(0, axis + 1), 1, ...shape.slice(axis + 1)];
+  const pads = [...wide.map(() => 0), ...wide.map((_, i) => (i === axis + 1 ? step - 1 : 0))];
+  const padded = tape.pad(tape.reshape(tensor, wide), pads);
+  return tape.reshape(padded, shape.with(axis, (shape[axis] ?? 0) * step));
+}
+
+export const pad: Rule = (tape, node, gradient) => {
+  const shape = tape.shapeOf(node.input[0] ?? '');
+  const pads = tape.intsOf(node.input[1]);
+  if (pads?.length !== 2 * shape.length || stringAttribute(node, 'mode', 'constant') !== 'constant') return null;
+  if (pads.some((p) => p < 0)) return null;
+  const axes = shape.map((_, i) => i);
+  const starts = pads.slice(0, shape.length);
+  const ends = starts.map((p, i) => p + (shape[i] ?? 0));
+  return [tape.slice(gradient, { axes, starts, ends }), null, null, null];
+};
+
+/** Repeating every element a whole number of times along the axes: sums over the repetitions. */
+export const resize: Rule = (tape, node, gradient) => {
+  const shape = tape.shapeOf(node.input[0] ?? '');
+  const output = tape.shapeOf(node.output[0] ?? '');
+  const factors = output.map((size, i) => size / (shape[i] ?? 1));
+  const mode = stringAttribute(node, 'mode', 'nearest');
+  const rounding = stringAttribute(node, 'nearest_mode', 'round_prefer_floor');
+  const place = stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel');
+  const repeats = (place === 'asymmetric' && rounding === 'floor') || (place === 'half_pixel' && rounding !== 'ceil');
+  if (isOperator(node, 'Resize') && !repeats) return null;
+  if (mode !== 'nearest' || factors.some((f) => !Number.isInteger(f) || f < 1)) return null;
+  const wide = shape.flatMap((size, i) => [size, factors[i] ?? 1]);
+  const axes = shape.map((_, i) => 2 * i + 1);
+  return [tape.sum(tape.reshape(gradient, wide), axes), null, null, null];
+};
+
+/** Spread over new or repeated axes: summed over them again. */
+export const expand: Rule = (tape, node, gradient) => [
+  tape.sumTo(gradient, tape.shapeOf(node.output[0] ?? ''), tape.shapeOf(node.input[0] ?? '')),
+  null,
+];
+
+export const where: Rule = (tape, node, gradient, wants) => {
+  const [condition = '', a = '', b = ''] = node.input;
+  const shape = tape.shapeOf(node.output[0] ?? '');
+  const zero = tape.float(0);
+  const first = () => tape.sumTo(tape.emit('Where', [condition, gradient, zero]), shape, tape.shapeOf(a));
+  const second = () => tape.sumTo(tape.emit('Where', [condition, zero, gradient]), shape, tape.shapeOf(b));
+  return [null, wants(1) ? first() : null, wants(2) ? second() : null];
+};
+
+export const softmax: Rule = (tape, node, gradient) => {
+  const [y = ''] = node.output;
+  const rank = tape.shapeOf(y).length;
+  const axis = (intAttribute(node, 'axis', -1) + rank) % rank;
+  const mean = tape.sum(tape.mul(gradient, y), [axis], true);
+  return [tape.mul(y, tape.emit('Sub', [gradient, mean]))];
+};
+
+/** y = (x - mean) / sqrt(variance + epsilon) * scale + shift with constants: in inference. */
+export const batchNormalization: Rule = (tape, node, gradient, wants) => {
+  const [, scale, , , variance] = node.input;
+  if ([1, 2, 3, 4].some(wants)) return null;
+  const factors = tape.floatsOf(scale);
+  const spreads = tape.floatsOf(variance);
+  if (factors === null || spreads === null) return null;
+  const epsilon = floatAttribute(node, 'epsilon', 1e-5);
+  const rank = tape.shapeOf(node.output[0] ?? '').length;
+  const slopes = factors.map((factor, i) => factor / Math.sqrt((spreads[i] ?? 0) + epsilon));
+  const dims = [1, slopes.length, ...new Array<number>(Math.max(0, rank - 2)).fill(1)];
+  return [tape.mul(gradient, tape.floats(dims, slopes)), null, null, null, null];
+};

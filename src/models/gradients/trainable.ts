@@ -1,0 +1,141 @@
+import type { FloatTensor, Tensor } from '../../datasets/tensor.js';
+import { fixSize } from './fixed-size.js';
+import { trainingGraph, type TrainingGraph } from './training-graph.js';
+import { DataType, withFields, type TensorProto } from '../ir/messages.js';
+import { initializersOf, type Model } from '../ir/model.js';
+import { floatTensor, tensorDims, tensorFloats } from '../ir/tensors.js';
+import { weightedNodes } from '../graph/weighted-nodes.js';
+import { Runner } from '../run/runner.js';
+
+/** Weights of the layers that `rewritten` has and `model` has not: those that compression made. */
+export function newWeights(rewritten: Model, model: Model): Set<string> {
+  const known = initializersOf(model.graph);
+  const found = new Set<string>();
+  for (const { weight, bias } of weightedNodes(rewritten)) {
+    for (const tensor of [weight, bias])
+      if (tensor?.dataType === DataType.FLOAT && !known.has(tensor.name)) found.add(tensor.name);
+  }
+  return found;
+}
+
+/** What the gradients of one batch are computed from. */
+export interface Pull {
+  /** The wanted values of a loss, of the shape that the tensor has. */
+  target: FloatTensor;
+  /** Of the sum of squared differences. */
+  weight: number;
+}
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+/** A network whose weights are changed step by step, with gradients by the runtime. Has to be released. */
+export class TrainableNetwork {
+  private readonly sizes: ReadonlyMap<string, number>;
+
+  private constructor(
+    private readonly model: Model,
+    private readonly runner: Runner,
+    private readonly graph: Pick<TrainingGraph, 'losses' | 'gradients'> & { input: string; shapes: Shapes },
+    /** By name; changed in place by the caller. */
+    readonly weights: ReadonlyMap<string, FloatTensor>,
+  ) {
+    this.sizes = sizesIn(model);
+  }
+
+  /**
+   * @param weights to be changed; those that no loss depends on are left out
+   * @param losses tensors that are pulled towards targets
+   * @param samples a batch of the size that all later ones have
+   * @throws {InputError} when operators of an old version cannot be carried over
+   */
+  static async open(
+    model: Model,
+    { weights, losses, samples }: { weights: ReadonlySet<string>; losses: readonly string[]; samples: Tensor },
+    options: { threads: number },
+  ): Promise<TrainableNetwork> {
+    const { model: fixed, shapes } = await fixSize(model, samples, options);
+    const graph = trainingGraph(fixed, weights, losses, shapes);
+    const own = new Map<string, FloatTensor>();
+    for (const [name, tensor] of initializersOf(model.graph)) {
+      if (!graph.gradients.has(name)) continue;
+      const data = Float32Array.from(tensorFloats(tensor, model.directory));
+      own.set(name, { dims: tensorDims(tensor), data });
+    }
+    const runner = await Runner.open(graph.model, options);
+    const input = model.graph.input[0]?.name ?? '';
+    const { losses: terms, gradients } = graph;
+    return new TrainableNetwork(model, runner, { losses: terms, gradients, input, shapes }, own);
+  }
+
+  /** Tensors with a loss: those asked for, and those that an operator without a derivative reads. */
+  get losses(): string[] {
+    return this.graph.losses.map(({ name }) => name);
+  }
+
+  /** Of a tensor with a loss, for the batch. */
+  shapeOf(name: string): readonly number[] {
+    return this.graph.shapes.get(name) ?? [];
+  }
+
+  /** Weighted squared differences by tensor, and the derivatives of their sum by weight. */
+  async differentiate(
+    samples: Tensor,
+    pulls: ReadonlyMap<string, Pull>,
+  ): Promise<{ losses: Map<string, number>; gradients: Map<string, Float32Array> }> {
+    const feeds = new Map<string, Tensor>([[this.graph.input, samples], ...this.weights]);
+    for (const { name, target, weight } of this.graph.losses) {
+      const pull = pulls.get(name);
+      if (pull === undefined) throw new RangeError(`no target for ${name}`);
+      feeds.set(target, pull.target);
+      feeds.set(weight, { dims: [], data: Float32Array.of(pull.weight) });
+    }
+    const values = await this.runner.feed(feeds);
+    const floatsOf = (name: string): Float32Array => {
+      const data = values.get(name)?.data;
+      if (!(data instanceof Float32Array)) throw new RangeError(`${name} was not computed`);
+      return data;
+    };
+    return {
+      losses: new Map(this.graph.losses.map(({ name, loss }) => [name, floatsOf(loss)[0] ?? 0])),
+      gradients: new Map([...this.graph.gradients].map(([name, gradient]) => [name, floatsOf(gradient)])),
+    };
+  }
+
+  /**
+   * Root mean square of the layer's weights, as they were: a step is in proportion to it. For a bias, that of the weights beside it, or
+   * its own if that is larger.
+   */
+  sizeOf(name: string): number {
+    return this.sizes.get(name) ?? 1;
+  }
+
+  /** The network with the weights as they are now. */
+  current(): Model {
+    const { graph } = this.model;
+    const changed = ({ name }: TensorProto): TensorProto | null => {
+      const weight = this.weights.get(name);
+      return weight === undefined ? null : floatTensor(name, weight.dims, weight.data.slice());
+    };
+    const own = withFields(graph, { initializer: graph.initializer.map((tensor) => changed(tensor) ?? tensor) });
+    return { ...this.model, graph: own, proto: withFields(this.model.proto, { graph: own }) };
+  }
+
+  async release(): Promise<void> {
+    await this.runner.release();
+  }
+}
+
+function sizesIn(model: Model): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const { weight, bias } of weightedNodes(model)) {
+    if (weight?.dataType !== DataType.FLOAT) continue;
+    const size = rootMeanSquare(tensorFloats(weight, model.directory));
+    sizes.set(weight.name, size);
+    if (bias?.dataType !== DataType.FLOAT) continue;
+    sizes.set(bias.name, Math.max(size, rootMeanSquare(tensorFloats(bias, model.directory))));
+  }
+  return sizes;
+}
+
+const rootMeanSquare = (values: Float32Array): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / Math.max(1, values.length));

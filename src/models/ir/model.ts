@@ -1,0 +1,42 @@
+import type { ModelFormatName } from '../formats/index.js';
+import { withFields, type ModelProto, type GraphProto, type TensorProto } from './messages.js';
+
+/**
+ * The network under work, whatever format it came in: a graph of operators with the meaning that the ONNX operator set gives them, which
+ * is also what the runtime takes. A format is read into it and written from it. Never changed in place: every pass returns a new one that shares the tensors it left alone.
+ */
+export interface Model {
+  proto: ModelProto;
+  graph: GraphProto;
+  /** Version of the default operator set. */
+  opset: number;
+  /** What the client sent. */
+  format: ModelFormatName;
+  /** Where external data files lie; null when there are none. */
+  directory: string | null;
+  /** Name of the .onnx file, for external data written beside it. */
+  filename: string;
+}
+
+/** Whether a domain is that of the default operator set. */
+export const isDefaultDomain = (domain: string | undefined): boolean =>
+  domain === undefined || domain === '' || domain === 'ai.onnx';
+
+/** The model with another graph, written in version `opset` of the default operator set. */
+export function atOpset(model: Model, graph: GraphProto, opset: number): Model {
+  const opsetImport = model.proto.opsetImport.map((set) =>
+    isDefaultDomain(set.domain) ? withFields(set, { version: opset }) : set,
+  );
+  return { ...model, opset, graph, proto: withFields(model.proto, { graph, opsetImport }) };
+}
+
+/** Initializers of the graph by name. */
+export function initializersOf(graph: GraphProto): Map<string, TensorProto> {
+  return new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+}
+
+/** Inputs that a caller has to give: with old IR versions the initializers are listed as inputs too. */
+export function realInputs(graph: GraphProto): GraphProto['input'] {
+  const initializers = new Set(graph.initializer.map((tensor) => tensor.name));
+  return graph.input.filter((input) => !initializers.has(input.name));
+}

@@ -1,0 +1,143 @@
+import type { Tensor } from '../../datasets/tensor.js';
+import type { Layer } from '../layer.js';
+import { activationAfter } from '../graph/activations.js';
+import { automaticPads } from '../graph/auto-pad.js';
+import { denseWeightsOf, type DenseWeights } from '../graph/dense-weights.js';
+import { GraphIndex } from '../graph/graph-index.js';
+import type { TensorProto } from '../ir/messages.js';
+import type { Model } from '../ir/model.js';
+import { isOperator } from '../ir/operator.js';
+import { elementCount, tensorDims } from '../ir/tensors.js';
+import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
+import { weightsBeside } from '../graph/weights-beside.js';
+import { Runner } from '../run/runner.js';
+
+export interface ListedLayers {
+  layers: Layer[];
+  /** Weights and biases of all layers, each tensor once, and what the network holds beside them. */
+  parameters: number;
+  /** Multiply-accumulates of all layers, per sample. */
+  macs: number;
+}
+
+/**
+ * The weighted layers of a prepared model, in graph order. Shapes come from running the network once.
+ * @param samples a small batch that the model takes; two samples tell the batch axis from the others
+ */
+export async function listLayers(model: Model, samples: Tensor, options: { threads: number }): Promise<ListedLayers> {
+  const nodes = weightedNodes(model);
+  const index = new GraphIndex(model.graph);
+  const skips = new Map(nodes.map((node) => [node, skipAt(node.output, index)]));
+  const names = new Set(
+    nodes.flatMap((node) => [node.input, node.output, ...node.node.output.slice(0, 1), skips.get(node)?.other ?? '']),
+  );
+  const constants = new Set(model.graph.initializer.map(({ name }) => name));
+  const inputs = new Set(model.graph.input.map(({ name }) => name));
+  const capture = [...names].filter((name) => name !== '' && !constants.has(name) && !inputs.has(name));
+  const runner = await Runner.open(model, { threads: options.threads, capture });
+  try {
+    const values = await runner.run(samples);
+    values.set(runner.input.name, samples);
+    const shapes = new Map([...values].map(([name, { dims }]) => [name, dims]));
+    return assemble(model, { index, nodes, skips, shapes }, samples.dims[0] ?? 1);
+  } finally {
+    await runner.release();
+  }
+}
+
+function assemble(
+  model: Model,
+  {
+    index,
+    nodes,
+    skips,
+    shapes,
+  }: {
+    index: GraphIndex;
+    nodes: WeightedNode[];
+    skips: ReadonlyMap<WeightedNode, Layer['skip']>;
+    shapes: Map<string, number[]>;
+  },
+  batch: number,
+): ListedLayers {
+  const counted = new Set<string>();
+  const layers = nodes.map((node): Layer => {
+    const input = shapes.get(node.input) ?? [];
+    const output = shapes.get(node.output) ?? [];
+    const m = node.m === 0 ? (output[node.op === 'Conv' ? 1 : output.length - 1] ?? 0) : node.m;
+    const channels = node.channels === 0 ? (input[node.op === 'Conv' ? 1 : input.length - 1] ?? 0) : node.channels;
+    const d = channels * elementCount(node.kernel);
+    // A recurrent layer may have its last state as its only output.
+    const positions =
+      node.recurrence !== null
+        ? elementCount(input) / (batch * channels)
+        : m === 0
+          ? 0
+          : elementCount(output) / (batch * m);
+    let parameters = 0;
+    for (const tensor of [node.weight, node.recurrence, node.bias]) {
+      if (tensor === null || counted.has(tensor.name)) continue;
+      counted.add(tensor.name);
+      parameters += elementCount(tensorDims(tensor));
+    }
+    const transposed = isOperator(node.node, 'ConvTranspose');
+    const macs = transposed
+      ? (elementCount(input) / batch) * (m / node.group) * elementCount(node.kernel)
+      : node.recurrence !== null
+        ? positions * (sizeOf(node.weight) + sizeOf(node.recurrence))
+        : positions * m * d;
+    const found = skips.get(node) ?? null;
+    const skip = found !== null && String(shapes.get(found.other)) === String(output) ? found : null;
+    const blocked =
+      node.blocked ??
+      (Number.isInteger(positions) && positions > 0 ? null : 'its rows are not a multiple of the batch');
+    return {
+      name: node.name,
+      op: node.op,
+      m,
+      d,
+      channels,
+      kernel: node.kernel,
+      strides: node.strides,
+      dilations: node.dilations,
+      pads: node.pads ?? automaticPads(node, input.slice(2)),
+      group: node.group,
+      input: node.input,
+      output: node.output,
+      positions: Math.floor(positions),
+      inputSize: node.op === 'Conv' ? input.slice(2) : [],
+      outputSize: node.op === 'Conv' ? output.slice(2) : [],
+      activation: activationAfter(skip?.sum ?? node.output, index, model.directory),
+      skip,
+      hasBias: node.bias !== null,
+      parameters,
+      macs: Math.round(macs),
+      blocked,
+    };
+  });
+  return {
+    layers,
+    parameters: layers.reduce((sum, layer) => sum + layer.parameters, weightsBeside(model, nodes)),
+    macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
+  };
+}
+
+const sizeOf = (tensor: TensorProto | null): number => (tensor === null ? 0 : elementCount(tensorDims(tensor)));
+
+/** The sum that is the only reader of `tensor`, with another branch of the network. */
+function skipAt(tensor: string, index: GraphIndex): Layer['skip'] {
+  const add = index.soleConsumer(tensor);
+  if (add === null || !isOperator(add, 'Add') || add.input.length !== 2) return null;
+  const other = add.input[0] === tensor ? add.input[1] : add.input[0];
+  const sum = add.output[0];
+  if (other === undefined || sum === undefined || other === tensor || index.initializer(other) !== null) return null;
+  return { other, sum };
+}
+
+/** Weights [m, d] and bias [m] of one layer. The weights may be a view of the model: not to be written to. */
+export function denseWeights(model: Model, layer: Pick<Layer, 'name'>): DenseWeights {
+  const node = weightedNodes(model).find(({ name }) => name === layer.name);
+  if (node?.weight == null || node.blocked !== null)
+    throw new RangeError(`${layer.name} is not a layer with plain weights`);
+  return denseWeightsOf(node.node, node.weight, node.bias, model.directory);
+}
