@@ -42,10 +42,14 @@ const command = new Command('bench/scale.ts')
     '100000:10000:10000',
   ])
   .option('--statements', 'also what PostgreSQL spent its time on, of the last run')
+  .option(
+    '--data <folder>',
+    'where PostgreSQL keeps its tables, for the next run too: filling them takes longer than a run',
+  )
   .option('--cpu-prof <folder>', 'profiles of the relay and the workers')
   .parse();
 const options = command.opts<
-  { part: string[]; sizes: string[]; pools: string[]; statements?: true; cpuProf?: string } & Record<
+  { part: string[]; sizes: string[]; pools: string[]; statements?: true; data?: string; cpuProf?: string } & Record<
     'tasks' | 'layers' | 'processes' | 'stepMs',
     string
   >
@@ -120,7 +124,7 @@ const pools = sizesOf('pools', options.pools);
 const directory = await mkdtemp(join(tmpdir(), 'sparank-scale-'));
 const log = join(directory, 'log');
 await writeFile(log, '');
-const postgres = await startPostgres(flags);
+const postgres = await startPostgres(flags, options.data);
 const redis = await startRedis(join(directory, 'redis'));
 if (redis === null) throw new Error('redis-server is not on the PATH');
 try {
@@ -139,7 +143,7 @@ try {
     logger: createLogger({ LOG_LEVEL: 'error' }),
   });
   const like = await createJob(database);
-  if (options.statements === true) await postgres.query('create extension pg_stat_statements');
+  if (options.statements === true) await postgres.query('create extension if not exists pg_stat_statements');
   const rows: (string | number)[][] = [];
   for (const size of sizes) {
     const queued = Math.ceil(Math.max(size.jobs * QUEUED, (1.5 * tasks) / (layers + 4), 2 * size.teams));

@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { chmod } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -24,8 +23,10 @@ export interface BenchPostgres {
   close(): Promise<void>;
 }
 
-export async function startPostgres(flags: string[] = []): Promise<BenchPostgres> {
-  const directory = await mkdtemp(join(tmpdir(), 'sparank-load-'));
+/** @param kept - folder that stays, with what is in it; absent: a new one that goes */
+export async function startPostgres(flags: string[] = [], kept?: string): Promise<BenchPostgres> {
+  const directory = kept ?? (await mkdtemp(join(tmpdir(), 'sparank-load-')));
+  await mkdir(directory, { recursive: true });
   await chmod(directory, 0o755);
   const cluster = await openCluster(join(directory, 'postgres'), PASSWORD);
   const port = await freePort();
@@ -34,7 +35,8 @@ export async function startPostgres(flags: string[] = []): Promise<BenchPostgres
   if (outcome !== 'started' || pid === null) throw new Error('PostgreSQL did not start');
   const admin = new pg.Client({ connectionString: serverUrl(port, PASSWORD, 'postgres') });
   await admin.connect();
-  await admin.query('create database sparank');
+  const made = await admin.query(`select from pg_database where datname = 'sparank'`);
+  if (made.rowCount === 0) await admin.query('create database sparank');
   await admin.end();
   const url = serverUrl(port, PASSWORD, 'sparank');
   const client = new pg.Client({ connectionString: url });
@@ -46,7 +48,7 @@ export async function startPostgres(flags: string[] = []): Promise<BenchPostgres
     async close() {
       await client.end();
       await stopServer(cluster);
-      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+      if (kept === undefined) await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

@@ -281,8 +281,13 @@ export interface Reconciled {
  * a request of a client. Every change of a running task is fenced by `attempt`.
  */
 export interface PoolRepository {
-  /** Takes a released task. Null: another attempt is in charge, or the job has ended or is being canceled: drop the message. */
-  claim(taskId: string, attempt: number, workerId: string): Promise<Assignment | null>;
+  /**
+   * Takes a released task. Null: another attempt is in charge, the job has ended or is being canceled, or the worker is not to have it: drop
+   * the message.
+   *
+   * @param onDraining - called when it is refused to a worker that drains; the task waits for others again
+   */
+  claim(taskId: string, attempt: number, workerId: string, onDraining?: () => void): Promise<Assignment | null>;
   /** Extends the lease by LEASE_SECONDS. */
   heartbeat(
     taskId: string,

@@ -138,6 +138,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     scratch: scratch.path,
     logger,
     service,
+    onDraining: () =>
+      void obey(true).catch((error: unknown) => logger.warn({ err: error }, 'could not stop to take tasks')),
     shutdown: shutdown.signal,
   };
   // It holds no task yet, so it may wait for as long as it takes.

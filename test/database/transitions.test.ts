@@ -88,6 +88,27 @@ describe('the fence', () => {
     expect(await database.pool.claim(task.taskId, task.attempt, 'wrk_a')).toBeNull();
   });
 
+  it('gives nothing to a worker that drains, whether or not it knows, and the task waits for others at once', async () => {
+    const database = await postgres.open();
+    await createJob(database);
+    const worker = { engine: 'onnxruntime', device: 'cpu', threads: 1, slots: 1 };
+    for (const id of ['wrk_a', 'wrk_b']) await database.workers.upsert({ ...worker, id });
+    await database.workers.drain('wrk_a', true);
+    const [task] = (await database.pool.release()) ?? [];
+    if (task === undefined) throw new Error('nothing released');
+    const told: string[] = [];
+    const claimOf = (id: string) => database.pool.claim(task.taskId, task.attempt, id, () => told.push(id));
+    expect(await claimOf('wrk_a')).toBeNull();
+    expect(told).toEqual(['wrk_a']);
+    // Whoever still has the message of that attempt is too late.
+    expect(await claimOf('wrk_b')).toBeNull();
+    expect(told).toEqual(['wrk_a']);
+    expect(await claimNext(database, 'wrk_b')).toMatchObject({ taskId: task.taskId, attempt: task.attempt + 1 });
+    await database.workers.drain('wrk_a', false);
+    await createJob(database);
+    expect(await claimNext(database, 'wrk_a')).not.toBeNull();
+  });
+
   it('lets the last two layers that end at the same time make one assemble task', async () => {
     const database = await postgres.open();
     await createJob(database);

@@ -33,10 +33,10 @@ test('a draining worker leaves every task to the others, and takes them again wh
   const queue = openQueue({}, database.url, quietLog);
   const storage = await LocalStorage.open(join(directory, 'storage'));
   const relay = startRelay({ database, queue, logger: quietLog });
-  const start = () =>
+  const start = (told = database.notifications) =>
     startWorker({
       config,
-      database,
+      database: { ...database, notifications: told },
       queue,
       storage,
       logger: pino({ level: 'silent' }),
@@ -71,7 +71,22 @@ test('a draining worker leaves every task to the others, and takes them again wh
   await database.workers.drain(second.id, true);
   const last = await createWorkableJob(database);
   await until('it is done', ended(last));
-  await Promise.all([first.close(1), second.close(1)]);
+
+  // One that nobody tells takes a message, gets nothing for it, and knows then.
+  const { subscribe } = database.notifications;
+  const third = await start({
+    ...database.notifications,
+    subscribe: (topic, callback) => (topic.startsWith('worker:') ? () => undefined : subscribe(topic, callback)),
+  });
+  await database.workers.drain(first.id, true);
+  await until('it takes tasks', ended(await createWorkableJob(database)));
+  await database.workers.drain(third.id, true);
+  await database.workers.drain(second.id, false);
+  for (const id of await Promise.all([1, 2, 3].map(() => createWorkableJob(database)))) {
+    await until('the other one does it', ended(id));
+    expect(await workersOf(id)).toEqual(new Set([second.id]));
+  }
+  await Promise.all([first.close(1), second.close(1), third.close(1)]);
   await relay.close();
   await queue.close();
 });

@@ -43,6 +43,8 @@ export interface TaskDeps {
   scratch: string;
   logger: Logger;
   service: Pick<InService, 'leave' | 'worked'>;
+  /** Told when the database knows before the worker does that it drains. */
+  onDraining?: () => void;
   /** Aborted when the time for a clean stop is over. */
   shutdown: AbortSignal;
 }
@@ -58,7 +60,11 @@ export async function runTask(deps: TaskDeps, message: TaskMessage): Promise<voi
   );
   try {
     const assignment = await untilItWorks(
-      () => answerOrAbort(deps.database.pool.claim(message.taskId, message.attempt, deps.workerId), deps.shutdown),
+      () =>
+        answerOrAbort(
+          deps.database.pool.claim(message.taskId, message.attempt, deps.workerId, deps.onDraining),
+          deps.shutdown,
+        ),
       patience.until(deps.shutdown),
     );
     patience.begin();
