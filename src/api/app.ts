@@ -22,7 +22,7 @@ import { registerJsonBody } from './json-body.js';
 import { registerAuth } from './plugins/auth.js';
 import { openKeyLookup } from './plugins/key-lookup.js';
 import { registerMetrics } from './plugins/metrics.js';
-import { registerOpenApi } from './plugins/openapi.js';
+import { registerOpenApi } from './openapi/index.js';
 import { registerRateLimit } from './plugins/rate-limit.js';
 import { poolRoutes } from './pool/index.js';
 import { logRequest, QuietLogController, registerRequestLog } from './plugins/request-log.js';

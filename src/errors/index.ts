@@ -63,6 +63,9 @@ const CODES = {
 
 export type ErrorCode = keyof typeof CODES;
 
+/** The status that clients see with a code. */
+export const statusOf = (code: ErrorCode): number => CODES[code][0];
+
 export interface ErrorOptionsExtra {
   faults?: Fault[];
   /** Name of the network layer the error belongs to. */

@@ -7,8 +7,11 @@ import { shapesInWords, TargetSchema } from './spec.js';
 /** What a job reports: the ledger of its layers, its metrics, its verdict. Schemas first; types follow. */
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
-const Quantiles = Type.Object({ p50: Type.Number(), p95: Type.Number() });
-const BeforeAfter = Type.Object({ before: Type.Number(), after: Type.Number(), ratio: Type.Number() });
+const Quantiles = Type.Object({ p50: Type.Number(), p95: Type.Number() }, { $id: 'Quantiles' });
+const BeforeAfter = Type.Object(
+  { before: Type.Number(), after: Type.Number(), ratio: Type.Number() },
+  { $id: 'BeforeAfter' },
+);
 
 export const LayerRowSchema = Type.Object(
   {
@@ -70,48 +73,66 @@ export const LayerRowSchema = Type.Object(
   { $id: 'LayerRow' },
 );
 
-export const CheckSchema = Type.Object({
-  name: Type.String(),
-  required: Type.Number(),
-  measured: nullable(Type.Number()),
-  passed: Type.Boolean(),
-});
+export const CheckSchema = Type.Object(
+  {
+    name: Type.String(),
+    required: Type.Number(),
+    measured: nullable(Type.Number()),
+    passed: Type.Boolean(),
+  },
+  { $id: 'Check' },
+);
 
-export const WarningSchema = Type.Object({
-  code: Type.Union([Type.Literal('outputs_moved'), Type.Literal('few_samples'), Type.Literal('measured_on_fitted')], {
-    description:
-      'outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any',
-  }),
-  cause: Type.String(),
-  next: Type.String({ description: 'what can be done' }),
-});
+export const WarningSchema = Type.Object(
+  {
+    code: Type.Union([Type.Literal('outputs_moved'), Type.Literal('few_samples'), Type.Literal('measured_on_fitted')], {
+      description:
+        'outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any',
+    }),
+    cause: Type.String(),
+    next: Type.String({ description: 'what can be done' }),
+  },
+  { $id: 'Warning' },
+);
 
-export const VerdictSchema = Type.Object({
-  passed: Type.Boolean(),
-  checks: Type.Array(CheckSchema),
-  warnings: Type.Optional(
-    Type.Array(WarningSchema, { description: 'what to know besides, also where everything is passed' }),
-  ),
-});
+export const VerdictSchema = Type.Object(
+  {
+    passed: Type.Boolean(),
+    checks: Type.Array(CheckSchema),
+    warnings: Type.Optional(
+      Type.Array(WarningSchema, { description: 'what to know besides, also where everything is passed' }),
+    ),
+  },
+  { $id: 'Verdict' },
+);
 
 const LatencySchema = Type.Array(
-  Type.Object({
-    batch: Type.Integer(),
-    before_ms: Quantiles,
-    after_ms: Quantiles,
-    speedup: Type.Number(),
-    speedup_ci95: Type.Array(Type.Number(), { minItems: 2, maxItems: 2 }),
-    runs: Type.Integer(),
-  }),
+  Type.Object(
+    {
+      batch: Type.Integer(),
+      before_ms: Quantiles,
+      after_ms: Quantiles,
+      speedup: Type.Number(),
+      speedup_ci95: Type.Array(Type.Number(), { minItems: 2, maxItems: 2 }),
+      runs: Type.Integer(),
+    },
+    { $id: 'Latency' },
+  ),
 );
 const AccuracySchema = nullable(
-  Type.Object({ before: Type.Number(), after: Type.Number(), drop: Type.Number(), samples: Type.Integer() }),
+  Type.Object(
+    { before: Type.Number(), after: Type.Number(), drop: Type.Number(), samples: Type.Integer() },
+    { $id: 'Accuracy' },
+  ),
 );
-const FidelitySchema = Type.Object({
-  top1_agreement: nullable(Type.Number()),
-  relative_error: Type.Number(),
-  samples: Type.Integer(),
-});
+const FidelitySchema = Type.Object(
+  {
+    top1_agreement: nullable(Type.Number()),
+    relative_error: Type.Number(),
+    samples: Type.Integer(),
+  },
+  { $id: 'Fidelity' },
+);
 
 const DistillationSchema = Type.Object(
   {
@@ -122,7 +143,10 @@ const DistillationSchema = Type.Object(
     relative_error_after: Type.Number(),
     kept: Type.Boolean(),
   },
-  { description: 'where all layers were changed together at the end, see `method.distillation_passes`' },
+  {
+    $id: 'Distillation',
+    description: 'where all layers were changed together at the end, see `method.distillation_passes`',
+  },
 );
 
 const MeasuredOnSchema = Type.Object(
@@ -136,62 +160,70 @@ const MeasuredOnSchema = Type.Object(
   },
 );
 
-export const MetricsSchema = Type.Object({
-  parameters: BeforeAfter,
-  nonzeros: Type.Optional(
-    Type.Object(BeforeAfter.properties, { description: 'of the parameters, all but the zeros that the pattern makes' }),
-  ),
-  macs: BeforeAfter,
-  bytes: BeforeAfter,
-  latency: LatencySchema,
-  speedup: Type.Number(),
-  accuracy: AccuracySchema,
-  fidelity: FidelitySchema,
-  measured_on: Type.Optional(MeasuredOnSchema),
-  coding: Type.Optional(
-    Type.Object(
-      {
-        coding: Type.String(),
-        bytes: BeforeAfter,
-        integer_layers: Type.Optional(
-          Type.Object(
-            { integer: Type.Integer(), all: Type.Integer() },
-            { description: 'with static_int8: layers of the file that compute with 8-bit integers, of all it has' },
-          ),
-        ),
-        uncoded: Type.Object({
-          bytes: BeforeAfter,
-          latency: LatencySchema,
-          speedup: Type.Number(),
-          accuracy: AccuracySchema,
-          fidelity: FidelitySchema,
-        }),
-      },
-      {
-        description:
-          'where `method.weights` codes the weights. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original',
-      },
+export const MetricsSchema = Type.Object(
+  {
+    parameters: BeforeAfter,
+    nonzeros: Type.Optional(
+      Type.Object(BeforeAfter.properties, {
+        description: 'of the parameters, all but the zeros that the pattern makes',
+      }),
     ),
-  ),
-  distillation: Type.Optional(DistillationSchema),
-  device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
-  seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
-  memory: Type.Optional(
-    Type.Object({
-      peak_bytes: Type.Integer({ description: 'the most that the compute process held, in any step' }),
-      limit_bytes: Type.Integer({ description: 'LAYER_MEMORY_MB of the worker that measured' }),
-    }),
-  ),
-});
+    macs: BeforeAfter,
+    bytes: BeforeAfter,
+    latency: LatencySchema,
+    speedup: Type.Number(),
+    accuracy: AccuracySchema,
+    fidelity: FidelitySchema,
+    measured_on: Type.Optional(MeasuredOnSchema),
+    coding: Type.Optional(
+      Type.Object(
+        {
+          coding: Type.String(),
+          bytes: BeforeAfter,
+          integer_layers: Type.Optional(
+            Type.Object(
+              { integer: Type.Integer(), all: Type.Integer() },
+              { description: 'with static_int8: layers of the file that compute with 8-bit integers, of all it has' },
+            ),
+          ),
+          uncoded: Type.Object({
+            bytes: BeforeAfter,
+            latency: LatencySchema,
+            speedup: Type.Number(),
+            accuracy: AccuracySchema,
+            fidelity: FidelitySchema,
+          }),
+        },
+        {
+          description:
+            'where `method.weights` codes the weights. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original',
+        },
+      ),
+    ),
+    distillation: Type.Optional(DistillationSchema),
+    device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
+    seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
+    memory: Type.Optional(
+      Type.Object({
+        peak_bytes: Type.Integer({ description: 'the most that the compute process held, in any step' }),
+        limit_bytes: Type.Integer({ description: 'LAYER_MEMORY_MB of the worker that measured' }),
+      }),
+    ),
+  },
+  { $id: 'Metrics' },
+);
 
-export const TaskErrorSchema = Type.Object({
-  code: Type.String(),
-  detail: Type.String(),
-  origin: Type.Union([Type.Literal('input'), Type.Literal('infrastructure'), Type.Literal('bug')], {
-    description: 'whose fault it is: of what was sent, of the machines of the service, or of its code',
-  }),
-  layer: nullable(Type.String()),
-});
+export const TaskErrorSchema = Type.Object(
+  {
+    code: Type.String(),
+    detail: Type.String(),
+    origin: Type.Union([Type.Literal('input'), Type.Literal('infrastructure'), Type.Literal('bug')], {
+      description: 'whose fault it is: of what was sent, of the machines of the service, or of its code',
+    }),
+    layer: nullable(Type.String()),
+  },
+  { $id: 'TaskError' },
+);
 
 /** One point of the trade-off curve. */
 export const PointSchema = Type.Object(

@@ -11,13 +11,20 @@ import { targetNames, targetOf, type Target } from './targets.js';
 const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options });
 
-export const SourceSchema = Type.Union([
-  object({ upload: Type.String({ minLength: 1, maxLength: 100, description: 'id of an upload' }) }),
-  object({
-    url: Type.String({ maxLength: 2048, pattern: '^https?://', description: 'https; http only for URL_ALLOWED_HOSTS' }),
-    sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-  }),
-]);
+export const SourceSchema = Type.Union(
+  [
+    object({ upload: Type.String({ minLength: 1, maxLength: 100, description: 'id of an upload' }) }),
+    object({
+      url: Type.String({
+        maxLength: 2048,
+        pattern: '^https?://',
+        description: 'https; http only for URL_ALLOWED_HOSTS',
+      }),
+      sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    }),
+  ],
+  { $id: 'Source' },
+);
 
 export const TargetSchema = Type.Unsafe<Target>(
   Type.Union(
@@ -25,6 +32,7 @@ export const TargetSchema = Type.Unsafe<Target>(
       const { minimum, maximum } = targetOf(name);
       return object({ [name]: Type.Number({ minimum, maximum }) });
     }),
+    { $id: 'Target' },
   ),
 );
 
@@ -164,11 +172,16 @@ export const SpecSchema = object(
           'instead of `target`: one point of the trade-off curve for each, all in one job; `target` is then the first of them',
       }),
     ),
-    constraints: Type.Object(ConstraintsSchema.properties, { additionalProperties: false, default: {} }),
-    method: Type.Object(MethodSchema.properties, { additionalProperties: false, default: {} }),
-    benchmark: Type.Object(BenchmarkSchema.properties, { additionalProperties: false, default: {} }),
+    constraints: Type.Object(ConstraintsSchema.properties, {
+      $id: 'Constraints',
+      additionalProperties: false,
+      default: {},
+    }),
+    method: Type.Object(MethodSchema.properties, { $id: 'Method', additionalProperties: false, default: {} }),
+    benchmark: Type.Object(BenchmarkSchema.properties, { $id: 'Benchmark', additionalProperties: false, default: {} }),
     resources: Type.Optional(
       Type.Object(ResourcesSchema.properties, {
+        $id: 'Resources',
         additionalProperties: false,
         description:
           'only workers that have all of this run the job; it waits (`queue.reason` `no_such_worker`) while there is none',

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type, type Static } from 'typebox';
 import { AUDIT_ACTIONS, type AuditAction, type AuditFilter, type AuditRecord } from '../../database/records.js';
 import type { RouteOptions } from '../deps.js';
-import { failures, Limit, Nullable, page, PageOf, Time } from '../schemas.js';
+import { Limit, Nullable, page, PageOf, Time } from '../schemas.js';
 import { queryFault, readTime } from '../validation.js';
 
 const EntrySchema = Type.Object(
@@ -62,6 +62,7 @@ export const adminAudit: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     {
       config: { scope: 'admin' },
       schema: {
+        operationId: 'listAuditEntries',
         tags: ['admin'],
         summary: 'Who changed keys, teams and what belongs to others, newest first',
         querystring: Type.Object(
@@ -75,7 +76,7 @@ export const adminAudit: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
           },
           { additionalProperties: false },
         ),
-        response: { 200: PageOf(EntrySchema), ...failures },
+        response: { 200: PageOf(EntrySchema, 'AuditPage') },
       },
     },
     async (request) => {

@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { RouteOptions } from '../deps.js';
-import { FilterSchema, presentJobs, readFilter } from '../jobs/list.js';
+import { FilterSchema, LIST_PARAMETERS, presentJobs, readFilter } from '../jobs/list.js';
 import { isFinished, viewJob } from '../jobs/read.js';
 import { JobSchema } from '../jobs/schema.js';
 import { notFound } from '../problem.js';
-import { failures, PageOf } from '../schemas.js';
+import { PageOf } from '../schemas.js';
 import { actorOf } from '../plugins/actor.js';
 
 const params = Type.Object({ id: Type.String() });
@@ -18,8 +18,9 @@ export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/admin/jobs',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', doc: { parameters: LIST_PARAMETERS } },
       schema: {
+        operationId: 'adminListJobs',
         tags: ['admin'],
         summary: 'Jobs of all teams, or of one, newest first',
         description: 'Filters as `GET /jobs`.',
@@ -27,7 +28,7 @@ export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           { ...FilterSchema.properties, ...TEAM },
           { additionalProperties: false, patternProperties: { '^label\\.': {} } },
         ),
-        response: { 200: PageOf(JobSchema), ...failures },
+        response: { 200: PageOf(JobSchema, 'JobPage') },
       },
     },
     async (request) => {
@@ -39,12 +40,13 @@ export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/admin/jobs/:id',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'adminGetJob',
         tags: ['admin'],
         summary: 'A job of any team',
         params,
-        response: { 200: JobSchema, ...failures },
+        response: { 200: JobSchema },
       },
     },
     async (request) => {
@@ -57,12 +59,13 @@ export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.post(
     '/admin/jobs/:id/cancel',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'adminCancelJob',
         tags: ['admin'],
         summary: 'Cancel a job of any team; again is fine, and a finished job stays as it is',
         params,
-        response: { 200: JobSchema, 202: JobSchema, ...failures },
+        response: { 200: JobSchema, 202: JobSchema },
       },
     },
     async (request, reply) => {

@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import type { RouteOptions } from '../deps.js';
 import { presentWorker, WorkerSchema } from '../pool/worker.js';
 import { notFound } from '../problem.js';
-import { failures } from '../schemas.js';
 import { actorOf } from '../plugins/actor.js';
 
 const params = Type.Object({ id: Type.String() });
@@ -12,19 +11,20 @@ const params = Type.Object({ id: Type.String() });
 export const adminWorkers: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   const { workers } = deps.database;
   const calls = [
-    ['POST', true, 'Let a worker end its task and take no more; it is idle when `busy_with` is null'],
-    ['DELETE', false, 'Let a draining worker take tasks again'],
+    ['POST', 'drainWorker', true, 'Let a worker end its task and take no more; it is idle when `busy_with` is null'],
+    ['DELETE', 'undrainWorker', false, 'Let a draining worker take tasks again'],
   ] as const;
-  for (const [method, draining, summary] of calls) {
+  for (const [method, operationId, draining, summary] of calls) {
     app.route({
       method,
       url: '/admin/workers/:id/drain',
-      config: { scope: 'admin' },
+      config: { scope: 'admin', doc: { errors: ['not_found'] } },
       schema: {
+        operationId,
         tags: ['admin'],
         summary: `${summary}; again is fine`,
         params,
-        response: { 200: WorkerSchema, ...failures },
+        response: { 200: WorkerSchema },
       },
       handler: async (request) => {
         const { id } = request.params;

@@ -34,6 +34,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
     {
       config: { scope: 'public' },
       schema: {
+        operationId: 'getHealth',
         tags: ['service'],
         summary: 'Liveness: the process answers',
         security: [],
@@ -48,6 +49,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
     {
       config: { scope: 'public' },
       schema: {
+        operationId: 'getReadiness',
         tags: ['service'],
         summary: 'Readiness: this process answers, which needs PostgreSQL; `degraded` while queue or storage do not',
         security: [],

@@ -7,7 +7,6 @@ import type { Storage } from '../../storage/storage.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures } from '../schemas.js';
 import { isFinished, viewJob } from './read.js';
 import { JobSchema } from './schema.js';
 
@@ -20,12 +19,13 @@ export const jobActions: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
   app.post(
     '/jobs/:id/cancel',
     {
-      config: { scope: 'jobs:write' },
+      config: { scope: 'jobs:write', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'cancelJob',
         tags: ['jobs'],
         summary: 'Cancel; again is fine, and a finished job stays as it is',
         params,
-        response: { 200: JobSchema, 202: JobSchema, ...failures },
+        response: { 200: JobSchema, 202: JobSchema },
       },
     },
     async (request, reply) => {
@@ -39,12 +39,16 @@ export const jobActions: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
   app.post(
     '/jobs/:id/retry',
     {
-      config: { scope: 'jobs:write' },
+      config: {
+        scope: 'jobs:write',
+        doc: { errors: ['not_found', 'conflict', 'limit_exceeded'], headers: { 202: ['Location'] } },
+      },
       schema: {
+        operationId: 'retryJob',
         tags: ['jobs'],
         summary: 'Run a failed or canceled job again, from its last good layer',
         params,
-        response: { 202: JobSchema, ...failures },
+        response: { 202: JobSchema },
       },
     },
     async (request, reply) => {
@@ -62,12 +66,13 @@ export const jobActions: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
   app.delete(
     '/jobs/:id',
     {
-      config: { scope: 'jobs:write' },
+      config: { scope: 'jobs:write', doc: { errors: ['not_found', 'conflict'] } },
       schema: {
+        operationId: 'deleteJob',
         tags: ['jobs'],
         summary: 'Remove a finished job and its artifacts',
         params,
-        response: { 204: Type.Null({ description: 'removed' }), ...failures },
+        response: { 204: Type.Null({ description: 'removed' }) },
       },
     },
     async (request, reply) => {

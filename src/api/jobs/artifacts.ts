@@ -9,8 +9,8 @@ import type { Storage } from '../../storage/storage.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures } from '../schemas.js';
 import { formatReprDigest } from '../uploads/digest.js';
+import type { AnswerHeader } from '../openapi/headers.js';
 import { matches } from './etag.js';
 import { rangeApplies, readRange } from './range.js';
 import { ArtifactSchema, presentArtifact } from './schema.js';
@@ -18,6 +18,7 @@ import { ArtifactSchema, presentArtifact } from './schema.js';
 const PRESIGNED_SECONDS = 300;
 
 const Bytes = { content: { 'application/octet-stream': { schema: Type.String({ format: 'binary' }) } } };
+const OF_A_FILE: readonly AnswerHeader[] = ['ETag', 'Last-Modified', 'Cache-Control', 'Content-Disposition'];
 const Empty = (description: string) => Type.Null({ description });
 
 /** Streams the file, a range of it, or a redirect to where it is. */
@@ -74,12 +75,13 @@ export const jobArtifacts: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
   app.get(
     '/jobs/:id/artifacts',
     {
-      config: { scope: 'jobs:read' },
+      config: { scope: 'jobs:read', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'listArtifacts',
         tags: ['jobs'],
         summary: 'The files that the job made',
         params: Type.Object({ id: Type.String() }),
-        response: { 200: Type.Object({ data: Type.Array(ArtifactSchema) }), ...failures },
+        response: { 200: Type.Object({ data: Type.Array(ArtifactSchema) }) },
       },
     },
     async (request) => {
@@ -95,18 +97,36 @@ export const jobArtifacts: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
     method: ['GET', 'HEAD'],
     url: '/jobs/:id/artifacts/:name',
     exposeHeadRoute: false,
-    config: { scope: 'jobs:read' },
+    config: {
+      scope: 'jobs:read',
+      doc: {
+        errors: ['not_found', 'gone', 'range_not_satisfiable'],
+        headers: {
+          200: [...OF_A_FILE, 'Accept-Ranges', 'Repr-Digest'],
+          206: [...OF_A_FILE, 'Content-Range', 'Repr-Digest'],
+          302: [...OF_A_FILE, 'Location'],
+          304: OF_A_FILE,
+        },
+      },
+    },
     schema: {
+      operationId: 'downloadArtifact',
       tags: ['jobs'],
       summary: 'Download; with Range, If-Range and If-None-Match',
       description: 'On S3 the answer is a redirect to a presigned URL.',
       params: Type.Object({ id: Type.String(), name: Type.String() }),
+      headers: Type.Object({
+        range: Type.Optional(Type.String({ description: 'one range of bytes: `bytes=0-1023`' })),
+        'if-range': Type.Optional(
+          Type.String({ description: 'ETag or Last-Modified: the range of this content, or the whole' }),
+        ),
+        'if-none-match': Type.Optional(Type.String({ description: 'the last ETag: 304 when nothing changed' })),
+      }),
       response: {
         200: { description: 'the file', ...Bytes },
         206: { description: 'a part of it', ...Bytes },
         302: Empty('to the presigned URL'),
         304: Empty('nothing changed'),
-        ...failures,
       },
     },
     handler: async (request, reply) => {

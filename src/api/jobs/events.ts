@@ -8,7 +8,7 @@ import type { RouteDeps, RouteOptions } from '../deps.js';
 import { prefers } from '../negotiate.js';
 import { callerFrom, teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures, Limit, page, PageOf, Time } from '../schemas.js';
+import { Limit, page, PageOf, Time } from '../schemas.js';
 import { isFinished } from './read.js';
 import { stillGood } from './still-good.js';
 import { clientGone, watch } from './watch.js';
@@ -23,6 +23,18 @@ const EventSchema = Type.Object(
   },
   { $id: 'Event' },
 );
+
+/** One event of a stream; the fields that are not JSON repeat what is in it. */
+const EVENT_STREAM = {
+  'text/event-stream': {
+    schema: {
+      type: 'string',
+      description: 'server-sent events; `data` of each is an Event, `id` and `event` are its id and type',
+    },
+    example:
+      'id: 7\nevent: job.progress\ndata: {"id":"7","job_id":"job_1","type":"job.progress","data":{},"created_at":"2026-01-31T12:00:00.000Z"}\n\n',
+  },
+};
 
 const STREAM_PAGE = 100;
 const STREAM_RETRY_SECONDS = 30;
@@ -78,9 +90,10 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/jobs/:id/events',
     {
-      config: { scope: 'jobs:read' },
+      config: { scope: 'jobs:read', doc: { errors: ['not_found'], streams: { 200: EVENT_STREAM } } },
       sse: 'dual',
       schema: {
+        operationId: 'listJobEvents',
         tags: ['jobs'],
         summary: 'What happened, oldest first; live with Accept: text/event-stream',
         description:
@@ -90,12 +103,16 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           { limit: Limit, after: Type.Optional(Type.String()) },
           { additionalProperties: false },
         ),
+        headers: Type.Object({
+          'last-event-id': Type.Optional(
+            Type.String({ description: 'the last id that a stream brought: goes on after it' }),
+          ),
+        }),
         response: {
-          200: PageOf(EventSchema),
+          200: PageOf(EventSchema, 'EventPage'),
           204: Type.Null({
             description: 'the job has ended and there is nothing after Last-Event-ID: do not reconnect',
           }),
-          ...failures,
         },
       },
     },

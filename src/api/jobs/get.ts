@@ -6,7 +6,7 @@ import type { RouteDeps, RouteOptions } from '../deps.js';
 import { InputError } from '../../errors/index.js';
 import { callerFrom, NOT_VALID, teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures } from '../schemas.js';
+import type { AnswerHeader } from '../openapi/headers.js';
 import { jobEtag, matches, statusSeen } from './etag.js';
 import { isFinished, placeOf, retryAfterSeconds, viewJob } from './read.js';
 import { JobSchema } from './schema.js';
@@ -64,12 +64,15 @@ function describe<Reply extends Pick<FastifyReply, 'header'>>(
   return reply;
 }
 
+const OF_A_JOB: readonly AnswerHeader[] = ['ETag', 'Cache-Control', 'Retry-After', 'Preference-Applied'];
+
 export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/jobs/:id',
     {
-      config: { scope: 'jobs:read' },
+      config: { scope: 'jobs:read', doc: { errors: ['not_found'], headers: { 200: OF_A_JOB, 304: OF_A_JOB } } },
       schema: {
+        operationId: 'getJob',
         tags: ['jobs'],
         summary: 'The job, to poll',
         description:
@@ -79,10 +82,10 @@ export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { dep
           '`Retry-After` tells when asking again is worth it.',
         params: Type.Object({ id: Type.String() }),
         headers: Type.Object({
-          'if-none-match': Type.Optional(Type.String()),
-          prefer: Type.Optional(Type.String({ description: 'wait=N' })),
+          'if-none-match': Type.Optional(Type.String({ description: 'the last ETag: 304 when nothing changed' })),
+          prefer: Type.Optional(Type.String({ description: '`wait=N`, seconds, 60 at most' })),
         }),
-        response: { 200: JobSchema, 304: Type.Null({ description: 'nothing changed' }), ...failures },
+        response: { 200: JobSchema, 304: Type.Null({ description: 'nothing changed' }) },
       },
     },
     async (request, reply) => {

@@ -7,7 +7,6 @@ import { MAX_TARGETS } from '../../jobs/spec.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures } from '../schemas.js';
 
 function noSuchPoint(count: number): InputError {
   const detail = count === 1 ? 'the job has one point' : `the job has the points 1 to ${String(count)}`;
@@ -18,8 +17,9 @@ export const jobLayers: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/jobs/:id/layers',
     {
-      config: { scope: 'jobs:read' },
+      config: { scope: 'jobs:read', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'listLayers',
         tags: ['jobs'],
         summary: 'The ledger: what happened to every layer, readable while the job runs',
         params: Type.Object({ id: Type.String() }),
@@ -34,7 +34,7 @@ export const jobLayers: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           },
           { additionalProperties: false },
         ),
-        response: { 200: Type.Object({ data: Type.Array(LayerRowSchema) }), ...failures },
+        response: { 200: Type.Object({ data: Type.Array(LayerRowSchema) }) },
       },
     },
     async (request) => {

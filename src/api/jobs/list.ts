@@ -5,7 +5,7 @@ import type { Database } from '../../database/repositories.js';
 import { JOB_STATUSES, type JobStatus } from '../../jobs/tasks.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
-import { failures, Limit, PageOf } from '../schemas.js';
+import { Limit, PageOf } from '../schemas.js';
 import { queryFault, readTime } from '../validation.js';
 import { viewJob } from './read.js';
 import { JobSchema } from './schema.js';
@@ -43,6 +43,15 @@ export const FilterSchema = Type.Object({
   created_after: Type.Optional(Type.String({ description: 'RFC 3339' })),
 });
 
+/** How the document shows what is sent with commas. */
+export const LIST_PARAMETERS = {
+  status: {
+    style: 'form',
+    explode: false,
+    schema: { type: 'array', items: { type: 'string', enum: [...JOB_STATUSES] } },
+  },
+};
+
 export function readFilter(query: Static<typeof FilterSchema>): JobFilter {
   const { limit, after, status, created_after } = query;
   const filter: JobFilter = { limit, labels: readLabels(query) };
@@ -61,8 +70,9 @@ export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { d
   app.get(
     '/jobs',
     {
-      config: { scope: 'jobs:read' },
+      config: { scope: 'jobs:read', doc: { parameters: LIST_PARAMETERS } },
       schema: {
+        operationId: 'listJobs',
         tags: ['jobs'],
         summary: 'Jobs, newest first',
         description: 'Labels filter with `label.<key>=<value>`, as often as wanted: all of them must match.',
@@ -70,7 +80,7 @@ export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { d
           additionalProperties: false,
           patternProperties: { '^label\\.': {} },
         }),
-        response: { 200: PageOf(JobSchema), ...failures },
+        response: { 200: PageOf(JobSchema, 'JobPage') },
       },
     },
     async (request) =>

@@ -7,16 +7,19 @@ import { SpecSchema } from '../../jobs/spec.js';
 import { JOB_STATUSES, PHASES } from '../../jobs/tasks.js';
 import { Nullable, Time } from '../schemas.js';
 
-export const PlaceSchema = Type.Object({
-  position: Type.Integer({ description: '1 is next' }),
-  reason: Type.Union([
-    Type.Literal('waiting_for_worker'),
-    Type.Literal('no_such_worker'),
-    Type.Literal('team_limit'),
-    Type.Literal('higher_priority'),
-  ]),
-  expected_start_seconds: Nullable(Type.Number()),
-});
+export const PlaceSchema = Type.Object(
+  {
+    position: Type.Integer({ description: '1 is next' }),
+    reason: Type.Union([
+      Type.Literal('waiting_for_worker'),
+      Type.Literal('no_such_worker'),
+      Type.Literal('team_limit'),
+      Type.Literal('higher_priority'),
+    ]),
+    expected_start_seconds: Nullable(Type.Number()),
+  },
+  { $id: 'QueuePlace' },
+);
 
 export const ArtifactSchema = Type.Object(
   {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Gauge, Histogram } from 'prom-client';
+import { Type } from 'typebox';
 import type { Backlog } from '../../database/records.js';
 import { within } from '../../errors/within.js';
 import type { ApiDeps } from '../deps.js';
@@ -141,7 +142,14 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
     '/metrics',
     {
       config: { scope: 'public' },
-      schema: { tags: ['service'], summary: 'Prometheus metrics', security: [], produces: ['text/plain'] },
+      schema: {
+        operationId: 'getMetrics',
+        tags: ['service'],
+        summary: 'Prometheus metrics',
+        security: [],
+        produces: ['text/plain'],
+        response: { 200: { description: 'Prometheus text', content: { 'text/plain': { schema: Type.String() } } } },
+      },
     },
     async (_request, reply) => {
       underWay ??= look().finally(() => (underWay = null));

@@ -4,7 +4,6 @@ import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { isAdmin } from '../teams/access.js';
 import { PlaceSchema, presentPlace } from '../jobs/schema.js';
-import { failures } from '../schemas.js';
 import { Offer, presentWorker, WorkerSchema } from './worker.js';
 
 const Count = Type.Integer();
@@ -59,10 +58,11 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     {
       config: { scope: 'jobs:read' },
       schema: {
+        operationId: 'getPool',
         tags: ['pool'],
         summary:
           'Workers, queue depth, own position and share; with the scope admin, the share of every team and the job of every worker',
-        response: { 200: PoolSchema, ...failures },
+        response: { 200: PoolSchema },
       },
     },
     async (request) => {

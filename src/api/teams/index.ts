@@ -4,7 +4,7 @@ import { actorOf } from '../plugins/actor.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures, Limit, page, PageOf } from '../schemas.js';
+import { Limit, page, PageOf } from '../schemas.js';
 import { badCursor } from '../validation.js';
 import { isAdmin, teamInPath } from './access.js';
 import { keyRoutes } from './keys.js';
@@ -29,12 +29,13 @@ export const teamRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, o
   app.post(
     '/teams',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', doc: { errors: ['conflict'], headers: { 201: ['Location'] } } },
       schema: {
+        operationId: 'createTeam',
         tags: ['teams'],
         summary: 'Make a team',
         body: NewTeamSchema,
-        response: { 201: TeamSchema, ...failures },
+        response: { 201: TeamSchema },
       },
     },
     async (request, reply) => {
@@ -49,13 +50,14 @@ export const teamRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, o
     {
       config: { scope: ['admin', 'team:admin'] },
       schema: {
+        operationId: 'listTeams',
         tags: ['teams'],
         summary: 'All teams, oldest first; without the scope admin, the own one',
         querystring: Type.Object(
           { limit: Limit, after: Type.Optional(Type.String()) },
           { additionalProperties: false },
         ),
-        response: { 200: PageOf(TeamSchema), ...failures },
+        response: { 200: PageOf(TeamSchema, 'TeamPage') },
       },
     },
     async (request) => {
@@ -73,12 +75,13 @@ export const teamRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, o
   app.get(
     '/teams/:id',
     {
-      config: { scope: ['admin', 'team:admin'] },
+      config: { scope: ['admin', 'team:admin'], doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'getTeam',
         tags: ['teams'],
         summary: 'A team with its limits, and what is in use of them',
         params,
-        response: { 200: TeamAndUse, ...failures },
+        response: { 200: TeamAndUse },
       },
     },
     async (request) => {
@@ -95,14 +98,15 @@ export const teamRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, o
   app.patch(
     '/teams/:id',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', doc: { errors: ['not_found', 'conflict'] } },
       schema: {
+        operationId: 'updateTeam',
         tags: ['teams'],
         summary:
           'Change name, weight or limits; what is not given stays, a limit of null is the setting of the service',
         params,
         body: TeamChangeSchema,
-        response: { 200: TeamSchema, ...failures },
+        response: { 200: TeamSchema },
       },
     },
     async (request) => {

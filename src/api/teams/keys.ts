@@ -8,7 +8,7 @@ import type { RouteOptions } from '../deps.js';
 import { newKey, visiblePrefix } from '../new-key.js';
 import { hashKey } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures, Limit, page, PageOf } from '../schemas.js';
+import { Limit, page, PageOf } from '../schemas.js';
 import { badCursor, readTime } from '../validation.js';
 import { isAdmin, teamInPath } from './access.js';
 import { KeySchema, MadeKeySchema, NewKeySchema, presentKey } from './schema.js';
@@ -43,13 +43,17 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.post(
     '/teams/:id/keys',
     {
-      config: { scope: ['admin', 'team:admin'] },
+      config: {
+        scope: ['admin', 'team:admin'],
+        doc: { errors: ['not_found'], headers: { 201: ['Location', 'Cache-Control'] } },
+      },
       schema: {
+        operationId: 'createKey',
         tags: ['teams'],
         summary: 'Make a key; the answer is the only place that shows it',
         params: teamParams,
         body: NewKeySchema,
-        response: { 201: MadeKeySchema, ...failures },
+        response: { 201: MadeKeySchema },
       },
     },
     async (request, reply) => {
@@ -73,8 +77,9 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/teams/:id/keys',
     {
-      config: { scope: ['admin', 'team:admin'] },
+      config: { scope: ['admin', 'team:admin'], doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'listKeys',
         tags: ['teams'],
         summary: 'The keys of a team, oldest first, those that are revoked or have expired too',
         params: teamParams,
@@ -82,7 +87,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           { limit: Limit, after: Type.Optional(Type.String()) },
           { additionalProperties: false },
         ),
-        response: { 200: PageOf(KeySchema), ...failures },
+        response: { 200: PageOf(KeySchema, 'ApiKeyPage') },
       },
     },
     async (request) => {
@@ -97,12 +102,13 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/teams/:id/keys/:key_id',
     {
-      config: { scope: ['admin', 'team:admin'] },
+      config: { scope: ['admin', 'team:admin'], doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'getKey',
         tags: ['teams'],
         summary: 'A key, without the key itself',
         params: keyParams,
-        response: { 200: KeySchema, ...failures },
+        response: { 200: KeySchema },
       },
     },
     async (request) => {
@@ -115,12 +121,13 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.delete(
     '/teams/:id/keys/:key_id',
     {
-      config: { scope: ['admin', 'team:admin'] },
+      config: { scope: ['admin', 'team:admin'], doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'revokeKey',
         tags: ['teams'],
         summary: 'Revoke a key: the next request with it is refused; again is fine',
         params: keyParams,
-        response: { 200: KeySchema, ...failures },
+        response: { 200: KeySchema },
       },
     },
     async (request) => {

@@ -5,7 +5,6 @@ import { actorOf } from '../plugins/actor.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures } from '../schemas.js';
 
 const BATCH = 500;
 
@@ -15,8 +14,9 @@ export const removeTeam: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
   app.delete(
     '/teams/:id',
     {
-      config: { scope: 'admin' },
+      config: { scope: 'admin', doc: { errors: ['not_found', 'conflict'] } },
       schema: {
+        operationId: 'deleteTeam',
         tags: ['teams'],
         summary: 'Remove a team with its keys, jobs, uploads, artifacts and webhooks; its usage stays',
         description:
@@ -24,7 +24,7 @@ export const removeTeam: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
           'canceled; nobody is told of their end. When it was interrupted, call it again.',
         params: Type.Object({ id: Type.String() }),
         querystring: Type.Object({ cancel_jobs: Type.Boolean({ default: false }) }, { additionalProperties: false }),
-        response: { 204: Type.Null({ description: 'removed' }), ...failures },
+        response: { 204: Type.Null({ description: 'removed' }) },
       },
     },
     async (request, reply) => {

@@ -7,7 +7,7 @@ import { isStored } from '../../storage/is-stored.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound, requestFault, unsupported } from '../problem.js';
-import { failures } from '../schemas.js';
+import { bodyIsCheckedByHandler } from '../validation.js';
 import { formatReprDigest, readReprDigest } from './digest.js';
 import { keepUpload } from './keep.js';
 import { requestBody } from './request-body.js';
@@ -41,16 +41,27 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
   app.post(
     '/uploads',
     {
-      config: { scope: 'jobs:write' },
+      config: {
+        scope: 'jobs:write',
+        doc: { errors: ['digest_mismatch', 'limit_exceeded'], headers: { 201: ['Location'] } },
+      },
+      // It is a stream.
+      validatorCompiler: bodyIsCheckedByHandler,
       bodyLimit: deps.config.MAX_UPLOAD_BYTES,
       schema: {
+        operationId: 'createUpload',
         tags: ['uploads'],
         summary: 'Send a file: the raw body, hashed while it streams to storage',
         description:
           'The same content of a team is stored once. `Repr-Digest: sha-256=:...:` is verified when it is sent.',
-        consumes: ['application/octet-stream'],
+        body: { content: { 'application/octet-stream': { schema: Type.String({ format: 'binary' }) } } },
+        headers: Type.Object({
+          'repr-digest': Type.Optional(
+            Type.String({ description: '`sha-256=:<base64>:` of the body, which is held against it' }),
+          ),
+        }),
         querystring: Type.Object({ filename: Type.Optional(Filename) }, { additionalProperties: false }),
-        response: { 201: UploadSchema, ...failures },
+        response: { 201: UploadSchema },
       },
       // Before a byte of the body is read.
       onRequest: async (request) => {
@@ -77,14 +88,18 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
   app.get(
     '/uploads/:id',
     {
-      config: { scope: 'jobs:read' },
+      config: {
+        scope: 'jobs:read',
+        doc: { errors: ['not_found', 'gone'], headers: { 200: ['Content-Location', 'Repr-Digest'] } },
+      },
       schema: {
+        operationId: 'getUpload',
         tags: ['uploads'],
         summary: 'An upload, by its id or as sha256:<hex>; HEAD tells whether it need not be sent again',
         description:
           'Content that the storage has lost is 410 by its id and 404 as sha256:<hex>, until it is sent again.',
         params: Type.Object({ id: Type.String() }),
-        response: { 200: UploadSchema, ...failures },
+        response: { 200: UploadSchema },
       },
     },
     async (request, reply) => {
@@ -110,13 +125,14 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
   app.delete(
     '/uploads/:id',
     {
-      config: { scope: 'jobs:write' },
+      config: { scope: 'jobs:write', doc: { errors: ['not_found', 'conflict'] } },
       schema: {
+        operationId: 'deleteUpload',
         tags: ['uploads'],
         summary: 'Remove an upload; 409 while a job that has not ended reads it',
         description: 'A job that has ended keeps its artifacts, but cannot be tried again without its uploads.',
         params: Type.Object({ id: Type.String() }),
-        response: { 204: Type.Null(), ...failures },
+        response: { 204: Type.Null() },
       },
     },
     async (request, reply) => {

@@ -7,7 +7,6 @@ import type { RouteOptions } from '../deps.js';
 import { prefers } from '../negotiate.js';
 import { callerFrom } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures } from '../schemas.js';
 import { isAdmin, teamInPath } from '../teams/access.js';
 import { isStorableTime, queryFault } from '../validation.js';
 import { presentUsage, totalOf, usageCsv, UsageSchema } from './schema.js';
@@ -66,8 +65,9 @@ export const usageRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
   app.get(
     '/usage',
     {
-      config: { scope: ['jobs:read', 'team:admin', 'admin'] },
+      config: { scope: ['jobs:read', 'team:admin', 'admin'], doc: { errors: ['not_found', 'limit_exceeded'] } },
       schema: {
+        operationId: 'getUsage',
         tags: ['teams'],
         summary: 'Device seconds, jobs and bytes, by day, team, job and label',
         description:
@@ -89,7 +89,6 @@ export const usageRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
             description: 'the sums',
             content: { 'application/json': { schema: UsageSchema }, 'text/csv': { schema: Type.String() } },
           },
-          ...failures,
         },
       },
     },

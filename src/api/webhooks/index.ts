@@ -5,7 +5,7 @@ import { InputError } from '../../errors/index.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
-import { failures, Limit, Nullable, PageOf, Time } from '../schemas.js';
+import { Limit, Nullable, PageOf, Time } from '../schemas.js';
 import { newSecret } from '../../outbound/webhook-signature.js';
 
 /** How long a secret that was rotated out goes on to sign beside the new one. */
@@ -75,11 +75,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
   app.get(
     '/webhooks/secret',
     {
-      config: { scope: 'jobs:read' },
+      config: { scope: 'jobs:read', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'getWebhookSecret',
         tags,
         summary: "The team's signing secret: since when; never the secret itself",
-        response: { 200: SecretInfo, ...failures },
+        response: { 200: SecretInfo },
       },
     },
     async (request) => {
@@ -95,12 +96,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
   app.post(
     '/webhooks/secret',
     {
-      config: { scope: 'jobs:write' },
+      config: { scope: 'jobs:write', doc: { headers: { 201: ['Cache-Control'] } } },
       schema: {
+        operationId: 'rotateWebhookSecret',
         tags,
         summary: "Make or rotate the team's signing secret; it is shown this once",
         description: 'Messages are signed with the old one as well for a day.',
-        response: { 201: Type.Object({ secret: Type.String({ description: 'whsec_…' }) }), ...failures },
+        response: { 201: Type.Object({ secret: Type.String({ description: 'whsec_…' }) }) },
       },
     },
     async (request, reply) => {
@@ -115,6 +117,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
     {
       config: { scope: 'jobs:read' },
       schema: {
+        operationId: 'listDeliveries',
         tags,
         summary: 'Messages about ended jobs, newest first',
         querystring: Type.Object(
@@ -126,7 +129,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
           },
           { additionalProperties: false },
         ),
-        response: { 200: PageOf(DeliverySchema), ...failures },
+        response: { 200: PageOf(DeliverySchema, 'WebhookDeliveryPage') },
       },
     },
     async (request) => {
@@ -149,14 +152,14 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
   app.get(
     '/webhooks/deliveries/:id',
     {
-      config: { scope: 'jobs:read' },
+      config: { scope: 'jobs:read', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'getDelivery',
         tags,
         summary: 'One message with the log of its attempts, oldest first',
         params,
         response: {
           200: Type.Object({ ...DeliverySchema.properties, log: Type.Array(AttemptSchema) }),
-          ...failures,
         },
       },
     },
@@ -170,12 +173,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
   app.post(
     '/webhooks/deliveries/:id/replay',
     {
-      config: { scope: 'jobs:write' },
+      config: { scope: 'jobs:write', doc: { errors: ['not_found', 'conflict'] } },
       schema: {
+        operationId: 'replayDelivery',
         tags,
         summary: 'Send a message again, now, with the same id and body; its schedule starts anew',
         params,
-        response: { 202: DeliverySchema, ...failures },
+        response: { 202: DeliverySchema },
       },
     },
     async (request, reply) => {
@@ -190,11 +194,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
     {
       config: { scope: 'jobs:read' },
       schema: {
+        operationId: 'listDisabledEndpoints',
         tags,
         summary: 'Endpoints that said 410 Gone: they are sent nothing',
         response: {
           200: Type.Object({ data: Type.Array(Type.Object({ url: Type.String(), disabled_at: Time })) }),
-          ...failures,
         },
       },
     },
@@ -207,12 +211,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
   app.post(
     '/webhooks/enable-endpoint',
     {
-      config: { scope: 'jobs:write' },
+      config: { scope: 'jobs:write', doc: { errors: ['not_found'] } },
       schema: {
+        operationId: 'enableEndpoint',
         tags,
         summary: 'Send to a disabled endpoint again; what it missed can be replayed',
         body: Type.Object({ url: Type.String({ maxLength: 2048 }) }, { additionalProperties: false }),
-        response: { 204: Type.Null({ description: 'enabled' }), ...failures },
+        response: { 204: Type.Null({ description: 'enabled' }) },
       },
     },
     async (request, reply) => {

@@ -9,8 +9,8 @@ import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import { SpecRequestSchema, SpecSchema } from '../../../jobs/spec.js';
 import type { RouteOptions } from '../../deps.js';
 import { teamOf } from '../../plugins/auth.js';
-import { failures } from '../../schemas.js';
 import { bodyIsCheckedByHandler } from '../../validation.js';
+import { SPEC_EXAMPLES } from '../../openapi/examples.js';
 import { refuseWithoutRoom } from '../../uploads/room.js';
 import { viewJob } from '../read.js';
 import { JobSchema } from '../schema.js';
@@ -22,6 +22,11 @@ import { checkIncomplete, fetchesFiles, keepSources, nameParts, openSources } fr
 
 /** When the first look at a new job is worth it. */
 const FIRST_LOOK_SECONDS = 1;
+
+const SUBMIT_ERRORS = [
+  ...(['invalid_spec', 'invalid_model', 'invalid_dataset', 'invalid_archive', 'unreachable_target'] as const),
+  ...(['limit_exceeded', 'conflict', 'idempotency_in_flight', 'idempotency_mismatch'] as const),
+];
 
 const FilePart = Type.String({ format: 'binary' });
 const FormSchema = Type.Object({
@@ -48,20 +53,32 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.post(
     '/jobs',
     {
-      config: { scope: 'jobs:write' },
+      config: {
+        scope: 'jobs:write',
+        doc: {
+          errors: SUBMIT_ERRORS,
+          headers: { 202: ['Location', 'Retry-After', 'Idempotent-Replayed'] },
+          examples: SPEC_EXAMPLES,
+        },
+      },
       validatorCompiler: bodyIsCheckedByHandler,
       schema: {
+        operationId: 'createJob',
         tags: ['jobs'],
         summary: 'Submit a job: the specification as JSON, or a form with the specification and the files',
         description:
           'With `Idempotency-Key` the same body is accepted once, and the first answer comes again. `dry_run=true` checks and ' +
           'estimates, and stores nothing.',
         querystring: Type.Object({ dry_run: Type.Boolean({ default: false }) }, { additionalProperties: false }),
-        headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String()) }),
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(
+            Type.String({ description: '1 to 255 characters; with the same body the job is made once' }),
+          ),
+        }),
         body: {
           content: { 'application/json': { schema: SpecRequestSchema }, 'multipart/form-data': { schema: FormSchema } },
         },
-        response: { 200: DryRunSchema, 202: JobSchema, ...failures },
+        response: { 200: DryRunSchema, 202: JobSchema },
       },
     },
     async (request, reply) => {
