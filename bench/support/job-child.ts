@@ -12,7 +12,8 @@ import type { JobFiles } from './files.js';
 import { peakBytes } from './process-memory.js';
 
 export interface JobRequest {
-  files: JobFiles;
+  /** Without evaluation data the job holds out some of its calibration data. */
+  files: Omit<JobFiles, 'evaluation'> & { evaluation: string | null };
   spec: Record<string, unknown>;
   threads: number;
   /** Directory to leave the artifacts in; without it they are thrown away. */
@@ -30,6 +31,11 @@ export interface JobOutcome {
   /** Before the job: Node, the loader of the bench, the modules. */
   peakBefore: number;
   peak: number;
+}
+
+export interface JobAnswer {
+  outcome?: JobOutcome;
+  failed?: string;
 }
 
 /** Steps follow one another: the start of one is the end of the one before. */
@@ -62,7 +68,12 @@ async function run({ files, spec, threads, output: kept }: JobRequest): Promise<
     const meter = processorMeter();
     const { seconds, metrics, layers, points } = await compressLocally({
       ...files,
-      spec: resolveSpec({ model: source, calibration: source, evaluation: source, ...spec }),
+      spec: resolveSpec({
+        model: source,
+        calibration: source,
+        ...(files.evaluation === null ? {} : { evaluation: source }),
+        ...spec,
+      }),
       output,
       engine: config.ENGINE,
       threads: threads === 0 ? availableParallelism() : threads,
@@ -82,11 +93,12 @@ async function run({ files, spec, threads, output: kept }: JobRequest): Promise<
 }
 
 process.once('message', (request) => {
+  const answer = (value: JobAnswer) => process.send?.(value, () => process.exit(value.outcome === undefined ? 1 : 0));
   run(request as JobRequest).then(
-    (outcome) => process.send?.(outcome, () => process.disconnect()),
+    (outcome) => answer({ outcome }),
     (error: unknown) => {
       console.error(error);
-      process.exit(1);
+      answer({ failed: error instanceof Error ? error.message : String(error) });
     },
   );
 });

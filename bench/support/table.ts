@@ -1,13 +1,13 @@
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 
-/** Prints a Markdown table. */
-export function printTable(head: string[], rows: (string | number)[][]): void {
-  const line = (cells: (string | number)[]) => console.log(`| ${cells.join(' | ')} |`);
-  line(head);
-  line(head.map(() => '---'));
-  for (const row of rows) line(row);
-  console.log('');
+type Cells = readonly (string | number)[];
+
+/** A Markdown table. */
+export function tableOf(head: Cells, rows: readonly Cells[]): string {
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('');
 }
+
+export const printTable = (head: Cells, rows: readonly Cells[]): void => console.log(tableOf(head, rows));
 
 /** The machine, and how busy it was at the start: numbers taken beside other work say so. */
 export function printMachine(): void {
