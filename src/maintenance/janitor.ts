@@ -12,7 +12,8 @@ import { sweep, type SweepDeps, type Swept } from './sweep.js';
 const EXPIRE_MS = 10 * 60_000;
 /** Lists every file, so not often: what it finds is left by killed processes only. */
 const SWEEP_MS = 60 * 60_000;
-const BATCH = 500;
+/** Rows of one statement. With a job go its tasks, layers and events, which are hundreds. */
+const BATCH = 100;
 
 export interface JanitorDeps {
   database: Pick<Database, 'pool'>;

@@ -33,7 +33,7 @@ export function backlog({ prisma, prepared }: DatabaseContext): PoolRepository['
       liveLanes(prepared),
       prisma.$queryRaw<Backlog['endedLastHour']>`
         select status, coalesce(error->>'origin', 'none') as origin, count(*)::int as count from jobs
-        where finished_at > clock_timestamp() - interval '1 hour' group by 1, 2`,
+        where finished_at > statement_timestamp() - interval '1 hour' group by 1, 2`,
       prisma.$queryRaw<Backlog['webhooks'][]>`
         select count(*) filter (where state = 'pending')::int as pending,
           coalesce(extract(epoch from clock_timestamp() - min(next_at)
