@@ -33,11 +33,16 @@ const backends = await openBackends(config, logger, { quiet: true });
 const memory = '/dev/shm';
 const scratch = await mkdtemp(join(existsSync(memory) ? memory : tmpdir(), 'sparank-scale-'));
 const storage = { ...backends.storage, deletePrefix: () => Promise.resolve(0) };
-const shutdown = new AbortController();
+/** Of every worker its own, as each is a process. */
+const shutdowns: AbortController[] = [];
+const TELL_MS = 100;
+let succeeded = 0;
 
 async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
   for (let i = 0; i < workers; i++) {
     const id = `wrk_scale_${String(process.pid)}_${String(i)}`;
+    const shutdown = new AbortController();
+    shutdowns.push(shutdown);
     const deps: TaskDeps = {
       config,
       database: backends.database,
@@ -51,7 +56,13 @@ async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
         stop: () => Promise.resolve(),
       },
       filesNeeded: () => [],
-      metrics,
+      metrics: {
+        ...metrics,
+        task(...end) {
+          if (end[2] === 'succeeded') succeeded++;
+          metrics.task(...end);
+        },
+      },
       engine: 'onnxruntime',
       limits: stepLimits(config),
       threads: 1,
@@ -69,12 +80,13 @@ async function start({ workers, layers, stepMs }: PoolOrder): Promise<void> {
     await backends.queue.consume((message) => runTask(deps, message), { concurrency: 1 });
   }
   process.send?.('ready');
+  setInterval(() => process.send?.({ succeeded }), TELL_MS).unref();
 }
 
 process.on('message', (order: PoolOrder) => void start(order));
 process.once('SIGTERM', () => {
   void (async () => {
-    shutdown.abort();
+    for (const shutdown of shutdowns) shutdown.abort();
     await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
     process.exit();
   })();

@@ -42,6 +42,9 @@ export async function seed(query: Query, like: string, { teams, jobs, queued }: 
   if (finished + more > 0) await query('vacuum analyze');
 }
 
+/** As src/database/connection/ids.ts makes them: in the order of time, digits of 16 for those of 36. */
+const ID = `lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 11, '0') || substr(md5(random()::text), 1, 12)`;
+
 interface Batch {
   like: string;
   teams: number;
@@ -54,7 +57,7 @@ async function insert(query: Query, { like, teams, count, status }: Batch): Prom
   await query(
     `with job as (
        insert into jobs (id, team_id, status, spec, inputs, labels, priority, fraction, finished_at)
-       select 'job_' || substr(md5(random()::text || i), 1, 20), 'team_scale_' || i % $2::int, $4::job_status, spec, inputs, labels, 1,
+       select 'job_' || ${ID}, 'team_scale_' || i % $2::int, $4::job_status, spec, inputs, labels, 1,
          $5::float8, case when $5 = 1 then now() end
        from jobs cross join generate_series(1, $3::int) i where id = $1 returning id, team_id, labels, created_at
      ), used as (
@@ -63,7 +66,7 @@ async function insert(query: Query, { like, teams, count, status }: Batch): Prom
        insert into events (team_id, job_id, type) select team_id, id, 'job.created' from job
      )
      insert into tasks (id, team_id, job_id, kind, state, rank, result, files, finished_at)
-     select 'tsk_' || substr(md5(id || kind), 1, 20), team_id, id, kind, case when $5 = 1 then 'succeeded' else 'waiting' end::task_state,
+     select 'tsk_' || ${ID}, team_id, id, kind, case when $5 = 1 then 'succeeded' else 'waiting' end::task_state,
        extract(epoch from created_at), case when $5 = 1 then '{}'::jsonb end, case when $5 = 1 then '[]'::jsonb end,
        case when $5 = 1 then now() end
      from job cross join unnest($6::text[]) as kind`,

@@ -276,6 +276,22 @@ export interface Reconciled {
   task: { id: string; kind: string; layer: number | null; attempt: number; workerId: string | null } | null;
 }
 
+/** What a worker knows of its task: nothing of it has to be read again at the end. */
+export interface Claimed {
+  assignment: Assignment;
+  workerId: string;
+  /** That the step took. */
+  seconds: number;
+}
+
+export interface Outcome {
+  result: StepResult;
+  files: StepFile[];
+  peakBytes?: number;
+  idleSeconds?: number;
+  claimed?: Claimed;
+}
+
 /**
  * The pool's side: no team argument, because the pool serves all teams. Only the relay, the reconciler and workers use it, never
  * a request of a client. Every change of a running task is fenced by `attempt`.
@@ -298,11 +314,7 @@ export interface PoolRepository {
    * Stores the result and what follows from it (ledger, next tasks, progress, metrics, artifacts, the job's end), in one
    * transaction. False: the fence refused, and the caller deletes the files it uploaded. Calling it again is harmless.
    */
-  succeed(
-    taskId: string,
-    attempt: number,
-    outcome: { result: StepResult; files: StepFile[]; peakBytes?: number; idleSeconds?: number },
-  ): Promise<boolean>;
+  succeed(taskId: string, attempt: number, outcome: Outcome): Promise<boolean>;
   /**
    * Errors of the input end the job; any other is tried again with backoff until TASK_ATTEMPTS. Of a running task, or of a
    * released one that could not even be claimed. `idleSeconds` here and below: what the worker waited for things that were away.

@@ -116,35 +116,49 @@ interface Lane<T extends WaitingTask> {
   teamId: string;
   account: TeamAccount;
   tasks: T[];
+  /** Of the account, as `place` has seen it last: thousands of tasks are chosen among thousands of teams. */
+  standing: number;
+  share: number;
 }
 
-function lanesOf<T extends WaitingTask>(tasks: T[], accounts: ReadonlyMap<string, TeamAccount>): Lane<T>[] {
+/** Notes where the lane stands; to be called whenever its account has changed. */
+function place(lane: Lane<WaitingTask>, guess: number): void {
+  lane.standing = standing(lane.account, guess);
+  lane.share = (lane.account.inUse + 1) / lane.account.weight;
+}
+
+function lanesOf<T extends WaitingTask>(
+  tasks: T[],
+  accounts: ReadonlyMap<string, TeamAccount>,
+  guess: number,
+): Lane<T>[] {
   const lanes = new Map<string, Lane<T>>();
   for (const task of tasks) {
     const account = accounts.get(task.teamId);
     if (account === undefined) continue;
-    const lane = lanes.get(task.teamId) ?? { teamId: task.teamId, account: { ...account }, tasks: [] };
+    let lane = lanes.get(task.teamId);
+    if (lane === undefined) {
+      lane = { teamId: task.teamId, account: { ...account }, tasks: [], standing: 0, share: 0 };
+      lanes.set(task.teamId, lane);
+    }
     lane.tasks.push(task);
-    lanes.set(task.teamId, lane);
   }
-  for (const lane of lanes.values()) lane.tasks.sort(compareWithinTeam);
+  for (const lane of lanes.values()) {
+    lane.tasks.sort(compareWithinTeam);
+    place(lane, guess);
+  }
   return [...lanes.values()];
 }
 
-function compareLanes(a: Lane<WaitingTask>, b: Lane<WaitingTask>, guess: number): number {
-  return (
-    standing(a.account, guess) - standing(b.account, guess) ||
-    (a.account.inUse + 1) / a.account.weight - (b.account.inUse + 1) / b.account.weight ||
-    (a.teamId < b.teamId ? -1 : 1)
-  );
-}
+const compareLanes = (a: Lane<WaitingTask>, b: Lane<WaitingTask>): number =>
+  a.standing - b.standing || a.share - b.share || (a.teamId < b.teamId ? -1 : 1);
 
 /** The lane that is to have the next place. */
-function lowest<T extends WaitingTask>(lanes: Lane<T>[], guess: number): Lane<T> | undefined {
+function lowest<T extends WaitingTask>(lanes: Lane<T>[]): Lane<T> | undefined {
   let found: Lane<T> | undefined;
   for (const lane of lanes) {
     if (lane.tasks.length === 0 || lane.account.inUse >= lane.account.limit) continue;
-    if (found === undefined || compareLanes(lane, found, guess) < 0) found = lane;
+    if (found === undefined || compareLanes(lane, found) < 0) found = lane;
   }
   return found;
 }
@@ -156,13 +170,14 @@ export function chooseTasks<T extends WaitingTask>(
   room: number,
 ): T[] {
   const guess = usualCost(accounts.values());
-  const lanes = lanesOf(waiting, accounts);
+  const lanes = lanesOf(waiting, accounts, guess);
   const chosen: T[] = [];
   while (chosen.length < room) {
-    const lane = lowest(lanes, guess);
+    const lane = lowest(lanes);
     const task = lane?.tasks.shift();
     if (lane === undefined || task === undefined) break;
     lane.account.inUse++;
+    place(lane, guess);
     chosen.push(task);
   }
   return chosen;
@@ -224,43 +239,65 @@ export function chooseSwaps(
   most = Infinity,
 ): Swap[] {
   const guess = usualCost(accounts.values());
-  const lanes = lanesOf(waiting, accounts);
+  const lanes = lanesOf(waiting, accounts, guess);
   const now = new Map([...accounts].map(([id, account]) => [id, { ...account }]));
+  const byTeam = new Map(lanes.map((lane) => [lane.teamId, lane]));
   for (const lane of lanes) lane.account = now.get(lane.teamId) ?? lane.account;
+  const held = new Map<string, WaitingTask[]>();
+  for (const task of released) {
+    const tasks = held.get(task.teamId);
+    if (tasks === undefined) held.set(task.teamId, [task]);
+    else tasks.push(task);
+  }
   // The last of a team goes first.
-  const held = [...released].sort((a, b) => compareWithinTeam(b, a));
+  for (const tasks of held.values()) tasks.sort(compareWithinTeam);
+  const at = new Map(
+    [...held.keys()].flatMap((id) => {
+      const owner = now.get(id);
+      return owner === undefined ? [] : [[id, standing(owner, guess)] as const];
+    }),
+  );
   const swaps: Swap[] = [];
+  const moved = (teamId: string, by: 1 | -1) => {
+    const account = now.get(teamId);
+    if (account === undefined) return;
+    account.inUse += by;
+    if (at.has(teamId)) at.set(teamId, standing(account, guess));
+    const lane = byTeam.get(teamId);
+    if (lane !== undefined) place(lane, guess);
+  };
   const swap = (out: WaitingTask, lane: Lane<WaitingTask>) => {
     const task = lane.tasks.shift();
-    const owner = now.get(out.teamId);
-    if (task === undefined || owner === undefined) return;
-    held.splice(held.indexOf(out), 1);
-    owner.inUse--;
-    lane.account.inUse++;
+    if (task === undefined) return;
+    const tasks = held.get(out.teamId) ?? [];
+    tasks.splice(tasks.indexOf(out), 1);
+    if (tasks.length === 0) held.delete(out.teamId);
+    moved(out.teamId, -1);
+    moved(lane.teamId, 1);
     swaps.push({ out, in: task });
   };
   for (const lane of lanes) {
     for (;;) {
       const first = lane.tasks[0];
-      const out = held.find(
-        (task) => task.teamId === lane.teamId && first !== undefined && task.priority < first.priority,
-      );
-      if (out === undefined) break;
+      const out = first && held.get(lane.teamId)?.findLast((task) => task.priority < first.priority);
+      if (out === undefined || !now.has(out.teamId)) break;
       swap(out, lane);
     }
   }
   for (;;) {
-    const lane = lowest(lanes, guess);
+    const lane = lowest(lanes);
     if (lane === undefined) return swaps;
-    const at = (task: WaitingTask) => {
-      const owner = now.get(task.teamId);
-      return owner === undefined || task.teamId === lane.teamId ? -Infinity : standing(owner, guess);
-    };
-    const out = held.reduce<WaitingTask | null>(
-      (best, task) => (best === null || at(task) > at(best) ? task : best),
-      null,
-    );
-    if (out === null || at(out) < needed(lane.account, guess) || swaps.length >= most) return swaps;
+    let out: WaitingTask | undefined;
+    let highest = -Infinity;
+    for (const [teamId, tasks] of held) {
+      const stands = teamId === lane.teamId ? undefined : at.get(teamId);
+      const last = tasks.at(-1);
+      if (stands === undefined || last === undefined || stands < highest) continue;
+      // Of teams that stand alike, the task that is last of all.
+      if (out !== undefined && stands === highest && compareWithinTeam(last, out) <= 0) continue;
+      [out, highest] = [last, stands];
+    }
+    if (out === undefined || highest < needed(lane.account, guess) || swaps.length >= most) return swaps;
     swap(out, lane);
   }
 }

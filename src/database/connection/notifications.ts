@@ -36,7 +36,12 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
   /** The connection that listens. */
   let listening: pg.Client | null = null;
 
-  const wanted = () => !quiet || [...subscribers.keys()].some((topic) => !OF_WORKERS.test(topic));
+  /** Topics besides those of workers. */
+  let others = 0;
+  const count = (topic: string, by: 1 | -1) => {
+    if (!OF_WORKERS.test(topic)) others += by;
+  };
+  const wanted = () => !quiet || others > 0;
   /** Listens, or does so no more, as the subscriptions want it. */
   async function adjust(open: pg.Client): Promise<void> {
     if (wanted() === (listening === open)) return;
@@ -95,6 +100,7 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
     subscribe(topic, callback) {
       // A wrapper of its own, so that the same function may subscribe twice.
       const entry = () => callback();
+      if (!subscribers.has(topic)) count(topic, 1);
       const callbacks = subscribers.get(topic) ?? new Set();
       subscribers.set(topic, callbacks.add(entry));
       if (client === null && timer === null && !closed) void connect();
@@ -103,6 +109,7 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
         callbacks.delete(entry);
         if (callbacks.size > 0 || subscribers.get(topic) !== callbacks) return;
         subscribers.delete(topic);
+        count(topic, -1);
         if (!closed) subscriptionsChanged();
       };
     },

@@ -109,7 +109,7 @@ export async function cancelOpenTasks(tx: Tx, jobId: string): Promise<void> {
     where job_id = ${jobId} and state in ('waiting', 'released', 'running')`;
 }
 
-/** Ends a job that has not reached its result; one that has ends with its last task (sparank_succeed). */
+/** Ends a job that has not reached its result; one that has ends with its last task (sparank_succeed_task). */
 export async function endJob(
   tx: Tx,
   job: Job,

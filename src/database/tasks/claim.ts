@@ -12,7 +12,7 @@ export function claim({ prepared, announce, settings }: DatabaseContext): PoolRe
       const [row] = await prepared<{ assignment: Assignment | null; draining: boolean }>(
         'claim',
         // Should PostgreSQL crash before it is on the disk, the task is released still, and the fence refuses what this attempt makes.
-        `select sparank_claim($1, $2, $3, $4, $5) as assignment,
+        `select sparank_claim_task($1, $2, $3, $4, $5) as assignment,
            exists (select from workers where id = $3 and draining_since is not null) as draining
          from set_config('synchronous_commit', 'off', true) as forgettable, set_config('sparank.quiet', 'on', true) as quiet`,
         [taskId, attempt, workerId, token, settings.LEASE_SECONDS],

@@ -40,7 +40,7 @@ interface Progress {
   span: number;
 }
 
-/** Everything that `sparank_succeed` writes; what depends on the job's other tasks is decided there. */
+/** Everything that `sparank_succeed_task` writes; what depends on the job's other tasks is decided there. */
 export interface StepEnd {
   result: StepResult;
   files: StepFile[];
@@ -53,6 +53,8 @@ export interface StepEnd {
   /** After the last of them. */
   then: Progress;
   next: (NewTask & { id: string })[];
+  /** Whether the caller knows of tasks that are held. */
+  holds: boolean;
   layers_total?: number;
   points?: StoredPoint[];
   ends?: true;
@@ -77,6 +79,7 @@ export function consequences(task: TaskOfJob, outcome: Outcome, artifactDays: nu
     // What comes after a step that is made again is there already.
     then: progress(phaseOf(task.holds ? task.kind : (next[0]?.kind ?? task.kind))),
     next,
+    holds: task.holds,
     ...ofKind(task, result, outcome.files, artifactDays),
   };
 }

@@ -2,36 +2,48 @@ import { phaseOf } from '../../jobs/next-tasks.js';
 import { jobFraction } from '../../jobs/progress.js';
 import type { TaskKind } from '../../jobs/tasks.js';
 import type { DatabaseContext } from '../connection/context.js';
-import type { JobStatus } from '../generated/client.js';
+import type { JobStatus, TaskState } from '../generated/client.js';
 import type { PoolRepository } from '../repositories.js';
 
 /** Smaller steps of a task's progress are not worth a new version of the job. */
 const VISIBLE_STEP = 0.02;
 
+interface Beat {
+  /** Whether the lease was renewed. */
+  alive: boolean;
+  /** The rest: as it was before. */
+  state: TaskState;
+  jobId: string;
+  kind: TaskKind;
+  before: number;
+  status: JobStatus;
+}
+
 export function heartbeat({ prisma, prepared, settings }: DatabaseContext): PoolRepository['heartbeat'] {
   return async (taskId, attempt, { fraction, idleSeconds = 0 }) => {
-    const [beat] = await prepared<{ jobId: string; kind: TaskKind; before: number; status: JobStatus }>(
+    const [task] = await prepared<Beat>(
       'heartbeat',
-      `with old as (
-         select id, fraction from tasks where id = $1 and attempt = $2 and state = 'running' for no key update
-       ), beat as (
-         update tasks set heartbeat_at = clock_timestamp(), fraction = greatest(tasks.fraction, $3),
-           started_at = started_at + make_interval(secs => greatest(0, $5 - tasks.idle_seconds)),
-           idle_seconds = greatest(tasks.idle_seconds, $5),
-           lease_until = clock_timestamp() + make_interval(secs => $4)
-         from old where tasks.id = old.id returning tasks.job_id, tasks.kind, old.fraction as before
+      // By its key: from `state = 'running'` the planner concludes that the index of open tasks will do, and reads all of them.
+      `with beat as (
+         update tasks set heartbeat_at = clock_timestamp(), fraction = greatest(fraction, $3),
+           started_at = started_at + make_interval(secs => greatest(0, $5 - idle_seconds)),
+           idle_seconds = greatest(idle_seconds, $5), lease_until = clock_timestamp() + make_interval(secs => $4)
+         where id = $1 and attempt = $2 and state::text = 'running' returning id
        )
-       select beat.job_id as "jobId", beat.kind, beat.before, jobs.status from beat join jobs on jobs.id = beat.job_id
-         cross join set_config('synchronous_commit', 'off', true)`,
+       select beat.id is not null as alive, t.state, t.job_id as "jobId", t.kind, t.fraction as before, jobs.status
+       from tasks t join jobs on jobs.id = t.job_id left join beat on beat.id = t.id
+         cross join set_config('synchronous_commit', 'off', true)
+       where t.id = $1 and t.attempt = $2`,
       [taskId, attempt, fraction, settings.LEASE_SECONDS, idleSeconds],
     );
-    if (beat === undefined) {
-      const task = await prisma.task.findFirst({ where: { id: taskId, attempt }, select: { state: true } });
-      return task?.state === 'canceled' ? 'cancel' : 'lost';
+    if (!task?.alive) {
+      // What changed while the statement waited for it is not in its answer.
+      const now = task?.state === 'running' ? await prisma.task.findFirst({ where: { id: taskId, attempt } }) : task;
+      return now?.state === 'canceled' ? 'cancel' : 'lost';
     }
-    if (beat.status !== 'running') return 'cancel';
-    if (Math.floor(fraction / VISIBLE_STEP) > Math.floor(beat.before / VISIBLE_STEP))
-      await showProgress(beat.jobId, beat.kind);
+    if (task.status !== 'running') return 'cancel';
+    if (Math.floor(fraction / VISIBLE_STEP) > Math.floor(task.before / VISIBLE_STEP))
+      await showProgress(task.jobId, task.kind);
     return 'ok';
   };
 

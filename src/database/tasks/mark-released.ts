@@ -78,10 +78,11 @@ export async function takeBackOthers(run: Run, lanes: LaneRecord[]): Promise<num
   const stranded = await run<{ id: string }>(
     'stranded',
     `select t.id from tasks t
-     where t.state in ('released', 'running') and t.state = 'released' and not exists (
+     where t.state in ('released', 'running') and t.state = 'released' and (t.needs is not null or t.lane <> all($2))
+       and not exists (
        select from jsonb_to_recordset($1::jsonb) as l(lane text, engine text, memory float8, label text)
        where l.lane = t.lane and (t.needs is null or sparank_can_run(t.needs, l.engine, l.memory::bigint, l.label)))`,
-    [JSON.stringify(offers)],
+    [JSON.stringify(offers), lanes.map(({ lane }) => lane)],
   );
   const taken = await takeBack(
     run,

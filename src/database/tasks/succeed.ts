@@ -1,19 +1,22 @@
 import type { DatabaseContext } from '../connection/context.js';
 import { addDelivery } from '../jobs/webhook-outbox.js';
+import type { FinishedTask } from '../../jobs/tasks.js';
 import {
   addIdleSeconds,
   countDeviceTime,
   endIfCanceled,
   lockJob,
   lockRunningTask,
+  NO_LAYER,
+  NO_POINT,
   settleClock,
 } from '../jobs/job-state.js';
 import { letHeldTasksGo } from '../jobs/recompute.js';
-import type { PoolRepository } from '../repositories.js';
+import type { Claimed, PoolRepository } from '../repositories.js';
 import { consequences, type TaskOfJob } from './consequences.js';
 
-/** What `sparank_succeed` answers; see there. */
-type Answer = 'kept' | 'repeated' | 'refused' | 'stopping';
+/** What `sparank_succeed_task` answers; see there. */
+type Answer = 'kept' | 'repeated' | 'refused' | 'stopping' | 'held';
 
 export function succeed({
   prepared,
@@ -23,17 +26,24 @@ export function succeed({
   settings,
 }: DatabaseContext): PoolRepository['succeed'] {
   return async (taskId, attempt, outcome) => {
-    const task = await read(taskId, attempt);
-    if (task === undefined) return false;
     if (outcome.idleSeconds !== undefined) await addIdleSeconds(prisma, { id: taskId, attempt }, outcome.idleSeconds);
-    const end = JSON.stringify(consequences(task, outcome, settings.ARTIFACT_TTL_DAYS));
-    const answer =
-      (task.kind === 'evaluate' && task.notifies) || task.holds ? await withMore(task, end) : await commit(task, end);
+    const { claimed } = outcome;
+    let answer = claimed === undefined ? 'held' : await keep(fromClaim(claimed));
+    if (answer === 'held') {
+      const task = await read(taskId, attempt);
+      if (task === undefined) return false;
+      answer = await keep(task);
+    }
     if (answer === 'stopping') await stop(taskId, attempt);
     return answer === 'kept' || answer === 'repeated';
+
+    function keep(task: TaskOfJob): Promise<Answer> {
+      const end = JSON.stringify(consequences(task, outcome, settings.ARTIFACT_TTL_DAYS));
+      return (task.kind === 'evaluate' && task.notifies) || task.holds ? withMore(task, end) : commit(task, end);
+    }
   };
 
-  /** What the consequences depend on. None of it changes while the task has this attempt. */
+  /** What the consequences depend on. But for the tasks that are held none of it changes while the task has this attempt. */
   async function read(taskId: string, attempt: number): Promise<TaskOfJob | undefined> {
     const [task] = await prepared<TaskOfJob>(
       'task to commit',
@@ -52,7 +62,7 @@ export function succeed({
   async function commit({ id, jobId, attempt }: TaskOfJob, end: string): Promise<Answer> {
     const [row] = await prepared<{ answer: Answer }>(
       'succeed',
-      `select sparank_succeed($1, $2, $3) as answer from set_config('sparank.quiet', 'on', true)`,
+      `select sparank_succeed_task($1, $2, $3) as answer from set_config('sparank.quiet', 'on', true)`,
       [id, attempt, end],
     );
     if (row?.answer === 'kept') announce('tasks', jobId);
@@ -64,7 +74,7 @@ export function succeed({
     return transaction(async (tx) => {
       const job = holds ? await lockJob(tx, { taskId: id }) : null;
       const [row] = await tx.$queryRaw<{ answer: Answer }[]>`
-        select sparank_succeed(${id}, ${attempt}, ${end}::jsonb) as answer`;
+        select sparank_succeed_task(${id}, ${attempt}, ${end}::jsonb) as answer`;
       if (row?.answer === 'kept' && kind === 'evaluate' && notifies) await addDelivery(tx, jobId, 'job.succeeded');
       if (row?.answer === 'kept' && job !== null) await letHeldTasksGo(tx, job);
       return row?.answer ?? 'refused';
@@ -83,4 +93,24 @@ export function succeed({
       if (job.status === 'canceling') await endIfCanceled(tx, job);
     });
   }
+}
+
+/** The same from what the claim said: nothing of it is read again. */
+function fromClaim({ assignment, workerId, seconds }: Claimed): TaskOfJob {
+  const { taskId, jobId, attempt, kind, layer, point, spec, finished } = assignment;
+  const plan = finished.find((step): step is FinishedTask<'plan'> => step.kind === 'plan')?.result ?? null;
+  return {
+    id: taskId,
+    jobId,
+    attempt,
+    kind,
+    layer: layer ?? NO_LAYER,
+    point: point ?? NO_POINT,
+    workerId,
+    seconds,
+    targets: spec.targets?.length ?? 1,
+    notifies: (spec.webhook ?? null) !== null,
+    plan,
+    holds: false,
+  };
 }

@@ -31,9 +31,9 @@ export async function listWorkers(tx: Tx, only?: string): Promise<WorkerRecord[]
       w.trouble, w.started_at as "startedAt", w.last_seen_at as "lastSeenAt", w.draining_since as "drainingSince",
       t.id as "taskId", t.job_id as "jobId", t.team_id as "teamId", t.kind, t.layer
     from workers w
-    left join lateral (
-      select * from tasks where worker_id = w.id and state = 'running' order by started_at limit 1
-    ) t on true
+    left join (
+      select distinct on (worker_id) * from tasks where state = 'running' order by worker_id, started_at
+    ) t on t.worker_id = w.id
     where w.last_seen_at > clock_timestamp() - make_interval(secs => ${SEEN_SECONDS})
       and (w.session is null or w.last_seen_at > clock_timestamp() - make_interval(secs => ${RECONNECT_SECONDS})
         or ${SESSION} || w.session in (select application_name from pg_stat_activity))

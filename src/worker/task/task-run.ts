@@ -130,6 +130,7 @@ async function runClaimed(deps: TaskDeps, assignment: Assignment, logger: Logger
   });
   let committing = false;
   const claimedAt = performance.now();
+  const sinceClaim = () => (performance.now() - claimedAt) / 1000;
   let outcome: TaskOutcome = 'lost';
   try {
     if (deps.shutdown.aborted) onShutdown();
@@ -151,7 +152,7 @@ async function runClaimed(deps: TaskDeps, assignment: Assignment, logger: Logger
         },
       );
     const files = await untilItWorks(
-      () => uploadOutput(deps.storage, join(directory, 'step', 'output'), prefix, interrupt.signal),
+      () => uploadOutput(deps.storage, join(directory, 'output'), prefix, interrupt.signal),
       patience.until(interrupt.signal),
     );
     killPoint('uploaded');
@@ -165,6 +166,7 @@ async function runClaimed(deps: TaskDeps, assignment: Assignment, logger: Logger
             files,
             peakBytes: usage.peakRssBytes,
             idleSeconds: patience.idleSeconds,
+            claimed: { assignment, workerId: deps.workerId, seconds: sinceClaim() - patience.idleSeconds },
           }),
           deps.shutdown,
         ),
@@ -186,7 +188,7 @@ async function runClaimed(deps: TaskDeps, assignment: Assignment, logger: Logger
     });
   } finally {
     span.end({ 'sparank.outcome': outcome }, outcome === 'failed' || outcome === 'lost' ? outcome : undefined);
-    deps.metrics.task(kind, deps.engine, outcome, (performance.now() - claimedAt) / 1000);
+    deps.metrics.task(kind, deps.engine, outcome, sinceClaim());
     deps.shutdown.removeEventListener('abort', onShutdown);
     unsubscribe();
     // A beat that gets no answer must not hold up a stop.
@@ -204,8 +206,7 @@ async function fetchInputs(
   backoff: Backoff,
 ): Promise<StepRequest> {
   const inputs = join(directory, 'inputs');
-  const step = join(directory, 'step');
-  await mkdir(join(step, 'output'), { recursive: true });
+  await mkdir(join(directory, 'output'), { recursive: true });
   const paths: Record<string, string> = {};
   const needed = deps.filesNeeded(assignment);
   if (needed.length > 0) await mkdir(inputs, { recursive: true });
@@ -221,7 +222,7 @@ async function fetchInputs(
     }
   }
   const { limits, threads } = deps;
-  return { assignment, paths, directory: step, limits, engine: deps.config.ENGINE, threads };
+  return { assignment, paths, directory, limits, engine: deps.config.ENGINE, threads };
 }
 
 async function recordEnd(
