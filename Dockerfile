@@ -17,6 +17,7 @@ COPY prisma prisma
 # Install scripts run below, so that changed sources do not repeat the download.
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts
 COPY src src
+COPY web web
 COPY deploy/image/slim.mjs deploy/image/
 RUN npm rebuild && npm run build && npm prune --omit=dev --ignore-scripts && node deploy/image/slim.mjs .
 

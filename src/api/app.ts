@@ -28,10 +28,12 @@ import { poolRoutes } from './pool/index.js';
 import { logRequest, QuietLogController, registerRequestLog } from './plugins/request-log.js';
 import { registerTracing } from './plugins/tracing.js';
 import { sendProblem } from './problem.js';
+import { sessionRoutes } from './session/index.js';
 import { checkStorable } from '../errors/storable.js';
 import { teamRoutes } from './teams/index.js';
 import { uploadRoutes } from './uploads/index.js';
 import { usageRoutes } from './usage/index.js';
+import { webRoutes } from './web/index.js';
 import { webhookRoutes } from './webhooks/index.js';
 import { serializerCompiler, validatorCompiler } from './validation.js';
 
@@ -125,5 +127,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(webhookRoutes, options);
   for (const routes of [adminJobs, adminWorkers, adminAudit]) await app.register(routes, options);
   await app.register(adminRoutes, options);
+  await app.register(sessionRoutes, { ...options, version: VERSION });
+  await app.register(webRoutes);
   return app;
 }

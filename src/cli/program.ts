@@ -27,10 +27,7 @@ const remote = (command: Command) =>
 
 const files = (command: Command) =>
   command
-    .requiredOption(
-      '--calibration <file.npz>',
-      'inputs to fit on: x (.npz or .npy), or an array for each input, by its name',
-    )
+    .requiredOption('--calibration <file.npz>', 'inputs to fit on: x (.npz or .npy)')
     .option('--evaluation <file.npz>', 'inputs to measure with: x, and classes where there are some: y');
 
 const collect = (text: string, before: string[]) => [...before, text];

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SESSION_SECONDS } from '../../src/api/plugins/session.js';
+import { BOARD_SESSION } from '../../src/api/plugins/session.js';
 import { openQueue } from '../../src/queue/index.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -48,7 +48,7 @@ describe('the dashboard of the queue', () => {
     const entered = await login(bare(service.keys.all));
     expect([entered.statusCode, entered.headers['location']]).toEqual([303, '/admin/queues/']);
     const cookie = String(entered.headers['set-cookie']);
-    for (const part of ['HttpOnly', 'SameSite=Strict', 'Path=/admin', `Max-Age=${SESSION_SECONDS}`]) {
+    for (const part of ['HttpOnly', 'SameSite=Strict', 'Path=/admin', `Max-Age=${BOARD_SESSION.seconds}`]) {
       expect(cookie).toContain(part);
     }
     expect(cookie).not.toContain('Secure');

@@ -5,7 +5,7 @@ import { InputError, SparankError } from '../../errors/index.js';
 import { hashKey } from '../plugins/auth.js';
 import type { RouteOptions } from '../deps.js';
 import { loginPage } from './login-page.js';
-import { endedCookie, sessionCookie } from '../plugins/session.js';
+import { BOARD_SESSION, endedCookie, sessionCookie } from '../plugins/session.js';
 
 const BOARD = '/admin/queues';
 const LOGIN = '/admin/login';
@@ -47,10 +47,10 @@ export const adminRoutes: FastifyPluginAsync<RouteOptions> = async (app, { deps 
         { action: 'dashboard.login', teamId: null, subject: key.id },
         { ...actor, requestId: request.id, address: request.ip },
       );
-      return reply.header('Set-Cookie', sessionCookie(request, key.id, hash)).redirect(`${BOARD}/`, 303);
+      return reply.header('Set-Cookie', sessionCookie(request, BOARD_SESSION, key)).redirect(`${BOARD}/`, 303);
     });
     login.post('/admin/logout', hidden, async (request, reply) =>
-      reply.header('Set-Cookie', endedCookie(request)).redirect(LOGIN, 303),
+      reply.header('Set-Cookie', endedCookie(request, BOARD_SESSION)).redirect(LOGIN, 303),
     );
     login.get('/admin', hidden, async (_request, reply) => reply.redirect(`${BOARD}/`, 303));
   });

@@ -4,7 +4,7 @@ import { InfrastructureError, type SerializedError } from '../../errors/index.js
 import { targetsOf } from '../../jobs/points.js';
 import { MetricsSchema, PointSchema, TaskErrorSchema, VerdictSchema } from '../../jobs/results.js';
 import { SpecSchema } from '../../jobs/spec.js';
-import { JOB_STATUSES, PHASES } from '../../jobs/tasks.js';
+import { JOB_STATUSES, type JobInput, PHASES } from '../../jobs/tasks.js';
 import { Nullable, Time } from '../schemas.js';
 
 export const PlaceSchema = Type.Object(
@@ -33,6 +33,8 @@ export const ArtifactSchema = Type.Object(
   { $id: 'Artifact' },
 );
 
+const InputSchema = Type.Object({ filename: Type.String(), bytes: Type.Integer(), sha256: Type.String() });
+
 export const StatusSchema = Type.Enum([...JOB_STATUSES]);
 
 export const JobSchema = Type.Object(
@@ -49,6 +51,10 @@ export const JobSchema = Type.Object(
     }),
     queue: Nullable(PlaceSchema),
     spec: SpecSchema,
+    inputs: Type.Object(
+      { model: InputSchema, calibration: InputSchema, evaluation: Nullable(InputSchema) },
+      { description: 'the files, as they were sent' },
+    ),
     labels: Type.Record(Type.String(), Type.String()),
     team_id: Type.String(),
     created_at: Time,
@@ -89,6 +95,12 @@ export const presentArtifact = (jobId: string, artifact: ArtifactRecord): Static
   expires_at: artifact.expiresAt.toISOString(),
 });
 
+const presentInput = ({ filename, bytes, sha256 }: JobInput): Static<typeof InputSchema> => ({
+  filename,
+  bytes,
+  sha256,
+});
+
 /** The detail of our own failures stays in the logs. */
 function presentError(error: SerializedError): JobView['error'] {
   const { code, origin, layer } = error;
@@ -118,6 +130,11 @@ export function presentJob(job: JobRecord, place: QueuePlace | null, artifacts: 
     },
     queue: place === null ? null : presentPlace(place),
     spec: job.spec,
+    inputs: {
+      model: presentInput(job.inputs.model),
+      calibration: presentInput(job.inputs.calibration),
+      evaluation: job.inputs.evaluation === null ? null : presentInput(job.inputs.evaluation),
+    },
     labels: job.labels,
     team_id: job.teamId,
     created_at: job.createdAt.toISOString(),

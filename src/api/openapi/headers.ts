@@ -16,6 +16,7 @@ export const ANSWER_HEADERS = {
   'Retry-After': seconds('seconds after which asking again is worth it'),
   'Preference-Applied': text('the `wait` of `Prefer`, when it was kept to'),
   'Idempotent-Replayed': text('`true`: the answer that the first request with this key got'),
+  'Set-Cookie': text('the session of the dashboard'),
   'WWW-Authenticate': text('what to send'),
   'X-Request-Id': text('the id of the request, as in the logs', true),
   'RateLimit-Limit': count('calls of the key in a minute'),

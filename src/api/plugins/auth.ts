@@ -3,7 +3,8 @@ import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { KeyRepository } from '../../database/repositories.js';
 import type { Scope, UsableKey } from '../../database/records.js';
 import type { KeyLookup } from './key-lookup.js';
-import { keyOfSession } from './session.js';
+import { refuseForged } from './same-origin.js';
+import { BOARD_SESSION, openSession, PAGE_SESSION } from './session.js';
 import { InputError, InfrastructureError } from '../../errors/index.js';
 import { prefers } from '../negotiate.js';
 import { PROBLEM_TYPE } from '../problem.js';
@@ -23,7 +24,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a key must be allowed to do: one of these. Every route says it; the app does not start otherwise. */
     scope?: Scope | readonly [Scope, ...Scope[]] | 'public';
-    /** A page for browsers: they may bring an operator's cookie instead of a key, and are sent here without one. */
+    /** A page for browsers: they may bring an operator's cookie, too, and are sent here without one. */
     login?: string;
   }
   interface FastifyRequest {
@@ -39,10 +40,22 @@ const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
 type Touch = Pick<KeyRepository, 'touch'>;
 
+/** A browser brings a cookie instead of a key. */
+async function sessionOf(request: FastifyRequest, lookup: KeyLookup): Promise<UsableKey | null> {
+  if (request.routeOptions.config.login !== undefined) {
+    const board = await openSession(request, BOARD_SESSION, lookup);
+    if (board !== null) return board.key;
+  }
+  const session = await openSession(request, PAGE_SESSION, lookup);
+  if (session !== null) refuseForged(request);
+  return session?.key ?? null;
+}
+
 async function identify(request: FastifyRequest, keys: Touch, lookup: KeyLookup): Promise<Caller> {
-  if (request.routeOptions.config.login !== undefined && request.headers.authorization === undefined) {
-    const key = await keyOfSession(request, lookup);
-    if (key !== null) return callerOf(key);
+  const session = request.headers.authorization === undefined ? await sessionOf(request, lookup) : null;
+  if (session !== null) {
+    touch(request, keys, session);
+    return callerOf(session);
   }
   const header = request.headers.authorization;
   if (header === undefined) throw new InputError('unauthorized', SEND_A_KEY);
@@ -50,8 +63,12 @@ async function identify(request: FastifyRequest, keys: Touch, lookup: KeyLookup)
   if (key === undefined) throw await lookup.refusal(request, SEND_A_KEY);
   const record = await lookup.byHash(request, hashKey(key));
   if (record === null) throw await lookup.refusal(request, NOT_VALID);
-  keys.touch(record).catch((error: unknown) => request.log.warn({ err: error }, 'the use of a key was not noted'));
+  touch(request, keys, record);
   return callerOf(record);
+}
+
+function touch(request: FastifyRequest, keys: Touch, key: UsableKey): void {
+  keys.touch(key).catch((error: unknown) => request.log.warn({ err: error }, 'the use of a key was not noted'));
 }
 
 const callerOf = ({ id, teamId, prefix, scopes, requestsPerMinute }: UsableKey): Caller => ({

@@ -40,6 +40,3 @@ export function realInputs(graph: GraphProto): GraphProto['input'] {
   const initializers = new Set(graph.initializer.map((tensor) => tensor.name));
   return graph.input.filter((input) => !initializers.has(input.name));
 }
-
-/** Names of the inputs that a caller has to give, in the model's order. */
-export const inputNames = ({ graph }: Pick<Model, 'graph'>): string[] => realInputs(graph).map(({ name }) => name);

@@ -1,14 +1,5 @@
 import type { LayerRow } from '../../jobs/results.js';
-import {
-  extract,
-  integerEnds,
-  Runner,
-  type Ends,
-  type Layer,
-  type Model,
-  type Samples,
-  type Tensor,
-} from '../../models/index.js';
+import { extract, integerEnds, Runner, type Ends, type Layer, type Model, type Tensor } from '../../models/index.js';
 import { measureInTurn, quantile } from './latency.js';
 
 /** The budget is for two networks. */
@@ -23,7 +14,7 @@ export interface TimedNetwork {
 export interface LayerTiming {
   /** Groups of the networks (by their place in `networks`) in which a layer has the same form. */
   sameForm: (layer: number) => number[][];
-  images: Samples;
+  images: Tensor;
   threads: number;
   signal: AbortSignal;
 }
@@ -79,9 +70,8 @@ export async function layerLatencies(
 }
 
 /** What a layer of the network gets to see for `images`. */
-export async function inputOf(model: Model, name: string, images: Samples, threads: number): Promise<Tensor> {
-  const given = images.get(name);
-  if (given !== undefined) return given;
+export async function inputOf(model: Model, name: string, images: Tensor, threads: number): Promise<Tensor> {
+  if (model.graph.input[0]?.name === name) return images;
   const runner = await Runner.open(extract(model, [], [name]).model, { threads });
   try {
     const value = (await runner.run(images)).get(name);

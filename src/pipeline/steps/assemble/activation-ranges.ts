@@ -26,7 +26,8 @@ export async function activationHistograms(
   const run = async (begin: number, end: number): Promise<number> => {
     signal.throwIfAborted();
     const images = await network.calibration.batch(begin, end);
-    const values = new Map([...images, ...(await runner.run(images))]);
+    const values = await runner.run(images);
+    values.set(runner.input.name, images);
     let size = 0;
     for (const [name, histogram] of found) {
       const value = values.get(name);

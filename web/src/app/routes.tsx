@@ -1,0 +1,44 @@
+import { createBrowserRouter, Navigate, useRouteError } from 'react-router';
+import { Failure } from '../ui/failure.js';
+import { Loading } from '../ui/loading.js';
+import { Layout } from './layout.js';
+import { NotFound } from './not-found.js';
+
+function Crash() {
+  const error = useRouteError();
+  return (
+    <Failure
+      title="This page failed"
+      error={error instanceof Error ? error : new Error(String(error))}
+      retry={() => window.location.reload()}
+    />
+  );
+}
+
+/** Each page is fetched when it is opened. */
+const page = (load: () => Promise<{ default: React.ComponentType }>) => ({
+  lazy: async () => ({ Component: (await load()).default }),
+  HydrateFallback: () => <Loading what="page" />,
+});
+
+export const makeRouter = () =>
+  createBrowserRouter(
+    [
+      {
+        Component: Layout,
+        ErrorBoundary: Crash,
+        HydrateFallback: () => <Loading what="page" />,
+        children: [
+          {
+            ErrorBoundary: Crash,
+            children: [
+              { index: true, Component: () => <Navigate to="/jobs" replace /> },
+              { path: 'jobs', ...page(() => import('../pages/jobs/page.js')) },
+              { path: '*', Component: NotFound },
+            ],
+          },
+        ],
+      },
+    ],
+    { basename: '/ui' },
+  );

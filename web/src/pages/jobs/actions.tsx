@@ -1,0 +1,60 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'react-router';
+import { call } from '../../api/call.js';
+import type { Job } from '../../api/types.js';
+import { useCan } from '../../app/session.js';
+import { isOver } from '../../format/job.js';
+import { Confirm } from '../../ui/dialog.js';
+import { Failure } from '../../ui/failure.js';
+
+const COMPARED = 8;
+
+/** What can be done with the chosen jobs. */
+export function Actions({ chosen, onDone }: { chosen: Job[]; onDone: () => void }) {
+  const can = useCan();
+  const client = useQueryClient();
+  const [asking, setAsking] = useState(false);
+  const open = chosen.filter((job) => !isOver(job));
+  const cancel = useMutation({
+    mutationFn: async () => {
+      for (const { id } of open) await call('POST', `/jobs/${id}/cancel`);
+    },
+    onSuccess: async () => {
+      setAsking(false);
+      onDone();
+      await client.invalidateQueries({ queryKey: ['jobs'] });
+    },
+  });
+  if (chosen.length === 0) return null;
+  const measured = chosen.filter(({ metrics }) => metrics !== null).slice(0, COMPARED);
+  return (
+    <>
+      <span className="muted">{chosen.length} selected</span>
+      {measured.length > 1 ? (
+        <Link className="button" to={`/compare?jobs=${measured.map(({ id }) => id).join(',')}`}>
+          Compare {measured.length}
+        </Link>
+      ) : null}
+      {can('jobs:write') && open.length > 0 ? (
+        <button type="button" className="button danger" onClick={() => setAsking(true)}>
+          Cancel {open.length}
+        </button>
+      ) : null}
+      <button type="button" className="button plain" onClick={onDone}>
+        Clear
+      </button>
+      <Confirm
+        open={asking}
+        onClose={() => setAsking(false)}
+        title={`Cancel ${open.length} ${open.length === 1 ? 'job' : 'jobs'}?`}
+        description="What was solved so far stays for a retry, until it is removed with its job."
+        action={cancel.isPending ? 'Canceling…' : `Cancel ${open.length}`}
+        pending={cancel.isPending}
+        onConfirm={() => cancel.mutate()}
+      >
+        {cancel.error === null ? null : <Failure error={cancel.error} />}
+      </Confirm>
+    </>
+  );
+}

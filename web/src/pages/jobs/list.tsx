@@ -1,0 +1,159 @@
+import { useWindowVirtualizer } from '@tanstack/react-virtual';
+import { memo, useEffect, useRef, useState } from 'react';
+import { Link } from 'react-router';
+import type { Job } from '../../api/types.js';
+import { jobName, targetsInWords, tookSeconds } from '../../format/job.js';
+import { ago, duration, moment } from '../../format/time.js';
+import { useNow } from '../../ui/now.js';
+import { Status } from '../../ui/status.js';
+import { Outcome } from './outcome.js';
+
+const ROW_PX = 53;
+
+function Ago({ job }: { job: Job }) {
+  const now = useNow();
+  return <time dateTime={job.created_at}>{ago(job.created_at, now)}</time>;
+}
+
+function Took({ job }: { job: Job }) {
+  const now = useNow();
+  return <>{duration(tookSeconds(job, now))}</>;
+}
+
+interface RowProps {
+  job: Job;
+  index: number;
+  selected: boolean;
+  selectable: boolean;
+  withTeam: boolean;
+  onSelect: (id: string, selected: boolean) => void;
+}
+
+const Row = memo(function Row({ job, index, selected, selectable, withTeam, onSelect }: RowProps) {
+  const name = jobName(job);
+  return (
+    <tr className="job-row" aria-rowindex={index + 2} aria-selected={selectable ? selected : undefined}>
+      {selectable ? (
+        <td className="cell-select">
+          <input
+            type="checkbox"
+            aria-label={`Select ${name}, ${job.id}`}
+            checked={selected}
+            onChange={(event) => onSelect(job.id, event.target.checked)}
+          />
+        </td>
+      ) : null}
+      <td className="cell-status">
+        <Status status={job.status} missed={job.verdict?.passed === false} />
+      </td>
+      <td className="cell-name">
+        <Link className="job-name truncate" to={withTeam ? `/admin/jobs/${job.id}` : `/jobs/${job.id}`}>
+          {name}
+        </Link>
+        <div className="job-labels truncate">
+          <span className="muted small mono">{job.id}</span>
+          {withTeam ? <span className="label">{job.team_id}</span> : null}
+          {Object.entries(job.labels).map(([key, value]) => (
+            <span key={key} className="label">
+              {key}={value}
+            </span>
+          ))}
+        </div>
+      </td>
+      <td className="cell-target truncate">{targetsInWords(job)}</td>
+      <td className="cell-outcome">
+        <Outcome job={job} />
+      </td>
+      <td className="cell-took number muted">
+        <Took job={job} />
+      </td>
+      <td className="cell-age number muted" title={moment(job.created_at)}>
+        <Ago job={job} />
+      </td>
+    </tr>
+  );
+});
+
+export interface JobListProps {
+  jobs: Job[];
+  selection: ReadonlySet<string>;
+  selectable: boolean;
+  withTeam: boolean;
+  onSelect: (ids: string[], selected: boolean) => void;
+  /** The last known row came into sight. */
+  onEnd: () => void;
+}
+
+/** Only the rows in sight are in the page, however many jobs there are. */
+export function JobList({ jobs, selection, selectable, withTeam, onSelect, onEnd }: JobListProps) {
+  const table = useRef<HTMLTableElement>(null);
+  const [above, setAbove] = useState(0);
+  useEffect(() => setAbove((table.current?.getBoundingClientRect().top ?? 0) + window.scrollY), []);
+  const rows = useWindowVirtualizer({
+    count: jobs.length,
+    estimateSize: () => ROW_PX,
+    overscan: 12,
+    scrollMargin: above,
+  });
+  const items = rows.getVirtualItems();
+  const last = items.at(-1)?.index ?? -1;
+  useEffect(() => {
+    if (last >= jobs.length - 20) onEnd();
+  }, [last, jobs.length, onEnd]);
+  const [one] = useState(() => (id: string, selected: boolean) => onSelect([id], selected));
+  const before = (items[0]?.start ?? above) - above;
+  const after = rows.getTotalSize() - ((items.at(-1)?.end ?? above) - above);
+  const all = jobs.length > 0 && jobs.every(({ id }) => selection.has(id));
+  return (
+    <table className="table job-table" ref={table} aria-rowcount={jobs.length + 1}>
+      <thead>
+        <tr aria-rowindex={1}>
+          {selectable ? (
+            <th className="cell-select">
+              <input
+                type="checkbox"
+                aria-label="Select all jobs that are shown"
+                checked={all}
+                onChange={(event) =>
+                  onSelect(
+                    jobs.map(({ id }) => id),
+                    event.target.checked,
+                  )
+                }
+              />
+            </th>
+          ) : null}
+          <th className="cell-status">Status</th>
+          <th className="cell-name">Model</th>
+          <th className="cell-target">Target</th>
+          <th className="cell-outcome">Progress or result</th>
+          <th className="cell-took number">Took</th>
+          <th className="cell-age number">Created</th>
+        </tr>
+      </thead>
+      <tbody>
+        {before > 0 ? (
+          <tr aria-hidden="true" className="spacer">
+            <td colSpan={7} style={{ height: before }} />
+          </tr>
+        ) : null}
+        {items.map(({ index }) => {
+          const job = jobs[index];
+          return job === undefined ? null : (
+            <Row
+              key={job.id}
+              {...{ job, index, selectable, withTeam }}
+              selected={selection.has(job.id)}
+              onSelect={one}
+            />
+          );
+        })}
+        {after > 0 ? (
+          <tr aria-hidden="true" className="spacer">
+            <td colSpan={7} style={{ height: after }} />
+          </tr>
+        ) : null}
+      </tbody>
+    </table>
+  );
+}
