@@ -85,10 +85,18 @@ export const CheckSchema = Type.Object(
 
 export const WarningSchema = Type.Object(
   {
-    code: Type.Union([Type.Literal('outputs_moved'), Type.Literal('few_samples'), Type.Literal('measured_on_fitted')], {
-      description:
-        'outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any',
-    }),
+    code: Type.Union(
+      [
+        Type.Literal('outputs_moved'),
+        Type.Literal('few_samples'),
+        Type.Literal('measured_on_fitted'),
+        Type.Literal('near_edge'),
+      ],
+      {
+        description:
+          'outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured',
+      },
+    ),
     cause: Type.String(),
     next: Type.String({ description: 'what can be done' }),
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { measurePaired, quantile, speedup } from '../../src/pipeline/latency/latency.js';
+import { measurePaired, quantile } from '../../src/pipeline/latency/latency.js';
 
 describe('paired latency', () => {
   it('runs both sides equally often, in turn, and swaps their order in every second pair', async () => {
@@ -28,15 +28,5 @@ describe('paired latency', () => {
   it('interpolates quantiles', () => {
     expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
     expect(quantile([1, 2, 3, 4, 5], 0.95)).toBeCloseTo(4.8, 12);
-  });
-
-  it('puts the ratio of medians inside its interval, which is narrow for steady runs', () => {
-    const before = Array.from({ length: 50 }, (_, i) => 10 + (i % 5) * 0.1);
-    const after = Array.from({ length: 50 }, (_, i) => 5 + (i % 3) * 0.1);
-    const { ratio, ci95 } = speedup({ before, after });
-    expect(ratio).toBeCloseTo(10.2 / 5.1, 10);
-    expect(ci95[0]).toBeLessThanOrEqual(ratio);
-    expect(ci95[1]).toBeGreaterThanOrEqual(ratio);
-    expect(ci95[1] - ci95[0]).toBeLessThan(0.1);
   });
 });

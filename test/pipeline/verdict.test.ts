@@ -44,6 +44,34 @@ describe('judge', () => {
   });
 
   it.each([
+    { name: 'speedup', target: { speedup: 1.2 }, near: true },
+    { name: 'speedup', target: { speedup: 1.1 }, near: false },
+    { name: 'speedup', target: { speedup: 1.35 }, near: false },
+    { name: 'accuracy', target: { max_accuracy_drop: 0.02 }, near: true },
+    { name: 'accuracy', target: { max_accuracy_drop: 0.2 }, near: false },
+    { name: 'a counted ratio', target: { parameter_ratio: 4 }, near: false },
+  ])('says whether $name lies near what was asked: $target', ({ target, near }) => {
+    const times = { p50: 1, p95: 1 };
+    const latency = [
+      { batch: 1, before_ms: times, after_ms: times, speedup: 1.2, speedup_ci95: [1.15, 1.25], runs: 10 },
+    ];
+    const fidelity = { top1_agreement: 0.97, relative_error: 0, samples: 100 };
+    const { warnings } = judge({ target, constraints: {} }, { ...metrics, latency, fidelity });
+    expect(warnings?.map(({ code }) => code)).toEqual(near ? ['near_edge'] : []);
+  });
+
+  it('says that an agreement is near what was asked for, also where all answers agree', () => {
+    const judged = (share: number, least: number) =>
+      judge(
+        { target: { parameter_ratio: 4 }, constraints: { min_agreement: least } },
+        { ...metrics, fidelity: { top1_agreement: share, relative_error: 0, samples: 100 } },
+      ).warnings?.map(({ code }) => code);
+    expect(judged(1, 0.98)).toEqual(['near_edge']);
+    expect(judged(0.97, 0.95)).toEqual(['near_edge']);
+    expect(judged(0.97, 0.9)).toEqual([]);
+  });
+
+  it.each([
     { agreement: 0.28, error: 0.2, on: 'evaluation', samples: 100, codes: ['outputs_moved'] },
     { agreement: 0.97, error: 0.4, on: 'held_out', samples: 100, codes: [] },
     { agreement: null, error: 0.44, on: 'held_out', samples: 51, codes: ['outputs_moved'] },

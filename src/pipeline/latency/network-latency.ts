@@ -1,13 +1,20 @@
 import type { Dataset } from '../../datasets/index.js';
 import type { Metrics } from '../../jobs/results.js';
 import type { Spec } from '../../jobs/spec.js';
-import { Runner, type Model } from '../../models/index.js';
+import { Runner, type Model, type Tensor } from '../../models/index.js';
 import { repeatRows } from '../network/batch.js';
-import { measureInTurn, quantile, speedup } from './latency.js';
+import { speedupOfBlocks } from './block-interval.js';
+import { measureInTurn, quantile, type PairedLatency } from './latency.js';
 
-const RUNS = { warmup: 3, minRuns: 15, maxRuns: 200, fewestRuns: 5 };
-/** Wall time of one network per batch size. */
+/** Runs of a block. */
+const RUNS = { warmup: 2, minRuns: 3, maxRuns: 40, fewestRuns: 1 };
+/** Blocks of every batch size, each with sessions of its own, and all batch sizes in every block: they lie as far apart as the measurement is long. */
+const BLOCKS = 10;
+/** Wall time of one network per batch size, all blocks together. */
 const NETWORK_SECONDS = 3;
+/** A network that takes seconds for a run has fewer blocks, once the measurement takes so many times what it should. */
+const PATIENCE = 3;
+const FEWEST_BLOCKS = 5;
 
 export interface NetworkTiming {
   threads: number;
@@ -28,34 +35,76 @@ export async function networkLatencies(
   data: Dataset,
   { threads, spec: { benchmark }, mostWithArena, signal, progress }: NetworkTiming,
 ): Promise<Metrics['latency'][]> {
+  const arena = Math.max(...benchmark.batch_sizes) <= mostWithArena;
+  const first = await Runner.open(original, { threads, arena });
+  const { fixedBatch } = first;
+  await first.release();
+  const sizes = fixedBatch === null ? benchmark.batch_sizes : [fixedBatch];
+  const blocks = await networkBlocks(original, compressed, data, { threads, batches: sizes, arena, signal, progress });
+  return compressed.map((_, i) => sizes.map((batch, size) => resultOf(batch, blocks[size]?.[i] ?? [])));
+}
+
+interface BlockTiming extends Pick<NetworkTiming, 'threads' | 'signal' | 'progress'> {
+  batches: readonly number[];
+  arena: boolean;
+}
+
+/** [batch size][compressed network][block] */
+export async function networkBlocks(
+  original: Model,
+  compressed: readonly Model[],
+  data: Dataset,
+  { threads, batches: sizes, arena, signal, progress }: BlockTiming,
+): Promise<PairedLatency[][][]> {
+  const models = [original, ...compressed];
+  const images = await Promise.all(sizes.map((batch) => repeatRows(data, batch)));
+  const blocks = sizes.map(() => compressed.map((): PairedLatency[] => []));
+  const begun = performance.now();
+  const patience = 1000 * PATIENCE * NETWORK_SECONDS * models.length * sizes.length;
+  for (let block = 0; block < BLOCKS; block++) {
+    if (block >= FEWEST_BLOCKS && performance.now() - begun > patience) break;
+    const times = await timeBlock(models, images, { threads, arena, signal });
+    for (const [size, [before = [], ...others]] of times.entries())
+      for (const [i, after] of others.entries()) blocks[size]?.[i]?.push({ before, after });
+    progress((block + 1) / BLOCKS);
+  }
+  return blocks;
+}
+
+/** [size][model], milliseconds, in sessions opened for the block. */
+async function timeBlock(
+  models: readonly Model[],
+  images: readonly Tensor[],
+  { threads, arena, signal }: { threads: number; arena: boolean; signal: AbortSignal },
+): Promise<number[][][]> {
   const runners: Runner[] = [];
   try {
-    const arena = Math.max(...benchmark.batch_sizes) <= mostWithArena;
-    for (const model of [original, ...compressed]) runners.push(await Runner.open(model, { threads, arena }));
-    const fixedBatch = runners[0]?.fixedBatch ?? null;
-    const sizes = fixedBatch === null ? benchmark.batch_sizes : [fixedBatch];
-    const results: Metrics['latency'][] = compressed.map(() => []);
-    for (const [done, batch] of sizes.entries()) {
-      const images = await repeatRows(data, batch);
-      const [before = [], ...others] = await measureInTurn(
-        runners.map((runner) => () => runner.run(images)),
-        { ...RUNS, budgetSeconds: NETWORK_SECONDS * runners.length, signal },
+    for (const model of models) runners.push(await Runner.open(model, { threads, arena }));
+    const times: number[][][] = [];
+    for (const batch of images) {
+      const runs = runners.map((runner) => () => runner.run(batch));
+      times.push(
+        await measureInTurn(runs, { ...RUNS, budgetSeconds: (NETWORK_SECONDS / BLOCKS) * runners.length, signal }),
       );
-      for (const [i, after] of others.entries()) {
-        const { ratio, ci95 } = speedup({ before, after });
-        results[i]?.push({
-          batch,
-          before_ms: { p50: quantile(before, 0.5), p95: quantile(before, 0.95) },
-          after_ms: { p50: quantile(after, 0.5), p95: quantile(after, 0.95) },
-          speedup: ratio,
-          speedup_ci95: ci95,
-          runs: before.length,
-        });
-      }
-      progress((done + 1) / sizes.length);
     }
-    return results;
+    return times;
   } finally {
     for (const runner of runners) await runner.release();
   }
+}
+
+function resultOf(batch: number, blocks: readonly PairedLatency[]): Metrics['latency'][number] {
+  const { ratio, ci95 } = speedupOfBlocks(blocks);
+  const times = (of: 'before' | 'after') => {
+    const all = blocks.flatMap((block) => block[of]);
+    return { p50: quantile(all, 0.5), p95: quantile(all, 0.95) };
+  };
+  return {
+    batch,
+    before_ms: times('before'),
+    after_ms: times('after'),
+    speedup: ratio,
+    speedup_ci95: ci95,
+    runs: blocks.reduce((sum, { before }) => sum + before.length, 0),
+  };
 }

@@ -1,6 +1,7 @@
 import type { Check, Metrics, Verdict } from '../../../jobs/results.js';
 import type { Spec } from '../../../jobs/spec.js';
 import { targetNames, targetOf } from '../../../jobs/targets.js';
+import { nearEdge } from './near-edge.js';
 import { warningsOf } from './warnings.js';
 
 /**
@@ -36,5 +37,6 @@ export function judge(spec: Pick<Spec, 'target' | 'constraints'>, metrics: Omit<
       checks.push({ name: `${prefix}.${name}`, required, measured: value, passed });
     }
   }
-  return { passed: checks.every((check) => check.passed), checks, warnings: warningsOf(metrics) };
+  const warnings = [...warningsOf(metrics), ...nearEdge(checks, metrics)];
+  return { passed: checks.every((check) => check.passed), checks, warnings };
 }
