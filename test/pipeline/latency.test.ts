@@ -1,12 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { measurePaired, quantile } from '../../src/pipeline/latency/latency.js';
 
 describe('paired latency', () => {
-  it('runs both sides equally often, in turn, and swaps their order in every second pair', async () => {
+  it('runs both sides equally often, in turn, each behind a run of its own, and swaps their order in every second pair', async () => {
     const order: string[] = [];
     const run = (name: string) => () => Promise.resolve(order.push(name));
     const result = await measurePaired(run('b'), run('a'), { warmup: 1, minRuns: 4, maxRuns: 4, budgetSeconds: 0 });
-    expect(order.join('')).toBe('ba' + 'baabbaab');
+    expect(order.join('')).toBe('ba' + 'bbaaaabbbbaaaabb');
     expect(result.before).toHaveLength(4);
     expect(result.after).toHaveLength(4);
   });
@@ -15,6 +16,16 @@ describe('paired latency', () => {
     const run = () => Promise.resolve();
     const options = { warmup: 3, minRuns: 15, maxRuns: 20, budgetSeconds: 0, fewestRuns: 5 };
     expect((await measurePaired(run, run, options)).before).toHaveLength(5);
+  });
+
+  it('does not repeat runs that are long enough to be on their own', async () => {
+    const order: string[] = [];
+    const run = (name: string) => async () => {
+      order.push(name);
+      await sleep(12);
+    };
+    await measurePaired(run('b'), run('a'), { warmup: 1, minRuns: 2, maxRuns: 2, budgetSeconds: 0 });
+    expect(order.join('')).toBe('ba' + 'baab');
   });
 
   it('stops when asked to', async () => {
