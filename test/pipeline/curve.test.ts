@@ -112,6 +112,7 @@ describe('a job with several targets', () => {
       'model-2.onnx',
       'model-3.onnx',
       'model.onnx',
+      'report.html',
       'report.json',
     ]);
     const read = async (name: string) =>
@@ -141,7 +142,7 @@ describe('a target that cannot be reached', () => {
     expect(missed?.layers.every(({ decision, reason }) => decision === 'dense' && reason !== null)).toBe(true);
     expect(reached).toMatchObject({ model: 'model-2.onnx', verdict: { passed: true } });
     expect(result.metrics).toEqual(reached?.metrics);
-    expect(result.artifacts.sort()).toEqual(['manifest.json', 'model-2.onnx', 'report.json']);
+    expect(result.artifacts.sort()).toEqual(['manifest.json', 'model-2.onnx', 'report.html', 'report.json']);
   });
 
   it('ends the job when there is no other, or when it is known before any work', async () => {
@@ -244,7 +245,7 @@ describe('the plot', () => {
     layers: [],
   });
   const heights = (svg: string) =>
-    [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map((m) => [Number(m[1]), Number(m[2])]);
+    [...svg.matchAll(/<circle class="dot" cx="([\d.]+)" cy="([\d.]+)"/g)].map((m) => [Number(m[1]), Number(m[2])]);
 
   it('shows the dense network and every point, by rising ratio, a lower accuracy further down', () => {
     const svg = curveSvg([measured(1, 8, 0.7), measured(2, 2, 0.89), measured(3, 4, 0.85)]);

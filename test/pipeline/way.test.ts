@@ -33,7 +33,7 @@ describe('the whole way of a job', () => {
   it('finds planted low-rank layers, keeps the outputs, and reports what is in the file', async () => {
     const output = scratch();
     const result = await compressLocally(localOptions(files, output));
-    expect(result.artifacts.sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
+    expect(result.artifacts.sort()).toEqual(['manifest.json', 'model.onnx', 'report.html', 'report.json']);
     expect(result.verdict.passed).toBe(true);
     expect(result.metrics.parameters.ratio).toBeGreaterThanOrEqual(3);
     // Rank 4 is exact, so nothing but rounding may be lost.

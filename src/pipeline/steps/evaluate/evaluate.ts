@@ -45,8 +45,8 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
       points.push(...(await measureGroup(measuring, group, { ...context, progress })));
     }
     for (const { path, name } of candidates) await copyFile(path, join(output, name));
-    await writeReport(join(output, 'report.json'), assignment, points);
-    const names = [...candidates.map(({ name }) => name), 'report.json'];
+    const reports = await writeReport(output, assignment, points);
+    const names = [...candidates.map(({ name }) => name), ...reports];
     if (points.length > 1) {
       await writeCurve(join(output, 'curve.svg'), points);
       names.push('curve.svg');
