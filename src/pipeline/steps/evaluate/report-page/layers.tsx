@@ -49,7 +49,7 @@ export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
             <th>Layer</th>
             <th className="text">Weights</th>
             <th className="text">Low rank</th>
-            <th>Sparse groups</th>
+            <th>Groups</th>
             <th>Parameters</th>
             <th>MACs</th>
             <th>Time</th>
