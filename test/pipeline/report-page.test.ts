@@ -45,7 +45,7 @@ describe('the page of a report', () => {
   it('is one file that asks no other host for anything, and runs nothing', () => {
     const html = page({ points: [1, 2] });
     expect(html).toMatch(/^<!doctype html>\n<html lang="en">/);
-    expect(html).toContain("default-src 'none'; style-src 'unsafe-inline'");
+    expect(html).toContain('default-src &#x27;none&#x27;; style-src &#x27;unsafe-inline&#x27;');
     expect(html).not.toMatch(/<script|<link|<img|<iframe|@import|url\(|\son\w+=/i);
     const addresses = [...html.matchAll(/https?:\/\/[^"' <)]+/g)].map(([address]) => address);
     expect(addresses.filter((address) => address !== 'http://www.w3.org/2000/svg')).toEqual([]);
