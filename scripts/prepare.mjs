@@ -6,7 +6,9 @@ import { existsSync, readFileSync } from 'node:fs';
 const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
 const missing = Object.keys(devDependencies).filter((name) => !existsSync(`node_modules/${name}`));
 
-if (missing.length === 0) {
+if (process.env.npm_command === 'exec' && existsSync('dist/cli/main.js')) {
+  // `npx sparank` in a clone prepares the package as if it were installed: everything is there already.
+} else if (missing.length === 0) {
   const { status } = spawnSync('npm', ['run', 'build'], { stdio: 'inherit', shell: process.platform === 'win32' });
   process.exitCode = status ?? 1;
 } else {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { ServiceClient } from '../../src/cli/client.js';
+import { ServiceClient } from '../../test/support/service-client.js';
 import {
   type Cluster,
   freePort,

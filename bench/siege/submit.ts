@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobView } from '../../src/api/jobs/schema.js';
-import { ServiceError } from '../../src/cli/client.js';
+import { ServiceError } from '../../test/support/service-client.js';
 import type { JobFiles } from '../support/files.js';
 import { type Deployment, KEY } from './deployment.js';
 

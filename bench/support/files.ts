@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import type { ServiceClient } from '../../src/cli/client.js';
+import type { ServiceClient } from '../../test/support/service-client.js';
 
 export interface JobFiles {
   model: string;

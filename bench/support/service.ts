@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { JobView } from '../../src/api/jobs/schema.js';
-import { ServiceClient } from '../../src/cli/client.js';
+import { ServiceClient } from '../../test/support/service-client.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 export const KEY = 'spk_a-key-for-the-benchmarks-of-the-service';

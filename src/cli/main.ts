@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/index.js';
 import { InputError, SparankError } from '../errors/index.js';
-import { ServiceError } from './client.js';
+import { ConnectionError, ServiceError } from '../client/index.js';
 import { EXIT } from './exit-codes.js';
 import { note, printJson } from './display/output.js';
 import { buildProgram } from './program.js';
@@ -10,8 +10,9 @@ import { buildProgram } from './program.js';
 function report(error: unknown, json: boolean): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const known = error instanceof SparankError ? error : null;
-  const code = known?.code ?? (error instanceof ServiceError ? error.problem.code : undefined) ?? 'internal';
-  const faults = known?.faults ?? (error instanceof ServiceError ? (error.problem.errors ?? []) : []);
+  const told = error instanceof ServiceError || error instanceof ConnectionError ? error : null;
+  const code = known?.code ?? told?.code ?? 'internal';
+  const faults = known?.faults ?? (error instanceof ServiceError ? error.faults : []);
   const detail = error instanceof Error ? error.message : String(error);
   if (json) printJson({ error: { code, detail, errors: faults } });
   else {

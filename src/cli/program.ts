@@ -144,6 +144,7 @@ export function buildProgram(): Command {
     .option('--webhook <url>', 'told when the job has ended')
     .option('--idempotency-key <key>', 'the same key makes the same job only once')
     .option('--wait', 'watch the job to its end', false)
+    .option('--output <directory>', 'watch it, and put its artifacts there')
     .action(submit);
   remote(program.command('watch <job>').description('follow a job to its end')).action(watch);
   remote(program.command('jobs').description('list jobs, newest first'))

@@ -7,7 +7,7 @@ export type { WaitOptions } from './wait.js';
 export type * from './types.js';
 export { ClientError, ConnectionError, DamagedError, JobEndedError, ServiceError, type Fault } from './errors.js';
 export { Job } from './job.js';
-export { Jobs, type Estimate, type SubmitOptions } from './jobs.js';
+export { Jobs, type Estimate, type LayerOptions, type SubmitOptions } from './jobs.js';
 export { hasEnded } from './wait.js';
 export { Sparank, type CompressOptions, type Source } from './sparank.js';
 export type { components, paths } from './openapi.js';

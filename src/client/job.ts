@@ -1,7 +1,7 @@
 import { ClientError, JobEndedError } from './errors.js';
 import type { DownloadOptions } from './download.js';
 import type { EventOptions } from './events.js';
-import type { Jobs } from './jobs.js';
+import type { Jobs, LayerOptions } from './jobs.js';
 import type { Artifact, JobEvent, JobView, Layer } from './types.js';
 import { hasEnded, type WaitOptions } from './wait.js';
 
@@ -56,7 +56,7 @@ export class Job {
   }
 
   /** What happened to every layer, and why; `point` of several targets. */
-  layers(options: { point?: number; signal?: AbortSignal } = {}): Promise<Layer[]> {
+  layers(options: LayerOptions = {}): Promise<Layer[]> {
     return this.#jobs.layers(this.id, options);
   }
 

@@ -13,6 +13,13 @@ export interface SubmitOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface LayerOptions {
+  /** Of several targets. */
+  point?: number;
+  signal?: AbortSignal | undefined;
+  patienceSeconds?: number;
+}
+
 export interface Estimate {
   spec: JobView['spec'];
   estimate: unknown;
@@ -90,9 +97,9 @@ export class Jobs {
     return events(this.#transport, id, options);
   }
 
-  async layers(id: string, { point, signal }: { point?: number; signal?: AbortSignal } = {}): Promise<Layer[]> {
+  async layers(id: string, { point, ...call }: LayerOptions = {}): Promise<Layer[]> {
     const query = point === undefined ? '' : `?point=${String(point)}`;
-    return (await this.#transport.json<{ data: Layer[] }>(pathOf(id, `/layers${query}`), { signal })).data;
+    return (await this.#transport.json<{ data: Layer[] }>(pathOf(id, `/layers${query}`), call)).data;
   }
 
   async cancel(id: string, signal?: AbortSignal): Promise<JobView> {

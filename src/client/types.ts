@@ -30,10 +30,10 @@ export interface Page<T> {
 }
 
 export interface ListOptions {
-  limit?: number;
+  limit?: number | string;
   after?: string;
-  /** One or more. */
-  status?: JobView['status'] | JobView['status'][];
+  /** One or more, with commas or as a list. */
+  status?: string | JobView['status'][];
   labels?: Record<string, string>;
   created_after?: string;
   signal?: AbortSignal;

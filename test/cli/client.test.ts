@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { ServiceClient } from '../../src/cli/client.js';
+import { connect } from '../../src/cli/connection.js';
 
 /** What goes wrong between the command line and a service, in words that say where to look. */
 describe('a service', () => {
@@ -16,7 +16,7 @@ describe('a service', () => {
   test('that is not there is named, with the reason', async () => {
     const { url, close } = await listening(200, 'text/plain', '');
     await close();
-    await expect(new ServiceClient(url, 'key').jobs({})).rejects.toMatchObject({
+    await expect((await connect({ url, apiKey: 'key' })).jobs.page()).rejects.toMatchObject({
       code: 'unavailable',
       message: `the service at ${url} cannot be reached (ECONNREFUSED)`,
     });
@@ -24,7 +24,7 @@ describe('a service', () => {
 
   test('that is another program is called that', async () => {
     const { url, close } = await listening(200, 'text/html', '<html>login</html>');
-    await expect(new ServiceClient(url, 'key').jobs({})).rejects.toMatchObject({
+    await expect((await connect({ url, apiKey: 'key' })).jobs.page()).rejects.toMatchObject({
       code: 'unavailable',
       message: `the service at ${url} does not answer as Sparank does (it sent text/html): is that its URL?`,
     });
@@ -33,11 +33,11 @@ describe('a service', () => {
 
   test('that is refused by a proxy in between has its status', async () => {
     const { url, close } = await listening(502, 'text/html', '<html>bad gateway</html>');
-    await expect(new ServiceClient(url, 'key').jobs({})).rejects.toThrow('the service answered 502');
+    await expect((await connect({ url, apiKey: 'key' })).jobs.page()).rejects.toThrow('the service answered 502');
     await close();
   });
 
-  test.each(['nonsense', 'ftp://host', 'localhost:8080', ''])('at %j has no URL', (url) => {
-    expect(() => new ServiceClient(url, 'key')).toThrow(/must begin with http/);
+  test.each(['nonsense', 'ftp://host', 'localhost:8080', ''])('at %j has no URL', async (url) => {
+    await expect(connect({ url, apiKey: 'key' })).rejects.toThrow(/must begin with http/);
   });
 });

@@ -90,10 +90,13 @@ describe('the commands against a started service', () => {
     expect((await readdir(output)).sort()).toEqual(expected);
   }, 90_000);
 
-  it('ends with 3 after a job whose verdict fails', async () => {
-    const { code, out } = await submit('--iterations', '2', '--constraint', 'min_speedup=50', '--wait', '--json');
+  it('ends with 3 after a job whose verdict fails, and leaves what it made where it was told to', async () => {
+    const output = join(directory, 'refused');
+    const refused = ['--iterations', '2', '--constraint', 'min_speedup=50'];
+    const { code, out } = await submit(...refused, '--wait', '--output', output, '--json');
     expect(JSON.parse(out)).toMatchObject({ status: 'succeeded', verdict: { passed: false } });
     expect(code).toBe(3);
+    expect(await readdir(output)).toEqual(expect.arrayContaining(['model.onnx', 'report.json']));
   }, 90_000);
 
   it('cancels a job; watching it ends with 1', async () => {

@@ -38,7 +38,7 @@ try {
     evaluation: await upload(evaluation),
     target: { [name]: Number(value) },
   });
-  const job = await follow(stack.client, submitted.id, silent);
+  const job = await follow(stack.sparank, submitted.id, silent);
   if (job.status !== 'succeeded') throw new Error(`the job ${job.status}: ${job.error?.detail ?? ''}\n${stack.log}`);
   for (const artifact of job.artifacts) await stack.client.download(artifact, join(directory, artifact.name));
 

@@ -50,7 +50,7 @@ async function expectOneGoodEnd(
   artifacts = ['manifest.json', 'model.onnx', 'report.json'],
 ): Promise<TaskRow[]> {
   await stack.release();
-  const job = await follow(stack.client, id, silent);
+  const job = await follow(stack.sparank, id, silent);
   expect(job.error).toBeNull();
   expect(job.status).toBe('succeeded');
   expect(job.metrics?.parameters.ratio).toBeGreaterThanOrEqual(2);

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ServiceClient } from '../../src/cli/client.js';
+import { ServiceClient } from '../support/service-client.js';
 import { until } from '../support/until.js';
 import { writeExample } from './example.js';
 import { Stack } from './stack.js';

@@ -54,7 +54,7 @@ describe('a model whose names nobody can write down', () => {
         }
         expect(status, text.slice(0, 1000)).toBe(202);
         const { id } = JSON.parse(text) as { id: string };
-        const job = await follow(stack.client, id, silent);
+        const job = await follow(stack.sparank, id, silent);
         expect(job.status, JSON.stringify(job.error)).toBe('succeeded');
         const tasks = await stack.tasks(id);
         expect(tasks.filter(({ attempt }) => attempt > 1)).toEqual([]);

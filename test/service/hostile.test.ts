@@ -335,7 +335,7 @@ describe('what shows only when the whole job runs fails the job, not the worker'
       return;
     }
     const { id } = (await response.json()) as { id: string };
-    const job = await follow(stack.client, id, silent);
+    const job = await follow(stack.sparank, id, silent);
     expect(job.status).toBe('failed');
     expect(job.error, JSON.stringify(job.error)).toMatchObject({ origin: 'input' });
     expect(job.error?.detail).toMatch(detail);
@@ -346,7 +346,7 @@ describe('what shows only when the whole job runs fails the job, not the worker'
     const response = await submit({});
     expect(response.status).toBe(202);
     const { id } = (await response.json()) as { id: string };
-    const job = await follow(stack.client, id, silent);
+    const job = await follow(stack.sparank, id, silent);
     expect([job.status, job.error]).toEqual(['succeeded', null]);
     expect(job.metrics?.parameters.ratio).toBeGreaterThanOrEqual(2);
     expect(stack.running()).toEqual([true, true, true]);

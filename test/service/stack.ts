@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { freePort, serverUrl } from '../../src/database/embedded/server.js';
-import { ServiceClient } from '../../src/cli/client.js';
+import { Sparank } from '../../src/client/node/index.js';
+import { ServiceClient } from '../support/service-client.js';
 import { entriesBelow } from '../support/below.js';
 import { until } from '../support/until.js';
 import { processesOf } from './processes.js';
@@ -27,7 +28,10 @@ export interface TaskRow {
 /** The service as it runs in production: an API process and workers of their own, on the embedded PostgreSQL. */
 export class Stack {
   readonly dataDir: string;
+  /** Sees every answer as it is. */
   readonly client: ServiceClient;
+  /** What people use. */
+  readonly sparank: Sparank;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #processes: ChildProcess[] = [];
   log = '';
@@ -35,7 +39,9 @@ export class Stack {
 
   private constructor(dataDir: string, port: number, settings: Record<string, string>) {
     this.dataDir = dataDir;
-    this.client = new ServiceClient(`http://127.0.0.1:${port}`, KEY);
+    const url = `http://127.0.0.1:${port}`;
+    this.client = new ServiceClient(url, KEY);
+    this.sparank = new Sparank({ url, apiKey: KEY });
     this.#environment = {
       PATH: process.env['PATH'],
       DATA_DIR: dataDir,

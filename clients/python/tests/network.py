@@ -1,15 +1,15 @@
-"""A small network with layers worth compressing, and samples for it: arrays and an ONNX file from nothing but numpy and onnx."""
+"""A small network with layers worth compressing, and samples for it."""
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-CHANNELS = [8, 48, 64, 64]
-SIDE = 12
+CHANNELS = [8, 24, 32]
+SIDE = 8
 CLASSES = 4
 
 
-def samples(count: int = 256, seed: int = 3) -> np.ndarray:
+def samples(count: int = 128, seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, CHANNELS[0], SIDE, SIDE), dtype=np.float32)
 
 
@@ -18,7 +18,9 @@ def model() -> bytes:
     nodes, weights, name = [], [], "x"
     for i, (before, after) in enumerate(zip(CHANNELS, CHANNELS[1:])):
         scale = np.float32((9 * before) ** -0.5)
-        weights.append(numpy_helper.from_array(random.standard_normal((after, before, 3, 3), dtype=np.float32) * scale, f"w{i}"))
+        weights.append(
+            numpy_helper.from_array(random.standard_normal((after, before, 3, 3), dtype=np.float32) * scale, f"w{i}")
+        )
         nodes.append(helper.make_node("Conv", [name, f"w{i}"], [f"c{i}"], name=f"conv{i}", pads=[1, 1, 1, 1]))
         nodes.append(helper.make_node("Relu", [f"c{i}"], [f"a{i}"]))
         name = f"a{i}"

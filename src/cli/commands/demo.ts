@@ -8,7 +8,7 @@ import { destination } from 'pino';
 import { readConfig } from '../../config/index.js';
 import { InputError } from '../../errors/index.js';
 import { createLogger } from '../../observability/logger.js';
-import { ServiceClient } from '../client.js';
+import { Sparank } from '../../client/node/index.js';
 import { EXIT } from '../exit-codes.js';
 import { follow } from '../display/follow.js';
 import { concludeJob, displayFor, note, print } from '../display/output.js';
@@ -38,21 +38,18 @@ export async function demo({ json, stay = false }: { json: boolean; stay?: boole
     const service = await startService(config, logger, { api: true, workers: config.WORKERS });
     close = () => service.close(0);
     interrupted.signal.throwIfAborted();
-    const client = new ServiceClient(service.url ?? '', service.key?.key ?? '');
+    const client = new Sparank({ url: service.url ?? '', apiKey: service.key?.key ?? '' });
     const dashboard = `${client.url}/ui/jobs`;
     const entrance = `#key=${service.key?.key ?? ''}`;
     if (!json) note(`dashboard: ${dashboard}${entrance}`);
     if (!json) note(`submitting examples/fashion-mnist to ${client.url}`);
-    const upload = async (name: string) => ({ upload: await client.upload(path(name)) });
-    const { id } = await client.submit({
-      model: await upload('model.onnx'),
-      calibration: await upload('calibration.npz'),
-      evaluation: await upload('evaluation.npz'),
+    const { id } = await client.compress(path('model.onnx'), path('calibration.npz'), {
+      evaluation: path('evaluation.npz'),
       target: TARGET,
       labels: { example: 'fashion-mnist' },
     });
     const job = await follow(client, id, displayFor(json), interrupted.signal);
-    if (!json) print(`\n${layerTable(await client.layers(id))}\n`);
+    if (!json) print(`\n${layerTable(await client.jobs.layers(id))}\n`);
     concludeJob(job, json);
     if (stay) {
       note(`the finished job: ${dashboard}/${id}${entrance} (until Ctrl-C)`);

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors/index.js';
-import type { ServiceClient } from '../client.js';
+import type { Artifact, JobSpec, Sparank } from '../../client/node/index.js';
 import { connect, type ConnectionOptions } from '../connection.js';
 import { EXIT } from '../exit-codes.js';
 import { follow } from '../display/follow.js';
@@ -19,20 +19,28 @@ export interface SubmitOptions extends JobOptions, SpecOptions {
   priority?: string;
   idempotencyKey?: string;
   wait: boolean;
+  output?: string;
+}
+
+interface FollowOptions {
+  json: boolean;
+  /** Where the artifacts go once the job has ended. */
+  output?: string;
 }
 
 export async function submit(model: string, options: SubmitOptions): Promise<void> {
-  const client = await connect(options);
-  const source = async (path: string) => ({ upload: await client.upload(path) });
+  // Files are large and pipelines run at night: here a service that is away for a moment is waited for.
+  const client = await connect(options, {});
   const spec = specFrom(options, {
-    model: await source(model),
-    calibration: await source(options.calibration),
-    ...(options.evaluation === undefined ? {} : { evaluation: await source(options.evaluation) }),
+    model: await client.upload(model),
+    calibration: await client.upload(options.calibration),
+    ...(options.evaluation === undefined ? {} : { evaluation: await client.upload(options.evaluation) }),
     ...(options.priority === undefined ? {} : { priority: options.priority }),
   });
-  const job = await client.submit(spec, options.idempotencyKey);
-  if (options.wait) await followToEnd(client, job.id, options);
-  else if (options.json) printJson(job);
+  // What the options do not know, the service refuses with a pointer.
+  const job = await client.jobs.submit(spec as JobSpec, { idempotencyKey: options.idempotencyKey });
+  if (options.wait || options.output !== undefined) await followToEnd(client, job.id, options);
+  else if (options.json) printJson(job.view);
   else print(job.id);
 }
 
@@ -40,11 +48,14 @@ export async function watch(id: string, options: JobOptions): Promise<void> {
   await followToEnd(await connect(options), id, options);
 }
 
-async function followToEnd(client: ServiceClient, id: string, { json }: JobOptions): Promise<void> {
+async function followToEnd(client: Sparank, id: string, { json, output }: FollowOptions): Promise<void> {
   const interrupted = new AbortController();
   void untilSignal().then(() => interrupted.abort());
   try {
-    concludeJob(await follow(client, id, displayFor(json), interrupted.signal), json);
+    const job = await follow(client, id, displayFor(json), interrupted.signal);
+    const files = output === undefined ? [] : await downloadAll(client, job.artifacts, output);
+    concludeJob(job, json);
+    if (files.length > 0 && !json) print(`written to  ${files.map(({ path }) => path).join(', ')}`);
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
     note(`interrupted; the job goes on: sparank watch ${id}`);
@@ -52,17 +63,28 @@ async function followToEnd(client: ServiceClient, id: string, { json }: JobOptio
   }
 }
 
+async function downloadAll(client: Sparank, artifacts: Artifact[], output: string) {
+  await mkdir(output, { recursive: true });
+  const files = artifacts.map((artifact) => ({ artifact, path: join(output, artifact.name) }));
+  for (const { artifact, path } of files) await client.jobs.save(artifact, path);
+  return files;
+}
+
 export async function listJobs(
   options: JobOptions & { status?: string; limit: string; label: string[] },
 ): Promise<void> {
   const client = await connect(options);
-  const query: Record<string, string> = { limit: options.limit };
-  if (options.status !== undefined) query['status'] = options.status;
-  for (const label of options.label) {
-    const [name = '', ...rest] = label.split('=');
-    query[`label.${name}`] = rest.join('=');
-  }
-  const page = await client.jobs(query);
+  const labels = Object.fromEntries(
+    options.label.map((label) => {
+      const [name = '', ...rest] = label.split('=');
+      return [name, rest.join('=')];
+    }),
+  );
+  const page = await client.jobs.page({
+    limit: options.limit,
+    labels,
+    ...(options.status === undefined ? {} : { status: options.status }),
+  });
   if (options.json) {
     printJson(page);
     return;
@@ -76,20 +98,16 @@ export async function listJobs(
 
 export async function get(id: string, options: JobOptions & { output: string }): Promise<void> {
   const client = await connect(options);
-  const found = await client.job(id);
-  const artifacts = found?.job.artifacts ?? [];
-  if (artifacts.length === 0)
-    throw new InputError('conflict', `${id} has no artifacts (${found?.job.status ?? 'unknown'})`);
-  await mkdir(options.output, { recursive: true });
-  const files = artifacts.map((artifact) => ({ artifact, path: join(options.output, artifact.name) }));
-  for (const { artifact, path } of files) await client.download(artifact, path);
+  const { artifacts, status } = await client.jobs.view(id);
+  if (artifacts.length === 0) throw new InputError('conflict', `${id} has no artifacts (${status})`);
+  const files = await downloadAll(client, artifacts, options.output);
   if (options.json) printJson(files.map(({ artifact, path }) => ({ ...artifact, path })));
   else for (const { path } of files) print(path);
 }
 
 export async function act(id: string, action: 'cancel' | 'retry', options: JobOptions): Promise<void> {
   const client = await connect(options);
-  const job = await client.act(id, action);
+  const job = await client.jobs[action](id);
   if (options.json) printJson(job);
   else print(`${job.id} ${job.status}`);
 }

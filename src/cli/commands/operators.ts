@@ -1,52 +1,28 @@
-import type { JobView } from '../../api/jobs/schema.js';
-import { connect, type ConnectionOptions } from '../connection.js';
+import type { components } from '../../client/index.js';
+import { bodyOf, connect, given, type ConnectionOptions } from '../connection.js';
 import { print, printJson } from '../display/output.js';
 
 interface Common extends ConnectionOptions {
   json: boolean;
 }
 
-interface Page<T> {
-  data: T[];
-  has_more: boolean;
-  next: string | null;
-}
+type Status = components['schemas']['Job']['status'];
+type Worker = components['schemas']['Worker'];
 
-interface Worker {
-  id: string;
-  engine: string;
-  class: string | null;
-  busy_with: { job_id: string | null; team_id: string | null; task: string; layer: number | null } | null;
-  draining_since: string | null;
-}
-
-interface Entry {
-  at: string;
-  action: string;
-  actor: { key_prefix: string; team_id: string } | null;
-  team_id: string | null;
-  subject: string;
-}
-
-const part = encodeURIComponent;
-
-function queryOf(given: Record<string, string | undefined>): URLSearchParams {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, value);
-  return query;
-}
-
-const showMore = ({ has_more, next }: Pick<Page<unknown>, 'has_more' | 'next'>) =>
+const showMore = ({ has_more, next }: { has_more: boolean; next: string | null }) =>
   has_more ? print(`(there are more: --limit, or --after ${next ?? ''})`) : undefined;
 
 export async function listAllJobs(
   options: Common & { team?: string; status?: string; limit: string; after?: string },
 ): Promise<void> {
-  const { team, status, limit, after } = options;
+  const { team, limit, after } = options;
+  // One that there is not is refused by the service, with all that there are.
+  const status = options.status?.split(',') as Status[] | undefined;
   const client = await connect(options);
-  const page = await client.call<Page<JobView>>(
-    'GET',
-    `/admin/jobs?${queryOf({ team, status, limit, after }).toString()}`,
+  const page = bodyOf(
+    await client.api.GET('/admin/jobs', {
+      params: { query: given({ team, status, limit: Number(limit), after }) },
+    }),
   );
   if (options.json) {
     printJson(page);
@@ -61,12 +37,12 @@ export async function listAllJobs(
 
 export async function showAnyJob(id: string, options: Common): Promise<void> {
   const client = await connect(options);
-  printJson(await client.call('GET', `/admin/jobs/${part(id)}`));
+  printJson(bodyOf(await client.api.GET('/admin/jobs/{id}', { params: { path: { id } } })));
 }
 
 export async function cancelAnyJob(id: string, options: Common): Promise<void> {
   const client = await connect(options);
-  const job = await client.call<JobView>('POST', `/admin/jobs/${part(id)}/cancel`);
+  const job = bodyOf(await client.api.POST('/admin/jobs/{id}/cancel', { params: { path: { id } } }));
   if (options.json) printJson(job);
   else print(`${job.id} ${job.status}`);
 }
@@ -76,8 +52,8 @@ export async function showAudit(
 ): Promise<void> {
   const { team, action, subject, limit, after } = options;
   const client = await connect(options);
-  const query = queryOf({ team, action, subject, limit, after });
-  const page = await client.call<Page<Entry>>('GET', `/admin/audit?${query.toString()}`);
+  const query = given({ team, action, subject, limit: Number(limit), after });
+  const page = bodyOf(await client.api.GET('/admin/audit', { params: { query } }));
   if (options.json) {
     printJson(page);
     return;
@@ -98,21 +74,26 @@ function showWorker({ id, engine, class: label, busy_with: busy, draining_since 
 
 export async function listWorkers(options: Common): Promise<void> {
   const client = await connect(options);
-  const { workers } = await client.call<{ workers: Worker[] }>('GET', '/pool');
+  const { workers } = bodyOf(await client.api.GET('/pool'));
   if (options.json) printJson(workers);
   else workers.forEach(showWorker);
 }
 
 export async function drainWorker(id: string, options: Common & { undo: boolean }): Promise<void> {
   const client = await connect(options);
-  const worker = await client.call<Worker>(options.undo ? 'DELETE' : 'POST', `/admin/workers/${part(id)}/drain`);
+  const params = { path: { id } };
+  const worker = bodyOf(
+    options.undo
+      ? await client.api.DELETE('/admin/workers/{id}/drain', { params })
+      : await client.api.POST('/admin/workers/{id}/drain', { params }),
+  );
   if (options.json) printJson(worker);
   else showWorker(worker);
 }
 
 export async function removeTeam(id: string, options: Common & { cancelJobs: boolean }): Promise<void> {
   const client = await connect(options);
-  await client.send('DELETE', `/teams/${part(id)}?${queryOf({ cancel_jobs: String(options.cancelJobs) }).toString()}`);
+  await client.api.DELETE('/teams/{id}', { params: { path: { id }, query: { cancel_jobs: options.cancelJobs } } });
   if (options.json) printJson({ id, removed: true });
   else print(`${id} removed`);
 }

@@ -1,27 +1,14 @@
 import { InputError } from '../../errors/index.js';
-import { connect, type ConnectionOptions } from '../connection.js';
+import type { components } from '../../client/index.js';
+import { bodyOf, connect, given, type ConnectionOptions } from '../connection.js';
 import { print, printJson } from '../display/output.js';
 
 interface Common extends ConnectionOptions {
   json: boolean;
 }
 
-interface Team {
-  id: string;
-  name: string;
-  weight: number;
-  limits: Record<string, number | null>;
-}
-
-interface Key {
-  id: string;
-  name: string;
-  prefix: string;
-  scopes: string[];
-  expires_at: string | null;
-  last_used_at: string | null;
-  revoked_at: string | null;
-}
+type Team = components['schemas']['Team'];
+type Scopes = components['schemas']['ApiKey']['scopes'];
 
 export interface TeamOptions extends Common {
   name?: string;
@@ -41,21 +28,16 @@ function limit(option: string, given: string | undefined): number | null | undef
   throw new InputError('invalid_spec', `--${option} must be a number or "default", not ${JSON.stringify(given)}`);
 }
 
-function changes(options: TeamOptions): object {
+function changes(options: TeamOptions) {
   const weight = limit('weight', options.weight);
   if (weight === null) throw new InputError('invalid_spec', '--weight must be a number');
-  const limits = {
+  const limits = given({
     running_tasks: limit('running-tasks', options.runningTasks),
     queued_jobs: limit('queued-jobs', options.queuedJobs),
     storage_bytes: limit('storage-bytes', options.storageBytes),
     requests_per_minute: limit('requests-per-minute', options.requestsPerMinute),
-  };
-  // What is undefined is left out of the JSON.
-  return {
-    name: options.name,
-    weight,
-    ...(Object.values(limits).some((value) => value !== undefined) ? { limits } : {}),
-  };
+  });
+  return given({ name: options.name, weight, limits: Object.keys(limits).length > 0 ? limits : undefined });
 }
 
 function showTeam({ id, name, weight, limits }: Team): void {
@@ -65,7 +47,7 @@ function showTeam({ id, name, weight, limits }: Team): void {
 
 export async function listTeams(options: Common & { limit: string }): Promise<void> {
   const client = await connect(options);
-  const page = await client.call<{ data: Team[]; has_more: boolean }>('GET', `/teams?limit=${options.limit}`);
+  const page = bodyOf(await client.api.GET('/teams', { params: { query: { limit: Number(options.limit) } } }));
   if (options.json) {
     printJson(page);
     return;
@@ -76,25 +58,24 @@ export async function listTeams(options: Common & { limit: string }): Promise<vo
 
 export async function createTeam(name: string, options: TeamOptions): Promise<void> {
   const client = await connect(options);
-  const team = await client.call<Team>('POST', '/teams', { ...changes(options), name });
+  const team = bodyOf(await client.api.POST('/teams', { body: { ...changes(options), name } }));
   if (options.json) printJson(team);
   else print(team.id);
 }
 
 export async function setTeam(id: string, options: TeamOptions): Promise<void> {
   const client = await connect(options);
-  const team = await client.call<Team>('PATCH', `/teams/${encodeURIComponent(id)}`, changes(options));
+  const team = bodyOf(await client.api.PATCH('/teams/{id}', { params: { path: { id } }, body: changes(options) }));
   if (options.json) printJson(team);
   else showTeam(team);
 }
 
-const keysOf = (team: string) => `/teams/${encodeURIComponent(team)}/keys`;
-
 export async function listKeys(options: Common & { team: string; limit: string }): Promise<void> {
   const client = await connect(options);
-  const page = await client.call<{ data: Key[]; has_more: boolean }>(
-    'GET',
-    `${keysOf(options.team)}?limit=${options.limit}`,
+  const page = bodyOf(
+    await client.api.GET('/teams/{id}/keys', {
+      params: { path: { id: options.team }, query: { limit: Number(options.limit) } },
+    }),
   );
   if (options.json) {
     printJson(page);
@@ -114,18 +95,26 @@ export async function createKey(
   options: Common & { team: string; scope: string[]; expires?: string },
 ): Promise<void> {
   const client = await connect(options);
-  const key = await client.call<Key & { key: string }>('POST', keysOf(options.team), {
-    name,
-    scopes: options.scope.length > 0 ? options.scope : ['jobs:read', 'jobs:write'],
-    expires_at: options.expires,
-  });
+  const key = bodyOf(
+    await client.api.POST('/teams/{id}/keys', {
+      params: { path: { id: options.team } },
+      body: {
+        name,
+        // A scope that there is not is refused by the service, with all that there are.
+        scopes: (options.scope.length > 0 ? options.scope : ['jobs:read', 'jobs:write']) as Scopes,
+        ...(options.expires === undefined ? {} : { expires_at: options.expires }),
+      },
+    }),
+  );
   if (options.json) printJson(key);
   else print(key.key);
 }
 
 export async function revokeKey(id: string, options: Common & { team: string }): Promise<void> {
   const client = await connect(options);
-  const key = await client.call<Key>('DELETE', `${keysOf(options.team)}/${encodeURIComponent(id)}`);
+  const key = bodyOf(
+    await client.api.DELETE('/teams/{id}/keys/{key_id}', { params: { path: { id: options.team, key_id: id } } }),
+  );
   if (options.json) printJson(key);
   else print(`${key.id} revoked`);
 }
@@ -134,11 +123,11 @@ export async function showUsage(
   options: Common & { from?: string; to?: string; by: string; label?: string; team?: string },
 ): Promise<void> {
   const client = await connect(options);
-  const query = new URLSearchParams({ by: options.by, format: options.json ? 'json' : 'csv' });
-  for (const name of ['from', 'to', 'label', 'team'] as const) {
-    const value = options[name];
-    if (value !== undefined) query.set(name, value);
+  const { by, from, to, label, team } = options;
+  const wanted = { by, ...given({ from, to, label, team }) };
+  if (options.json) printJson(bodyOf(await client.api.GET('/usage', { params: { query: wanted } })));
+  else {
+    const query = { ...wanted, format: 'csv' as const };
+    process.stdout.write(bodyOf(await client.api.GET('/usage', { params: { query }, parseAs: 'text' })));
   }
-  if (options.json) printJson(await client.call('GET', `/usage?${query.toString()}`));
-  else process.stdout.write(await client.text(`/usage?${query.toString()}`));
 }

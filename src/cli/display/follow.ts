@@ -1,16 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sparank } from '../../client/node/index.js';
 import type { JobView } from '../../api/jobs/schema.js';
 import type { LayerRow } from '../../jobs/results.js';
-import { ServiceError, type ServiceClient } from '../client.js';
 
-/** How long the service holds a call back for news; progress within a phase comes only after it. */
-const WAIT_SECONDS = 1;
-/** Between two looks while layers are shown. */
-const LOOK_MS = 300;
+export { hasEnded } from '../../client/index.js';
+
+/** Progress within a step has no event. */
+const LOOK_SECONDS = 1;
 /** A service that is away for longer is an error. */
-const PATIENCE_MS = 60_000;
-
-export const hasEnded = (job: JobView) => ['succeeded', 'failed', 'canceled'].includes(job.status);
+const PATIENCE_SECONDS = 60;
 
 /** Shows how a job gets on. */
 export interface Display {
@@ -19,34 +16,20 @@ export interface Display {
 }
 
 /** Follows a job to its end. A service that is away for a moment is waited for. */
-export async function follow(
-  client: ServiceClient,
-  id: string,
-  display: Display,
-  signal?: AbortSignal,
-): Promise<JobView> {
-  let etag: string | undefined;
-  let lastAnswer = Date.now();
+export async function follow(client: Sparank, id: string, display: Display, signal?: AbortSignal): Promise<JobView> {
   // At once, and not when the call under way is answered: the terminal has to be whole again before the process may end.
   const restore = () => display.stop();
   signal?.addEventListener('abort', restore);
   try {
-    for (;;) {
-      signal?.throwIfAborted();
-      try {
-        const changed = await client.job(id, { waitSeconds: WAIT_SECONDS, ...(etag === undefined ? {} : { etag }) });
-        lastAnswer = Date.now();
-        if (changed) {
-          etag = changed.etag;
-          display.show(changed.job, changed.job.progress.layers_total > 0 ? await client.layers(id) : []);
-          if (hasEnded(changed.job)) return changed.job;
-        }
-      } catch (error) {
-        const final = error instanceof ServiceError && error.status < 500 && error.status !== 429;
-        if (final || Date.now() - lastAnswer > PATIENCE_MS) throw error;
-      }
-      await sleep(LOOK_MS, undefined, signal ? { signal } : {});
-    }
+    return await client.jobs.wait(id, {
+      signal,
+      lookSeconds: LOOK_SECONDS,
+      patienceSeconds: PATIENCE_SECONDS,
+      onProgress: async (job) => {
+        const planned = job.progress.layers_total > 0;
+        display.show(job, planned ? await client.jobs.layers(id, { signal, patienceSeconds: PATIENCE_SECONDS }) : []);
+      },
+    });
   } finally {
     signal?.removeEventListener('abort', restore);
     display.stop();

@@ -5,10 +5,10 @@ import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
-import type { JobView } from '../api/jobs/schema.js';
-import { codesOf } from '../errors/classify.js';
-import { InfrastructureError, InputError } from '../errors/index.js';
-import type { LayerRow } from '../jobs/results.js';
+import type { JobView } from '../../src/api/jobs/schema.js';
+import { codesOf } from '../../src/errors/classify.js';
+import { InfrastructureError, InputError } from '../../src/errors/index.js';
+import type { LayerRow } from '../../src/jobs/results.js';
 
 interface Problem {
   title?: string;
@@ -34,7 +34,7 @@ export interface JobPage {
   next: string | null;
 }
 
-/** The calls of the HTTP interface that the commands use. */
+/** Calls as they are: none is made again, and what is not answered is an error. The client that people use is src/client. */
 export class ServiceClient {
   readonly url: string;
   readonly #key: string;

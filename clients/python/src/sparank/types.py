@@ -1,0 +1,704 @@
+# Made from docs/openapi.json by clients/python/make_types.sh.
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class Error(TypedDict):
+    pointer: str
+    detail: str
+
+
+class Problem(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: NotRequired[list[Error]]
+
+
+class Upload(TypedDict):
+    id: str
+    object: Literal['upload']
+    sha256: str
+    bytes: int
+    filename: str
+    created_at: str
+    expires_at: str
+
+
+class Source1(TypedDict, closed=True):
+    upload: str
+
+
+class Source2(TypedDict, closed=True):
+    url: str
+    sha256: str
+
+
+Source: TypeAlias = Source1 | Source2
+
+
+class Target1(TypedDict, closed=True):
+    parameter_ratio: float
+
+
+class Target2(TypedDict, closed=True):
+    mac_ratio: float
+
+
+class Target3(TypedDict, closed=True):
+    nonzero_ratio: float
+
+
+class Target4(TypedDict, closed=True):
+    speedup: float
+
+
+class Target5(TypedDict, closed=True):
+    max_accuracy_drop: float
+
+
+Target: TypeAlias = Target1 | Target2 | Target3 | Target4 | Target5
+
+
+class Constraints(TypedDict, closed=True):
+    min_parameter_ratio: NotRequired[float]
+    min_mac_ratio: NotRequired[float]
+    min_speedup: NotRequired[float]
+    min_bytes_ratio: NotRequired[float]
+    max_accuracy_drop: NotRequired[float]
+    min_agreement: NotRequired[float]
+    max_relative_error: NotRequired[float]
+
+
+class Weights(TypedDict, closed=True):
+    coding: Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
+    bits: Literal[4, 8]
+
+
+IncludeItem: TypeAlias = str
+
+
+ExcludeItem: TypeAlias = str
+
+
+class Layers(TypedDict, closed=True):
+    include: list[IncludeItem]
+    exclude: list[ExcludeItem]
+
+
+class Method(TypedDict, closed=True):
+    components: list[Literal['low_rank', 'sparse']]
+    pattern: Literal['channel', 'filter', 'column', 'block', 'n:m', 'unstructured']
+    low_rank_shapes: list[Literal['channel', 'tucker', 'spatial']]
+    reconstruction: Literal['after_activation', 'linear']
+    error_metric: Literal['responses', 'outputs']
+    inputs: Literal['symmetric', 'asymmetric', 'refit']
+    distillation_passes: int | None
+    weights: Weights
+    samples: int
+    max_iterations: int
+    layers: Layers
+    seed: int
+
+
+BatchSize: TypeAlias = int
+
+
+class Benchmark(TypedDict, closed=True):
+    batch_sizes: list[BatchSize]
+    threads: int | None
+
+
+Resources = TypedDict(
+    'Resources',
+    {
+        'engine': NotRequired[Literal['onnxruntime', 'tensorflow', 'webgpu']],
+        'device_memory_bytes': NotRequired[int],
+        'class': NotRequired[str],
+    },
+    closed=True,
+)
+
+
+class Webhook(TypedDict, closed=True):
+    url: str
+
+
+class Spec(TypedDict, closed=True):
+    model: Source
+    calibration: Source
+    evaluation: NotRequired[Source | None]
+    target: Target
+    targets: NotRequired[list[Target]]
+    constraints: Constraints
+    method: Method
+    benchmark: Benchmark
+    resources: NotRequired[Resources]
+    priority: Literal['low', 'normal', 'high']
+    labels: dict[str, str]
+    webhook: NotRequired[Webhook | None]
+    deadline_seconds: int | None
+
+
+class QueuePlace(TypedDict):
+    position: int
+    reason: Literal[
+        'waiting_for_worker', 'no_such_worker', 'team_limit', 'higher_priority'
+    ]
+    expected_start_seconds: float | None
+
+
+class BeforeAfter(TypedDict):
+    before: float
+    after: float
+    ratio: float
+
+
+class Quantiles(TypedDict):
+    p50: float
+    p95: float
+
+
+class Latency(TypedDict):
+    batch: int
+    before_ms: Quantiles
+    after_ms: Quantiles
+    speedup: float
+    speedup_ci95: list[float]
+    runs: int
+
+
+class Accuracy(TypedDict):
+    before: float
+    after: float
+    drop: float
+    samples: int
+
+
+class Fidelity(TypedDict):
+    top1_agreement: float | None
+    relative_error: float
+    samples: int
+
+
+class Distillation(TypedDict):
+    passes: int
+    samples: int
+    held_out: int
+    relative_error_before: float
+    relative_error_after: float
+    kept: bool
+
+
+class Nonzeros(TypedDict):
+    before: float
+    after: float
+    ratio: float
+
+
+class MeasuredOn(TypedDict):
+    data: Literal['evaluation', 'held_out', 'calibration']
+    samples: int
+
+
+class IntegerLayers(TypedDict):
+    integer: int
+    all: int
+
+
+class Uncoded(TypedDict):
+    bytes: BeforeAfter
+    latency: list[Latency]
+    speedup: float
+    accuracy: Accuracy | None
+    fidelity: Fidelity
+
+
+class Coding(TypedDict):
+    coding: str
+    bytes: BeforeAfter
+    integer_layers: NotRequired[IntegerLayers]
+    uncoded: Uncoded
+
+
+class Device(TypedDict):
+    engine: str
+    name: str
+    threads: int
+
+
+class Seconds(TypedDict):
+    queued: float
+    running: float
+    device: float
+
+
+class Memory(TypedDict):
+    peak_bytes: int
+    limit_bytes: int
+
+
+class Metrics(TypedDict):
+    parameters: BeforeAfter
+    nonzeros: NotRequired[Nonzeros]
+    macs: BeforeAfter
+    bytes: BeforeAfter
+    latency: list[Latency]
+    speedup: float
+    accuracy: Accuracy | None
+    fidelity: Fidelity
+    measured_on: NotRequired[MeasuredOn]
+    coding: NotRequired[Coding]
+    distillation: NotRequired[Distillation]
+    device: Device
+    seconds: Seconds
+    memory: NotRequired[Memory]
+
+
+class Check(TypedDict):
+    name: str
+    required: float
+    measured: float | None
+    passed: bool
+
+
+class Warning(TypedDict):
+    code: Literal['outputs_moved', 'few_samples', 'measured_on_fitted']
+    cause: str
+    next: str
+
+
+class Verdict(TypedDict):
+    passed: bool
+    checks: list[Check]
+    warnings: NotRequired[list[Warning]]
+
+
+class TaskError(TypedDict):
+    code: str
+    detail: str
+    origin: Literal['input', 'infrastructure', 'bug']
+    layer: str | None
+
+
+class Point(TypedDict):
+    point: int
+    target: Target
+    model: str | None
+    metrics: Metrics | None
+    verdict: Verdict | None
+    error: TaskError | None
+
+
+class Artifact(TypedDict):
+    name: str
+    bytes: int
+    sha256: str
+    content_type: str
+    url: str
+    expires_at: str
+
+
+class Progress(TypedDict):
+    fraction: float
+    layers_done: int
+    layers_total: int
+    eta_seconds: float | None
+
+
+class Links(TypedDict):
+    self: str
+    events: str
+    layers: str
+    artifacts: str
+    cancel: str
+
+
+class Job(TypedDict):
+    id: str
+    object: Literal['job']
+    status: Literal['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled']
+    phase: Literal['inspect', 'plan', 'layers', 'assemble', 'evaluate']
+    progress: Progress
+    queue: QueuePlace | None
+    spec: Spec
+    labels: dict[str, str]
+    team_id: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    metrics: Metrics | None
+    verdict: Verdict | None
+    points: list[Point]
+    artifacts: list[Artifact]
+    error: TaskError | None
+    links: Links
+
+
+class JobPage(TypedDict):
+    data: list[Job]
+    has_more: bool
+    next: str | None
+
+
+class LatencyMs(TypedDict):
+    before: float
+    after: float
+
+
+class LayerRow(TypedDict):
+    index: int
+    name: str
+    op: str
+    shape: list[int]
+    status: Literal['waiting', 'running', 'done', 'failed']
+    decision: Literal['compressed', 'dense'] | None
+    reason: str | None
+    low_rank_shape: Literal['channel', 'tucker', 'spatial'] | None
+    rank: int | None
+    inner_rank: int | None
+    pattern: NotRequired[str | None]
+    groups: int | None
+    groups_total: int | None
+    parameters: BeforeAfter
+    nonzeros: NotRequired[Nonzeros]
+    macs: BeforeAfter
+    relative_error: float | None
+    relative_error_linear: float | None
+    iterations: int | None
+    primal_residual: float | None
+    dual_residual: float | None
+    note: str | None
+    latency_ms: LatencyMs | None
+    worker_id: str | None
+    attempt: int | None
+    seconds: float | None
+
+
+class Event(TypedDict):
+    id: str
+    job_id: str
+    type: str
+    data: dict[str, Any]
+    created_at: str
+
+
+class EventPage(TypedDict):
+    data: list[Event]
+    has_more: bool
+    next: str | None
+
+
+class BusyWith(TypedDict):
+    job_id: str | None
+    team_id: str | None
+    task: str
+    layer: int | None
+
+
+class OutOfService(TypedDict):
+    code: str
+    reason: str | None
+    since: str
+
+
+Worker = TypedDict(
+    'Worker',
+    {
+        'id': str,
+        'engine': str,
+        'device': str,
+        'threads': int,
+        'slots': int,
+        'class': str | None,
+        'device_memory_bytes': int,
+        'busy_with': BusyWith | None,
+        'out_of_service': OutOfService | None,
+        'draining_since': str | None,
+        'started_at': str,
+        'last_seen_at': str,
+    },
+)
+
+
+Class = TypedDict(
+    'Class',
+    {
+        'engine': str,
+        'class': str | None,
+        'device_memory_bytes': int,
+        'workers': int,
+        'slots': int,
+        'running_tasks': int,
+        'released_tasks': int,
+    },
+)
+
+
+class Jobs(TypedDict):
+    queued: int
+    running: int
+
+
+class Tasks(TypedDict):
+    waiting: int
+    released: int
+    running: int
+    unmatched: int
+
+
+class Queue(TypedDict):
+    jobs: Jobs
+    tasks: Tasks
+
+
+class OwnItem(TypedDict):
+    job_id: str
+    place: QueuePlace
+
+
+class Team(TypedDict):
+    team_id: str
+    weight: float
+    share: float
+    running_tasks: int
+    waiting_tasks: int
+    queued_jobs: int
+
+
+class Pool(TypedDict):
+    workers: list[Worker]
+    classes: list[Class]
+    queue: Queue
+    own: list[OwnItem]
+    teams: list[Team]
+
+
+class NewApiKey(TypedDict):
+    id: str
+    object: Literal['api_key']
+    team_id: str
+    name: str
+    prefix: str
+    scopes: list[Literal['jobs:read', 'jobs:write', 'team:admin', 'admin']]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+    key: str
+
+
+class ApiKey(TypedDict):
+    id: str
+    object: Literal['api_key']
+    team_id: str
+    name: str
+    prefix: str
+    scopes: list[Literal['jobs:read', 'jobs:write', 'team:admin', 'admin']]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+
+
+class ApiKeyPage(TypedDict):
+    data: list[ApiKey]
+    has_more: bool
+    next: str | None
+
+
+class Limits(TypedDict):
+    running_tasks: int | None
+    queued_jobs: int | None
+    storage_bytes: int | None
+    requests_per_minute: int | None
+
+
+class InUse(TypedDict):
+    running_tasks: int
+    queued_jobs: int
+    storage_bytes: int
+
+
+class TeamInUse(TypedDict):
+    id: str
+    object: Literal['team']
+    name: str
+    weight: float
+    limits: Limits
+    created_at: str
+    in_use: InUse
+
+
+class Team1(TypedDict):
+    id: str
+    object: Literal['team']
+    name: str
+    weight: float
+    limits: Limits
+    created_at: str
+
+
+class TeamPage(TypedDict):
+    data: list[Team1]
+    has_more: bool
+    next: str | None
+
+
+class UsageRow(TypedDict):
+    day: str | None
+    team_id: str | None
+    job_id: str | None
+    label: str | None
+    jobs: int
+    tasks: int
+    device_seconds: float
+    upload_bytes: int
+    artifact_bytes: int
+
+
+class Total(TypedDict):
+    jobs: int
+    tasks: int
+    device_seconds: float
+    upload_bytes: int
+    artifact_bytes: int
+
+
+Usage = TypedDict(
+    'Usage',
+    {
+        'from': str,
+        'to': str,
+        'by': list[Literal['day', 'team', 'job', 'label']],
+        'data': list[UsageRow],
+        'total': Total,
+    },
+)
+
+
+class WebhookSecret(TypedDict):
+    created_at: str
+    previous_valid_until: str | None
+
+
+class WebhookDelivery(TypedDict):
+    id: str
+    object: Literal['webhook_delivery']
+    job_id: str
+    url: str
+    type: str
+    state: Literal['pending', 'delivered', 'failed', 'disabled']
+    attempts: int
+    next_attempt_at: str | None
+    created_at: str
+    finished_at: str | None
+
+
+class WebhookDeliveryPage(TypedDict):
+    data: list[WebhookDelivery]
+    has_more: bool
+    next: str | None
+
+
+class Actor(TypedDict):
+    key_id: str
+    key_prefix: str
+    team_id: str
+    request_id: str
+    address: str
+
+
+class AuditEntry(TypedDict):
+    id: str
+    object: Literal['audit_entry']
+    at: str
+    action: Literal[
+        'team.created',
+        'team.changed',
+        'team.removed',
+        'key.created',
+        'key.revoked',
+        'job.canceled',
+        'worker.drained',
+        'worker.undrained',
+        'dashboard.login',
+    ]
+    actor: Actor | None
+    team_id: str | None
+    subject: str
+    detail: dict[str, Any]
+
+
+class AuditPage(TypedDict):
+    data: list[AuditEntry]
+    has_more: bool
+    next: str | None
+
+
+class ConstraintsRequest(TypedDict, closed=True):
+    min_parameter_ratio: NotRequired[float]
+    min_mac_ratio: NotRequired[float]
+    min_speedup: NotRequired[float]
+    min_bytes_ratio: NotRequired[float]
+    max_accuracy_drop: NotRequired[float]
+    min_agreement: NotRequired[float]
+    max_relative_error: NotRequired[float]
+
+
+class Weights1(TypedDict, closed=True):
+    coding: NotRequired[
+        Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
+    ]
+    bits: NotRequired[Literal[4, 8]]
+
+
+class Layers1(TypedDict, closed=True):
+    include: NotRequired[list[IncludeItem]]
+    exclude: NotRequired[list[ExcludeItem]]
+
+
+class MethodRequest(TypedDict, closed=True):
+    components: NotRequired[list[Literal['low_rank', 'sparse']]]
+    pattern: NotRequired[
+        Literal['channel', 'filter', 'column', 'block', 'n:m', 'unstructured']
+    ]
+    low_rank_shapes: NotRequired[list[Literal['channel', 'tucker', 'spatial']]]
+    reconstruction: NotRequired[Literal['after_activation', 'linear']]
+    error_metric: NotRequired[Literal['responses', 'outputs']]
+    inputs: NotRequired[Literal['symmetric', 'asymmetric', 'refit']]
+    distillation_passes: NotRequired[int | None]
+    weights: NotRequired[Weights1]
+    samples: NotRequired[int]
+    max_iterations: NotRequired[int]
+    layers: NotRequired[Layers1]
+    seed: NotRequired[int]
+
+
+class BenchmarkRequest(TypedDict, closed=True):
+    batch_sizes: NotRequired[list[BatchSize]]
+    threads: NotRequired[int | None]
+
+
+class SpecRequest(TypedDict, closed=True):
+    model: Source
+    calibration: Source
+    evaluation: NotRequired[Source | None]
+    target: NotRequired[Target]
+    targets: NotRequired[list[Target]]
+    constraints: NotRequired[ConstraintsRequest]
+    method: NotRequired[MethodRequest]
+    benchmark: NotRequired[BenchmarkRequest]
+    resources: NotRequired[Resources]
+    priority: NotRequired[Literal['low', 'normal', 'high']]
+    labels: NotRequired[dict[str, str]]
+    webhook: NotRequired[Webhook | None]
+    deadline_seconds: NotRequired[int | None]
