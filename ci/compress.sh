@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What action.yml and ci/gitlab/compress.yml run: compresses SPARANK_MODEL with the service at SPARANK_URL, writes a summary, and ends
 # with 3 when the verdict is no. Needs Python 3.9 or later, and installs the client of this repository into an environment of its own.
-#   SPARANK_PYTHON: a Python that has the client already.
+#   SPARANK_PYTHON: a Python that has the client already. SPARANK_CALIBRATION, SPARANK_EVALUATION, SPARANK_TARGETS, SPARANK_CONSTRAINTS,
+#   SPARANK_LABELS (a name=value a line), SPARANK_OUTPUT, SPARANK_SUMMARY (a file), SPARANK_TIMEOUT_MINUTES: as the inputs of action.yml.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 
