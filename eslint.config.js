@@ -73,10 +73,10 @@ const INSIDE = {
     'prox',
   ],
   models: [
-    ...['onnx', 'quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'graph', 'ir'],
+    ...['tfjs', 'onnx', 'quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'graph', 'ir'],
     ...['formats', 'coding', 'sparse', 'low-rank'],
   ],
-  pipeline: ['steps', 'latency', 'curves', 'network', 'files'],
+  pipeline: ['steps', 'latency', 'curves', 'network', 'cost', 'files'],
   'pipeline/steps': ['inspect', 'plan', 'layer', 'assemble', 'evaluate'],
 };
 

@@ -175,6 +175,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/jobs/{id}/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tasks of the job: where each ran, when, and at which attempt */
+        get: operations["listTasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{id}/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The graph of the network as it was sent, normalizations folded; once it is inspected */
+        get: operations["getNetwork"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/jobs/{id}/events": {
         parameters: {
             query?: never;
@@ -690,6 +724,10 @@ export interface components {
             speedup: number;
         } | {
             max_accuracy_drop: number;
+        } | {
+            min_agreement: number;
+        } | {
+            max_relative_error: number;
         };
         /** Constraints */
         Constraints: {
@@ -873,6 +911,11 @@ export interface components {
                 data: "evaluation" | "held_out" | "calibration";
                 samples: number;
             };
+            /** @description where the most compressed network was searched that keeps accuracy, agreement or error: the same on the samples that the search did not see (half of the evaluation data, or the calibration samples that were held out). The target has to hold on them, too */
+            unseen?: {
+                accuracy: components["schemas"]["Accuracy"] | null;
+                fidelity: components["schemas"]["Fidelity"];
+            };
             /** @description where `method.weights` codes the weights. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original */
             coding?: {
                 coding: string;
@@ -918,10 +961,10 @@ export interface components {
         /** Warning */
         Warning: {
             /**
-             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any
+             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; target_out_of_reach: the target cannot be reached; what came nearest is returned
              * @enum {string}
              */
-            code: "outputs_moved" | "few_samples" | "measured_on_fitted";
+            code: "outputs_moved" | "few_samples" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "target_out_of_reach";
             cause: string;
             /** @description what can be done */
             next: string;
@@ -1073,6 +1116,42 @@ export interface components {
             worker_id: string | null;
             attempt: number | null;
             seconds: number | null;
+        };
+        /** Task */
+        Task: {
+            id: string;
+            /** @enum {string} */
+            kind: "inspect" | "plan" | "layer" | "assemble" | "evaluate";
+            layer: number | null;
+            point: number | null;
+            /** @enum {string} */
+            state: "waiting" | "released" | "running" | "succeeded" | "failed" | "canceled";
+            /** @description counted from 1; times and worker are those of this one */
+            attempt: number;
+            /** @description attempts that failed */
+            failures: number;
+            /** @description attempts that workers gave back for faults of their own */
+            hand_backs: number;
+            worker_id: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            created_at: string;
+            started_at: string | null;
+            finished_at: string | null;
+            /** @description of all attempts */
+            device_seconds: number;
+            peak_bytes: number | null;
+            error: string | null;
+        };
+        /** NetworkNode */
+        NetworkNode: {
+            name: string;
+            op: string;
+            /** @description indices of the nodes whose outputs it takes */
+            inputs: number[];
+            layer: number | null;
         };
         /**
          * Event
@@ -2726,6 +2805,208 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["LayerRow"][];
+                    };
+                };
+            };
+            /** @description `code` is `invalid_request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unauthorized` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `not_found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `too_many_requests` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `internal` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTasks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description as it is now */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Task"][];
+                    };
+                };
+            };
+            /** @description `code` is `invalid_request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unauthorized` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `not_found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `too_many_requests` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `internal` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getNetwork: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description as it is now */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        nodes: components["schemas"]["NetworkNode"][];
                     };
                 };
             };

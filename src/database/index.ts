@@ -9,6 +9,7 @@ import { idempotencyRepository } from './jobs/idempotency-repository.js';
 import { chargeRepository } from './maintenance/charge-repository.js';
 import { installationRepository } from './installation/installation-repository.js';
 import { jobRepository } from './jobs/job-repository.js';
+import { withKeyCache } from './teams/key-cache.js';
 import { keyRepository } from './teams/key-repository.js';
 import { artifactRepository, eventRepository, layerRepository } from './usage/ledger-repositories.js';
 import { migrate } from './connection/migrate.js';
@@ -16,6 +17,7 @@ import { preparedStatements } from './connection/prepared.js';
 import { announcements } from './connection/announcements.js';
 import { listen } from './connection/notifications.js';
 import { poolRepository } from './tasks/index.js';
+import { taskRepository } from './tasks/task-repository.js';
 import type { Database } from './repositories.js';
 import { predictionRepository } from './predictions/prediction-repository.js';
 import { teamRepository } from './teams/team-repository.js';
@@ -76,10 +78,11 @@ export async function openDatabase({
     transaction: (work) => prisma.$transaction(work, TRANSACTION),
   };
   const notifications = listen(url, logger, quiet);
+  const known = withKeyCache({ keys: keyRepository(context), teams: teamRepository(context) }, notifications);
   return {
     url,
-    teams: guarded(teamRepository(context)),
-    keys: guarded(keyRepository(context)),
+    teams: guarded(known.teams),
+    keys: guarded(known.keys),
     usage: guarded(usageRepository(context)),
     audit: guarded(auditRepository(context)),
     uploads: guarded(uploadRepository(context)),
@@ -87,6 +90,7 @@ export async function openDatabase({
     idempotency: guarded(idempotencyRepository(context)),
     predictions: guarded(predictionRepository(context)),
     layers: guarded(layerRepository(context)),
+    tasks: guarded(taskRepository(context)),
     events: guarded(eventRepository(context)),
     artifacts: guarded(artifactRepository(context)),
     webhooks: guarded(webhookRepository(context)),

@@ -1,8 +1,10 @@
 const CONTENT_TYPES: Record<string, string> = {
+  html: 'text/html; charset=utf-8',
   json: 'application/json',
   onnx: 'application/octet-stream',
   zip: 'application/zip',
   npz: 'application/zip',
+  svg: 'image/svg+xml',
   txt: 'text/plain; charset=utf-8',
 };
 

@@ -5,8 +5,14 @@ import { modelFormats, type ModelFormatName } from './formats/index.js';
 import type { FormatFiles, LoadOptions, ModelFile, ModelLimits } from './format-files.js';
 import type { Model } from './ir/model.js';
 import { onnx, onnxZip } from './onnx/index.js';
+import { tfjsGraph, tfjsLayers } from './tfjs/index.js';
 
-export const FORMAT_FILES: Readonly<Record<ModelFormatName, FormatFiles>> = { onnx, onnx_zip: onnxZip };
+export const FORMAT_FILES: Readonly<Record<ModelFormatName, FormatFiles>> = {
+  onnx,
+  tfjs_layers: tfjsLayers,
+  tfjs_graph: tfjsGraph,
+  onnx_zip: onnxZip,
+};
 
 const HEAD_BYTES = 4096;
 

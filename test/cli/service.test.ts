@@ -73,7 +73,7 @@ describe('the commands against a started service', () => {
     expect((await sparank('jobs', '--label', 'run=8', '--json')).out).toContain('"data": []');
     const output = join(directory, 'downloaded');
     expect((await sparank('get', id, '--output', output)).code).toBe(0);
-    expect((await readdir(output)).sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
+    expect((await readdir(output)).sort()).toEqual(['manifest.json', 'model.onnx', 'report.html', 'report.json']);
   }, 90_000);
 
   it('takes several targets, shows a line for each point, and downloads every model', async () => {
@@ -86,7 +86,7 @@ describe('the commands against a started service', () => {
     expect(watched.code).toBe(0);
     const output = join(directory, 'points');
     expect((await sparank('get', id, '--output', output)).code).toBe(0);
-    const expected = ['curve.svg', 'manifest.json', 'model-2.onnx', 'model.onnx', 'report.json'];
+    const expected = ['curve.svg', 'manifest.json', 'model-2.onnx', 'model.onnx', 'report.html', 'report.json'];
     expect((await readdir(output)).sort()).toEqual(expected);
   }, 90_000);
 

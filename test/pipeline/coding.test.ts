@@ -29,7 +29,7 @@ describe('a job with coded weights', () => {
   ])('as %j reports both networks, and the same count of parameters', async (weights, name, least) => {
     const output = scratch();
     const { metrics, artifacts, layers } = await job(weights, {}, output);
-    expect(artifacts.sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
+    expect(artifacts.sort()).toEqual(['manifest.json', 'model.onnx', 'report.html', 'report.json']);
     const { coding } = metrics;
     if (coding === undefined) throw new Error('no numbers of the coding');
     expect(coding.coding).toBe(name);

@@ -6,15 +6,16 @@ import { pipeline } from 'node:stream/promises';
 import type { Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
 import { storable } from '../../../errors/storable.js';
 import { VERSION } from '../../../config/version.js';
+import { reportPage } from './report-page/page.js';
 import { finishedOne } from '../../files/finished.js';
 
-/** Everything that was measured, for people and for programs. The first point that was reached stands at the top as well. */
-export async function writeReport(path: string, assignment: Assignment, measured: MeasuredPoint[]): Promise<void> {
+/** Everything that was measured. The first point that was reached stands at the top as well. */
+export function reportOf(assignment: Assignment, measured: readonly MeasuredPoint[]) {
   const { model } = finishedOne(assignment, 'inspect').result;
   const [first] = measured;
   if (first === undefined) throw new RangeError('no point was measured');
   const { metrics, verdict, layers } = first;
-  const report = {
+  return {
     job_id: assignment.jobId,
     version: VERSION,
     labels: assignment.labels,
@@ -28,7 +29,21 @@ export async function writeReport(path: string, assignment: Assignment, measured
       return found === undefined ? { point, target, error } : { target, error, ...found };
     }),
   };
-  await writeFile(path, `${JSON.stringify(storable(report), null, 2)}\n`);
+}
+
+export type Report = ReturnType<typeof reportOf>;
+
+/** The report for programs and, as a page without anything from outside, for people. */
+export async function writeReport(
+  output: string,
+  assignment: Assignment,
+  measured: readonly MeasuredPoint[],
+): Promise<string[]> {
+  const report = storable(reportOf(assignment, measured));
+  await writeFile(join(output, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
+  const filename = assignment.inputs.model.filename ?? 'model';
+  await writeFile(join(output, 'report.html'), reportPage({ report, measured, filename }));
+  return ['report.json', 'report.html'];
 }
 
 /** What went in and what came out, by content, so that a result can be checked and made again. */

@@ -24,13 +24,15 @@ import {
   type Tensor,
 } from '../../../models/index.js';
 import { checkInputs, nothingToCompress, summarize } from './check.js';
-import { checkTargets } from '../plan/plan.js';
+import { expectedInspection, expectedSeconds } from '../../cost/expected.js';
+import { splitSamples } from '../../network/held-out.js';
 import { breakdownOf, causeOf, SampleWatch } from '../../network/breakdown.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { ActivationStore } from '../../files/activation-store.js';
 import type { Curves } from '../../curves/curves.js';
 import { withEffects, type TapEffect } from '../../curves/effects.js';
 import { createSamples, readProblem, writeMetric, writeResponse } from '../../files/layer-file.js';
+import { graphOf } from './graph.js';
 import { layerResponse } from './layer-response.js';
 import { sampledMetrics, type LayerMetrics } from './output-metrics.js';
 import { files } from '../../files/step-files.js';
@@ -51,9 +53,6 @@ import {
 } from '../../curves/sensitivity.js';
 import type { StepContext } from '../../step.js';
 import type { TensorFileWriter } from '../../files/tensor-file.js';
-
-/** Of the step's progress: the pass over the calibration data. */
-const CAPTURE_SHARE = 0.3;
 
 interface Captured {
   index: number;
@@ -78,8 +77,19 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     let layers: Layer[];
     try {
       const plan = planProbes(checked, network.images, network.batch, network.fixedBatch !== null);
-      const captured = await capture(network, checked, { kept: plan.images, store, assignment, context, output });
-      layers = left(checked, captured, assignment, network);
+      const expected = { layers: checked, images: network.images, samples: network.samples, probes: plan };
+      const measured = splitSamples(network.images, 0, null).heldOut.length;
+      context.expect?.(expectedSeconds({ ...expected, spec: assignment.spec, measured }));
+      const parts = expectedInspection(expected);
+      const all = parts.layers.reduce((sum, seconds) => sum + seconds, parts.capture);
+      const within = (begin: number, length: number) => (share: number) => {
+        context.progress((begin + share * length) / all);
+      };
+      const captured = await capture(network, checked, {
+        ...{ kept: plan.images, store, assignment, output },
+        context: { ...context, progress: within(0, parts.capture) },
+      });
+      layers = left(checked, captured);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));
       const metrics: LayerMetrics = weighed
@@ -87,15 +97,21 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
         : new Map();
       const { spec } = assignment;
       const measuring = { engine, network, metrics, plan, store, spec, output };
-      const { curves, broken } = await measureCurves(measuring, layers, context);
-      layers = left(layers, broken, assignment, network);
+      const begins = parts.layers.map((_, i) => parts.layers.slice(0, i).reduce((sum, s) => sum + s, parts.capture));
+      const layerContext = (index: number): StepContext => ({
+        ...context,
+        progress: within(begins[index] ?? 0, parts.layers[index] ?? 0),
+      });
+      const { curves, broken } = await measureCurves(measuring, layers, layerContext);
+      layers = left(layers, broken);
       await writeFile(join(output, files.curves), JSON.stringify(curves));
     } finally {
       await store.close();
       await engine.dispose();
     }
     const model = await summarize(assignment, context, network);
-    return { model, layers: layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern)) };
+    const rows = layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern));
+    return { model, layers: rows, graph: graphOf(network, layers) };
   } finally {
     await network.close();
   }
@@ -103,18 +119,12 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
 
 /**
  * The layers without those that cannot be fitted, by index with the reason: one that is at fault stays dense, and the others go on.
- * @throws {InputError} when none is left, or too few for the target
+ * @throws {InputError} when none is left
  */
-function left(
-  layers: readonly Layer[],
-  unfit: ReadonlyMap<number, string>,
-  { spec }: Assignment,
-  network: Network,
-): Layer[] {
+function left(layers: readonly Layer[], unfit: ReadonlyMap<number, string>): Layer[] {
   const kept = layers.map((layer, index) => ({ ...layer, blocked: layer.blocked ?? unfit.get(index) ?? null }));
   if (unfit.size === 0) return kept;
   if (kept.every((layer) => layer.blocked !== null)) throw nothingToCompress(kept, ['#model', '#calibration/x']);
-  checkTargets(spec, kept, network);
   return kept;
 }
 
@@ -138,10 +148,10 @@ async function capture(
   try {
     for (const [index, layer] of layers.entries()) {
       if (layer.blocked !== null) continue;
-      const { samples, seed } = spec.method;
+      const { seed } = spec.method;
       const plan = planSamples(layer, index, {
         images: network.images,
-        samples,
+        samples: network.samples,
         memoryBytes: context.limits.layerMemoryBytes,
         seed,
       });
@@ -170,7 +180,7 @@ async function capture(
             if (value !== undefined) await store.append(name, floats(value), value.dims);
           }
         }
-        context.progress(CAPTURE_SHARE * (end / network.images));
+        context.progress(end / network.images);
       }
     } finally {
       await runner.release();
@@ -221,7 +231,7 @@ interface Measuring {
 async function measureCurves(
   measuring: Measuring,
   layers: readonly Layer[],
-  context: StepContext,
+  contextOf: (index: number) => StepContext,
 ): Promise<{ curves: Curves; broken: Map<number, string> }> {
   const { network, store, output } = measuring;
   const curves: Curves = { layers: [], parameters: network.parameters, macs: network.macs };
@@ -230,22 +240,18 @@ async function measureCurves(
   const before = new Set<string>();
   for (const [index, layer] of layers.entries()) {
     if (layer.blocked !== null) continue;
+    const context = contextOf(index);
     context.signal.throwIfAborted();
-    const progress = (fraction: number) => {
-      context.progress(CAPTURE_SHARE + (1 - CAPTURE_SHARE) * ((index + fraction) / layers.length));
-    };
     if (store.has(layer.input)) before.add(layer.input);
     const { problem } = await readProblem(join(output, files.samples(index)));
     try {
-      curves.layers.push(
-        await measureLayer(measuring, { index, layer, sampled: problem, before }, { ...context, progress }),
-      );
+      curves.layers.push(await measureLayer(measuring, { index, layer, sampled: problem, before }, context));
     } catch (error) {
       const what = breakdownOf(error);
       if (what === null) throw error;
       broken.set(index, causeOf(problem, what));
     }
-    progress(1);
+    context.progress(1);
   }
   return { curves, broken };
 }
