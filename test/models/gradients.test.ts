@@ -29,6 +29,23 @@ const conv = (attribute: AttributeProto[], kernel: number[], sample = [3, 9, 8])
   );
 
 const MAP = [4, 6, 8];
+/** The same of a transposed convolution; its kernel is [channels, outputs of a group, ...]. */
+const spreading = (attribute: AttributeProto[], kernel: number[], sample = MAP): Sketch => {
+  const group = attribute.find(({ name }) => name === 'group')?.i ?? 1;
+  return behindSum(
+    sample,
+    [node('ConvTranspose', ['z', 'k', 'b'], 'y', attribute)],
+    [tensorOf('k', kernel), tensorOf('b', [(kernel[1] ?? 1) * Number(group)])],
+  );
+};
+/** Bilinear and the like. */
+const resized = (factors: number[], ...attribute: AttributeProto[]): Sketch =>
+  behindSum(
+    MAP,
+    [node('Resize', ['z', '', 'scales'], 'y', attribute)],
+    [floatTensor('scales', [4], Float32Array.of(1, 1, ...factors))],
+  );
+const place = (name: string) => text('coordinate_transformation_mode', name);
 const CASES: Record<string, Sketch> = {
   'Conv 3x3 with padding': conv([makeInts('pads', [1, 1, 1, 1])], [5, 3, 3, 3]),
   'Conv without padding': conv([], [5, 3, 3, 2]),
@@ -41,6 +58,26 @@ const CASES: Record<string, Sketch> = {
   'Conv 1x1': conv([], [6, 3, 1, 1]),
   'Conv 1x1 with strides': conv([makeInts('strides', [2, 2])], [6, 3, 1, 1]),
   'Conv over time': conv([makeInts('pads', [1, 1])], [5, 3, 3], [3, 11]),
+  'grouped Conv': conv([makeInt('group', 3), makeInts('pads', [1, 1, 1, 1])], [6, 2, 3, 3], [6, 7, 8]),
+  'depthwise Conv': conv(
+    [makeInt('group', 4), makeInts('strides', [2, 2]), makeInts('pads', [1, 1, 1, 1])],
+    [4, 1, 3, 3],
+    MAP,
+  ),
+  'depthwise Conv with a multiplier, over time': conv([makeInt('group', 3)], [6, 1, 3], [3, 11]),
+  'depthwise Conv with dilations': conv([makeInt('group', 4), makeInts('dilations', [2, 1])], [4, 1, 3, 3], MAP),
+  ConvTranspose: spreading([makeInts('strides', [2, 2]), makeInts('pads', [1, 1, 0, 1])], [4, 3, 3, 3]),
+  'ConvTranspose with a wider output': spreading(
+    [makeInts('strides', [3, 2]), makeInts('output_padding', [2, 1]), makeInts('dilations', [1, 2])],
+    [4, 3, 2, 3],
+  ),
+  'ConvTranspose in groups': spreading([makeInt('group', 2), makeInts('strides', [2, 2])], [4, 3, 2, 2]),
+  'ConvTranspose to a given size': spreading(
+    [makeInts('strides', [2, 2]), makeInts('output_shape', [12, 15])],
+    [4, 3, 3, 3],
+  ),
+  'ConvTranspose SAME_UPPER': spreading([makeInts('strides', [2, 2]), text('auto_pad', 'SAME_UPPER')], [4, 3, 3, 3]),
+  'ConvTranspose over time': spreading([makeInts('strides', [4])], [4, 3, 5], [4, 6]),
   'input of a depthwise Conv': behindSum(
     MAP,
     [node('Conv', ['z', 'fixed'], 'y', [makeInt('group', 4), makeInts('strides', [2, 2])])],
@@ -78,6 +115,27 @@ const CASES: Record<string, Sketch> = {
   'a tensor that is read twice': behindSum(MAP, [node('Sigmoid', ['z'], 's'), node('Mul', ['z', 's'], 'y')]),
   Relu: one(MAP, 'Relu'),
   LeakyRelu: one(MAP, 'LeakyRelu', [makeFloat('alpha', 0.2)]),
+  PRelu: one(MAP, 'PRelu', [], [tensorOf('k', [4, 1, 1])]),
+  'PRelu with one slope': one(MAP, 'PRelu', [], [floatTensor('k', [1], Float32Array.of(0.3))]),
+  'LeakyRelu as a maximum': behindSum(
+    MAP,
+    [node('Mul', ['z', 'slope'], 'm'), node('Max', ['m', 'z'], 'y')],
+    [floatTensor('slope', [], Float32Array.of(0.2))],
+  ),
+  'Max and Min with broadcasting': behindSum(
+    MAP,
+    [node('Max', ['z', 'k', 'x'], 'm'), node('Min', ['m', 'b'], 'y')],
+    [tensorOf('k', [4, 1, 1]), tensorOf('b', [8])],
+  ),
+  'Sum and Mean': behindSum(
+    MAP,
+    [node('Sum', ['z', 'x', 'k'], 's'), node('Mean', ['s', 'z', 'b'], 'y')],
+    [tensorOf('k', [4, 1, 1]), tensorOf('b', [1])],
+  ),
+  Selu: one(MAP, 'Selu'),
+  Celu: one(MAP, 'Celu', [makeFloat('alpha', 0.6)]),
+  ThresholdedRelu: one(MAP, 'ThresholdedRelu', [makeFloat('alpha', 0.2)]),
+  Softsign: one(MAP, 'Softsign'),
   Elu: one(MAP, 'Elu', [makeFloat('alpha', 0.7)]),
   'Clip by inputs': one(
     MAP,
@@ -157,6 +215,69 @@ const CASES: Record<string, Sketch> = {
     ],
     [floatTensor('scales', [4], Float32Array.of(1, 1, 2, 2))],
   ),
+  'Resize to any size, linear': resized([1.5, 2.5], text('mode', 'linear')),
+  'Resize, linear, smaller': resized([0.5, 0.75], text('mode', 'linear'), place('asymmetric')),
+  'Resize, linear, to the corners': resized([2, 1], text('mode', 'linear'), place('align_corners')),
+  'Resize, nearest, by no whole number': resized([1.5, 0.5], text('mode', 'nearest'), text('nearest_mode', 'ceil')),
+  'Resize, cubic': resized([2, 1.5], text('mode', 'cubic'), place('pytorch_half_pixel')),
+  'DepthToSpace, blocks first': one(MAP, 'DepthToSpace', [makeInt('blocksize', 2)]),
+  'DepthToSpace, channels first': one([8, 3, 2], 'DepthToSpace', [makeInt('blocksize', 2), text('mode', 'CRD')]),
+  SpaceToDepth: one(MAP, 'SpaceToDepth', [makeInt('blocksize', 2)]),
+  Tile: one([3, 4], 'Tile', [], [ints('repeats', [1, 2, 3])]),
+  LayerNormalization: one([5, 7], 'LayerNormalization', [], [tensorOf('k', [7]), tensorOf('b', [7])]),
+  'LayerNormalization over two axes': one(
+    MAP,
+    'LayerNormalization',
+    [makeInt('axis', 2), makeFloat('epsilon', 0.01)],
+    [tensorOf('k', [6, 8])],
+  ),
+  InstanceNormalization: one(MAP, 'InstanceNormalization', [], [tensorOf('k', [4]), tensorOf('b', [4])]),
+  GroupNormalization: {
+    ...one(MAP, 'GroupNormalization', [makeInt('num_groups', 2)], [tensorOf('k', [4]), tensorOf('b', [4])]),
+    opset: 21,
+  },
+  'LayerNormalization taken apart': behindSum(
+    [5, 7],
+    [
+      node('ReduceMean', ['z'], 'mean', [makeInts('axes', [-1])]),
+      node('Sub', ['z', 'mean'], 'd'),
+      node('Pow', ['d', 'two'], 'square'),
+      node('ReduceMean', ['square'], 'v', [makeInts('axes', [-1])]),
+      node('Add', ['v', 'epsilon'], 've'),
+      node('Sqrt', ['ve'], 's'),
+      node('Div', ['d', 's'], 'y'),
+    ],
+    [floatTensor('two', [], Float32Array.of(2)), floatTensor('epsilon', [], Float32Array.of(1e-5))],
+  ),
+  'attention of two heads': behindSum(
+    [5, 8],
+    [
+      node('MatMul', ['z', 'k'], 'q'),
+      node('Reshape', ['q', 'heads'], 'qh'),
+      node('Transpose', ['qh'], 'qt', [makeInts('perm', [0, 2, 1, 3])]),
+      node('Reshape', ['z', 'heads'], 'vh'),
+      node('Transpose', ['vh'], 'vt', [makeInts('perm', [0, 2, 1, 3])]),
+      node('Transpose', ['vh'], 'kt', [makeInts('perm', [0, 2, 3, 1])]),
+      node('MatMul', ['qt', 'kt'], 'scores'),
+      node('Add', ['scores', 'mask'], 'masked'),
+      node('Softmax', ['masked'], 'p', [makeInt('axis', -1)]),
+      node('MatMul', ['p', 'vt'], 'o'),
+      node('Transpose', ['o'], 'ot', [makeInts('perm', [0, 2, 1, 3])]),
+      node('Reshape', ['ot', 'rows'], 'y'),
+    ],
+    [
+      tensorOf('k', [8, 8]),
+      ints('heads', [0, 0, 2, 4]),
+      ints('rows', [0, 0, 8]),
+      // Causal: what lies behind is not looked at.
+      floatTensor(
+        'mask',
+        [5, 5],
+        Float32Array.from({ length: 25 }, (_, i) => (i % 5 > Math.floor(i / 5) ? -Infinity : 0)),
+      ),
+    ],
+  ),
+  LogSoftmax: one([5, 7], 'LogSoftmax', [makeInt('axis', 1)]),
   Where: behindSum(MAP, [node('Greater', ['x', 'b'], 'c'), node('Where', ['c', 'z', 'x'], 'y')], [tensorOf('b', [1])]),
   Softmax: one([5, 7], 'Softmax', [makeInt('axis', 1)]),
   BatchNormalization: one(
@@ -234,6 +355,44 @@ describe('gradients by the runtime', () => {
       await opened.network.release();
     }
   });
+
+  it.each(Array.from({ length: 24 }, (_, i) => i))(
+    'of convolutions of any geometry, both ways (seed %i)',
+    async (seed) => {
+      const random = noise(40, seed + 100).map((v) => (v + 1) / 2);
+      let at = 0;
+      const pick = (from: number, to: number) => from + Math.floor((random[at++] ?? 0) * (to - from + 1));
+      const group = pick(1, 3);
+      const [inputs, outputs, axes] = [group * pick(1, 2), group * pick(1, 3), pick(1, 2)];
+      const list = (from: number, to: number) => Array.from({ length: axes }, () => pick(from, to));
+      const [kernel, strides, dilations, begin, end] = [list(1, 3), list(1, 3), list(1, 2), list(0, 1), list(0, 1)];
+      const attribute = [
+        makeInt('group', group),
+        makeInts('strides', strides),
+        makeInts('dilations', dilations),
+        // A transposed convolution cuts what is padded: its kernel reaches that far at least.
+        makeInts(
+          'pads',
+          [...begin, ...end].map((p, i) => Math.min(p, (kernel[i % axes] ?? 1) - 1)),
+        ),
+      ];
+      const sample = [inputs, ...list(7, 10)];
+      const spread = seed % 2 === 1;
+      const weights = spread ? [inputs, outputs / group, ...kernel] : [outputs, inputs / group, ...kernel];
+      const sketch = behindSum(
+        sample,
+        [node(spread ? 'ConvTranspose' : 'Conv', ['z', 'k', 'b'], 'y', attribute)],
+        [tensorOf('k', weights), tensorOf('b', [outputs])],
+      );
+      const opened = await openSketch(sketch);
+      try {
+        expect([...opened.network.weights.keys()].sort()).toEqual(['b', 'k', 'w']);
+        await expectDerivatives(opened);
+      } finally {
+        await opened.network.release();
+      }
+    },
+  );
 
   it('stop at an operator without a rule, whose inputs are pulled instead', async () => {
     const sketch = behindSum(

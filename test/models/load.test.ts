@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors/index.js';
 import { loadModel } from '../../src/models/index.js';
-import { makeNode } from '../../src/models/ir/attributes.js';
+import { makeInts, makeNode } from '../../src/models/ir/attributes.js';
 import { decodeModel, encodeModel } from '../../src/models/ir/codec.js';
 import { DataType, EXTERNAL, type GraphProto, type ModelProto } from '../../src/models/ir/messages.js';
 import { floatTensor } from '../../src/models/ir/tensors.js';
@@ -94,6 +94,24 @@ const BAD: [string, () => string, RegExp][] = [
     'infinity in a weight',
     () => changed((m) => (m.graph.initializer[0] = floatTensor('w', [4, 3, 3, 3], withNaN(-Infinity)))),
     /initializer w has a NaN or infinity at element 37/,
+  ],
+  [
+    'infinity in a weight that is turned',
+    () =>
+      changed((m) => {
+        m.graph.initializer[0] = floatTensor('stored', [4, 3, 3, 3], withNaN(Infinity));
+        m.graph.node.unshift(node('Transpose', ['stored'], 'w', [makeInts('perm', [0, 1, 3, 2])]));
+      }),
+    /initializer stored has a NaN or infinity at element 37; .*Transpose.* reads it/,
+  ],
+  [
+    'NaN in a mask',
+    () =>
+      changed((m) => {
+        m.graph.initializer.push(floatTensor('mask', [4, 1, 1], Float32Array.of(-Infinity, 0, NaN, 0)));
+        m.graph.node.push(node('Add', ['y', 'mask'], 'masked'));
+      }),
+    /initializer mask has a NaN or infinity at element 2/,
   ],
   [
     'NaN in a constant',

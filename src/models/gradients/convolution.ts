@@ -27,7 +27,7 @@ export function geometryOf(node: NodeProto, kernel: readonly number[], size: rea
 /**
  * Convolution, any number of spatial axes. The input's gradient is the transposed convolution, for stride 1 written as a
  * convolution with the turned kernel, which runtimes do faster. The kernel's is, for every tap, the product of the output's
- * gradient with the input shifted by that tap. The kernel of a grouped convolution gets none.
+ * gradient with the input shifted by that tap, group by group.
  */
 export const convolution: Rule = (tape, node, gradient, wants) => {
   const [x = '', w = '', b = ''] = node.input;
@@ -35,7 +35,6 @@ export const convolution: Rule = (tape, node, gradient, wants) => {
   const input = tape.shapeOf(x);
   const output = tape.shapeOf(node.output[0] ?? '');
   const geometry = geometryOf(node, weights.slice(2), input.slice(2));
-  if (wants(1) && geometry.group !== 1) return null;
   const axes = output.map((_, axis) => axis).filter((axis) => axis !== 1);
   return [
     wants(0) ? inputGradient(tape, gradient, { w, input, output, geometry }) : null,
@@ -124,7 +123,7 @@ function kernelGradient(
     x,
     weights,
     output,
-    geometry: { kernel, strides, dilations, begin, end },
+    geometry: { kernel, strides, dilations, begin, end, group },
   }: { x: string; weights: readonly number[]; output: readonly number[]; geometry: Geometry },
 ): string {
   const [m = 0, channels = 0] = weights;
@@ -139,11 +138,24 @@ function kernelGradient(
     const starts = tapAt(tap, kernel).map((t, i) => t * (dilations[i] ?? 1));
     const ends = starts.map((s, i) => s + ((output[i + 2] ?? 1) - 1) * (strides[i] ?? 1) + 1);
     const seen = isWhole ? columns : tape.slice(columns, { axes: spatial, starts, ends, steps: strides });
-    const product = tape.emit('Gemm', [rows, tape.reshape(seen, [channels, places])], [makeInt('transB', 1)]);
+    const product = rowsByRows(tape, rows, seen, { group, m, channels, places });
     return taps === 1 ? product : tape.reshape(product, [m, channels, 1]);
   });
   const all = taps === 1 ? (parts[0] ?? '') : tape.emit('Concat', parts, [makeInt('axis', 2)]);
   return tape.reshape(all, weights);
+}
+
+/** The products of every row of `a` with the rows of `b` in its group: [m, channels]. */
+function rowsByRows(
+  tape: Tape,
+  a: string,
+  b: string,
+  { group, m, channels, places }: { group: number; m: number; channels: number; places: number },
+): string {
+  if (group === 1) return tape.emit('Gemm', [a, tape.reshape(b, [channels, places])], [makeInt('transB', 1)]);
+  const right = tape.transpose(tape.reshape(b, [group, channels, places]), [0, 2, 1]);
+  const product = tape.emit('MatMul', [tape.reshape(a, [group, m / group, places]), right]);
+  return tape.reshape(product, [m, channels]);
 }
 
 /** Position of a tap within the kernel. */
@@ -157,24 +169,59 @@ function tapAt(tap: number, kernel: readonly number[]): number[] {
   return at;
 }
 
-/** Transposed convolution: gradients of its input only. */
+/**
+ * Transposed convolution: the adjoint of the convolution with the same weights, which is therefore the gradient of the input. The kernel's
+ * is that of this convolution, with the gradient as its input.
+ */
 export const transposedConvolution: Rule = (tape, node, gradient, wants) => {
-  const [x = '', w = ''] = node.input;
-  if (wants(1) || wants(2) || stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET') return null;
-  if (intsAttribute(node, 'output_shape') !== null || !wants(0)) return null;
-  const kernel = tape.shapeOf(w).slice(2);
-  const { strides, dilations, begin, end, group } = geometryOf(node, kernel, tape.shapeOf(x).slice(2));
-  return [
+  const [x = '', w = '', b = ''] = node.input;
+  const weights = tape.shapeOf(w);
+  const input = tape.shapeOf(x);
+  const output = tape.shapeOf(node.output[0] ?? '');
+  const geometry = spreadingGeometry(node, { kernel: weights.slice(2), input, output });
+  if (geometry === null) return null;
+  const { kernel, strides, dilations, begin, end, group } = geometry;
+  const axes = output.map((_, axis) => axis).filter((axis) => axis !== 1);
+  const behind = () =>
     tape.emit(
       'Conv',
       [gradient, w],
       [
-        makeInts('kernel_shape', [...kernel]),
+        makeInts('kernel_shape', kernel),
         makeInts('strides', strides),
         makeInts('dilations', dilations),
         makeInts('pads', [...begin, ...end]),
         makeInt('group', group),
       ],
-    ),
+    );
+  const ofKernel = () => kernelGradient(tape, x, { x: gradient, weights, output: input, geometry });
+  return [
+    wants(0) ? behind() : null,
+    wants(1) ? ofKernel() : null,
+    b !== '' && wants(2) ? tape.sum(gradient, axes) : null,
   ];
 };
+
+/** Where the padding is not given, it follows from the sizes; null where the output is wider than all windows reach. */
+function spreadingGeometry(
+  node: NodeProto,
+  { kernel, input, output }: { kernel: readonly number[]; input: readonly number[]; output: readonly number[] },
+): Geometry | null {
+  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const given = geometryOf(
+    { ...node, attribute: node.attribute.filter(({ name }) => name !== 'auto_pad') },
+    kernel,
+    [],
+  );
+  if (autoPad === 'NOTSET' && intsAttribute(node, 'output_shape') === null) return given;
+  if (autoPad === 'VALID') return { ...given, begin: kernel.map(() => 0), end: kernel.map(() => 0) };
+  const extra = intsAttribute(node, 'output_padding') ?? kernel.map(() => 0);
+  const total = kernel.map((k, i) => {
+    const reach = ((input[i + 2] ?? 1) - 1) * (given.strides[i] ?? 1) + (k - 1) * (given.dilations[i] ?? 1) + 1;
+    return reach + (extra[i] ?? 0) - (output[i + 2] ?? 0);
+  });
+  if (total.some((count) => count < 0)) return null;
+  const small = total.map((count) => Math.floor(count / 2));
+  const large = total.map((count, i) => count - (small[i] ?? 0));
+  return { ...given, ...(autoPad === 'SAME_UPPER' ? { begin: small, end: large } : { begin: large, end: small }) };
+}

@@ -17,17 +17,24 @@ interface At {
   node: NodeProto;
 }
 
-/** dy where a condition holds, elsewhere what `otherwise` makes of it. */
+/** The operator's own. */
+const SELU_ALPHA = 1.6732632;
+const SELU_GAMMA = 1.050701;
+
+/** dy (times `factor`) where a condition holds, elsewhere what `otherwise` makes of it. */
 const gate =
   (
     holds: (tape: Tape, x: string, y: string, node: NodeProto) => string | null,
     otherwise: (tape: Tape, gradient: string, at: At) => string = (tape) => tape.float(0),
+    factor: (at: At) => number = () => 1,
   ): Rule =>
   (tape, node, gradient) => {
     const [x = ''] = node.input;
     const [y = ''] = node.output;
     const condition = holds(tape, x, y, node);
-    return condition === null ? null : [tape.where(condition, gradient, otherwise(tape, gradient, { x, y, node }))];
+    if (condition === null) return null;
+    const at = { x, y, node };
+    return [tape.where(condition, tape.scaled(gradient, factor(at)), otherwise(tape, gradient, at))];
   };
 
 const above = (tape: Tape, name: string, bound: number): string => tape.emit('Greater', [name, tape.float(bound)]);
@@ -60,6 +67,25 @@ export const FUNCTIONS: Record<string, Rule> = {
     (tape, gradient, { y, node }) =>
       tape.mul(gradient, tape.emit('Add', [y, tape.float(floatAttribute(node, 'alpha', 1))])),
   ),
+  Selu: gate(
+    (tape, x) => above(tape, x, 0),
+    (tape, gradient, { y, node }) => {
+      const gamma = floatAttribute(node, 'gamma', SELU_GAMMA);
+      const limit = gamma * floatAttribute(node, 'alpha', SELU_ALPHA);
+      return tape.mul(gradient, tape.emit('Add', [y, tape.float(limit)]));
+    },
+    ({ node }) => floatAttribute(node, 'gamma', SELU_GAMMA),
+  ),
+  Celu: gate(
+    (tape, x) => above(tape, x, 0),
+    (tape, gradient, { x, node }) =>
+      tape.mul(gradient, tape.emit('Exp', [tape.scaled(x, 1 / floatAttribute(node, 'alpha', 1))])),
+  ),
+  ThresholdedRelu: gate((tape, x, _, node) => above(tape, x, floatAttribute(node, 'alpha', 1))),
+  Softsign: slope((tape, x) => {
+    const size = tape.emit('Add', [tape.emit('Abs', [x]), tape.float(1)]);
+    return tape.emit('Reciprocal', [tape.mul(size, size)]);
+  }),
   Clip: gate((tape, x, _, node) => withinBounds(tape, x, node)),
   HardSigmoid: (tape, node, gradient) => {
     const [y = ''] = node.output;
@@ -109,7 +135,40 @@ const binary =
     return [wants(0) ? own(first, a) : null, wants(1) ? own(second, b) : null];
   };
 
+/** Of any number of tensors: each gets the gradient where it is the chosen one, all of them where they are equal. */
+const chosen: Rule = (tape, node, gradient, wants) => {
+  const [y = ''] = node.output;
+  const shape = tape.shapeOf(y);
+  return node.input.map((name, position) =>
+    wants(position) ? tape.sumTo(tape.where(tape.emit('Equal', [name, y]), gradient), shape, tape.shapeOf(name)) : null,
+  );
+};
+
+/** The sum of any number of tensors, or their mean. */
+const summed =
+  (mean: boolean): Rule =>
+  (tape, node, gradient, wants) => {
+    const shape = tape.shapeOf(node.output[0] ?? '');
+    const share = tape.scaled(gradient, mean ? 1 / node.input.length : 1);
+    return node.input.map((name, position) => (wants(position) ? tape.sumTo(share, shape, tape.shapeOf(name)) : null));
+  };
+
+/** x where it is positive, elsewhere times a slope, which may be a trained one. */
+const prelu: Rule = (tape, node, gradient, wants) => {
+  const [x = '', slopes = ''] = node.input;
+  const positive = above(tape, x, 0);
+  const shape = tape.shapeOf(x);
+  const ofSlopes = () =>
+    tape.sumTo(tape.where(positive, tape.float(0), tape.mul(gradient, x)), shape, tape.shapeOf(slopes));
+  return [wants(0) ? tape.where(positive, gradient, tape.mul(gradient, slopes)) : null, wants(1) ? ofSlopes() : null];
+};
+
 export const ARITHMETIC: Record<string, Rule> = {
+  Max: chosen,
+  Min: chosen,
+  Sum: summed(false),
+  Mean: summed(true),
+  PRelu: prelu,
   Add: binary(
     (_, gradient) => gradient,
     (_, gradient) => gradient,

@@ -1,6 +1,5 @@
-import { floatAttribute, intAttribute, intsAttribute, makeInt, stringAttribute } from '../ir/attributes.js';
+import { intAttribute, intsAttribute, makeInt, stringAttribute } from '../ir/attributes.js';
 import type { Rule, Tape } from './tape.js';
-import { isOperator } from '../ir/operator.js';
 
 /** The same values in another shape. */
 export const sameValues: Rule = (tape, node, gradient) => [
@@ -103,20 +102,38 @@ export const pad: Rule = (tape, node, gradient) => {
   return [tape.slice(gradient, { axes, starts, ends }), null, null, null];
 };
 
-/** Repeating every element a whole number of times along the axes: sums over the repetitions. */
-export const resize: Rule = (tape, node, gradient) => {
+/** Whole copies along the axes: summed over them. */
+export const tile: Rule = (tape, node, gradient) => {
   const shape = tape.shapeOf(node.input[0] ?? '');
-  const output = tape.shapeOf(node.output[0] ?? '');
-  const factors = output.map((size, i) => size / (shape[i] ?? 1));
-  const mode = stringAttribute(node, 'mode', 'nearest');
-  const rounding = stringAttribute(node, 'nearest_mode', 'round_prefer_floor');
-  const place = stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel');
-  const repeats = (place === 'asymmetric' && rounding === 'floor') || (place === 'half_pixel' && rounding !== 'ceil');
-  if (isOperator(node, 'Resize') && !repeats) return null;
-  if (mode !== 'nearest' || factors.some((f) => !Number.isInteger(f) || f < 1)) return null;
-  const wide = shape.flatMap((size, i) => [size, factors[i] ?? 1]);
-  const axes = shape.map((_, i) => 2 * i + 1);
-  return [tape.sum(tape.reshape(gradient, wide), axes), null, null, null];
+  const repeats = tape.intsOf(node.input[1]);
+  if (repeats?.length !== shape.length) return null;
+  const wide = shape.flatMap((size, i) => [repeats[i] ?? 1, size]);
+  return [
+    tape.sum(
+      tape.reshape(gradient, wide),
+      shape.map((_, i) => 2 * i),
+    ),
+    null,
+  ];
+};
+
+/** Channels in blocks of places. */
+export const depthToSpace: Rule = (tape, node, gradient) => {
+  const shape = tape.shapeOf(node.input[0] ?? '');
+  const [batch = 1, channels = 1, height = 1, width = 1] = shape;
+  const size = intAttribute(node, 'blocksize', 1);
+  const places = tape.reshape(gradient, [batch, channels / size ** 2, height, size, width, size]);
+  const blocksFirst = stringAttribute(node, 'mode', 'DCR') === 'DCR';
+  return [tape.reshape(tape.transpose(places, blocksFirst ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4]), shape)];
+};
+
+/** Blocks of places in channels. */
+export const spaceToDepth: Rule = (tape, node, gradient) => {
+  const shape = tape.shapeOf(node.input[0] ?? '');
+  const [batch = 1, channels = 1, height = 1, width = 1] = shape;
+  const size = intAttribute(node, 'blocksize', 1);
+  const blocks = tape.reshape(gradient, [batch, size, size, channels, height / size, width / size]);
+  return [tape.reshape(tape.transpose(blocks, [0, 3, 4, 1, 5, 2]), shape)];
 };
 
 /** Spread over new or repeated axes: summed over them again. */
@@ -142,16 +159,11 @@ export const softmax: Rule = (tape, node, gradient) => {
   return [tape.mul(y, tape.emit('Sub', [gradient, mean]))];
 };
 
-/** y = (x - mean) / sqrt(variance + epsilon) * scale + shift with constants: in inference. */
-export const batchNormalization: Rule = (tape, node, gradient, wants) => {
-  const [, scale, , , variance] = node.input;
-  if ([1, 2, 3, 4].some(wants)) return null;
-  const factors = tape.floatsOf(scale);
-  const spreads = tape.floatsOf(variance);
-  if (factors === null || spreads === null) return null;
-  const epsilon = floatAttribute(node, 'epsilon', 1e-5);
-  const rank = tape.shapeOf(node.output[0] ?? '').length;
-  const slopes = factors.map((factor, i) => factor / Math.sqrt((spreads[i] ?? 0) + epsilon));
-  const dims = [1, slopes.length, ...new Array<number>(Math.max(0, rank - 2)).fill(1)];
-  return [tape.mul(gradient, tape.floats(dims, slopes)), null, null, null, null];
+/** Of the logarithm of a softmax. */
+export const logSoftmax: Rule = (tape, node, gradient) => {
+  const [y = ''] = node.output;
+  const rank = tape.shapeOf(y).length;
+  const axis = (intAttribute(node, 'axis', -1) + rank) % rank;
+  const all = tape.sum(gradient, [axis], true);
+  return [tape.emit('Sub', [gradient, tape.mul(tape.emit('Exp', [y]), all)])];
 };

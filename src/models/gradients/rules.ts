@@ -3,20 +3,24 @@ import { operatorOf } from '../ir/operator.js';
 import { convolution, transposedConvolution } from './convolution.js';
 import { ARITHMETIC, FUNCTIONS } from './elementwise.js';
 import {
-  batchNormalization,
   concat,
+  depthToSpace,
   expand,
   gather,
+  logSoftmax,
   pad,
-  resize,
   sameValues,
   slice,
   softmax,
+  spaceToDepth,
+  tile,
   transposed,
   where,
 } from './layout.js';
 import { averagePool, globalAveragePool, globalMaxPool, maxPool, reduceMean, reduceSum } from './pooling.js';
+import { batchNormalization, groupNormalization, instanceNormalization, layerNormalization } from './normalization.js';
 import { gemm, matMul } from './product.js';
+import { resize } from './resize.js';
 import type { Rule } from './tape.js';
 
 const RULES: ReadonlyMap<string, Rule> = new Map(
@@ -28,6 +32,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map(
     Concat: concat,
     Conv: convolution,
     ConvTranspose: transposedConvolution,
+    DepthToSpace: depthToSpace,
     Dropout: sameValues,
     Expand: expand,
     Flatten: sameValues,
@@ -35,7 +40,11 @@ const RULES: ReadonlyMap<string, Rule> = new Map(
     Gemm: gemm,
     GlobalAveragePool: globalAveragePool,
     GlobalMaxPool: globalMaxPool,
+    GroupNormalization: groupNormalization,
     Identity: sameValues,
+    InstanceNormalization: instanceNormalization,
+    LayerNormalization: layerNormalization,
+    LogSoftmax: logSoftmax,
     MatMul: matMul,
     MaxPool: maxPool,
     Pad: pad,
@@ -45,7 +54,9 @@ const RULES: ReadonlyMap<string, Rule> = new Map(
     Resize: resize,
     Slice: slice,
     Softmax: softmax,
+    SpaceToDepth: spaceToDepth,
     Squeeze: sameValues,
+    Tile: tile,
     Transpose: transposed,
     Unsqueeze: sameValues,
     Upsample: resize,

@@ -10,7 +10,15 @@ import {
 } from '../ir/messages.js';
 import { realInputs } from '../ir/model.js';
 import { operatorOf } from '../ir/operator.js';
-import { byteSize, elementCount, externalReference, firstNonFinite, tensorBytes, tensorDims } from '../ir/tensors.js';
+import {
+  byteSize,
+  elementCount,
+  externalReference,
+  firstNonFinite,
+  tensorBytes,
+  tensorDims,
+  tensorFloats,
+} from '../ir/tensors.js';
 
 export interface GraphLimits {
   maxGraphNodes: number;
@@ -120,8 +128,35 @@ function checkTensor(
     );
   }
   const bad = firstNonFinite(tensor, directory);
-  // A single infinity is a legitimate constant (the start of a maximum); in a weight it is not.
-  if (bad >= 0 && elementCount(dims) > 1) throw nonFinite(tensor, owner, bad, graph);
+  if (bad < 0 || elementCount(dims) === 1) return;
+  // An infinity is a legitimate constant (the start of a maximum, a mask in front of a softmax); in a weight it is not.
+  const at = weighs(tensor, graph) ? bad : tensorFloats(tensor, directory).findIndex(Number.isNaN);
+  if (at >= 0) throw nonFinite(tensor, owner, at, graph);
+}
+
+/** Whose constants are multiplied with what they get. */
+const WEIGHTED = new Set(
+  (
+    'Conv ConvTranspose Gemm MatMul BatchNormalization InstanceNormalization LayerNormalization GroupNormalization PRelu ' +
+    'Einsum LSTM GRU RNN com.microsoft::FusedConv com.microsoft::FusedGemm com.microsoft::FusedMatMul'
+  ).split(' '),
+);
+/** Through which weights may be read. */
+const MOVED = new Set(['Cast', 'DequantizeLinear', 'Identity', 'Reshape', 'Squeeze', 'Transpose', 'Unsqueeze']);
+
+/** Whether an operator with weights reads the tensor. Of a constant in a subgraph it is not known, and a mask is allowed. */
+function weighs(tensor: TensorProto, graph: GraphProto): boolean {
+  const index = new GraphIndex(graph);
+  const made = graph.node.find(({ attribute }) => attribute.some(({ t }) => t === tensor))?.output[0];
+  const pending = [made ?? tensor.name];
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+    if (name === '') continue;
+    for (const reader of index.consumers(name)) {
+      if (WEIGHTED.has(operatorOf(reader))) return true;
+      if (MOVED.has(operatorOf(reader))) pending.push(reader.output[0] ?? '');
+    }
+  }
+  return false;
 }
 
 /** Names the layer too: the initializers' names of some exporters are numbers. */

@@ -136,6 +136,10 @@ export function tensorFloats(tensor: TensorProto, directory: string | null): Flo
       return Float32Array.from(elements(Uint8Array.from(bytes), Float64Array));
     case DataType.FLOAT16:
       return Float32Array.from(elements(Uint8Array.from(bytes), Uint16Array), halfToFloat);
+    case DataType.BFLOAT16:
+      return new Float32Array(
+        Uint32Array.from(elements(Uint8Array.from(bytes), Uint16Array), (bits) => bits << 16).buffer,
+      );
     default:
       throw new InputError(
         'invalid_model',

@@ -1,5 +1,14 @@
 import type { LayerRow } from '../../jobs/results.js';
-import { extract, integerEnds, Runner, type Ends, type Layer, type Model, type Tensor } from '../../models/index.js';
+import {
+  extract,
+  integerEnds,
+  Runner,
+  type Ends,
+  type Layer,
+  type Model,
+  type Samples,
+  type Tensor,
+} from '../../models/index.js';
 import { measureInTurn, quantile } from './latency.js';
 
 /** The budget is for two networks. */
@@ -14,7 +23,7 @@ export interface TimedNetwork {
 export interface LayerTiming {
   /** Groups of the networks (by their place in `networks`) in which a layer has the same form. */
   sameForm: (layer: number) => number[][];
-  images: Tensor;
+  images: Samples;
   threads: number;
   signal: AbortSignal;
 }
@@ -70,8 +79,9 @@ export async function layerLatencies(
 }
 
 /** What a layer of the network gets to see for `images`. */
-export async function inputOf(model: Model, name: string, images: Tensor, threads: number): Promise<Tensor> {
-  if (model.graph.input[0]?.name === name) return images;
+export async function inputOf(model: Model, name: string, images: Samples, threads: number): Promise<Tensor> {
+  const given = images.get(name);
+  if (given !== undefined) return given;
   const runner = await Runner.open(extract(model, [], [name]).model, { threads });
   try {
     const value = (await runner.run(images)).get(name);

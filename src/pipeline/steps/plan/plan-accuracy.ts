@@ -7,7 +7,7 @@ import { accuracyOf } from '../../network/compare.js';
 import type { Curves } from '../../curves/curves.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import { readMetric, readProblem } from '../../files/layer-file.js';
-import { openCalibration, openNetwork, type Network } from '../../network/network.js';
+import { openSamples, openNetwork, type Network } from '../../network/network.js';
 import { breakdownOf } from '../../network/breakdown.js';
 import type { NetworkPlan } from './plan-points.js';
 import { refitInOrder } from '../../network/refit.js';
@@ -33,7 +33,7 @@ export async function planAccuracy(
   const { inputs } = assignment;
   if (inputs.evaluation === null) throw needsLabels();
   const network = await openNetwork(context, assignment);
-  const evaluation = await openCalibration(context, inputs.evaluation.key, 'evaluation');
+  const evaluation = await openSamples(context, network.original, inputs.evaluation.key, 'evaluation');
   const engine = await createEngine(context.engine, { threads: context.threads });
   try {
     const before = await accuracyOf(network.original, evaluation, context);
