@@ -8,7 +8,15 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { readConfig } from '../src/config/index.js';
 import { openDataset } from '../src/datasets/index.js';
-import { codeWeights, loadModel, prepare, saveModel, type Model, type WeightCoding } from '../src/models/index.js';
+import {
+  codeWeights,
+  inputNames,
+  loadModel,
+  prepare,
+  saveModel,
+  type Model,
+  type WeightCoding,
+} from '../src/models/index.js';
 import { compareModels } from '../src/pipeline/network/compare.js';
 import { inputEnergies } from '../src/pipeline/steps/assemble/input-energy.js';
 import { integerNetwork } from '../src/pipeline/steps/assemble/integer-network.js';
@@ -67,9 +75,12 @@ async function compressed(directory: string): Promise<string> {
 
 async function main(directory: string): Promise<void> {
   const load = async (path: string) => loadModel(path, { directory, limits, signal });
-  const open = (path: string, what: string) =>
-    openDataset(path, { directory, limits: { ...limits, maxSamples: limits.maxCalibrationSamples }, what, signal });
   const original = await load(files.model);
+  const open = (path: string, what: string) =>
+    openDataset(path, {
+      ...{ directory, what, signal, inputs: inputNames(original) },
+      limits: { ...limits, maxSamples: limits.maxCalibrationSamples },
+    });
   const network = prepare(await load(await compressed(directory)));
   const calibration = await open(files.calibration, 'calibration');
   const evaluation = await open(files.evaluation, 'evaluation');

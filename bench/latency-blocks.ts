@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { readConfig } from '../src/config/index.js';
 import { openDataset } from '../src/datasets/index.js';
-import { loadModel } from '../src/models/index.js';
+import { inputNames, loadModel } from '../src/models/index.js';
 import { networkBlocks } from '../src/pipeline/latency/network-latency.js';
 import { quantile } from '../src/pipeline/latency/latency.js';
 import { stepLimits } from '../src/worker/limits.js';
@@ -26,8 +26,12 @@ const files = filesOf(command);
 const limits = stepLimits(readConfig({}));
 const directory = tmpdir();
 const load = (path: string) => loadModel(path, { directory, limits });
-const data = await openDataset(files.evaluation, { directory, limits: { ...limits, maxSamples: 64_000 } });
 const original = await load(files.model);
+const data = await openDataset(files.evaluation, {
+  directory,
+  limits: { ...limits, maxSamples: 64_000 },
+  inputs: inputNames(original),
+});
 const compressed = await load(options.compressed);
 const batches = options.batchSizes.split(',').map(Number);
 const digits = (ms: number) => Number(ms.toPrecision(4));

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config/index.js';
 import { openDataset, type Dataset } from '../../src/datasets/index.js';
-import { listLayers, loadModel, prepare, Runner } from '../../src/models/index.js';
+import { inputNames, listLayers, loadModel, prepare, Runner } from '../../src/models/index.js';
 import { stepLimits } from '../../src/worker/limits.js';
 import { median } from './numbers.js';
 
@@ -44,9 +44,11 @@ export async function evaluateModels(paths: readonly string[], options: Evaluato
   const directory = await mkdtemp(join(tmpdir(), 'sparank-bench-evaluator-'));
   const loaded: Loaded[] = [];
   try {
+    const [first = ''] = paths;
     const data = await openDataset(options.evaluation, {
       directory,
       limits: { ...limits, maxSamples: limits.maxCalibrationSamples },
+      inputs: inputNames(await loadModel(first, { directory, limits })),
     });
     try {
       for (const path of paths) {

@@ -5,7 +5,15 @@ import type { LayerProblem } from '../../src/compression/index.js';
 import { seededRandom } from '../../src/compression/linalg/random.js';
 import { readConfig } from '../../src/config/index.js';
 import { openDataset } from '../../src/datasets/index.js';
-import { denseWeights, listLayers, loadModel, prepare, Runner, samplePatches } from '../../src/models/index.js';
+import {
+  denseWeights,
+  inputNames,
+  listLayers,
+  loadModel,
+  prepare,
+  Runner,
+  samplePatches,
+} from '../../src/models/index.js';
 import { stepLimits } from '../../src/worker/limits.js';
 import type { JobFiles } from './files.js';
 
@@ -30,24 +38,25 @@ export async function layerProblems(
   const limits = stepLimits(readConfig({}));
   const directory = await mkdtemp(join(tmpdir(), 'sparank-bench-problems-'));
   try {
+    const model = prepare(await loadModel(path, { directory, limits }));
+    const inputs = inputNames(model);
     const data = await openDataset(calibration, {
       directory,
       limits: { ...limits, maxSamples: limits.maxCalibrationSamples },
+      inputs,
     });
-    const model = prepare(await loadModel(path, { directory, limits }));
     const all = (await listLayers(model, await data.batch(0, 2), { threads })).layers;
     const layers = all.filter(({ blocked, skip }) => blocked === null && skip === null);
-    const input = model.graph.input[0]?.name ?? '';
-    const capture = [...new Set(layers.map((layer) => layer.input))].filter((name) => name !== input);
+    const capture = [...new Set(layers.map((layer) => layer.input))].filter((name) => !inputs.includes(name));
     const runner = await Runner.open(model, { threads, capture });
     const random = seededRandom(1);
     const perImage = Math.ceil(samples / data.count);
     const rows = layers.map(() => [] as Float32Array[]);
     for (let begin = 0; begin < data.count; begin += BATCH) {
-      const images = await data.batch(begin, Math.min(begin + BATCH, data.count));
-      const values = await runner.run(images);
-      values.set(input, images);
-      const count = images.dims[0] ?? 0;
+      const end = Math.min(begin + BATCH, data.count);
+      const images = await data.batch(begin, end);
+      const values = new Map([...images, ...(await runner.run(images))]);
+      const count = end - begin;
       for (const [i, layer] of layers.entries()) {
         const value = values.get(layer.input);
         if (value === undefined) throw new Error(`${layer.input} was not captured`);

@@ -27,7 +27,10 @@ const remote = (command: Command) =>
 
 const files = (command: Command) =>
   command
-    .requiredOption('--calibration <file.npz>', 'inputs to fit on: x (.npz or .npy)')
+    .requiredOption(
+      '--calibration <file.npz>',
+      'inputs to fit on: x (.npz or .npy), or an array for each input, by its name',
+    )
     .option('--evaluation <file.npz>', 'inputs to measure with: x, and classes where there are some: y');
 
 const collect = (text: string, before: string[]) => [...before, text];

@@ -39,6 +39,8 @@ export interface ModelSummary {
   bytes: number;
   inputs: { name: string; type: string; shape: (number | string)[] }[];
   outputs: { name: string; type: string; shape: (number | string)[] }[];
+  /** Element type of most of the weights in the client's file. */
+  weights: string;
 }
 
 /** One operation of the network, as it is shown. */

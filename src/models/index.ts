@@ -20,7 +20,7 @@ export { extract, stillNeeded, type Extracted } from './graph/extract.js';
 export { behindLinearMap, type BehindMap } from './graph/linear-map.js';
 export { loadModel, saveModel } from './files.js';
 export type { LoadOptions, ModelLimits } from './format-files.js';
-export type { Model } from './ir/model.js';
+export { clientTypes, inputNames, type Model } from './ir/model.js';
 export { GraphIndex } from './graph/graph-index.js';
 export { operatorOf } from './ir/operator.js';
 export { beforeSelection } from './graph/selection.js';
@@ -30,7 +30,8 @@ export { rewrite, type Replacement } from './emit/rewrite.js';
 export { saveSingle } from './onnx/save.js';
 export { sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
 export { newWeights, TrainableNetwork, type Pull } from './gradients/trainable.js';
-export { Runner, type Port, type RunnerOptions } from './run/runner.js';
+export { Runner, type RunnerOptions } from './run/runner.js';
+export { samplesFor, type Given, type Port } from './run/feeds.js';
 export {
   blocksOf,
   groupsOf,
@@ -43,4 +44,5 @@ export {
   type SparsePart,
   type SparsePattern,
 } from './sparse/index.js';
+export type { Samples } from '../datasets/samples.js';
 export type { FloatTensor, Tensor, TensorData } from '../datasets/tensor.js';

@@ -13,6 +13,7 @@ import {
   type Dataset,
   type DatasetLimits,
   type Tensor,
+  type DatasetOptions,
 } from '../../src/datasets/index.js';
 import { InputError } from '../../src/errors/index.js';
 
@@ -58,9 +59,13 @@ function npy(header: string, data: Uint8Array, version = 1): Buffer {
   return Buffer.concat([start, length, Buffer.from(header, 'latin1'), data]);
 }
 
-async function using<T>(path: string, task: (data: Dataset) => Promise<T>, limits = LIMITS): Promise<T> {
+async function using<T>(
+  path: string,
+  task: (data: Dataset) => Promise<T>,
+  options: Partial<Pick<DatasetOptions, 'limits' | 'inputs'>> = {},
+): Promise<T> {
   const directory = work();
-  const data = await openDataset(path, { directory, limits });
+  const data = await openDataset(path, { directory, limits: LIMITS, ...options });
   try {
     return await task(data);
   } finally {
@@ -69,9 +74,19 @@ async function using<T>(path: string, task: (data: Dataset) => Promise<T>, limit
   }
 }
 
-async function refused(path: string, limits = LIMITS): Promise<InputError> {
+/** Of the only array. */
+async function valuesOf(data: Dataset, begin: number, end: number): Promise<Tensor['data']> {
+  return [...(await data.batch(begin, end)).values()][0]?.data ?? new Uint8Array();
+}
+
+async function refused(path: string, limits = LIMITS, inputs?: readonly string[]): Promise<InputError> {
   const directory = work();
-  const error: unknown = await openDataset(path, { directory, limits, what: 'calibration' })
+  const error: unknown = await openDataset(path, {
+    directory,
+    limits,
+    what: 'calibration',
+    ...(inputs === undefined ? {} : { inputs }),
+  })
     .then(async (data) => {
       try {
         await data.verify();
@@ -89,7 +104,7 @@ describe('a dataset', () => {
   it.each([false, true])('gives any range of its samples and its labels (compressed: %s)', async (compress) => {
     const x = pixels([20, 3, 4, 4]);
     await using(await npz({ x, y: labels(Array.from({ length: 20 }, (_, i) => i % 7)) }, compress), async (data) => {
-      expect([data.count, data.type, data.shape]).toEqual([20, 'uint8', [3, 4, 4]]);
+      expect(data.columns).toMatchObject([{ input: 'x', array: 'x', type: 'uint8', shape: [20, 3, 4, 4] }]);
       expect([...(data.labels ?? [])].slice(0, 8)).toEqual([0, 1, 2, 3, 4, 5, 6, 0]);
       for (const [begin, end] of [
         [0, 1],
@@ -98,8 +113,7 @@ describe('a dataset', () => {
         [0, 20],
       ] as const) {
         const batch = await data.batch(begin, end);
-        expect(batch.dims).toEqual([end - begin, 3, 4, 4]);
-        expect(batch.data).toEqual(x.data.subarray(begin * 48, end * 48));
+        expect(batch.get('x')).toEqual({ dims: [end - begin, 3, 4, 4], data: x.data.subarray(begin * 48, end * 48) });
       }
       await data.verify();
     });
@@ -112,7 +126,7 @@ describe('a dataset', () => {
     ['int32', Int32Array.of(-5, 2 ** 30, 3, 4), [-5, 2 ** 30, 3, 4]],
   ])('reads %s', async (_, data, expected) => {
     await using(await npz({ x: { dims: [2, 2], data } }), async (set) => {
-      expect([...(await set.batch(0, 2)).data].map(Number)).toEqual(expected);
+      expect([...(await valuesOf(set, 0, 2))].map(Number)).toEqual(expected);
     });
   });
 
@@ -121,8 +135,8 @@ describe('a dataset', () => {
     await using(
       await raw({ 'x.npy': npy("{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2), }\n", data) }),
       async (set) => {
-        expect([...(await set.batch(0, 2)).data]).toEqual([1, -2, Math.fround(2 ** -24), 65504]);
-        expect([set.type, set.storedType]).toEqual(['float32', 'float16']);
+        expect([...(await valuesOf(set, 0, 2))]).toEqual([1, -2, Math.fround(2 ** -24), 65504]);
+        expect(set.columns).toMatchObject([{ type: 'float32', storedType: 'float16' }]);
       },
     );
   });
@@ -130,7 +144,7 @@ describe('a dataset', () => {
   it.each([1, 2, 3])('reads .npy version %i', async (version) => {
     const header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }\n";
     await using(await raw({ 'x.npy': npy(header, Uint8Array.of(1, 2, 3, 4), version) }), async (set) => {
-      expect([...(await set.batch(0, 2)).data]).toEqual([1, 2, 3, 4]);
+      expect([...(await valuesOf(set, 0, 2))]).toEqual([1, 2, 3, 4]);
     });
   });
 
@@ -185,15 +199,15 @@ describe('samples in any form that NumPy writes', () => {
   it.each(forms)('are read: $type, big-endian $big, Fortran order $fortran', async ({ type, big, fortran }) => {
     const x = written([5, 2, 3, 4], type, { big, fortran });
     await using(await raw({ 'x.npy': x }), async (set) => {
-      expect([set.count, ...set.shape]).toEqual([5, 2, 3, 4]);
-      const { data } = await set.batch(1, 4);
+      expect(set.columns[0]?.shape).toEqual([5, 2, 3, 4]);
+      const data = await valuesOf(set, 1, 4);
       expect([...data].map(Number)).toEqual(Array.from({ length: 72 }, (_, i) => VALUE[type](24 + i)));
     });
   });
 
   it.each([false, true])('are read from a plain .npy (Fortran order: %s)', async (fortran) => {
     await using(write(written([3, 2, 2], 'f4', { fortran })), async (set) => {
-      expect([...(await set.batch(2, 3)).data]).toEqual([8, 9, 10, 11]);
+      expect([...(await valuesOf(set, 2, 3))]).toEqual([8, 9, 10, 11]);
       expect(set.labels).toBeNull();
     });
   });
@@ -211,9 +225,76 @@ describe('samples in any form that NumPy writes', () => {
     for (let row = 0; row < rows; row++) for (let j = 0; j < length; j++) bytes[j * rows + row] = row + j;
     const header = `{'descr': '<f4', 'fortran_order': True, 'shape': (${String(rows)}, ${String(length)}), }\n`;
     await using(write(npy(header, new Uint8Array(bytes.buffer))), async (set) => {
-      const { data } = await set.batch(7, 8);
+      const data = await valuesOf(set, 7, 8);
       expect([data[0], data[499_999], data[999_999]]).toEqual([7, 500_006, 1_000_006]);
     });
+  });
+});
+
+describe('samples for several inputs', () => {
+  const signal = pixels([4, 6]);
+  const gain = { dims: [4], data: Float32Array.of(1, 2, 3, 4) };
+  const inputs = ['signal', 'gain'];
+
+  it.each([
+    ['arrays of their names', { gain, other: pixels([9, 2]), signal, y: labels([0, 1, 2, 3]) }],
+    ['arrays without names, in their order', { arr_0: signal, arr_1: gain, y: labels([0, 1, 2, 3]) }],
+  ])('are %s', async (_, arrays) => {
+    await using(
+      await npz(arrays),
+      async (set) => {
+        const batch = await set.batch(1, 3);
+        expect([...batch.keys()]).toEqual(inputs);
+        expect(batch.get('signal')).toEqual({ dims: [2, 6], data: signal.data.subarray(6, 18) });
+        expect(batch.get('gain')).toEqual({ dims: [2], data: Float32Array.of(2, 3) });
+        const part = await set.subset(Uint32Array.of(0, 3)).batch(0, 2);
+        expect(part.get('gain')).toEqual({ dims: [2], data: Float32Array.of(1, 4) });
+        expect([...(set.labels ?? [])]).toEqual([0, 1, 2, 3]);
+        expect(await set.verify()).toEqual({ constant: false });
+      },
+      { inputs },
+    );
+  });
+
+  it('are no labels where an input is called y', async () => {
+    await using(
+      await npz({ x: signal, y: gain }),
+      async (set) => {
+        expect([set.labels, (await set.batch(3, 4)).get('y')?.data]).toEqual([null, Float32Array.of(4)]);
+      },
+      { inputs: ['x', 'y'] },
+    );
+  });
+
+  it('for one of them may have its name beside others', async () => {
+    await using(
+      await npz({ x: gain, signal }),
+      async (set) => {
+        expect((await set.batch(0, 1)).get('signal')?.dims).toEqual([1, 6]);
+      },
+      { inputs: ['signal'] },
+    );
+  });
+
+  it.each<[string, Record<string, Tensor>, string, RegExp]>([
+    ['one is missing', { signal, x: gain }, '#calibration/gain', /inputs signal, gain; .* no array gain \(it has: /],
+    ['one is longer', { signal, gain: pixels([5, 1]) }, '#calibration/gain', /gain has 5 samples, but signal has 4/],
+    ['one has no samples', { signal, gain: pixels([]) }, '#calibration/gain', /gain has the shape \[\]/],
+    [
+      'one has a number that is none',
+      { signal, gain: { dims: [4], data: Float32Array.of(1, NaN, 1, 1) } },
+      '#calibration/gain/1',
+      /gain has a NaN or infinity in sample 1/,
+    ],
+  ])('are refused where %s', async (_, arrays, pointer, message) => {
+    const error = await refused(await npz(arrays), LIMITS, inputs);
+    expect(error.message).toMatch(message);
+    expect(error.faults.map((fault) => fault.pointer)).toEqual([pointer]);
+  });
+
+  it('cannot be one array', async () => {
+    const error = await refused(write(written([3, 2], 'f4', {})), LIMITS, inputs);
+    expect(error.message).toMatch(/inputs signal, gain: save an array for each with numpy.savez/);
   });
 });
 

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { openDataset } from '../../src/datasets/index.js';
 import {
   denseWeights,
+  inputNames,
   listLayers,
   loadModel,
   prepare,
@@ -64,6 +65,7 @@ async function check(folder: string, file: string, python: string): Promise<void
     const images = await openDataset(join(folder, 'images.npz'), {
       directory,
       limits: { ...LIMITS, maxSamples: 1000 },
+      inputs: inputNames(original),
     });
     const batch = await images.batch(0, images.count);
     await images.close();

@@ -71,6 +71,8 @@ export interface Sketch {
   opset?: number;
   inputType?: number;
   batch?: number;
+  /** Further inputs. */
+  others?: Record<string, { input: number[]; type: number }>;
 }
 
 /** A model with the input `x` and the output `y` (or `output`). */
@@ -82,6 +84,7 @@ export function proto({
   opset = 17,
   inputType = DataType.FLOAT,
   batch,
+  others = {},
 }: Sketch): ModelProto {
   const first = batch === undefined ? { dimParam: 'batch' } : { dimValue: batch };
   return {
@@ -92,14 +95,10 @@ export function proto({
       name: 'graph',
       node: nodes,
       initializer: tensors,
-      input: [
-        {
-          name: 'x',
-          type: {
-            tensorType: { elemType: inputType, shape: { dim: [first, ...input.map((d) => ({ dimValue: d }))] } },
-          },
-        },
-      ],
+      input: Object.entries({ x: { input, type: inputType }, ...others }).map(([name, { input: sample, type }]) => ({
+        name,
+        type: { tensorType: { elemType: type, shape: { dim: [first, ...sample.map((d) => ({ dimValue: d }))] } } },
+      })),
       output: [{ name: output, type: { tensorType: { elemType: DataType.FLOAT } } }],
       valueInfo: [],
     },

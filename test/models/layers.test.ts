@@ -3,7 +3,7 @@ import { listLayers, prepare, type Layer } from '../../src/models/index.js';
 import { makeInt, makeInts, makeNode } from '../../src/models/ir/attributes.js';
 import { DataType } from '../../src/models/ir/messages.js';
 import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
-import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
+import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
 async function list(sketch: Sketch | undefined): Promise<Layer[]> {
@@ -219,26 +219,6 @@ const BLOCKED: [string, Sketch, RegExp][] = [
     'batched weights',
     { input: [2, 3, 4], tensors: [tensorOf('w', [2, 4, 5])], nodes: [node('MatMul', ['x', 'w'], 'y')] },
     /3 dimensions/,
-  ],
-  [
-    'double weights',
-    {
-      input: [4],
-      tensors: [
-        {
-          name: 'w',
-          dims: [4, 3],
-          dataType: DataType.DOUBLE,
-          rawData: new Uint8Array(Float64Array.from(noise(12)).buffer),
-        },
-      ],
-      nodes: [
-        node('Cast', ['x'], 'v', [makeInt('to', DataType.DOUBLE)]),
-        node('MatMul', ['v', 'w'], 'p'),
-        node('Cast', ['p'], 'y', [makeInt('to', DataType.FLOAT)]),
-      ],
-    },
-    /double/,
   ],
   [
     'a transposed input',

@@ -21,12 +21,14 @@ async function opened<T>(model: Sketch, work: (runner: Runner) => Promise<T>, ca
   }
 }
 
+const column = (shape: number[], type: string, input = 'x') => ({ input, array: input, shape, type, storedType: type });
+
 describe('a runner', () => {
   it('knows its ports and returns outputs and captured tensors', async () => {
     await opened(
       sketch,
       async (runner) => {
-        expect(runner.input).toEqual({ name: 'x', type: 'float32', shape: ['batch', 3, 4, 4] });
+        expect(runner.inputs).toEqual([{ name: 'x', type: 'float32', shape: ['batch', 3, 4, 4] }]);
         expect(runner.outputs.map(({ name }) => name)).toEqual(['y']);
         const values = await runner.run(batchOf([3, 4, 4], 2));
         expect([...values.keys()].sort()).toEqual(['c', 'y']);
@@ -67,7 +69,7 @@ describe('a runner', () => {
   ])('refuses samples of another %s', async (_, shape, type, message) => {
     await opened(sketch, async (runner) => {
       expect(() => {
-        runner.checkSamples(shape, type);
+        runner.checkSamples([column(shape, type)]);
       }).toThrow(message);
       await Promise.resolve();
     });
@@ -80,31 +82,90 @@ describe('a runner', () => {
       nodes: [node('Cast', ['x'], 'f', [{ name: 'to', type: 2, i: 1 }]), node('Conv', ['f', 'w'], 'y')],
     };
     await opened(bytes, async (runner) => {
-      runner.checkSamples([2, 3, 4, 4], 'uint8');
+      runner.checkSamples([column([2, 3, 4, 4], 'uint8')]);
       expect(() => {
-        runner.checkSamples([2, 3, 4, 4], 'float32');
+        runner.checkSamples([column([2, 3, 4, 4], 'float32')]);
       }).toThrow(/x is float32, but the model's input x is uint8/);
       // In the words of whoever made the file, which may hold another type than what is read of it.
       expect(() => {
-        runner.checkSamples([2, 3, 4, 4], 'float32', 'calibration', 'float16');
+        runner.checkSamples([{ ...column([2, 3, 4, 4], 'float32'), storedType: 'float16' }], 'calibration');
       }).toThrow(/x is float16, but/);
       await Promise.resolve();
     });
   });
 
-  it('refuses a model with several inputs', async () => {
-    const model = proto({ ...sketch, nodes: [node('Add', ['x', 'z'], 'y')] });
-    model.graph?.input.push({
-      name: 'z',
-      type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'batch' }] } } },
+  const two = (batch?: number): Sketch => ({
+    ...{ input: [3, 4], tensors: [], nodes: [node('Add', ['x', 'z'], 'y')] },
+    ...(batch === undefined ? {} : { batch }),
+    others: { z: { input: [1, 4], type: DataType.FLOAT } },
+  });
+
+  it.each([undefined, 2])('feeds several inputs, together padded to a fixed batch (%s)', async (batch) => {
+    const [x, z] = [batchOf([3, 4], 5), batchOf([1, 4], 5, 6)];
+    await opened(two(batch), async (runner) => {
+      const values = await runner.run(
+        new Map([
+          ['z', z],
+          ['x', x],
+        ]),
+      );
+      const { dims, data } = values.get('y') ?? { dims: [], data: [] };
+      expect(dims).toEqual([5, 3, 4]);
+      const sum = x.data.map((v, i) => v + (z.data[4 * Math.floor(i / 12) + (i % 4)] ?? 0));
+      expect([...data]).toEqual([...sum]);
     });
+  });
+
+  it('names every input that samples do not fit', async () => {
+    await opened(two(), async (runner) => {
+      runner.checkSamples([column([5, 3, 4], 'uint8'), column([5, 1, 4], 'float32', 'z')]);
+      const check = () => {
+        runner.checkSamples([column([5, 3], 'float32'), column([5, 2, 4], 'float32', 'z')], 'evaluation');
+      };
+      expect(check).toThrow(/x has the shape \[5, 3\], .*; evaluation: z has the shape \[5, 2, 4\]/);
+      await Promise.resolve();
+    });
+  });
+
+  it.each<[string, (number | string)[], RegExp]>([
+    [
+      'has its samples along another axis',
+      [4, 'batch', 4],
+      /z \[4, batch, 4\] has its samples along axis 1.*Transpose/,
+    ],
+    ['has none', [], /input z has no axis for samples: make it a constant/],
+    ['has batches of another size', [3, 1, 4], /batches of 2 and of 3 samples \(z \[3, 1, 4\]\)/],
+  ])('refuses an input that %s', async (_, shape, message) => {
+    const model = proto({ ...two(2), nodes: [node('Relu', ['x'], 'y')] });
+    const dim = shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
+    const [x] = model.graph?.input ?? [];
+    if (model.graph == null || x === undefined) throw new Error('the model has no input');
+    model.graph.input = [x, { name: 'z', type: { tensorType: { elemType: 1, shape: { dim } } } }];
     const loaded = await loadModel(writeProto(model), { directory: scratch(), limits: LIMITS });
     const runner = await Runner.open(loaded, { threads: 1 });
-    await expect(runner.run(batchOf([3, 4, 4], 1))).rejects.toMatchObject({
-      code: 'invalid_model',
-      message: expect.stringContaining('one input') as string,
-    });
+    expect(() => {
+      runner.checkSamples([]);
+    }).toThrow(message);
     await runner.release();
+  });
+
+  it.each<[number, string, ArrayLike<number | bigint>, string | null]>([
+    [DataType.INT64, 'int32', Int32Array.of(-1, 2), null],
+    [DataType.INT32, 'int64', BigInt64Array.of(-1n, 2n), null],
+    [DataType.INT32, 'int64', BigInt64Array.of(2n ** 40n, 2n), 'cannot be fed'],
+    [DataType.UINT8, 'int64', BigInt64Array.of(-1n, 2n), 'cannot be fed'],
+    [DataType.BOOL, 'bool', Uint8Array.of(0, 1), null],
+  ])('takes whole numbers of another width where they fit: %i from %s', async (inputType, type, data, refusal) => {
+    const cast: Sketch = {
+      ...{ input: [2], tensors: [], inputType },
+      nodes: [node('Cast', ['x'], 'y', [{ name: 'to', type: 2, i: 1 }])],
+    };
+    await opened(cast, async (runner) => {
+      runner.checkSamples([{ ...column([1, 2], type === 'bool' ? 'uint8' : type), storedType: type }]);
+      const run = runner.run({ dims: [1, 2], data: data as Int32Array });
+      if (refusal === null) expect([...((await run).get('y')?.data ?? [])]).toEqual(Array.from(data, Number));
+      else await expect(run).rejects.toThrow(refusal);
+    });
   });
 
   it('blames the input when the runtime refuses a model, without telling where it lies', async () => {

@@ -180,7 +180,7 @@ describe('the plan of several points', () => {
         layer: null,
         point: null,
         result: {
-          model: { format: 'onnx', parameters: 1, macs: 1, bytes: 1, inputs: [], outputs: [] },
+          model: { format: 'onnx', parameters: 1, macs: 1, bytes: 1, inputs: [], outputs: [], weights: 'float32' },
           layers: [layerRow(0)],
         },
         files: [],

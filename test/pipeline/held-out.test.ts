@@ -100,11 +100,11 @@ it('a part of a dataset has its samples and labels, and tells their numbers in t
     const part = data.subset(Uint32Array.of(1, 2, 4, 5));
     expect(part.count).toBe(4);
     expect([...(part.labels ?? [])]).toEqual([1, 2, 1, 2]);
-    expect(await part.batch(0, 2)).toEqual({ dims: [2, 2], data: Float32Array.of(2, 3, 4, 5) });
-    expect(await part.batch(1, 2)).toEqual({ dims: [1, 2], data: Float32Array.of(4, 5) });
+    expect((await part.batch(0, 2)).get('x')).toEqual({ dims: [2, 2], data: Float32Array.of(2, 3, 4, 5) });
+    expect((await part.batch(1, 2)).get('x')).toEqual({ dims: [1, 2], data: Float32Array.of(4, 5) });
     await expect(part.batch(1, 3)).rejects.toThrow(/sample 4/);
     const whole = data.subset(Uint32Array.of(0, 3)).batch(0, 2);
-    expect(await whole).toEqual({ dims: [2, 2], data: Float32Array.of(0, 1, 6, 7) });
+    expect((await whole).get('x')).toEqual({ dims: [2, 2], data: Float32Array.of(0, 1, 6, 7) });
     await expect(part.verify()).rejects.toThrow(/sample 4/);
   } finally {
     await data.close();

@@ -2,10 +2,12 @@ import { raiseOpset } from '../passes/raise-opset.js';
 import { GraphIndex, NameSource, readBy } from '../graph/graph-index.js';
 import { intAttribute, makeNode } from '../ir/attributes.js';
 import { DataType, withFields, type TensorProto } from '../ir/messages.js';
-import { atOpset, type Model } from '../ir/model.js';
+import { atOpset, inputNames, type Model } from '../ir/model.js';
 import { isOperator, operatorOf } from '../ir/operator.js';
 import { floatTensor, int64Tensor, tensorDims } from '../ir/tensors.js';
+import { samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
+import type { Samples } from '../../datasets/samples.js';
 import type { Tensor } from '../../datasets/tensor.js';
 
 /** From here on ScatterElements adds; what operators mean has not changed since opset 13, but for some that no rule covers. */
@@ -19,12 +21,13 @@ export interface FixedSize {
 }
 
 /**
- * Prepares a network to be differentiated for batches like `samples`: operators in a known version, all sizes known, what does not depend
+ * Prepares a network to be differentiated for batches like `given`: operators in a known version, all sizes known, what does not depend
  * on the input computed.
  * @throws {InputError} when an old operator cannot be carried over
  */
-export async function fixSize(model: Model, samples: Tensor, options: { threads: number }): Promise<FixedSize> {
+export async function fixSize(model: Model, given: Given, options: { threads: number }): Promise<FixedSize> {
   const raised = raiseOpset(model);
+  const samples = samplesFor(inputNames(raised), given);
   const known = await measure(raised, samples, options.threads);
   const { graph } = raised;
   const initializer = [...graph.initializer, ...known.constants];
@@ -36,13 +39,13 @@ export async function fixSize(model: Model, samples: Tensor, options: { threads:
   const own = atOpset(raised, folded, Math.max(raised.opset, ADDING_OPSET));
   const shapes = new Map<string, readonly number[]>(known.shapes);
   for (const tensor of initializer) shapes.set(tensor.name, tensorDims(tensor));
-  for (const { name } of graph.input) shapes.set(name, samples.dims);
+  for (const [name, { dims }] of samples) shapes.set(name, dims);
   return { model: withoutSplits(own, shapes), shapes };
 }
 
 async function measure(
   model: Model,
-  samples: Tensor,
+  samples: Samples,
   threads: number,
 ): Promise<{ shapes: Map<string, number[]>; constants: TensorProto[] }> {
   const { graph } = model;
@@ -75,7 +78,7 @@ async function measure(
     { threads },
   );
   try {
-    const values = await runner.feed(new Map([[runner.input.name, samples]]));
+    const values = await runner.feed(samples);
     const shapes = new Map<string, number[]>();
     for (const [name, shape] of shapeOf) shapes.set(name, Array.from(values.get(shape)?.data ?? [], Number));
     const constants = constant.flatMap((name) => {

@@ -2,9 +2,10 @@ import type { FloatTensor, Tensor } from '../../datasets/tensor.js';
 import { fixSize } from './fixed-size.js';
 import { trainingGraph, type TrainingGraph } from './training-graph.js';
 import { DataType, withFields, type TensorProto } from '../ir/messages.js';
-import { initializersOf, type Model } from '../ir/model.js';
+import { initializersOf, inputNames, type Model } from '../ir/model.js';
 import { floatTensor, tensorDims, tensorFloats } from '../ir/tensors.js';
 import { weightedNodes } from '../graph/weighted-nodes.js';
+import { samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
 
 /** Weights of the layers that `rewritten` has and `model` has not: those that compression made. */
@@ -35,7 +36,7 @@ export class TrainableNetwork {
   private constructor(
     private readonly model: Model,
     private readonly runner: Runner,
-    private readonly graph: Pick<TrainingGraph, 'losses' | 'gradients'> & { input: string; shapes: Shapes },
+    private readonly graph: Pick<TrainingGraph, 'losses' | 'gradients'> & { inputs: readonly string[]; shapes: Shapes },
     /** By name; changed in place by the caller. */
     readonly weights: ReadonlyMap<string, FloatTensor>,
   ) {
@@ -50,7 +51,7 @@ export class TrainableNetwork {
    */
   static async open(
     model: Model,
-    { weights, losses, samples }: { weights: ReadonlySet<string>; losses: readonly string[]; samples: Tensor },
+    { weights, losses, samples }: { weights: ReadonlySet<string>; losses: readonly string[]; samples: Given },
     options: { threads: number },
   ): Promise<TrainableNetwork> {
     const { model: fixed, shapes } = await fixSize(model, samples, options);
@@ -62,9 +63,9 @@ export class TrainableNetwork {
       own.set(name, { dims: tensorDims(tensor), data });
     }
     const runner = await Runner.open(graph.model, options);
-    const input = model.graph.input[0]?.name ?? '';
+    const inputs = inputNames(model);
     const { losses: terms, gradients } = graph;
-    return new TrainableNetwork(model, runner, { losses: terms, gradients, input, shapes }, own);
+    return new TrainableNetwork(model, runner, { losses: terms, gradients, inputs, shapes }, own);
   }
 
   /** Tensors with a loss: those asked for, and those that an operator without a derivative reads. */
@@ -79,10 +80,10 @@ export class TrainableNetwork {
 
   /** Weighted squared differences by tensor, and the derivatives of their sum by weight. */
   async differentiate(
-    samples: Tensor,
+    samples: Given,
     pulls: ReadonlyMap<string, Pull>,
   ): Promise<{ losses: Map<string, number>; gradients: Map<string, Float32Array> }> {
-    const feeds = new Map<string, Tensor>([[this.graph.input, samples], ...this.weights]);
+    const feeds = new Map<string, Tensor>([...samplesFor(this.graph.inputs, samples), ...this.weights]);
     for (const { name, target, weight } of this.graph.losses) {
       const pull = pulls.get(name);
       if (pull === undefined) throw new RangeError(`no target for ${name}`);

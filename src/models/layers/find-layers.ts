@@ -1,15 +1,16 @@
-import type { Tensor } from '../../datasets/tensor.js';
+import { countOf } from '../../datasets/samples.js';
 import type { Layer } from '../layer.js';
 import { activationAfter } from '../graph/activations.js';
 import { automaticPads } from '../graph/auto-pad.js';
 import { denseWeightsOf, type DenseWeights } from '../graph/dense-weights.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import type { TensorProto } from '../ir/messages.js';
-import type { Model } from '../ir/model.js';
+import { inputNames, type Model } from '../ir/model.js';
 import { isOperator } from '../ir/operator.js';
 import { elementCount, tensorDims } from '../ir/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 import { weightsBeside } from '../graph/weights-beside.js';
+import { samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
 
 export interface ListedLayers {
@@ -22,9 +23,9 @@ export interface ListedLayers {
 
 /**
  * The weighted layers of a prepared model, in graph order. Shapes come from running the network once.
- * @param samples a small batch that the model takes; two samples tell the batch axis from the others
+ * @param given a small batch that the model takes; two samples tell the batch axis from the others
  */
-export async function listLayers(model: Model, samples: Tensor, options: { threads: number }): Promise<ListedLayers> {
+export async function listLayers(model: Model, given: Given, options: { threads: number }): Promise<ListedLayers> {
   const nodes = weightedNodes(model);
   const index = new GraphIndex(model.graph);
   const skips = new Map(nodes.map((node) => [node, skipAt(node.output, index)]));
@@ -36,10 +37,10 @@ export async function listLayers(model: Model, samples: Tensor, options: { threa
   const capture = [...names].filter((name) => name !== '' && !constants.has(name) && !inputs.has(name));
   const runner = await Runner.open(model, { threads: options.threads, capture });
   try {
+    const samples = samplesFor(inputNames(model), given);
     const values = await runner.run(samples);
-    values.set(runner.input.name, samples);
-    const shapes = new Map([...values].map(([name, { dims }]) => [name, dims]));
-    return assemble(model, { index, nodes, skips, shapes }, samples.dims[0] ?? 1);
+    const shapes = new Map([...values, ...samples].map(([name, { dims }]) => [name, dims]));
+    return assemble(model, { index, nodes, skips, shapes }, countOf(samples));
   } finally {
     await runner.release();
   }

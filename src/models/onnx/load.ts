@@ -12,6 +12,7 @@ import { isDefaultDomain, type Model } from '../ir/model.js';
 import { checkNormalizations } from './normalizations.js';
 import type { LoadOptions, ModelLimits } from '../format-files.js';
 import { preflight } from './preflight.js';
+import { toSinglePrecision } from './single-precision.js';
 import { byteSize, externalReference } from '../ir/tensors.js';
 import { checkGraph, checkOpset } from '../graph/validate.js';
 
@@ -180,5 +181,5 @@ function check(
   if (int64ToNumber(proto.irVersion) > IR_MAX) proto.irVersion = IR_MAX;
   proto.graph.node = checkGraph(proto.graph, source.directory, options.limits);
   checkNormalizations(proto.graph, source.directory);
-  return { proto, graph: proto.graph, opset, ...source };
+  return toSinglePrecision({ proto, graph: proto.graph, opset, ...source });
 }

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
 import { InputError } from '../../errors/index.js';
+import { withClientTypes } from './client-types.js';
 import { encodeModel } from '../ir/codec.js';
 import { ExternalDataFile } from '../ir/external-data.js';
 import { EXTERNAL, withFields, type TensorProto } from '../ir/messages.js';
@@ -19,7 +20,8 @@ const SINGLE_FILE_MAX_BYTES = 2 ** 31 - 2 ** 24;
 const EPOCH = new Date(Date.UTC(1980, 0, 1));
 
 /** Writes one self-contained .onnx file; possible up to 2 GiB. */
-export async function saveSingle(model: Model, path: string): Promise<void> {
+export async function saveSingle(given: Model, path: string): Promise<void> {
+  const model = withClientTypes(given);
   const bytes = model.graph.initializer.reduce((sum, tensor) => sum + byteSize(tensor), 0);
   if (bytes > SINGLE_FILE_MAX_BYTES) {
     throw new InputError(
@@ -38,7 +40,8 @@ function inline(tensor: TensorProto, directory: string | null): TensorProto {
 }
 
 /** Writes a zip of an .onnx file and its external data. */
-export async function saveZip(model: Model, path: string): Promise<void> {
+export async function saveZip(given: Model, path: string): Promise<void> {
+  const model = withClientTypes(given);
   const scratch = await mkdtemp(join(dirname(path), '.save-'));
   try {
     const location = `${model.filename}.data`;

@@ -1,5 +1,5 @@
 import { Runner } from './runner.js';
-import type { Tensor } from '../../datasets/tensor.js';
+import type { Given } from './feeds.js';
 import { intAttribute } from '../ir/attributes.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import type { Model } from '../ir/model.js';
@@ -26,7 +26,7 @@ export function partsOf(output: string, index: GraphIndex): string[] {
  */
 export async function outputParts(
   model: Model,
-  samples: Tensor,
+  samples: Given,
   { names, ...options }: { threads: number; names?: readonly string[] },
 ): Promise<Map<string, Parts>> {
   const { graph } = model;

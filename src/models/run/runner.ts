@@ -4,12 +4,15 @@ import { join } from 'node:path';
 // First: it must be evaluated before the runtime.
 import { loadRuntime, openSession, type Session, type SessionOptions } from '../../runtime/session.js';
 import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { InputError, SparankError } from '../../errors/index.js';
+import { SparankError } from '../../errors/index.js';
 import { encodeModel } from '../ir/codec.js';
 import { withFields } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
 import { badModel, misleadingTexts, runtimeError } from './runtime-error.js';
-import { castTo, concatenate, padRows, sliceRows } from './tensor-ops.js';
+import { checkColumns, checkPorts, fixedBatchOf, samplesFor, type Given, type Port } from './feeds.js';
+import { castTo, padRows } from './tensor-ops.js';
+import type { Column } from '../../datasets/dataset.js';
+import { concatenate, countOf, mapSamples, sliceRows, type Samples } from '../../datasets/samples.js';
 import type { Tensor, TensorData } from '../../datasets/tensor.js';
 
 export interface RunnerOptions {
@@ -22,13 +25,6 @@ export interface RunnerOptions {
    * large batches take a tenth more time (measured on VGG-16 at 32 images: 1.5 instead of 2.4 GiB).
    */
   arena?: boolean;
-}
-
-/** A named input or output; dimensions are numbers, or names where any size goes. */
-export interface Port {
-  name: string;
-  type: string;
-  shape: (number | string)[];
 }
 
 /** A network loaded in ONNX Runtime. Has to be released. */
@@ -47,8 +43,7 @@ export class Runner {
     const captured = new Set(capture);
     this.inputs = session.inputMetadata.map(port);
     this.outputs = session.outputMetadata.map(port).filter(({ name }) => !captured.has(name));
-    const batch = this.inputs[0]?.shape[0];
-    this.fixedBatch = typeof batch === 'number' && batch > 0 ? batch : null;
+    this.fixedBatch = fixedBatchOf(this.inputs);
   }
 
   /**
@@ -80,47 +75,31 @@ export class Runner {
     }
   }
 
-  /** The one input that data is fed to. */
-  get input(): Port {
-    const [input] = this.inputs;
-    if (input === undefined || this.inputs.length !== 1) {
-      const names = this.inputs.map(({ name }) => name).join(', ');
-      throw badModel(
-        `only models with one input are supported; this one has ${String(this.inputs.length)} (${names}). Make the others constants of the model`,
-      );
-    }
-    return input;
-  }
-
-  /** Checks that samples of this shape and type can be fed to the model; `storedType` is what the client calls the type. */
-  checkSamples(shape: readonly number[], type: string, what = 'dataset', storedType = type): void {
-    const { input } = this;
-    const wanted = input.shape.map((d, i) => (i === 0 ? 'batch' : String(d))).join(', ');
-    const fits =
-      shape.length === input.shape.length &&
-      input.shape.every((d, i) => i === 0 || typeof d !== 'number' || d <= 0 || d === shape[i]);
-    const detail = fits
-      ? canCast(type, input.type)
-        ? null
-        : `${what}: x is ${storedType}, but the model's input ${input.name} is ${input.type}`
-      : `${what}: x has the shape [${shape.join(', ')}], but the model's input ${input.name} is [${wanted}]`;
-    if (detail !== null)
-      throw new InputError('invalid_dataset', detail, { faults: [{ pointer: `#${what}/x`, detail }] });
+  /** Checks that these samples can be fed to the model; `what` is what the client calls the file. */
+  checkSamples(columns: readonly Column[], what = 'dataset'): void {
+    checkPorts(this.inputs);
+    checkColumns(this.inputs, columns, what);
   }
 
   /**
-   * Runs one batch. Data is cast to the model's input type; a model with a fixed batch size is run as often as needed, the
+   * Runs one batch. Data is cast to the model's input types; a model with a fixed batch size is run as often as needed, the
    * last time padded. Returns outputs and captured tensors by name.
    */
-  async run(batch: Tensor): Promise<Map<string, Tensor>> {
-    const rows = batch.dims[0] ?? 0;
-    if (this.fixedBatch === null || this.fixedBatch === rows) return this.runOnce(batch);
+  async run(batch: Given): Promise<Map<string, Tensor>> {
+    const samples = samplesFor(
+      this.inputs.map(({ name }) => name),
+      batch,
+    );
+    const rows = countOf(samples);
+    const { fixedBatch } = this;
+    if (fixedBatch === null || fixedBatch === rows) return this.feed(samples);
     const parts: Map<string, Tensor>[] = [];
-    for (let begin = 0; begin < rows; begin += this.fixedBatch) {
-      const count = Math.min(this.fixedBatch, rows - begin);
-      const results = await this.runOnce(padRows(sliceRows(batch, begin, begin + count), this.fixedBatch));
+    for (let begin = 0; begin < rows; begin += fixedBatch) {
+      const count = Math.min(fixedBatch, rows - begin);
+      const part = mapSamples(samples, (tensor) => padRows(sliceRows(tensor, begin, begin + count), fixedBatch));
+      const results = await this.feed(part);
       // Tensors whose first axis is not the batch are left whole.
-      const scale = (t: Tensor) => ((t.dims[0] ?? 0) * count) / (this.fixedBatch ?? 1);
+      const scale = (t: Tensor) => ((t.dims[0] ?? 0) * count) / fixedBatch;
       parts.push(new Map([...results].map(([name, t]) => [name, sliceRows(t, 0, scale(t))])));
     }
     return new Map(
@@ -128,12 +107,8 @@ export class Runner {
     );
   }
 
-  private async runOnce(batch: Tensor): Promise<Map<string, Tensor>> {
-    return this.feed(new Map([[this.input.name, batch]]));
-  }
-
-  /** Runs once with every input given by name, cast to its type: for parts of networks, which may have several inputs. */
-  async feed(tensors: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>> {
+  /** Runs once with every input given by name, cast to its type; what is no input of the network is left out. */
+  async feed(tensors: Samples): Promise<Map<string, Tensor>> {
     const feeds: Record<string, OrtTensor> = {};
     for (const { name, type } of this.inputs) {
       const tensor = tensors.get(name);
@@ -193,12 +168,4 @@ function withOutputs(model: Model, names: readonly string[]): Model {
 function port(metadata: InferenceSession.ValueMetadata): Port {
   if (!metadata.isTensor) throw badModel(`${metadata.name} is not a tensor`);
   return { name: metadata.name, type: metadata.type, shape: [...metadata.shape] };
-}
-
-const INTEGERS = ['uint8', 'int8', 'uint16', 'int16', 'int32', 'uint32', 'int64', 'uint64'];
-
-function canCast(from: string, to: string): boolean {
-  return (
-    from === to || ((to === 'float32' || to === 'float64') && (from.startsWith('float') || INTEGERS.includes(from)))
-  );
 }

@@ -1,5 +1,14 @@
 import type { LayerRow } from '../../jobs/results.js';
-import { extract, integerEnds, Runner, type Ends, type Layer, type Model, type Tensor } from '../../models/index.js';
+import {
+  extract,
+  integerEnds,
+  Runner,
+  type Ends,
+  type Layer,
+  type Model,
+  type Samples,
+  type Tensor,
+} from '../../models/index.js';
 import { measureInTurn, quantile } from './latency.js';
 
 /** The budget is for two networks. */
@@ -16,7 +25,7 @@ export interface TimedNetwork {
 export interface LayerTiming {
   /** Groups of the networks (by their place in `networks`) in which a layer has the same form. */
   sameForm: (layer: number) => number[][];
-  images: Tensor;
+  images: Samples;
   threads: number;
   signal: AbortSignal;
   /** Share that is done. */
@@ -41,7 +50,8 @@ export async function layerLatencies(
     const forms = sameForm(index);
     signal.throwIfAborted();
     progress(done / wanted.length);
-    const input = inputs.get(layer.input) ?? images;
+    const input = images.get(layer.input) ?? inputs.get(layer.input);
+    if (input === undefined) throw new RangeError(`${layer.input} was not computed`);
     const whole = { from: layer.input, to: layer.output };
     const timed: { runner: Runner; feeds: Map<string, Tensor> }[] = [];
     const open = async (model: Model, { from, to }: Ends, value: Tensor) => {
@@ -85,21 +95,20 @@ function withTime(row: LayerRow, latency: LayerRow['latency_ms']): LayerRow {
 }
 
 /** What a layer of the network gets to see for `images`. */
-export async function inputOf(model: Model, name: string, images: Tensor, threads: number): Promise<Tensor> {
-  if (model.graph.input[0]?.name === name) return images;
-  const value = (await inputsOf(model, new Set([name]), images, threads)).get(name);
+export async function inputOf(model: Model, name: string, images: Samples, threads: number): Promise<Tensor> {
+  const value = images.get(name) ?? (await inputsOf(model, new Set([name]), images, threads)).get(name);
   if (value === undefined) throw new RangeError(`${name} was not computed`);
   return value;
 }
 
-/** The same of several layers, in one run; without the network's own input. */
+/** The same of several layers, in one run; without the network's own inputs. */
 async function inputsOf(
   model: Model,
   names: ReadonlySet<string>,
-  images: Tensor,
+  images: Samples,
   threads: number,
 ): Promise<Map<string, Tensor>> {
-  const inner = [...names].filter((name) => model.graph.input[0]?.name !== name);
+  const inner = [...names].filter((name) => !images.has(name));
   if (inner.length === 0) return new Map();
   const runner = await Runner.open(extract(model, [], inner).model, { threads });
   try {

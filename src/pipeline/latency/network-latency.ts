@@ -1,7 +1,7 @@
 import type { Dataset } from '../../datasets/index.js';
 import type { Metrics } from '../../jobs/results.js';
 import type { Spec } from '../../jobs/spec.js';
-import { Runner, type Model, type Tensor } from '../../models/index.js';
+import { Runner, type Model, type Samples } from '../../models/index.js';
 import { repeatRows } from '../network/batch.js';
 import { speedupOfBlocks } from './block-interval.js';
 import { measureInTurn, quantile, type PairedLatency } from './latency.js';
@@ -74,7 +74,7 @@ export async function networkBlocks(
 /** [size][model], milliseconds, in sessions opened for the block. */
 async function timeBlock(
   models: readonly Model[],
-  images: readonly Tensor[],
+  images: readonly Samples[],
   { threads, arena, signal }: { threads: number; arena: boolean; signal: AbortSignal },
 ): Promise<number[][][]> {
   const runners: Runner[] = [];

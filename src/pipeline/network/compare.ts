@@ -111,10 +111,9 @@ function requireFinite(
 ): void {
   const bad = firstBad(values, outputs);
   if (bad === null) return;
-  const { what } = data;
-  const sample = String(data.numberOf(begin + bad.sample));
-  const detail = `${what}: sample ${sample} makes output ${bad.tensor} of the compressed network overflow, but not of the original: ask for less`;
-  throw new InputError('numerical_breakdown', detail, { faults: [{ pointer: `#${what}/x/${sample}`, detail }] });
+  const sample = begin + bad.sample;
+  const detail = `${data.what}: sample ${String(data.numberOf(sample))} makes output ${bad.tensor} of the compressed network overflow, but not of the original: ask for less`;
+  throw new InputError('numerical_breakdown', detail, { faults: data.faults(detail, sample) });
 }
 
 /** Share of the samples with a class whose class the model finds, or null for data without labels. */

@@ -1,4 +1,4 @@
-import { beforeSelection, Runner, type Model, type Tensor } from '../../models/index.js';
+import { beforeSelection, Runner, type Model, type Samples } from '../../models/index.js';
 
 /**
  * The tensors whose difference is the error of the outputs, by output: the output itself, or, where it sorts, selects or suppresses, what goes into that.
@@ -9,7 +9,7 @@ import { beforeSelection, Runner, type Model, type Tensor } from '../../models/i
 export async function comparedTensors(
   original: Model,
   compressed: readonly Model[],
-  samples: Tensor,
+  samples: Samples,
   options: { threads: number },
 ): Promise<string[]> {
   const outputs = original.graph.output.map(({ name }) => name);

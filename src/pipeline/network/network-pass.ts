@@ -22,7 +22,7 @@ export interface PartRun {
 }
 
 /**
- * Runs the part of `model` that computes tensor `to` from what the store holds (and the network's input), over the first
+ * Runs the part of `model` that computes tensor `to` from what the store holds (and the network's inputs), over the first
  * `images` calibration images, and hands over every batch.
  */
 export async function runPart(
@@ -36,15 +36,10 @@ export async function runPart(
   try {
     for (const range of batches(images, network.batch)) {
       signal.throwIfAborted();
-      const feeds = new Map<string, Tensor>();
-      for (const name of part.inputs) {
-        feeds.set(
-          name,
-          store.has(name)
-            ? await store.read(name, range.index)
-            : await network.calibration.batch(range.begin, range.end),
-        );
-      }
+      const stored = part.inputs.filter((name) => store.has(name));
+      const given = stored.length < part.inputs.length ? await network.calibration.batch(range.begin, range.end) : [];
+      const feeds = new Map<string, Tensor>(given);
+      for (const name of stored) feeds.set(name, await store.read(name, range.index));
       const value = runner === null ? feeds.get(to) : (await runner.feed(feeds)).get(to);
       if (value === undefined) throw new RangeError(`${to} was not computed`);
       await visit({ dims: value.dims, data: floats(value) }, range);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openDataset, type Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
 import {
+  inputNames,
   listLayers,
   loadModel,
   outputParts,
@@ -52,11 +53,13 @@ export async function loadPrepared(context: StepContext, key: string): Promise<{
   return { original, prepared: await spillWeights(prepare(original), directory) };
 }
 
-export async function openCalibration(context: StepContext, key: string, what: string): Promise<Dataset> {
+/** The samples in a file, for the inputs of a network. @param what the client calls the file */
+export async function openSamples(context: StepContext, model: Model, key: string, what: string): Promise<Dataset> {
   return openDataset(context.path(key), {
     directory: context.directory,
     limits: { ...context.limits, maxSamples: context.limits.maxCalibrationSamples },
     what,
+    inputs: inputNames(model),
     signal: context.signal,
   });
 }
@@ -68,7 +71,7 @@ export async function openNetwork(
 ): Promise<Network> {
   const { inputs, spec } = assignment;
   const { original, prepared } = await loadPrepared(context, inputs.model.key);
-  const sent = await openCalibration(context, inputs.calibration.key, 'calibration');
+  const sent = await openSamples(context, original, inputs.calibration.key, 'calibration');
   try {
     const fixed = await checkInput(context, original, sent);
     const given = toFit(sent, assignment, fixed);
@@ -77,7 +80,7 @@ export async function openNetwork(
       throw new InputError(
         'invalid_dataset',
         `the model takes batches of exactly ${String(fixed)} samples, and the calibration data has ${String(given.count)}`,
-        { faults: [{ pointer: '#calibration/x', detail: 'too few samples for one batch' }] },
+        { faults: given.faults('too few samples for one batch') },
       );
     }
     // Two samples tell the batch axis from the others.
@@ -112,7 +115,7 @@ export async function openNetwork(
   }
 }
 
-/** Checks that the original model loads, has one input, and takes the data. Returns its batch size if that is fixed. */
+/** Checks that the original model loads and takes the data. Returns its batch size if that is fixed. */
 export async function checkInput(
   context: Pick<StepContext, 'threads'>,
   model: Model,
@@ -120,7 +123,7 @@ export async function checkInput(
 ): Promise<number | null> {
   const runner = await Runner.open(model, { threads: context.threads });
   try {
-    runner.checkSamples([data.count, ...data.shape], data.type, 'calibration', data.storedType);
+    runner.checkSamples(data.columns, 'calibration');
     return runner.fixedBatch;
   } finally {
     await runner.release();

@@ -1,6 +1,6 @@
-import type { Dataset } from '../../datasets/index.js';
+import { mapSamples, sliceRows, type Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
-import { GraphIndex, operatorOf, Runner, type Model, type Tensor } from '../../models/index.js';
+import { GraphIndex, operatorOf, Runner, type Model, type Samples, type Tensor } from '../../models/index.js';
 import { numberName } from './breakdown.js';
 
 /** Where a number stands that is none. */
@@ -27,10 +27,10 @@ export function firstBad(values: ReadonlyMap<string, Tensor>, names: Iterable<st
 
 /** The batch that a network was run on, and what the client calls it. */
 export interface Given {
-  images: Tensor;
+  images: Samples;
   /** Where the first one is in `data`. */
   begin: number;
-  data: Pick<Dataset, 'what' | 'numberOf'>;
+  data: Pick<Dataset, 'what' | 'numberOf' | 'faults'>;
 }
 
 /**
@@ -48,29 +48,25 @@ export async function requireFiniteOutputs(
     model.graph.output.map(({ name }) => name),
   );
   if (bad === null) return;
-  const source = (await firstInside(model, oneOf(given.images, bad.sample), options)) ?? bad;
+  // All inner tensors of more samples would take too much.
+  const one = mapSamples(given.images, (tensor) => sliceRows(tensor, bad.sample, bad.sample + 1));
+  const source = (await firstInside(model, one, options)) ?? bad;
   const node = new GraphIndex(model.graph).producer(source.tensor);
   const label = node === null ? source.tensor : `${node.name === '' ? source.tensor : node.name} (${operatorOf(node)})`;
-  const { what } = given.data;
-  const sample = given.data.numberOf(given.begin + bad.sample);
-  const detail = `${what}: sample ${String(sample)} makes output ${bad.tensor} of the model ${Number.isNaN(bad.value) ? 'NaN' : 'infinite'}; the first node with such a number is ${label}: ${numberName(source.value)} at element ${String(source.element)} of ${source.tensor}`;
+  const { data } = given;
+  const sample = given.begin + bad.sample;
+  const detail = `${data.what}: sample ${String(data.numberOf(sample))} makes output ${bad.tensor} of the model ${Number.isNaN(bad.value) ? 'NaN' : 'infinite'}; the first node with such a number is ${label}: ${numberName(source.value)} at element ${String(source.element)} of ${source.tensor}`;
   throw new InputError('invalid_model', detail, {
     faults: [
       { pointer: `#model/node/${node === null || node.name === '' ? source.tensor : node.name}`, detail },
-      { pointer: `#${what}/x/${String(sample)}`, detail },
+      ...data.faults(detail, sample),
     ],
     ...(node === null || node.name === '' ? {} : { layer: node.name }),
   });
 }
 
-/** Of a batch: all inner tensors of more would take too much. */
-function oneOf({ dims, data }: Tensor, sample: number): Tensor {
-  const width = data.length / Math.max(1, dims[0] ?? 1);
-  return { dims: [1, ...dims.slice(1)], data: data.slice(sample * width, (sample + 1) * width) };
-}
-
 /** The first tensor in the order of the graph that holds such a number; null where the runtime does not give inner tensors. */
-async function firstInside(model: Model, images: Tensor, options: { threads: number }): Promise<Bad | null> {
+async function firstInside(model: Model, images: Samples, options: { threads: number }): Promise<Bad | null> {
   const names = model.graph.node.flatMap(({ output }) => output).filter((name) => name !== '');
   try {
     const runner = await Runner.open(model, { ...options, capture: names });

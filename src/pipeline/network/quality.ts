@@ -8,7 +8,7 @@ import type { StepContext } from '../step.js';
 import { breakdownOf } from './breakdown.js';
 import { BATCH, compareModels } from './compare.js';
 import { halves, toMeasure } from './held-out.js';
-import { openCalibration, type Network } from './network.js';
+import { openSamples, type Network } from './network.js';
 
 export type Quality = Pick<Metrics, 'accuracy' | 'fidelity'>;
 
@@ -63,7 +63,7 @@ export async function openQualityData(
 ): Promise<QualityData> {
   const { evaluation, calibration } = assignment.inputs;
   const [key, what] = evaluation === null ? [calibration.key, 'calibration'] : [evaluation.key, 'evaluation'];
-  const sent = await openCalibration(context, key, what);
+  const sent = await openSamples(context, network.original, key, what);
   const close = () => sent.close();
   if (evaluation === null) {
     const { data, on } = toMeasure(sent, assignment, network.fixedBatch);

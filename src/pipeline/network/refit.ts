@@ -6,6 +6,7 @@ import {
   DENSE,
   denseWeights,
   groupsOf,
+  inputNames,
   patchOf,
   rewrite,
   sampleOutputs,
@@ -118,7 +119,7 @@ async function problemIn(
     seed: method.seed,
   });
   // An input depends on layers before it only, which are done. A branch may lead through layers still to be compressed.
-  const keepInput = !store.has(layer.input) && layer.input !== prepared.graph.input[0]?.name;
+  const keepInput = !store.has(layer.input) && !inputNames(prepared).includes(layer.input);
   const visit = async (
     name: string,
     keep: boolean,

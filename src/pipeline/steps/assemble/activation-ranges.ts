@@ -26,8 +26,7 @@ export async function activationHistograms(
   const run = async (begin: number, end: number): Promise<number> => {
     signal.throwIfAborted();
     const images = await network.calibration.batch(begin, end);
-    const values = await runner.run(images);
-    values.set(runner.input.name, images);
+    const values = new Map([...images, ...(await runner.run(images))]);
     let size = 0;
     for (const [name, histogram] of found) {
       const value = values.get(name);

@@ -10,7 +10,7 @@ import {
   TrainableNetwork,
   type Model,
   type Pull,
-  type Tensor,
+  type Samples,
 } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
 import { outputsToPull } from './distill-losses.js';
@@ -246,7 +246,7 @@ class Teacher {
     }
   }
 
-  async pulls(samples: Tensor): Promise<Map<string, Pull>> {
+  async pulls(samples: Samples): Promise<Map<string, Pull>> {
     const values = await this.runner.run(samples);
     const pulls = new Map<string, Pull>();
     for (const [name, value] of values)
@@ -260,7 +260,7 @@ class Teacher {
 }
 
 /** For one sample: the original once, the compressed network forwards and twice backwards. */
-async function workOf(network: Network, compressed: Model, probe: Tensor, threads: number): Promise<number> {
+async function workOf(network: Network, compressed: Model, probe: Samples, threads: number): Promise<number> {
   const listed = await listLayers(compressed, probe, { threads });
   return passWork(network.layers) + 3 * passWork(listed.layers);
 }

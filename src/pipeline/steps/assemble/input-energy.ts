@@ -24,8 +24,7 @@ export async function inputEnergies(
     for (const { begin, end } of batches(images, network.batch)) {
       signal.throwIfAborted();
       const batch = await network.calibration.batch(begin, end);
-      const values = await runner.run(batch);
-      values.set(runner.input.name, batch);
+      const values = new Map([...batch, ...(await runner.run(batch))]);
       for (const [name, axis] of axes) {
         const value = values.get(name);
         if (value === undefined) continue;

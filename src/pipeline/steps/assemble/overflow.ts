@@ -1,4 +1,4 @@
-import { rewrite, Runner, type Replacement, type Tensor } from '../../../models/index.js';
+import { rewrite, Runner, type Replacement, type Samples } from '../../../models/index.js';
 import type { Network } from '../../network/network.js';
 import { firstBad } from '../../network/non-finite.js';
 
@@ -6,7 +6,7 @@ import { firstBad } from '../../network/non-finite.js';
 export async function overflowing(
   network: Network,
   replacements: ReadonlyMap<string, Replacement>,
-  images: Tensor,
+  images: Samples,
   threads: number,
 ): Promise<string | null> {
   const replaced = network.layers.filter(({ name }) => replacements.has(name));

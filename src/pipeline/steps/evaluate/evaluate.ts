@@ -11,7 +11,7 @@ import { finishedOf, keyOf, optionalFileOf } from '../../files/finished.js';
 import { files } from '../../files/step-files.js';
 import { load, measureGroup, type Candidate, type Original } from './measure-group.js';
 import { toMeasure } from '../../network/held-out.js';
-import { openCalibration } from '../../network/network.js';
+import { openSamples } from '../../network/network.js';
 import { writeManifest, writeReport } from './report.js';
 import type { StepContext } from '../../step.js';
 
@@ -26,14 +26,16 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
   const { inputs, spec } = assignment;
   const output = join(context.directory, 'output');
   await mkdir(output, { recursive: true });
-  const sent = await openCalibration(
+  const model = await load(context, context.path(inputs.model.key), 'original');
+  const sent = await openSamples(
     context,
+    model,
     (inputs.evaluation ?? inputs.calibration).key,
     inputs.evaluation === null ? 'calibration' : 'evaluation',
   );
   try {
     const threads = spec.benchmark.threads ?? context.threads;
-    const original = await openOriginal(assignment, sent, context);
+    const original = await openOriginal(assignment, model, sent, context);
     const { data, on } = withinCost(toMeasure(sent, assignment, original.fixedBatch), original);
     const measuring = { assignment, original, data, on, threads };
     const candidates = await candidatesOf(assignment, original.model.format, context);
@@ -66,9 +68,12 @@ function withinCost(all: ReturnType<typeof toMeasure>, { listed, fixedBatch }: O
   return { data: all.data.subset(spread(all.data.count, most)), on: { ...all.on, samples: most } };
 }
 
-async function openOriginal({ inputs, spec }: Assignment, data: Dataset, context: StepContext): Promise<Original> {
-  const path = context.path(inputs.model.key);
-  const model = await load(context, path, 'original');
+async function openOriginal(
+  { inputs, spec }: Assignment,
+  model: Model,
+  data: Dataset,
+  context: StepContext,
+): Promise<Original> {
   const prepared = await spillWeights(prepare(model), join(context.directory, 'original'));
   const fixedBatch = await fixedBatchOf(model, spec.benchmark.threads ?? context.threads);
   const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
@@ -76,7 +81,7 @@ async function openOriginal({ inputs, spec }: Assignment, data: Dataset, context
     model,
     prepared,
     fixedBatch,
-    bytes: (await stat(path)).size,
+    bytes: (await stat(context.path(inputs.model.key))).size,
     listed: await listLayers(prepared, probe, { threads: context.threads }),
     probe,
     images: await repeatRows(data, fixedBatch ?? 1),

@@ -5,9 +5,9 @@ import { InputError } from '../../../errors/index.js';
 import { targetsOf } from '../../../jobs/points.js';
 import { targetOf, wishOf } from '../../../jobs/targets.js';
 import type { Assignment, InspectResult, ModelSummary } from '../../../jobs/tasks.js';
-import { codingOf, raiseOpset, Runner, type Layer } from '../../../models/index.js';
+import { clientTypes, codingOf, raiseOpset, Runner, type Layer, type Tensor } from '../../../models/index.js';
 import { applySelection, newRow } from '../../files/layer-rows.js';
-import { openCalibration, openNetwork, type Network } from '../../network/network.js';
+import { openNetwork, openSamples, type Network } from '../../network/network.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { checkTargets } from '../plan/plan.js';
 import { needsLabels } from '../plan/plan-quality.js';
@@ -48,16 +48,15 @@ export async function checkInputs(
   if (starved !== undefined) {
     const detail = `${starved.name} needs at least ${String(MIN_SAMPLES)} calibration samples`;
     throw new InputError('invalid_dataset', detail, {
-      faults: [{ pointer: '#calibration/x', detail }],
+      faults: network.calibration.faults(detail),
       layer: starved.name,
     });
   }
   const { constant } = await network.calibration.verify(context.signal);
   if (constant) {
-    const detail = 'all values of x are the same: there is nothing to fit on';
-    throw new InputError('invalid_dataset', `calibration: ${detail}`, {
-      faults: [{ pointer: '#calibration/x', detail }],
-    });
+    const names = network.calibration.columns.map(({ array }) => array).join(' and ');
+    const detail = `all values of ${names} are the same: there is nothing to fit on`;
+    throw new InputError('invalid_dataset', `calibration: ${detail}`, { faults: network.calibration.faults(detail) });
   }
   const labelled = await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
   if (targetsOf(spec).some((target) => targetOf(wishOf(target).name).labels) && !labelled) throw needsLabels();
@@ -67,39 +66,53 @@ export async function checkInputs(
 export async function summarize({ inputs }: Assignment, context: StepContext, network: Network): Promise<ModelSummary> {
   const { threads } = context;
   const runner = await Runner.open(network.original, { threads });
+  const types = clientTypes(network.original);
   try {
     const images = await network.calibration.batch(0, network.fixedBatch ?? 1);
     const given = { images, begin: 0, data: network.calibration };
-    await requireFiniteOutputs(network.original, await runner.run(images), given, { threads });
+    const values = await runner.run(images);
+    await requireFiniteOutputs(network.original, values, given, { threads });
+    requireRows(runner, values);
     return {
       format: network.original.format,
       parameters: network.parameters,
       macs: network.macs,
       bytes: (await stat(context.path(inputs.model.key))).size,
-      inputs: runner.inputs,
-      outputs: runner.outputs,
+      inputs: runner.inputs.map((port) => ({ ...port, type: types.inputs.get(port.name) ?? port.type })),
+      outputs: runner.outputs.map((port) => ({ ...port, type: types.outputs.get(port.name) ?? port.type })),
+      weights: types.weights,
     };
   } finally {
     await runner.release();
   }
 }
 
-/** @param pointers what is at fault */
-export function nothingToCompress(layers: readonly Layer[], pointers = ['#model']): InputError {
+/** With a batch size that the model fixes: the first axis of some output has to be the samples, or that of the inputs is not. */
+function requireRows({ fixedBatch, outputs }: Runner, values: ReadonlyMap<string, Tensor>): void {
+  const batch = fixedBatch ?? 1;
+  const found = outputs.map(({ name }) => values.get(name)?.dims ?? []);
+  if (found.some(([rows = 0]) => rows % batch === 0)) return;
+  const shapes = found.map((dims) => `[${dims.join(', ')}]`).join(', ');
+  const detail = `the inputs have ${String(batch)} as their first axis, but no output has a row for each (${shapes}): samples have to be the first axis of inputs and outputs`;
+  throw new InputError('invalid_model', detail, { faults: [{ pointer: '#model', detail }] });
+}
+
+/** @param beside what else than the model is at fault */
+export function nothingToCompress(layers: readonly Layer[], beside: readonly string[] = []): InputError {
   const reasons = layers.slice(0, 5).map(({ name, blocked }) => `${name}: ${blocked ?? ''}`);
   const detail = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
   return new InputError('invalid_model', `no layer of the model can be compressed (${detail})`, {
-    faults: pointers.map((pointer) => ({ pointer, detail })),
+    faults: ['#model', ...beside].map((pointer) => ({ pointer, detail })),
   });
 }
 
 /** Returns whether there are labels. */
 async function checkEvaluation(context: StepContext, network: Network, key: string | null): Promise<boolean> {
   if (key === null) return false;
-  const data = await openCalibration(context, key, 'evaluation');
+  const data = await openSamples(context, network.original, key, 'evaluation');
   const runner = await Runner.open(network.original, { threads: context.threads });
   try {
-    runner.checkSamples([data.count, ...data.shape], data.type, 'evaluation', data.storedType);
+    runner.checkSamples(data.columns, 'evaluation');
     await data.verify(context.signal);
     if (data.labels === null) return false;
     const dims = (await runner.run(await data.batch(0, 1))).get(runner.outputs[0]?.name ?? '')?.dims ?? [];

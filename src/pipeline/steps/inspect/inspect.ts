@@ -15,6 +15,7 @@ import type { Assignment, InspectResult } from '../../../jobs/tasks.js';
 import {
   denseWeights,
   extract,
+  inputNames,
   rewrite,
   Runner,
   sampleOutputs,
@@ -89,7 +90,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
         ...{ kept: plan.images, store, assignment, output },
         context: { ...context, progress: within(0, parts.capture) },
       });
-      layers = left(checked, captured);
+      layers = left(checked, captured, network);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));
       const metrics: LayerMetrics = weighed
@@ -103,7 +104,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
         progress: within(begins[index] ?? 0, parts.layers[index] ?? 0),
       });
       const { curves, broken } = await measureCurves(measuring, layers, layerContext);
-      layers = left(layers, broken);
+      layers = left(layers, broken, network);
       await writeFile(join(output, files.curves), JSON.stringify(curves));
     } finally {
       await store.close();
@@ -121,10 +122,14 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
  * The layers without those that cannot be fitted, by index with the reason: one that is at fault stays dense, and the others go on.
  * @throws {InputError} when none is left
  */
-function left(layers: readonly Layer[], unfit: ReadonlyMap<number, string>): Layer[] {
+function left(layers: readonly Layer[], unfit: ReadonlyMap<number, string>, network: Network): Layer[] {
   const kept = layers.map((layer, index) => ({ ...layer, blocked: layer.blocked ?? unfit.get(index) ?? null }));
   if (unfit.size === 0) return kept;
-  if (kept.every((layer) => layer.blocked !== null)) throw nothingToCompress(kept, ['#model', '#calibration/x']);
+  if (kept.every((layer) => layer.blocked !== null))
+    throw nothingToCompress(
+      kept,
+      network.calibration.faults('').map(({ pointer }) => pointer),
+    );
   return kept;
 }
 
@@ -159,9 +164,10 @@ async function capture(
       const writer = await createSamples(join(output, files.samples(index)), layer, weights, plan.images.length);
       captured.push({ index, layer, plan, writer, watch: new SampleWatch() });
     }
-    const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => name !== inputName(network));
+    const given = new Set(inputNames(network.prepared));
+    const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => !given.has(name));
     const branches = captured.flatMap(({ layer }) => (layer.skip === null ? [] : [layer.skip.other]));
-    const seen = [...new Set([...names, ...branches])].filter((name) => name !== inputName(network));
+    const seen = [...new Set([...names, ...branches])].filter((name) => !given.has(name));
     const runner = await Runner.open(network.prepared, { threads: context.threads, capture: seen });
     try {
       // Images of the probes come in batches of their own.
@@ -169,10 +175,10 @@ async function capture(
       for (const { begin, end } of [...first, ...rest]) {
         context.signal.throwIfAborted();
         const images = await network.calibration.batch(begin, end);
-        const values = await runner.run(images);
-        const given = { images, begin, data: network.calibration };
-        await requireFiniteOutputs(network.prepared, values, given, { threads: context.threads });
-        values.set(runner.input.name, images);
+        const made = await runner.run(images);
+        const samples = { images, begin, data: network.calibration };
+        await requireFiniteOutputs(network.prepared, made, samples, { threads: context.threads });
+        const values = new Map([...images, ...made]);
         for (const entry of captured) await writeRows(entry, values, { begin, end, data: network.calibration });
         if (end <= kept) {
           for (const name of new Set([...names, ...outputNames(network)])) {
@@ -192,11 +198,10 @@ async function capture(
 }
 
 const outputNames = (network: Network): string[] => network.prepared.graph.output.map(({ name }) => name);
-const inputName = (network: Network): string => network.prepared.graph.input[0]?.name ?? '';
 
 async function writeRows(
   { layer, plan, writer, watch }: Captured,
-  values: Map<string, Tensor>,
+  values: ReadonlyMap<string, Tensor>,
   { begin, end, data }: { begin: number; end: number; data: Dataset },
 ): Promise<void> {
   const { from, chosen } = placesIn(plan, { begin, end });
@@ -326,7 +331,9 @@ async function sensitivityOf(
   const read = async (name: string, batch: number): Promise<Tensor> => {
     if (store.has(name)) return store.read(name, batch);
     const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
-    return network.calibration.batch(begin, end);
+    const value = (await network.calibration.batch(begin, end)).get(name);
+    if (value === undefined) throw new RangeError(`${name} is neither stored nor an input`);
+    return value;
   };
   if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
   const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };

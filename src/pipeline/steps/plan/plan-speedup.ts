@@ -1,6 +1,6 @@
 import type { AllocationLayer } from '../../../compression/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import { DENSE, isDense, rewrite, Runner, type Model, type Tensor } from '../../../models/index.js';
+import { DENSE, isDense, rewrite, Runner, type Model, type Samples } from '../../../models/index.js';
 import { repeatRows } from '../../network/batch.js';
 import { candidateLatencies, dummyFactors } from '../../latency/candidate-latency.js';
 import type { Curves } from '../../curves/curves.js';
@@ -87,7 +87,7 @@ async function timedTables(
     tables,
     images,
     threads,
-  }: { curves: Curves; tables: readonly AllocationLayer[]; images: Tensor; threads: number },
+  }: { curves: Curves; tables: readonly AllocationLayer[]; images: Samples; threads: number },
   context: StepContext,
 ): Promise<AllocationLayer[]> {
   const result: AllocationLayer[] = [];
@@ -127,7 +127,7 @@ async function measured(
     tables: readonly AllocationLayer[];
     choice: readonly number[];
     original: Runner;
-    images: Tensor;
+    images: Samples;
     threads: number;
   },
   context: StepContext,
