@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 const service = [
   'test/service/**',
   'test/independent/**',
+  'test/web/**',
   'test/client/{package,restart}.test.ts',
   'test/cli/{demo,service,exit-codes,storage-commands}.test.ts',
 ];

@@ -164,6 +164,8 @@ export function buildProgram(): Command {
   addOperatorCommands(program, addTeamCommands(program));
   addStorageCommands(program);
   json(program.command('doctor').description('what engine, database, queue and storage are found')).action(doctor);
-  json(program.command('demo').description('compress a small example over HTTP, on a service of its own')).action(demo);
+  json(program.command('demo').description('compress a small example over HTTP, on a service of its own'))
+    .option('--stay', 'leave its dashboard open until Ctrl-C')
+    .action(demo);
   return program;
 }

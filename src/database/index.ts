@@ -16,6 +16,7 @@ import { preparedStatements } from './connection/prepared.js';
 import { announcements } from './connection/announcements.js';
 import { listen } from './connection/notifications.js';
 import { poolRepository } from './tasks/index.js';
+import { taskRepository } from './tasks/task-repository.js';
 import type { Database } from './repositories.js';
 import { predictionRepository } from './predictions/prediction-repository.js';
 import { teamRepository } from './teams/team-repository.js';
@@ -87,6 +88,7 @@ export async function openDatabase({
     idempotency: guarded(idempotencyRepository(context)),
     predictions: guarded(predictionRepository(context)),
     layers: guarded(layerRepository(context)),
+    tasks: guarded(taskRepository(context)),
     events: guarded(eventRepository(context)),
     artifacts: guarded(artifactRepository(context)),
     webhooks: guarded(webhookRepository(context)),

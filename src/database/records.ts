@@ -4,7 +4,7 @@ import type { Needs, Offer } from '../scheduling/worker-classes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
 import type { Priority, Spec } from '../jobs/spec.js';
 import type { WebhookType } from '../jobs/webhook.js';
-import type { JobInput, JobStatus, Phase, TaskKind } from '../jobs/tasks.js';
+import type { JobInput, JobStatus, Phase, TaskKind, TaskState } from '../jobs/tasks.js';
 
 export * from './audit/records.js';
 
@@ -176,6 +176,26 @@ export const EVENT_TYPES = [
   'task.retrying',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
+
+/** A task as it is shown to its team. */
+export interface TaskRecord {
+  id: string;
+  kind: TaskKind;
+  layer: number | null;
+  point: number | null;
+  state: TaskState;
+  attempt: number;
+  failures: number;
+  handBacks: number;
+  workerId: string | null;
+  createdAt: Date;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+  deviceSeconds: number;
+  peakBytes: number | null;
+  /** Code of what ended it. */
+  error: string | null;
+}
 
 export interface ArtifactRecord {
   name: string;

@@ -1,7 +1,7 @@
 import type { SerializedError } from '../errors/index.js';
 import type { Offer } from '../scheduling/worker-classes.js';
 import type { LayerRow } from '../jobs/results.js';
-import type { Assignment, StepFile, StepResult } from '../jobs/tasks.js';
+import type { Assignment, NetworkNode, StepFile, StepResult } from '../jobs/tasks.js';
 import type {
   Actor,
   ArtifactRecord,
@@ -32,6 +32,7 @@ import type {
   SweepHold,
   SweepHolds,
   StoredKey,
+  TaskRecord,
   TeamLimits,
   TeamRecord,
   TeamUsage,
@@ -163,6 +164,13 @@ export interface LayerRepository {
 export interface EventRepository {
   /** Oldest first, those with an id above `after`; null for an unknown job. */
   list(teamId: string, jobId: string, page: { after?: number; limit: number }): Promise<Page<EventRecord> | null>;
+}
+
+export interface TaskRepository {
+  /** In the order in which they were made; null for an unknown job. */
+  list(teamId: string, jobId: string): Promise<TaskRecord[] | null>;
+  /** The graph of the network; null before the inspection, for an unknown job, and where it is too large. */
+  network(teamId: string, jobId: string): Promise<NetworkNode[] | null>;
 }
 
 export interface ArtifactRepository {
@@ -397,6 +405,7 @@ export interface Database {
   jobs: JobRepository;
   predictions: PredictionRepository;
   layers: LayerRepository;
+  tasks: TaskRepository;
   events: EventRepository;
   artifacts: ArtifactRepository;
   idempotency: IdempotencyRepository;

@@ -41,11 +41,23 @@ export interface ModelSummary {
   outputs: { name: string; type: string; shape: (number | string)[] }[];
 }
 
+/** One operation of the network, as it is shown. */
+export interface NetworkNode {
+  name: string;
+  op: string;
+  /** Indices of the nodes whose outputs it takes. */
+  inputs: number[];
+  /** Index of its layer, where it has weights. */
+  layer: number | null;
+}
+
 /** Plain JSON results of the steps; the files beside them are listed by the worker. */
 export interface InspectResult {
   model: ModelSummary;
   /** Every weighted layer, in graph order, with `decision: 'dense'` and a reason where it is blocked. */
   layers: LayerRow[];
+  /** Null where the network is too large to be drawn; absent in the results of older versions. */
+  graph?: NetworkNode[] | null;
 }
 export interface LayerAllocation {
   index: number;

@@ -6,10 +6,11 @@ import { jobEvents } from './events.js';
 import { getJob } from './get.js';
 import { jobLayers } from './layers.js';
 import { listJobs } from './list.js';
+import { jobTasks } from './tasks.js';
 import { submitJob } from './submit/index.js';
 
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, options) => {
-  for (const route of [submitJob, listJobs, getJob, jobLayers, jobEvents, jobArtifacts, jobActions]) {
+  for (const route of [submitJob, listJobs, getJob, jobLayers, jobTasks, jobEvents, jobArtifacts, jobActions]) {
     await app.register(route, options);
   }
 };

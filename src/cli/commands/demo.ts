@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,8 +19,8 @@ import { untilSignal } from '../until-signal.js';
 const EXAMPLE = fileURLToPath(new URL('../../../examples/fashion-mnist/', import.meta.url));
 const TARGET = { parameter_ratio: 4 };
 
-/** The whole product in one command: an embedded service, a job over HTTP, its numbers; nothing is left behind. */
-export async function demo({ json }: { json: boolean }): Promise<void> {
+/** The whole product in one command: an embedded service, a job over HTTP, its numbers; nothing is left behind. With `stay` the dashboard stays open. */
+export async function demo({ json, stay = false }: { json: boolean; stay?: boolean }): Promise<void> {
   const path = (name: string) => join(EXAMPLE, name);
   for (const name of ['model.onnx', 'calibration.npz', 'evaluation.npz']) {
     if (!existsSync(path(name))) throw new InputError('not_found', `${path(name)} is missing`);
@@ -38,6 +39,9 @@ export async function demo({ json }: { json: boolean }): Promise<void> {
     close = () => service.close(0);
     interrupted.signal.throwIfAborted();
     const client = new Sparank({ url: service.url ?? '', apiKey: service.key?.key ?? '' });
+    const dashboard = `${client.url}/ui/jobs`;
+    const entrance = `#key=${service.key?.key ?? ''}`;
+    if (!json) note(`dashboard: ${dashboard}${entrance}`);
     if (!json) note(`submitting examples/fashion-mnist to ${client.url}`);
     const { id } = await client.compress(path('model.onnx'), path('calibration.npz'), {
       evaluation: path('evaluation.npz'),
@@ -47,6 +51,10 @@ export async function demo({ json }: { json: boolean }): Promise<void> {
     const job = await follow(client, id, displayFor(json), interrupted.signal);
     if (!json) print(`\n${layerTable(await client.jobs.layers(id))}\n`);
     concludeJob(job, json);
+    if (stay) {
+      note(`the finished job: ${dashboard}/${id}${entrance} (until Ctrl-C)`);
+      if (!interrupted.signal.aborted) await once(interrupted.signal, 'abort');
+    }
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
     note('interrupted');

@@ -29,9 +29,10 @@ export async function start({ json }: { json: boolean }): Promise<void> {
   const service = await startService(config, logger, { api: true, workers: config.WORKERS });
   const url = service.url ?? '';
   const file = keyFile(config);
-  if (json) printJson({ url, docs: `${url}/docs`, key_file: service.key === null ? null : file });
+  if (json) printJson({ url, dashboard: `${url}/`, docs: `${url}/docs`, key_file: service.key === null ? null : file });
   else {
     print(`sparank listens on ${url}`);
+    print(`dashboard          ${url}/${service.key?.created === true ? `#key=${service.key.key}` : ''}`);
     print(`documentation      ${url}/docs`);
     if (service.key?.created === true) print(`API key            ${service.key.key} (kept in ${file})`);
     else if (config.BOOTSTRAP_API_KEY !== undefined) print('API key            as in BOOTSTRAP_API_KEY');

@@ -83,9 +83,22 @@ export function Layout() {
           <Logo />
         </Link>
         <nav className="nav" aria-label="Main">
-          {can('jobs:read') ? <NavLink to="/jobs">Jobs</NavLink> : null}
+          {can('jobs:read') ? (
+            <>
+              <NavLink to="/jobs">Jobs</NavLink>
+              <NavLink to="/compare">Compare</NavLink>
+              <NavLink to="/pool">Pool</NavLink>
+            </>
+          ) : null}
+          <NavLink to="/team">Team</NavLink>
+          {can('admin') ? <NavLink to="/admin">Admin</NavLink> : null}
         </nav>
         <div className="top-end">
+          {can('jobs:write') ? (
+            <Link to="/submit" className="button primary">
+              <Icon name="plus" /> New job
+            </Link>
+          ) : null}
           <Account />
         </div>
       </header>

@@ -34,6 +34,12 @@ export const makeRouter = () =>
             children: [
               { index: true, Component: () => <Navigate to="/jobs" replace /> },
               { path: 'jobs', ...page(() => import('../pages/jobs/page.js')) },
+              { path: 'jobs/:id', ...page(() => import('../pages/job/page.js')) },
+              { path: 'submit', ...page(() => import('../pages/submit/page.js')) },
+              { path: 'compare', ...page(() => import('../pages/compare/page.js')) },
+              { path: 'pool', ...page(() => import('../pages/pool/page.js')) },
+              { path: 'team', ...page(() => import('../pages/team/page.js')) },
+              { path: 'admin', ...page(() => import('../pages/admin/page.js')) },
               { path: '*', Component: NotFound },
             ],
           },

@@ -12,6 +12,10 @@ export const compact = (value: number): string => (Math.abs(value) < 1000 ? whol
 export const ratio = (value: number | null | undefined): string =>
   value === null || value === undefined ? NONE : `${value.toFixed(value < 100 ? 2 : 0)}×`;
 
+/** 0.5 -> 2.00× slower */
+export const speedInWords = (speedup: number): string =>
+  speedup >= 1 ? `${ratio(speedup)} faster` : `${ratio(1 / speedup)} slower`;
+
 /** A part of one as percent. */
 export const percent = (value: number | null | undefined, digits = 2): string =>
   value === null || value === undefined ? NONE : `${(value * 100).toFixed(digits)} %`;

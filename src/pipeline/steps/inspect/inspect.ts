@@ -31,6 +31,7 @@ import { ActivationStore } from '../../files/activation-store.js';
 import type { Curves } from '../../curves/curves.js';
 import { withEffects, type TapEffect } from '../../curves/effects.js';
 import { createSamples, readProblem, writeMetric, writeResponse } from '../../files/layer-file.js';
+import { graphOf } from './graph.js';
 import { layerResponse } from './layer-response.js';
 import { sampledMetrics, type LayerMetrics } from './output-metrics.js';
 import { files } from '../../files/step-files.js';
@@ -95,7 +96,8 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       await engine.dispose();
     }
     const model = await summarize(assignment, context, network);
-    return { model, layers: layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern)) };
+    const rows = layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern));
+    return { model, layers: rows, graph: graphOf(network, layers) };
   } finally {
     await network.close();
   }

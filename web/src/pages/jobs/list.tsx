@@ -47,7 +47,7 @@ const Row = memo(function Row({ job, index, selected, selectable, withTeam, onSe
         <Status status={job.status} missed={job.verdict?.passed === false} />
       </td>
       <td className="cell-name">
-        <Link className="job-name truncate" to={withTeam ? `/admin/jobs/${job.id}` : `/jobs/${job.id}`}>
+        <Link className="job-name truncate" to={`/jobs/${job.id}`}>
           {name}
         </Link>
         <div className="job-labels truncate">

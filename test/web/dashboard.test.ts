@@ -1,0 +1,126 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hasBrowser, openBrowser, openPage, violations } from './browser.js';
+import { startWhole, type WholeService } from './service.js';
+
+const WHOLE_MS = 300_000;
+
+describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, () => {
+  let service: WholeService;
+  let browser: Browser;
+  let one: string;
+  let several: string;
+  beforeAll(async () => {
+    [service, browser] = await Promise.all([startWhole(), openBrowser()]);
+    one = await service.submit();
+    several = await service.submit({ target: undefined, targets: [{ parameter_ratio: 2 }, { parameter_ratio: 3 }] });
+    await service.ended(one);
+    expect(await service.ended(several)).toBe('succeeded');
+    // Nobody can run it: it stays in the queue.
+    await service.submit({ resources: { class: 'none' }, labels: { pipeline: 'release' } });
+  }, WHOLE_MS);
+  afterAll(async () => {
+    await browser.close();
+    await service.close();
+  });
+
+  async function enter(path: string, look: Parameters<typeof openPage>[2] = {}) {
+    const watched = await openPage(browser, service.url, look);
+    await watched.page.goto(`${path}#key=${service.key}`);
+    await watched.page.waitForSelector('main h1');
+    return watched;
+  }
+
+  test('opens with a key only, says so when the key is wrong, and logs out', async () => {
+    const { page } = await openPage(browser, service.url);
+    await page.goto('/');
+    await page.getByLabel('API key').fill('spk_wrong');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').getByText('unknown, revoked or expired').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.getByLabel('API key').fill(service.key);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('heading', { name: 'Jobs' }).waitFor();
+    // The key is nowhere that a script could read it.
+    expect(await page.evaluate(() => JSON.stringify({ ...window.localStorage }) + document.cookie)).not.toContain(
+      'spk_',
+    );
+    await page.getByRole('button', { name: /Account/ }).click();
+    await page.getByRole('menuitem', { name: 'Log out' }).click();
+    await page.getByLabel('API key').waitFor();
+    await page.close();
+  });
+
+  test('every page has no violation, no complaint and no other host, light and dark, wide and narrow', async () => {
+    const paths = [
+      '/ui/jobs',
+      '/ui/submit',
+      `/ui/jobs/${one}`,
+      ...['layers', 'network', 'timeline', 'specification'].map((tab) => `/ui/jobs/${one}?tab=${tab}`),
+      `/ui/jobs/${several}`,
+      `/ui/compare?jobs=${one},${several}`,
+      '/ui/pool',
+      '/ui/team',
+      '/ui/admin',
+    ];
+    const looks = [{ width: 1280 }, { width: 390, colorScheme: 'dark' as const }];
+    for (const look of looks) {
+      const { page, complaints, hosts } = await enter('/ui/jobs', look);
+      for (const path of paths) {
+        await page.goto(path);
+        await page.waitForSelector('main h1');
+        await page.waitForFunction(() => document.querySelector('.loading') === null);
+        expect(await violations(page), `${path} ${look.width}`).toEqual([]);
+        expect(
+          await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth),
+          `${path} is no wider than the screen`,
+        ).toBeLessThanOrEqual(0);
+      }
+      expect(complaints).toEqual([]);
+      expect([...hosts]).toEqual([new URL(service.url).host]);
+      await page.close();
+    }
+  });
+
+  test('the list filters by the address, and new jobs appear by themselves', async () => {
+    const { page } = await enter('/ui/jobs');
+    await page.getByRole('button', { name: 'Succeeded' }).click();
+    await page.waitForURL(/status=succeeded/);
+    await expect.poll(() => page.locator('.job-row').count()).toBeGreaterThan(0);
+    expect(await page.locator('.job-row .badge:not(.is-good):not(.is-warn)').count()).toBe(0);
+    await page.goto('/ui/jobs?label=pipeline%3Drelease');
+    await expect.poll(() => page.locator('.job-row').count()).toBe(1);
+    await service.submit({ resources: { class: 'none' }, labels: { pipeline: 'release' } });
+    await expect.poll(() => page.locator('.job-row').count(), { timeout: 20_000 }).toBe(2);
+    await page.getByLabel('Select all jobs that are shown').check();
+    await page.getByRole('button', { name: 'Cancel 2' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel 2' }).click();
+    await expect.poll(() => page.locator('.job-row').getByText('Canceled').count(), { timeout: 20_000 }).toBe(2);
+    await page.close();
+  });
+
+  test('a job is submitted from dropped files, checked while it is written', async () => {
+    const { page } = await enter('/ui/submit');
+    await page.locator('input[name=model]').setInputFiles(service.files.model);
+    await page.locator('input[name=calibration]').setInputFiles(service.files.calibration);
+    await page.getByText('this would be accepted').waitFor({ timeout: 60_000 });
+    await page.getByLabel('How much, target 1').fill('100000');
+    await page.getByText('this would be refused').waitFor({ timeout: 60_000 });
+    await page.getByLabel('How much, target 1').fill('2');
+    await page.getByText('this would be accepted').waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Submit' }).click();
+    await page.waitForURL(/\/ui\/jobs\/job_/);
+    await page.close();
+  });
+
+  test('what the key may not do is not offered', async () => {
+    const made = await service.call('POST', '/teams/self/keys', { name: 'reader', scopes: ['jobs:read'] });
+    const { key } = (await made.json()) as { key: string };
+    const { page } = await openPage(browser, service.url);
+    await page.goto(`/ui/jobs/${one}#key=${key}`);
+    await page.waitForSelector('main h1');
+    for (const name of ['New job', 'Admin', 'Again with changes'])
+      expect(await page.getByText(name).count(), name).toBe(0);
+    await page.close();
+  });
+});
