@@ -37,7 +37,7 @@ function Result({ job }: { job: Job }) {
         <b>{ratio(metrics.parameters.ratio)}</b> <span className="muted">smaller</span>
       </span>
       <span>
-        <b>{ratio(metrics.speedup)}</b> <span className="muted">faster</span>
+        <b>{ratio(metrics.speedup)}</b> <span className="muted">speed</span>
       </span>
       {metrics.accuracy === null ? (
         <span>
