@@ -1,4 +1,4 @@
-import { useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { call } from '../../api/call.js';
 import { bytes, count } from '../../format/numbers.js';
@@ -37,7 +37,7 @@ export function useDryRun(body: string | null) {
     enabled: settled !== null,
     retry: false,
     staleTime: 60_000,
-    placeholderData: (before: DryRun | undefined) => before,
+    placeholderData: keepPreviousData,
   });
   return { ...query, pending: body !== settled || query.isFetching };
 }
