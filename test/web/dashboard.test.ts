@@ -42,9 +42,7 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.getByRole('heading', { name: 'Jobs' }).waitFor();
     // The key is nowhere that a script could read it.
-    expect(await page.evaluate(() => JSON.stringify({ ...window.localStorage }) + document.cookie)).not.toContain(
-      'spk_',
-    );
+    expect(await page.evaluate<string>('JSON.stringify({ ...localStorage }) + document.cookie')).not.toContain('spk_');
     await page.getByRole('button', { name: /Account/ }).click();
     await page.getByRole('menuitem', { name: 'Log out' }).click();
     await page.getByLabel('API key').waitFor();
@@ -69,10 +67,10 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
       for (const path of paths) {
         await page.goto(path);
         await page.waitForSelector('main h1');
-        await page.waitForFunction(() => document.querySelector('.loading') === null);
+        await page.waitForFunction("document.querySelector('.loading') === null");
         expect(await violations(page), `${path} ${look.width}`).toEqual([]);
         expect(
-          await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth),
+          await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth'),
           `${path} is no wider than the screen`,
         ).toBeLessThanOrEqual(0);
       }

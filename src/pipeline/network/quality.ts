@@ -58,7 +58,7 @@ export interface QualityData {
 
 export async function openQualityData(
   assignment: Assignment,
-  network: Pick<Network, 'calibration' | 'fixedBatch'>,
+  network: Pick<Network, 'original' | 'calibration' | 'fixedBatch'>,
   context: StepContext,
 ): Promise<QualityData> {
   const { evaluation, calibration } = assignment.inputs;

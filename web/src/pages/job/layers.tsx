@@ -22,7 +22,11 @@ const COLUMNS: Column<LayerRow>[] = [
     id: 'name',
     header: 'Layer',
     value: (row) => row.name,
-    show: (row) => <span className="layer-name mono">{row.name}</span>,
+    show: (row) => (
+      <span className="layer-name mono">
+        <bdi>{row.name}</bdi>
+      </span>
+    ),
     heading: true,
   },
   { id: 'op', header: 'Op', value: (row) => row.op },
