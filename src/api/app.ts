@@ -19,6 +19,8 @@ import type { ApiDeps, RouteDeps } from './deps.js';
 import { healthRoutes } from './health/index.js';
 import { jobRoutes } from './jobs/index.js';
 import { registerJsonBody } from './json-body.js';
+import { registerCompression } from './plugins/compression.js';
+import { registerCrossOrigin } from './plugins/cross-origin.js';
 import { registerAuth } from './plugins/auth.js';
 import { openKeyLookup } from './plugins/key-lookup.js';
 import { registerMetrics } from './plugins/metrics.js';
@@ -44,6 +46,7 @@ const REQUEST_MS = 6 * 3600_000;
 const HEARTBEAT_MS = 15_000;
 const MAX_PARAM_LENGTH = 300;
 const UPLOAD_RETRY_SECONDS = 10;
+const STREAM_RETRY_SECONDS = 30;
 
 const ID = /^[\w.-]{1,64}$/;
 
@@ -96,6 +99,8 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   app.addHook('preClose', async () => closing.abort());
   app.addHook('onClose', () => scratch.remove());
 
+  await registerCrossOrigin(app, deps.config);
+  await registerCompression(app);
   registerRequestLog(app);
   registerTracing(app, deps.telemetry ?? NO_TELEMETRY);
   const keyLookup = await openKeyLookup(app, deps.config, deps.database.keys);
@@ -115,9 +120,13 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
     { setting: 'UPLOADS_PER_TEAM', what: 'requests of the team bring files at this moment; wait for some of them' },
     UPLOAD_RETRY_SECONDS,
   );
-  const options = {
-    deps: { ...deps, closing: closing.signal, scratch: scratch.path, keyLookup, incoming } satisfies RouteDeps,
-  };
+  const streams = new AtOnce(
+    deps.config.STREAMS_PER_KEY,
+    { setting: 'STREAMS_PER_KEY', what: 'event streams of the key are open; close some' },
+    STREAM_RETRY_SECONDS,
+  );
+  const own = { closing: closing.signal, scratch: scratch.path, keyLookup, incoming, streams };
+  const options = { deps: { ...deps, ...own } satisfies RouteDeps };
   await app.register(healthRoutes, options);
   await app.register(uploadRoutes, options);
   await app.register(jobRoutes, options);

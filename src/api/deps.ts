@@ -44,6 +44,8 @@ export interface RouteDeps extends ApiDeps {
   keyLookup: KeyLookup;
   /** Requests of each team that bring files, or have them fetched: those fill disks before they count as stored. */
   incoming: AtOnce;
+  /** Event streams of each key. */
+  streams: AtOnce;
 }
 
 export interface RouteOptions {

@@ -162,6 +162,11 @@ const ConfigSchema = Type.Object({
     description:
       'comma-separated `host` or `host:port` that model and webhook URLs may use although private or plain http',
   }),
+  CORS_ORIGINS: Type.String({
+    default: '',
+    description:
+      'comma-separated origins (`https://host`) whose pages may call the API from a browser with a key of theirs, or `*`; empty: none',
+  }),
   METRICS_PORT: Type.Integer({
     default: 0,
     minimum: 0,

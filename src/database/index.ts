@@ -9,6 +9,7 @@ import { idempotencyRepository } from './jobs/idempotency-repository.js';
 import { chargeRepository } from './maintenance/charge-repository.js';
 import { installationRepository } from './installation/installation-repository.js';
 import { jobRepository } from './jobs/job-repository.js';
+import { withKeyCache } from './teams/key-cache.js';
 import { keyRepository } from './teams/key-repository.js';
 import { artifactRepository, eventRepository, layerRepository } from './usage/ledger-repositories.js';
 import { migrate } from './connection/migrate.js';
@@ -76,10 +77,11 @@ export async function openDatabase({
     transaction: (work) => prisma.$transaction(work, TRANSACTION),
   };
   const notifications = listen(url, logger, quiet);
+  const known = withKeyCache({ keys: keyRepository(context), teams: teamRepository(context) }, notifications);
   return {
     url,
-    teams: guarded(teamRepository(context)),
-    keys: guarded(keyRepository(context)),
+    teams: guarded(known.teams),
+    keys: guarded(known.keys),
     usage: guarded(usageRepository(context)),
     audit: guarded(auditRepository(context)),
     uploads: guarded(uploadRepository(context)),

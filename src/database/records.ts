@@ -1,8 +1,8 @@
-import type { SerializedError } from '../errors/index.js';
+import type { ErrorCode, SerializedError } from '../errors/index.js';
 import type { ClassDepth } from '../scheduling/class-depth.js';
 import type { Needs, Offer } from '../scheduling/worker-classes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
-import type { Priority, Spec } from '../jobs/spec.js';
+import type { Priority, Spec, Target } from '../jobs/spec.js';
 import type { WebhookType } from '../jobs/webhook.js';
 import type { JobInput, JobStatus, Phase, TaskKind } from '../jobs/tasks.js';
 
@@ -150,6 +150,17 @@ export type JobBrief = Pick<JobRecord, 'id' | 'seq' | 'teamId' | 'status' | 'ver
   progress: Pick<JobRecord['progress'], 'etaSeconds'>;
 };
 
+/** What a list shows of a job. */
+export type JobRow = JobBrief &
+  Pick<JobRecord, 'phase' | 'labels' | 'progress' | 'createdAt' | 'startedAt' | 'finishedAt'> & {
+    updatedAt: Date;
+    /** Its name, as the client gave it. */
+    model: string;
+    targets: Target[];
+    passed: boolean | null;
+    errorCode: ErrorCode | null;
+  };
+
 /** What decides about a place in the queue. */
 export type QueuedJob = Pick<JobRecord, 'seq' | 'teamId' | 'priority' | 'needs'>;
 
@@ -259,6 +270,11 @@ export interface Page<T> {
   hasMore: boolean;
 }
 
+export interface DigestedPage<T> extends Page<T> {
+  /** Another one when any job on the page changed, or others are on it. */
+  digest: string;
+}
+
 export interface NewJob {
   spec: Spec;
   inputs: JobInputs;
@@ -279,6 +295,10 @@ export interface JobFilter {
   /** All of them must match. */
   labels?: Record<string, string>;
   createdAfter?: Date;
+  updatedAfter?: Date;
+  /** In its id, the values of its labels or the name of its model's file. */
+  text?: string;
+  ids?: string[];
 }
 
 /** What usage is summed by; `label` needs the name of a label. */

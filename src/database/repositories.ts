@@ -13,12 +13,14 @@ import type {
   DeliveryAttempt,
   DeliveryRecord,
   DeliveryState,
+  DigestedPage,
   EventRecord,
   IdempotencyStart,
   JobBrief,
   JobFilesInUse,
   JobFilter,
   JobRecord,
+  JobRow,
   KeyRecord,
   NeededFile,
   NeededKind,
@@ -135,7 +137,18 @@ export interface JobRepository {
   /** Whoever has it: for admins. */
   find(jobId: string): Promise<JobRecord | null>;
   /** Newest first; of all teams with null. */
-  list(teamId: string | null, filter: JobFilter): Promise<Page<JobRecord>>;
+  list(teamId: string | null, filter: JobFilter): Promise<DigestedPage<JobRecord>>;
+  /** The same with little of each job: what a list shows. */
+  rows(teamId: string | null, filter: JobFilter): Promise<DigestedPage<JobRow>>;
+  count(teamId: string | null, filter: JobFilter): Promise<number>;
+  /** What changed at `since` or later, the earliest change first, `limit` at most. */
+  changes(teamId: string | null, since: Date, limit: number): Promise<JobRow[]>;
+  /** The database's clock, which changes are dated by. */
+  now(): Promise<Date>;
+  /** That of the page. As it was after the call, whoever else asks at the moment. */
+  digest(teamId: string, filter: JobFilter): Promise<string>;
+  /** Those of open jobs that match, the oldest first. */
+  openIds(teamId: string, filter: Omit<JobFilter, 'limit'>): Promise<{ ids: string[]; matched: number }>;
   /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. What an admin does is noted. */
   requestCancel(teamId: string, jobId: string, admin?: Actor): Promise<CancelOutcome | null>;
   /**
@@ -367,13 +380,14 @@ export interface PoolRepository {
 
 /**
  * Topics: a job id (any visible change, a new event), `cancel:<job id>`, `worker:<worker id>` (it is to drain, or not any more), `tasks`
- * (tasks to release, or free slots) and `webhooks` (messages to deliver).
+ * (tasks to release, or free slots), `webhooks` (messages to deliver), `team:<team id>` (a job of it changed, `team:*` one of any team), `removed:<team
+ * id>` (a job is gone: its id is what it is about), and `keys` (of one or more, scopes, limits or whether they are good).
  * After a lost connection every callback is called once, since something may have been missed.
  */
 export interface Notifications {
   /** Names the connection that it listens on, which is there while the process is. */
   readonly session: string;
-  subscribe(topic: string, callback: () => void): () => void;
+  subscribe(topic: string, callback: (about?: string) => void): () => void;
 }
 
 /** One process is in charge of the loops that keep jobs moving, as long as it says so. */

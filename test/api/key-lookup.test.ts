@@ -1,4 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { newKey, visiblePrefix } from '../../src/api/new-key.js';
+import { hashKey } from '../../src/api/plugins/auth.js';
+import { DEFAULT_TEAM, type Scope } from '../../src/database/records.js';
+import { until } from '../support/until.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { expectProblem, startService, type TestService } from './support/service.js';
 
@@ -44,6 +48,45 @@ test('an address that has sent too many bad keys is told when to come back, what
     expect(seconds).toBeGreaterThan(0);
     expect(seconds).toBeLessThanOrEqual(60);
   }
+});
+
+test('a revoked key is refused at once where it was revoked, and by another process when the database tells it', async () => {
+  const other = await startService(postgres, { beside: service });
+  const key = newKey();
+  const { id, teamId } = await service.database.keys.create(DEFAULT_TEAM, {
+    hash: hashKey(key),
+    prefix: visiblePrefix(key),
+    name: 'to be revoked',
+    scopes: ['jobs:read', 'jobs:write'],
+  });
+  const bearer = `Bearer ${key}`;
+  const ask = async (from: TestService) => (await from.call('GET', '/jobs', { key: bearer })).statusCode;
+  // Both remember it.
+  for (const from of [service, other, service, other]) expect(await ask(from)).toBe(200);
+  expect((await service.call('DELETE', `/teams/${teamId}/keys/${id}`)).statusCode).toBe(200);
+  expect(await ask(service)).toBe(401);
+  await until('the other process refuses it', async () => (await ask(other)) === 401, 5);
+  await other.close();
+});
+
+test('a key is refused from the moment that it expires', async () => {
+  const key = newKey();
+  const expiresAt = new Date(Date.now() + 3_000);
+  const made = {
+    hash: hashKey(key),
+    prefix: visiblePrefix(key),
+    name: 'short',
+    scopes: ['jobs:read'] as Scope[],
+    expiresAt,
+  };
+  await service.database.keys.create(DEFAULT_TEAM, made);
+  const ask = async () => (await service.call('GET', '/jobs', { key: `Bearer ${key}` })).statusCode;
+  let last = 200;
+  for (let asked = Date.now(); last === 200; asked = Date.now()) {
+    last = await ask();
+    if (asked > expiresAt.getTime()) expect(last).toBe(401);
+  }
+  expect(Date.now()).toBeGreaterThanOrEqual(expiresAt.getTime());
 });
 
 test('headers that are no key count as bad ones; none at all does not', async () => {

@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { RouteOptions } from '../deps.js';
-import { FilterSchema, LIST_PARAMETERS, presentJobs, readFilter } from '../jobs/list.js';
+import { FilterSchema, LIST_PARAMETERS, readFilter } from '../jobs/filter.js';
+import { ListSchema, readList } from '../jobs/list.js';
 import { isFinished, viewJob } from '../jobs/read.js';
 import { JobSchema } from '../jobs/schema.js';
 import { notFound } from '../problem.js';
-import { PageOf } from '../schemas.js';
 import { actorOf } from '../plugins/actor.js';
 
 const params = Type.Object({ id: Type.String() });
@@ -28,12 +28,13 @@ export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           { ...FilterSchema.properties, ...TEAM },
           { additionalProperties: false, patternProperties: { '^label\\.': {} } },
         ),
-        response: { 200: PageOf(JobSchema, 'JobPage') },
+        response: { 200: ListSchema },
       },
     },
     async (request) => {
       const { team, ...query } = request.query;
-      return presentJobs(database, await database.jobs.list(team ?? null, readFilter(query)));
+      const { answer } = await readList(database, team ?? null, readFilter(query), query);
+      return answer;
     },
   );
 

@@ -11,9 +11,12 @@ const coarse = (seconds: number | null): string =>
  * The status is in it, so that a wait can tell whether it changed since the client last looked.
  */
 export function jobEtag(job: Pick<JobRecord, 'status' | 'version'>, place: QueuePlace | null): string {
-  const queue = place === null ? '' : `.${place.position}.${place.reason}.${coarse(place.expectedStartSeconds)}`;
-  return `W/"${job.status}.${job.version}${queue}"`;
+  return `W/"${job.status}.${job.version}${place === null ? '' : `.${placeTag(place)}`}"`;
 }
+
+/** The part of it that is about the queue. */
+export const placeTag = ({ position, reason, expectedStartSeconds }: QueuePlace): string =>
+  `${position}.${reason}.${coarse(expectedStartSeconds)}`;
 
 const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
 

@@ -3,7 +3,6 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type, type Static } from 'typebox';
 import type { EventRecord, JobRecord } from '../../database/records.js';
 import { InputError } from '../../errors/index.js';
-import { AtOnce } from '../at-once.js';
 import type { RouteDeps, RouteOptions } from '../deps.js';
 import { prefers } from '../negotiate.js';
 import { callerFrom, teamOf } from '../plugins/auth.js';
@@ -37,7 +36,6 @@ const EVENT_STREAM = {
 };
 
 const STREAM_PAGE = 100;
-const STREAM_RETRY_SECONDS = 30;
 const LOOK_AGAIN_MS = 5_000;
 
 const present = (event: EventRecord): Static<typeof EventSchema> => ({
@@ -82,11 +80,7 @@ async function* follow(
 }
 
 export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
-  const streams = new AtOnce(
-    deps.config.STREAMS_PER_KEY,
-    { setting: 'STREAMS_PER_KEY', what: 'event streams of the key are open; close some' },
-    STREAM_RETRY_SECONDS,
-  );
+  const { streams } = deps;
   app.get(
     '/jobs/:id/events',
     {

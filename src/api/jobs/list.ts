@@ -1,89 +1,106 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply } from 'fastify';
 import { Type, type Static } from 'typebox';
-import type { JobFilter, JobRecord, Page } from '../../database/records.js';
+import type { JobFilter, QueuePlace } from '../../database/records.js';
 import type { Database } from '../../database/repositories.js';
-import { JOB_STATUSES, type JobStatus } from '../../jobs/tasks.js';
 import type { RouteOptions } from '../deps.js';
+import type { AnswerHeader } from '../openapi/headers.js';
 import { teamOf } from '../plugins/auth.js';
-import { Limit, PageOf } from '../schemas.js';
-import { queryFault, readTime } from '../validation.js';
-import { viewJob } from './read.js';
-import { JobSchema } from './schema.js';
+import { PageOf } from '../schemas.js';
+import { matches } from './etag.js';
+import { FilterSchema, LIST_PARAMETERS, readFilter } from './filter.js';
+import { listEtags } from './list-etag.js';
+import { placeOf, viewJob } from './read.js';
+import { JobRowSchema, JobSchema, presentRow } from './schema.js';
 
-const LABEL = 'label.';
-const isStatus = (name: string): name is JobStatus => JOB_STATUSES.some((status) => status === name);
-
-/** `status=running,queued` or the parameter repeated. */
-function readStatus(given: string | string[]): JobStatus[] {
-  const names = [given].flat().flatMap((text) => text.split(','));
-  return names.map((name) => {
-    if (!isStatus(name)) throw queryFault('status', `must be one of ${JOB_STATUSES.join(', ')}`);
-    return name;
-  });
-}
-
-function readLabels(query: object): Record<string, string> {
-  const given = Object.entries(query).filter(([name]) => name.startsWith(LABEL));
-  // Not by assignment, which does nothing for a label that is called `__proto__`.
-  return Object.fromEntries(
-    given.map(([name, value]: [string, unknown]) => {
-      if (typeof value !== 'string') throw queryFault(name, 'is given twice');
-      return [name.slice(LABEL.length), value];
-    }),
-  );
-}
-
-/** What lists of jobs are asked by, beside labels. */
-export const FilterSchema = Type.Object({
-  limit: Limit,
-  after: Type.Optional(Type.String({ description: '`next` of the page before' })),
-  status: Type.Optional(
-    Type.Union([Type.String(), Type.Array(Type.String())], { description: 'one or more, with commas' }),
-  ),
-  created_after: Type.Optional(Type.String({ description: 'RFC 3339' })),
+const Total = Type.Optional(Type.Integer({ description: 'of all pages, where it was asked for' }));
+const JobPage = Type.Object({ ...PageOf(JobSchema, '').properties, total: Total }, { $id: 'JobPage' });
+const JobRowPage = Type.Object({ ...PageOf(JobRowSchema, '').properties, total: Total }, { $id: 'JobRowPage' });
+export const ListSchema = Type.Union([JobPage, JobRowPage], {
+  description: 'whole jobs, or with `fields=short` rows',
 });
 
-/** How the document shows what is sent with commas. */
-export const LIST_PARAMETERS = {
-  status: {
-    style: 'form',
-    explode: false,
-    schema: { type: 'array', items: { type: 'string', enum: [...JOB_STATUSES] } },
-  },
+interface Listed {
+  answer: Static<typeof ListSchema>;
+  places: (QueuePlace | null)[];
+  page: Awaited<ReturnType<Database['jobs']['rows' | 'list']>>;
+}
+
+type Query = Static<typeof FilterSchema>;
+
+/** A page of jobs as it is answered. */
+export async function readList(
+  database: Database,
+  teamId: string | null,
+  filter: JobFilter,
+  query: Pick<Query, 'fields' | 'total'>,
+): Promise<Listed> {
+  const counted = query.total ? { total: await database.jobs.count(teamId, filter) } : {};
+  const next = (hasMore: boolean, last: { id: string } | undefined) => ({
+    ...{ has_more: hasMore, next: hasMore ? (last?.id ?? null) : null, ...counted },
+  });
+  if (query.fields === 'short') {
+    const page = await database.jobs.rows(teamId, filter);
+    const places = await Promise.all(page.data.map((job) => placeOf(database, job)));
+    const data = page.data.map((job, i) => presentRow(job, places[i] ?? null));
+    return { answer: { data, ...next(page.hasMore, page.data.at(-1)) }, places, page };
+  }
+  const page = await database.jobs.list(teamId, filter);
+  const places = await Promise.all(page.data.map((job) => placeOf(database, job)));
+  const data = await Promise.all(page.data.map((job, i) => viewJob(database, job, places[i] ?? null)));
+  return { answer: { data, ...next(page.hasMore, page.data.at(-1)) }, places, page };
+}
+
+const OF_A_LIST: readonly AnswerHeader[] = ['ETag', 'Cache-Control'];
+const tagged = <Reply extends Pick<FastifyReply, 'header'>>(reply: Reply, etag: string): Reply => {
+  reply.header('ETag', etag).header('Cache-Control', 'private, no-cache').header('Vary', 'Authorization');
+  return reply;
 };
 
-export function readFilter(query: Static<typeof FilterSchema>): JobFilter {
-  const { limit, after, status, created_after } = query;
-  const filter: JobFilter = { limit, labels: readLabels(query) };
-  if (after !== undefined) filter.after = after;
-  if (status !== undefined) filter.status = readStatus(status);
-  if (created_after !== undefined) filter.createdAfter = readTime(created_after, '#query/created_after');
-  return filter;
-}
-
-export async function presentJobs(database: Database, { data, hasMore }: Page<JobRecord>) {
-  const views = await Promise.all(data.map((job) => viewJob(database, job)));
-  return { data: views, has_more: hasMore, next: hasMore ? (views.at(-1)?.id ?? null) : null };
-}
-
 export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  const { database } = deps;
+  const etags = listEtags(database.jobs);
+
   app.get(
     '/jobs',
     {
-      config: { scope: 'jobs:read', doc: { parameters: LIST_PARAMETERS } },
+      config: {
+        scope: 'jobs:read',
+        doc: { parameters: LIST_PARAMETERS, headers: { 200: OF_A_LIST, 304: OF_A_LIST } },
+      },
       schema: {
         operationId: 'listJobs',
         tags: ['jobs'],
         summary: 'Jobs, newest first',
-        description: 'Labels filter with `label.<key>=<value>`, as often as wanted: all of them must match.',
+        description:
+          'Labels filter with `label.<key>=<value>`, as often as wanted: all of them must match. With `If-None-Match` a page of ' +
+          'which no job changed, and no place in the queue, is 304.',
         querystring: Type.Object(FilterSchema.properties, {
           additionalProperties: false,
           patternProperties: { '^label\\.': {} },
         }),
-        response: { 200: PageOf(JobSchema, 'JobPage') },
+        headers: Type.Object({
+          'if-none-match': Type.Optional(Type.String({ description: 'the last ETag: 304 when nothing changed' })),
+        }),
+        response: { 200: ListSchema, 304: Type.Null({ description: 'nothing changed' }) },
       },
     },
-    async (request) =>
-      presentJobs(deps.database, await deps.database.jobs.list(teamOf(request), readFilter(request.query))),
+    async (request, reply) => {
+      const teamId = teamOf(request);
+      const { query } = request;
+      const filter = readFilter(query);
+      const { fields = 'all', total } = query;
+      const condition = request.headers['if-none-match'];
+      // A count has no digest.
+      if (condition !== undefined && !total) {
+        const etag = await etags.current(teamId, fields, filter);
+        if (etag !== null && matches(condition, etag)) return tagged(reply, etag).code(304).send(null);
+      }
+      const { answer, page, places } = await readList(database, teamId, filter, query);
+      const counted = total ? `${fields} of ${String(answer.total)}` : fields;
+      const etag = etags.note({ teamId, fields: counted, filter }, page, places);
+      if (matches(condition, etag)) return tagged(reply, etag).code(304).send(null);
+      return tagged(reply, etag).code(200).send(answer);
+    },
   );
 };

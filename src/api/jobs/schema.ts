@@ -1,9 +1,9 @@
 import { Type, type Static } from 'typebox';
-import type { ArtifactRecord, JobRecord, QueuePlace } from '../../database/records.js';
+import type { ArtifactRecord, JobRecord, JobRow, QueuePlace } from '../../database/records.js';
 import { InfrastructureError, type SerializedError } from '../../errors/index.js';
 import { targetsOf } from '../../jobs/points.js';
 import { MetricsSchema, PointSchema, TaskErrorSchema, VerdictSchema } from '../../jobs/results.js';
-import { SpecSchema } from '../../jobs/spec.js';
+import { PRIORITIES, SpecSchema, TargetSchema } from '../../jobs/spec.js';
 import { JOB_STATUSES, type JobInput, PHASES } from '../../jobs/tasks.js';
 import { Nullable, Time } from '../schemas.js';
 
@@ -37,18 +37,23 @@ const InputSchema = Type.Object({ filename: Type.String(), bytes: Type.Integer()
 
 export const StatusSchema = Type.Enum([...JOB_STATUSES]);
 
+const ProgressSchema = Type.Object(
+  {
+    fraction: Type.Number({ description: '0..1' }),
+    layers_done: Type.Integer(),
+    layers_total: Type.Integer(),
+    eta_seconds: Nullable(Type.Number()),
+  },
+  { $id: 'Progress' },
+);
+
 export const JobSchema = Type.Object(
   {
     id: Type.String(),
     object: Type.Literal('job'),
     status: StatusSchema,
     phase: Type.Enum([...PHASES]),
-    progress: Type.Object({
-      fraction: Type.Number({ description: '0..1' }),
-      layers_done: Type.Integer(),
-      layers_total: Type.Integer(),
-      eta_seconds: Nullable(Type.Number()),
-    }),
+    progress: ProgressSchema,
     queue: Nullable(PlaceSchema),
     spec: SpecSchema,
     inputs: Type.Object(
@@ -78,6 +83,30 @@ export const JobSchema = Type.Object(
   { $id: 'Job' },
 );
 
+export const JobRowSchema = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal('job_row'),
+    status: StatusSchema,
+    phase: Type.Enum([...PHASES]),
+    progress: ProgressSchema,
+    queue: Nullable(PlaceSchema),
+    priority: Type.Enum([...PRIORITIES]),
+    labels: Type.Record(Type.String(), Type.String()),
+    team_id: Type.String(),
+    model: Type.String({ description: 'name of its file' }),
+    targets: Type.Array(TargetSchema),
+    created_at: Time,
+    updated_at: Type.String({ format: 'date-time', description: 'when anything of it last changed' }),
+    started_at: Nullable(Time),
+    finished_at: Nullable(Time),
+    verdict: Nullable(Type.Object({ passed: Type.Boolean() })),
+    error: Nullable(Type.Object({ code: Type.String() })),
+  },
+  { $id: 'JobRow', description: 'what a list shows of a job' },
+);
+
+export type JobRowView = Static<typeof JobRowSchema>;
 export type JobView = Static<typeof JobSchema>;
 
 export const presentPlace = (place: QueuePlace): Static<typeof PlaceSchema> => ({
@@ -115,6 +144,33 @@ const presentPoints = ({ points, spec }: JobRecord): JobView['points'] =>
   points?.map((point) => ({ ...point, error: point.error === null ? null : presentError(point.error) })) ??
   targetsOf(spec).map((target, i) => ({ point: i + 1, target, ...notPlanned }));
 
+const presentProgress = (progress: JobRecord['progress']): JobView['progress'] => ({
+  fraction: progress.fraction,
+  layers_done: progress.layersDone,
+  layers_total: progress.layersTotal,
+  eta_seconds: progress.etaSeconds,
+});
+
+export const presentRow = (job: JobRow, place: QueuePlace | null): JobRowView => ({
+  id: job.id,
+  object: 'job_row',
+  status: job.status,
+  phase: job.phase,
+  progress: presentProgress(job.progress),
+  queue: place === null ? null : presentPlace(place),
+  priority: job.priority,
+  labels: job.labels,
+  team_id: job.teamId,
+  model: job.model,
+  targets: job.targets,
+  created_at: job.createdAt.toISOString(),
+  updated_at: job.updatedAt.toISOString(),
+  started_at: job.startedAt?.toISOString() ?? null,
+  finished_at: job.finishedAt?.toISOString() ?? null,
+  verdict: job.passed === null ? null : { passed: job.passed },
+  error: job.errorCode === null ? null : { code: job.errorCode },
+});
+
 export function presentJob(job: JobRecord, place: QueuePlace | null, artifacts: ArtifactRecord[]): JobView {
   const self = `/jobs/${job.id}`;
   return {
@@ -122,12 +178,7 @@ export function presentJob(job: JobRecord, place: QueuePlace | null, artifacts: 
     object: 'job',
     status: job.status,
     phase: job.phase,
-    progress: {
-      fraction: job.progress.fraction,
-      layers_done: job.progress.layersDone,
-      layers_total: job.progress.layersTotal,
-      eta_seconds: job.progress.etaSeconds,
-    },
+    progress: presentProgress(job.progress),
     queue: place === null ? null : presentPlace(place),
     spec: job.spec,
     inputs: {

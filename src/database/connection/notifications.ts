@@ -4,11 +4,14 @@ import type { Log } from '../../observability/log.js';
 import { PostgresClient } from './postgres-client.js';
 import type { Notifications } from '../repositories.js';
 
-/** The one channel; the payload is the topic. */
+/** The one channel; the payload is the topic, and what it is about behind a space. */
 const CHANNEL = 'sparank';
 /** A connection that only listens does not notice that the other end has gone. */
 const PING_MS = 10_000;
 const RECONNECT_MS = [50, 100, 250, 500, 1000, 2000];
+
+/** In place of a team: all of them. */
+const EVERY = '*';
 
 /** How the server lists the connection. */
 export const sessionName = (session: string): string => `${SESSION}${session}`;
@@ -28,7 +31,7 @@ const OF_WORKERS = /^(cancel|worker):/;
  */
 export function listen(url: string, logger: Log, quiet = false): Listener {
   const session = randomBytes(9).toString('hex');
-  const subscribers = new Map<string, Set<() => void>>();
+  const subscribers = new Map<string, Set<(about?: string) => void>>();
   let client: pg.Client | null = null;
   let timer: NodeJS.Timeout | null = null;
   let closed = false;
@@ -47,7 +50,7 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
     if (wanted() === (listening === open)) return;
     listening = wanted() ? open : null;
     await open.query(listening === null ? `unlisten ${CHANNEL}` : `listen ${CHANNEL}`);
-    if (listening === open) for (const topic of [...subscribers.keys()]) call(topic);
+    if (listening === open) callAll();
   }
   let ready: pg.Client | null = null;
   const subscriptionsChanged = () => {
@@ -55,8 +58,17 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
     if (open !== null && open === client) adjust(open).catch(() => lost(open));
   };
 
-  const call = (topic: string) => {
-    for (const callback of [...(subscribers.get(topic) ?? [])]) callback();
+  const call = (topic: string, about?: string) => {
+    for (const callback of [...(subscribers.get(topic) ?? [])]) callback(about);
+    const kind = /^(team|removed):/.exec(topic)?.[1];
+    if (kind !== undefined && !topic.endsWith(EVERY)) call(`${kind}:${EVERY}`, about);
+  };
+  const callAll = () => {
+    for (const callbacks of [...subscribers.values()]) for (const callback of [...callbacks]) callback();
+  };
+  const received = (payload: string) => {
+    const [topic = '', about] = payload.split(' ');
+    call(topic, about);
   };
 
   const lost = (lostClient: pg.Client) => {
@@ -78,7 +90,7 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
       application_name: sessionName(session),
     });
     client = next;
-    next.on('notification', ({ payload }) => call(payload ?? ''));
+    next.on('notification', ({ payload }) => received(payload ?? ''));
     next.on('error', () => lost(next));
     next.on('end', () => lost(next));
     try {
@@ -88,7 +100,7 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
       failures = 0;
       const ping = setInterval(() => void next.query('select 1').catch(() => lost(next)), PING_MS).unref();
       next.once('end', () => clearInterval(ping));
-      if (listening !== next) for (const topic of [...subscribers.keys()]) call(topic);
+      if (listening !== next) callAll();
     } catch (error) {
       logger.warn({ err: error }, 'the database does not notify; trying again');
       lost(next);
@@ -99,7 +111,7 @@ export function listen(url: string, logger: Log, quiet = false): Listener {
     session,
     subscribe(topic, callback) {
       // A wrapper of its own, so that the same function may subscribe twice.
-      const entry = () => callback();
+      const entry = (about?: string) => callback(about);
       if (!subscribers.has(topic)) count(topic, 1);
       const callbacks = subscribers.get(topic) ?? new Set();
       subscribers.set(topic, callbacks.add(entry));

@@ -7,11 +7,11 @@ import { createJob, lockTeam, refuseTooMany } from './create-job.js';
 import { type Job, Prisma } from '../generated/client.js';
 import { holdInputs, refuseLostInputs } from './hold-inputs.js';
 import { readBrief } from './job-brief.js';
+import { jobLists } from './job-lists.js';
 import { jobRecord } from './job-record.js';
 import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
 import { holdLaterTasks } from './recompute.js';
 import { queueBoard } from './queue-board.js';
-import type { JobFilter } from '../records.js';
 import type { JobRepository } from '../repositories.js';
 
 const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
@@ -54,14 +54,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
 
     brief: readBrief(context),
 
-    async list(teamId, filter) {
-      const ids = await prisma.$queryRaw<{ id: string }[]>`
-        select id from jobs where ${Prisma.join(await conditions(prisma, teamId, filter), ' and ')}
-        order by seq desc limit ${filter.limit + 1}`;
-      const wanted = ids.slice(0, filter.limit).map((row) => row.id);
-      const jobs = await prisma.job.findMany({ where: { id: { in: wanted } }, orderBy: { seq: 'desc' } });
-      return { data: jobs.map(jobRecord), hasMore: ids.length > filter.limit };
-    },
+    ...jobLists(context),
 
     requestCancel: (teamId, jobId, admin) =>
       transaction(async (tx) => {
@@ -128,23 +121,4 @@ export function jobRepository(context: DatabaseContext): JobRepository {
 
     place: (job) => board.place(job),
   };
-}
-
-async function conditions(tx: Tx, teamId: string | null, filter: JobFilter): Promise<Prisma.Sql[]> {
-  const all = [teamId === null ? Prisma.sql`true` : Prisma.sql`team_id = ${teamId}`];
-  if (filter.status !== undefined) all.push(Prisma.sql`status::text = any(${filter.status})`);
-  if (filter.labels !== undefined) all.push(Prisma.sql`labels @> ${JSON.stringify(filter.labels)}::jsonb`);
-  if (filter.createdAfter !== undefined) all.push(Prisma.sql`created_at > ${filter.createdAfter}`);
-  if (filter.after !== undefined) {
-    const last = await tx.job.findUnique({
-      where: { id: filter.after, ...(teamId === null ? {} : { teamId }) },
-      select: { seq: true },
-    });
-    if (last === null) {
-      const detail = 'the job that the cursor names is not there (any more)';
-      throw new InputError('invalid_request', detail, { faults: [{ pointer: '/after', detail }] });
-    }
-    all.push(Prisma.sql`seq < ${last.seq}`);
-  }
-  return all;
 }

@@ -18,7 +18,7 @@ export function claim({ prepared, announce, settings }: DatabaseContext): PoolRe
         [taskId, attempt, workerId, token, settings.LEASE_SECONDS],
       );
       const assignment = row?.assignment ?? null;
-      if (assignment !== null) announce(assignment.jobId);
+      if (assignment !== null) announce(assignment.jobId, `team:${assignment.teamId}`);
       else if (row?.draining) {
         // The task waits again.
         announce('tasks');

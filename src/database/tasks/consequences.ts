@@ -11,6 +11,7 @@ import type { StoredPoint } from '../records.js';
 export interface TaskOfJob {
   id: string;
   jobId: string;
+  teamId: string;
   attempt: number;
   kind: TaskKind;
   layer: number;

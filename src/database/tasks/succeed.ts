@@ -47,7 +47,7 @@ export function succeed({
   async function read(taskId: string, attempt: number): Promise<TaskOfJob | undefined> {
     const [task] = await prepared<TaskOfJob>(
       'task to commit',
-      `select t.id, t.job_id as "jobId", t.attempt, t.kind, t.layer, t.point, t.worker_id as "workerId",
+      `select t.id, t.job_id as "jobId", t.team_id as "teamId", t.attempt, t.kind, t.layer, t.point, t.worker_id as "workerId",
         extract(epoch from clock_timestamp() - t.started_at)::float8 as seconds,
         coalesce(jsonb_array_length(j.spec->'targets'), 1) as targets, j.spec->'webhook' is not null as notifies,
         case when t.kind in ('inspect', 'layer', 'evaluate') then
@@ -59,13 +59,13 @@ export function succeed({
     return task;
   }
 
-  async function commit({ id, jobId, attempt }: TaskOfJob, end: string): Promise<Answer> {
+  async function commit({ id, jobId, teamId, attempt }: TaskOfJob, end: string): Promise<Answer> {
     const [row] = await prepared<{ answer: Answer }>(
       'succeed',
       `select sparank_succeed_task($1, $2, $3) as answer from set_config('sparank.quiet', 'on', true)`,
       [id, attempt, end],
     );
-    if (row?.answer === 'kept') announce('tasks', jobId);
+    if (row?.answer === 'kept') announce('tasks', jobId, `team:${teamId}`);
     return row?.answer ?? 'refused';
   }
 

@@ -64,6 +64,8 @@ export interface TestServiceOptions {
   settings?: Record<string, string>;
   checkSubmission?: CheckSubmission;
   storage?: (local: Storage) => Storage;
+  /** Another process with the same database. */
+  beside?: TestService;
 }
 
 async function addKey(database: Database, teamId: string, scopes: Scope[]): Promise<string> {
@@ -76,7 +78,9 @@ async function addKey(database: Database, teamId: string, scopes: Scope[]): Prom
 export async function startService(postgres: TestPostgres, options: TestServiceOptions = {}): Promise<TestService> {
   const directory = await mkdtemp(join(tmpdir(), 'sparank-api-'));
   const config = readConfig({ DATA_DIR: directory, ...options.settings });
-  const database = await postgres.open(config);
+  const database = await (options.beside === undefined
+    ? postgres.open(config)
+    : postgres.openAgain(options.beside.database, config));
   const local = await LocalStorage.open(join(directory, 'storage'));
   const storage = options.storage?.(local) ?? local;
   const queue = openQueue({}, database.url, quietLog);
@@ -105,8 +109,8 @@ export async function startService(postgres: TestPostgres, options: TestServiceO
     ...(checkSubmission === undefined ? {} : { checkSubmission }),
   });
   await app.ready();
-  await addTeam(database.url, 'team_other');
-  const keys = {
+  if (options.beside === undefined) await addTeam(database.url, 'team_other');
+  const keys = options.beside?.keys ?? {
     all: await addKey(database, DEFAULT_TEAM, ['jobs:read', 'jobs:write', 'admin']),
     reader: await addKey(database, DEFAULT_TEAM, ['jobs:read']),
     writer: await addKey(database, DEFAULT_TEAM, ['jobs:write']),
