@@ -97,11 +97,12 @@ export function succeed({
 
 /** The same from what the claim said: nothing of it is read again. */
 function fromClaim({ assignment, workerId, seconds }: Claimed): TaskOfJob {
-  const { taskId, jobId, attempt, kind, layer, point, spec, finished } = assignment;
+  const { taskId, jobId, teamId, attempt, kind, layer, point, spec, finished } = assignment;
   const plan = finished.find((step): step is FinishedTask<'plan'> => step.kind === 'plan')?.result ?? null;
   return {
     id: taskId,
     jobId,
+    teamId,
     attempt,
     kind,
     layer: layer ?? NO_LAYER,
