@@ -690,6 +690,10 @@ export interface components {
             speedup: number;
         } | {
             max_accuracy_drop: number;
+        } | {
+            min_agreement: number;
+        } | {
+            max_relative_error: number;
         };
         /** Constraints */
         Constraints: {
@@ -873,6 +877,11 @@ export interface components {
                 data: "evaluation" | "held_out" | "calibration";
                 samples: number;
             };
+            /** @description where the most compressed network was searched that keeps accuracy, agreement or error: the same on the samples that the search did not see (half of the evaluation data, or the calibration samples that were held out). The target has to hold on them, too */
+            unseen?: {
+                accuracy: components["schemas"]["Accuracy"] | null;
+                fidelity: components["schemas"]["Fidelity"];
+            };
             /** @description where `method.weights` codes the weights. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original */
             coding?: {
                 coding: string;
@@ -918,10 +927,10 @@ export interface components {
         /** Warning */
         Warning: {
             /**
-             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any
+             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; target_out_of_reach: the target cannot be reached; what came nearest is returned
              * @enum {string}
              */
-            code: "outputs_moved" | "few_samples" | "measured_on_fitted";
+            code: "outputs_moved" | "few_samples" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "target_out_of_reach";
             cause: string;
             /** @description what can be done */
             next: string;

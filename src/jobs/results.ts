@@ -83,20 +83,24 @@ export const CheckSchema = Type.Object(
   { $id: 'Check' },
 );
 
+/** What a warning may be about, and when it is given. */
+const WARNINGS = {
+  outputs_moved:
+    'fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25',
+  few_samples: 'fewer than 50 were measured',
+  measured_on_fitted: 'too few to hold out any',
+  near_edge: 'what was asked for lies within the uncertainty of what was measured',
+  coding_left_out: 'no network with coded weights is as good as was asked: they are float32',
+  slower: 'at a batch size the network is slower than the original, its whole 95 % interval',
+  target_out_of_reach: 'the target cannot be reached; what came nearest is returned',
+} as const;
+const WARNING_CODES = Object.keys(WARNINGS) as (keyof typeof WARNINGS)[];
+
 export const WarningSchema = Type.Object(
   {
-    code: Type.Union(
-      [
-        Type.Literal('outputs_moved'),
-        Type.Literal('few_samples'),
-        Type.Literal('measured_on_fitted'),
-        Type.Literal('near_edge'),
-      ],
-      {
-        description:
-          'outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured',
-      },
-    ),
+    code: oneOf(WARNING_CODES, {
+      description: WARNING_CODES.map((code) => `${code}: ${WARNINGS[code]}`).join('; '),
+    }),
     cause: Type.String(),
     next: Type.String({ description: 'what can be done' }),
   },
@@ -183,6 +187,15 @@ export const MetricsSchema = Type.Object(
     accuracy: AccuracySchema,
     fidelity: FidelitySchema,
     measured_on: Type.Optional(MeasuredOnSchema),
+    unseen: Type.Optional(
+      Type.Object(
+        { accuracy: AccuracySchema, fidelity: FidelitySchema },
+        {
+          description:
+            'where the most compressed network was searched that keeps accuracy, agreement or error: the same on the samples that the search did not see (half of the evaluation data, or the calibration samples that were held out). The target has to hold on them, too',
+        },
+      ),
+    ),
     coding: Type.Optional(
       Type.Object(
         {

@@ -10,13 +10,27 @@ export interface TargetDescription {
   cost: Cost | null;
   /** Whether it needs evaluation data with labels. */
   labels: boolean;
+  /** Whether the most compressed network is searched whose outputs are as good as that. */
+  quality: boolean;
   /** What it is held against; null where it could not be measured. */
   measured: (metrics: Omit<Metrics, 'seconds'>) => number | null;
   /** Which side of the number that was asked for is good. */
   good: 'more' | 'less';
 }
 
-const ratio = { minimum: 1, maximum: 1000, labels: false, good: 'more' } as const;
+const ratio = { minimum: 1, maximum: 1000, labels: false, quality: false, good: 'more' } as const;
+const quality = { minimum: 0, cost: null, labels: false, quality: true } as const;
+
+/** Of all samples and of those that the search did not see. */
+function worst(
+  good: 'more' | 'less',
+  all: number | null | undefined,
+  unseen: number | null | undefined,
+): number | null {
+  if (all === null || all === undefined) return null;
+  if (unseen === null || unseen === undefined) return all;
+  return good === 'less' ? Math.max(all, unseen) : Math.min(all, unseen);
+}
 
 /** The targets there are. How those without a cost are planned is in pipeline/steps/plan/plan.ts, by the same name. */
 export const TARGETS = {
@@ -25,8 +39,16 @@ export const TARGETS = {
   nonzero_ratio: { ...ratio, cost: 'nonzeros', measured: (of) => (of.nonzeros ?? of.parameters).ratio },
   speedup: { ...ratio, maximum: 100, cost: null, measured: ({ speedup }) => speedup },
   max_accuracy_drop: {
-    ...{ minimum: 0, maximum: 1, cost: null, labels: true, good: 'less' },
-    measured: ({ accuracy }) => accuracy?.drop ?? null,
+    ...{ ...quality, labels: true, maximum: 1, good: 'less' },
+    measured: ({ accuracy, unseen }) => worst('less', accuracy?.drop, unseen?.accuracy?.drop),
+  },
+  min_agreement: {
+    ...{ ...quality, maximum: 1, good: 'more' },
+    measured: ({ fidelity, unseen }) => worst('more', fidelity.top1_agreement, unseen?.fidelity.top1_agreement),
+  },
+  max_relative_error: {
+    ...{ ...quality, maximum: 10, good: 'less' },
+    measured: ({ fidelity, unseen }) => worst('less', fidelity.relative_error, unseen?.fidelity.relative_error),
   },
 } as const satisfies Record<string, TargetDescription>;
 

@@ -2,7 +2,7 @@ import type { ModelFormatName } from '../models/formats/index.js';
 import type { LowRankShape } from '../models/low-rank/index.js';
 import type { SparsePattern } from '../models/sparse/index.js';
 import type { SerializedError } from '../errors/index.js';
-import type { Distillation, LayerRow, Metrics, Verdict } from './results.js';
+import type { Distillation, LayerRow, Metrics, Verdict, Warning } from './results.js';
 
 export type { Distillation } from './results.js';
 import type { Spec, Target } from './spec.js';
@@ -66,7 +66,11 @@ export interface PlannedPoint {
   allocations: LayerAllocation[];
   /** The ledger as planned. */
   layers: LayerRow[];
-  /** Set where the target cannot be reached: the other points go on without this one. */
+  /** Less and less compressed plans, for the case that the first does not keep what was asked of the outputs; absent: none. */
+  fallbacks?: LayerAllocation[][];
+  /** What the plan could not do, for the verdict; absent: nothing. */
+  warnings?: Warning[];
+  /** Set where there is no network for this target: the other points go on without it. */
   error: SerializedError | null;
 }
 export interface PlanResult {
@@ -82,6 +86,10 @@ export interface AssembleResult {
   layers: LayerRow[];
   /** Absent where the network was left as the refit had made it. */
   distillation?: Distillation;
+  /** Where the outputs were asked to be so good: on samples that the search for the plan did not see. */
+  unseen?: Pick<Metrics, 'accuracy' | 'fidelity'>;
+  /** For the verdict. */
+  warnings?: Warning[];
 }
 /** What was measured of the network of one point. */
 export interface MeasuredPoint {

@@ -2,7 +2,7 @@ import { targetsOf } from '../jobs/points.js';
 import { targetOf, wishOf } from '../jobs/targets.js';
 import type { FinishedTask, JobInput, StepFile } from '../jobs/tasks.js';
 import { fileOf, finishedOf, finishedOne, optionalFileOf } from './files/finished.js';
-import { refittedLayers, solvedLayers } from './files/solved-layers.js';
+import { pointOf, refittedLayers, solvedLayers } from './files/solved-layers.js';
 import { files } from './files/step-files.js';
 import type { FilesNeeded } from './step.js';
 
@@ -22,7 +22,7 @@ export const filesNeeded: FilesNeeded = (assignment) => {
       const inspected = finishedOne(assignment, 'inspect');
       const curves = fileOf(inspected, files.curves);
       const targets = targetsOf(assignment.spec).map((target) => targetOf(wishOf(target).name));
-      if (targets.some(({ labels }) => labels))
+      if (targets.some(({ quality }) => quality))
         return [...inspected.files, inputs.model, inputs.calibration, ...evaluation];
       if (targets.some(({ cost }) => cost === null)) return [curves, inputs.model, inputs.calibration];
       return [curves];
@@ -35,6 +35,14 @@ export const filesNeeded: FilesNeeded = (assignment) => {
     case 'assemble': {
       const solved = solvedLayers(assignment);
       const inspected = finishedOne(assignment, 'inspect');
+      const { target } = pointOf(assignment);
+      // Which layers a less compressed plan needs is known once the first has been measured.
+      if (targetOf(wishOf(target).name).quality)
+        return [
+          ...[inputs.model, inputs.calibration, ...evaluation],
+          ...solved.map(({ factors }) => factors),
+          ...inspected.files,
+        ];
       return [
         inputs.model,
         inputs.calibration,

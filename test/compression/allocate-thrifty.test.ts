@@ -28,13 +28,51 @@ it.each([1, 2, 3, 4, 5])('spends the allowed error on another cost, and keeps th
   const target = { cost: 'parameters', budget: 200 } as const;
   const best = allocate(network, target);
   expect(allocateThrifty(network, target, 'work', (least) => least)).toEqual(best);
+  const fewest = Math.min(0.96 * 200, sum(network, best, 'parameters'));
   let before = sum(network, best, 'work');
   for (const slack of [0.2, 1, 4]) {
     const choice = allocateThrifty(network, target, 'work', (least) => (1 + slack) * least);
     expect(sum(network, choice, 'parameters')).toBeLessThanOrEqual(200);
+    expect(sum(network, choice, 'parameters')).toBeGreaterThanOrEqual(fewest);
     expect(sum(network, choice, 'error')).toBeLessThanOrEqual((1 + slack) * sum(network, best, 'error') + 1e-12);
     expect(sum(network, choice, 'work')).toBeLessThanOrEqual(before);
     before = sum(network, choice, 'work');
   }
-  expect(before).toBeLessThan(0.9 * sum(network, best, 'work'));
+});
+
+it('spends the budget where a smaller network would lose more, however fast it were', () => {
+  // Of one family: less of everything, and more lost.
+  const family = (scale: number): AllocationLayer => ({
+    weight: 1,
+    candidates: Array.from({ length: 100 }, (_, i) => {
+      const size = scale * (100 - i);
+      const cost = { parameters: size, nonzeros: size, macs: size, work: size };
+      return { ...DENSE, rank: i, ...cost, error: 1e-6 * i * i };
+    }),
+  });
+  const network = [family(1), family(3)];
+  for (const budget of [100, 200, 300]) {
+    const choice = allocateThrifty(network, { cost: 'parameters', budget }, 'work', (least) => 10 * least);
+    expect(sum(network, choice, 'parameters')).toBeGreaterThanOrEqual(0.96 * budget);
+  }
+});
+
+it('takes what works less of two that are of a size, for an error that is allowed', () => {
+  const candidate = (work: number, error: number) => {
+    const cost = { parameters: 60, nonzeros: 60, macs: work, work };
+    return { ...DENSE, rank: work, ...cost, error };
+  };
+  const network = [{ weight: 1, candidates: [candidate(100, 1), candidate(10, 1.5)] }];
+  const choose = (slack: number) =>
+    allocateThrifty(network, { cost: 'parameters', budget: 60 }, 'work', (least) => slack * least);
+  expect([choose(1.4), choose(2)]).toEqual([[0], [1]]);
+});
+
+it('gives less than the budget where that costs nothing', () => {
+  const candidate = (parameters: number, work: number, error: number) => {
+    const cost = { parameters, nonzeros: parameters, macs: work, work };
+    return { ...DENSE, rank: 200 - parameters, ...cost, error };
+  };
+  const network = [{ weight: 1, candidates: [candidate(100, 100, 0), candidate(50, 90, 1), candidate(20, 10, 1)] }];
+  expect(allocateThrifty(network, { cost: 'parameters', budget: 60 }, 'work', (least) => least)).toEqual([2]);
 });

@@ -250,7 +250,7 @@ describe('unusual shapes', () => {
         engine,
         problem,
         { rank: 16, groups: 8 },
-        { ...OPTIONS, space, maxIterations: 10 },
+        { ...OPTIONS, space, maxIterations: 10, lean: 0 },
       );
       expect(factors.lowRank?.q.length).toBe(16 * 400);
       expect(diagnostics.relativeError).toBeLessThan(0.3);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { denseCost, searchSpeedup } from '../../src/pipeline/steps/plan/search-speedup.js';
+import { denseCost, nearest, searchSpeedup } from '../../src/pipeline/steps/plan/search-speedup.js';
 import type { AllocationLayer } from '../../src/compression/index.js';
 import { DENSE } from '../../src/models/index.js';
 
@@ -72,6 +72,14 @@ describe('search of a speedup', () => {
     const most = took([0, 0, 0]) / took([1, 1, 1]);
     expect(ratio).toBeCloseTo(most, 6);
     expect(ratio).toBe(Math.max(...timed));
+  });
+
+  it('takes the least effect of what reaches the speedup, or of what is about as fast as the fastest', () => {
+    const tried = [1, 1.4, 1.41, 2].map((ratio, i) => ({ choice: [i], ratio }));
+    const faster = ({ ratio }: { ratio: number }) => ratio;
+    expect(nearest(tried, 1.3, faster)).toEqual({ choice: [1], reached: true, most: 2 });
+    expect(nearest(tried.slice(0, 3), 1.5, faster)).toEqual({ choice: [1], reached: false, most: 1.41 });
+    expect(nearest(tried.slice(0, 1), 1.5, faster)).toEqual({ choice: [0], reached: false, most: 1 });
   });
 
   it('tells the share that is done, and counts the cost of the dense network', async () => {

@@ -88,6 +88,22 @@ describe('judge', () => {
     },
   );
 
+  it('warns of a network that is slower at a batch size, not of one that may be', () => {
+    const at = (batch: number, speedup: number, high: number) => ({
+      ...{ batch, speedup, speedup_ci95: [speedup - 0.05, high], runs: 20 },
+      before_ms: { p50: 1, p95: 1 },
+      after_ms: { p50: 1 / speedup, p95: 1 / speedup },
+    });
+    const warned = (latency: Metrics['latency']) => {
+      const { warnings = [] } = judge({ target: { parameter_ratio: 4 }, constraints: {} }, { ...metrics, latency });
+      return warnings.filter(({ code }) => code === 'slower').map(({ cause }) => cause);
+    };
+    expect(warned([at(1, 0.97, 1.02), at(32, 1.2, 1.3)])).toEqual([]);
+    expect(warned([at(1, 0.92, 0.95), at(32, 1.17, 1.2)])).toEqual([
+      'the network is slower than the original: 0.92x at batch 1',
+    ]);
+  });
+
   it('never passes a check that was not measured', () => {
     const verdict = judge(
       { target: { mac_ratio: 2 }, constraints: { max_accuracy_drop: 0.5 } },

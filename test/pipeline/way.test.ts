@@ -115,18 +115,6 @@ describe('the whole way of a job', () => {
     expect(result.verdict.checks[0]).toMatchObject({ name: 'target.mac_ratio', passed: true });
   });
 
-  it('plans a speedup by times measured on the runtime, or says what can be reached', async () => {
-    // Whether this network can be 1.05 times as fast depends on the machine: both ends are right, nothing else is.
-    const benchmark = { batch_sizes: [32] };
-    const wish = { target: { speedup: 1.05 }, benchmark };
-    const result = await compressLocally(localOptions(files, scratch(), wish)).catch((e: unknown) => e);
-    if (result instanceof InputError) expect(result.message).toMatch(/the most that was measured is \d/);
-    else expect(result).toMatchObject({ verdict: { checks: [{ name: 'target.speedup' }] } });
-    const error = await refusal({}, { target: { speedup: 100 }, benchmark });
-    expect(error.code).toBe('unreachable_target');
-    expect(error.faults[0]?.pointer).toBe('/target/speedup');
-  });
-
   it('finds a small network within an accuracy drop, and needs labels for it', async () => {
     const wish = { target: { max_accuracy_drop: 0 }, method: { samples: 500 } };
     const result = await compressLocally(localOptions(files, scratch(), wish));

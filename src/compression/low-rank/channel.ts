@@ -33,6 +33,7 @@ export const channel: ShapeFit = {
     return {
       columns,
       prior,
+      onInputs: () => onInputs(identityMatrix(columns.cols)),
       limited: true,
       factors: async (left, right) => {
         if (right === null) throw new RangeError('a channel part has two factors');

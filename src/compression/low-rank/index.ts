@@ -17,6 +17,7 @@ export async function lowRankSpace(request: SpaceRequest): Promise<LowRankSpace>
   return {
     columns: matrix(layer.inputs.rows, 0),
     prior: matrix(layer.weights.rows, 0),
+    onInputs: () => Promise.resolve(matrix(0, layer.inputs.cols)),
     limited: true,
     factors: () => Promise.reject(new RangeError('a low-rank part of rank 0')),
   };

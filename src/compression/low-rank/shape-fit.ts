@@ -9,6 +9,8 @@ export interface LowRankSpace {
   columns: Matrix;
   /** [m, v] */
   prior: Matrix;
+  /** The columns as rows on the inputs, [v, d]: columns = inputs onInputsᵀ. */
+  onInputs(): Promise<Matrix>;
   /** Whether the rank limits the coefficients; else the number of columns already does. */
   limited: boolean;
   /** The factors of coefficients `left` [m, k] `right` [k, v], or of unlimited ones: `left` [m, v] and no `right`. */
@@ -33,6 +35,8 @@ export interface SpaceRequest {
   /** What a part without a first convolution of its own is regressed on: the layer's own response, or its inputs. */
   kind: 'response' | 'inputs';
   metric: ResponseMetric | null;
+  /** Added to the variance of every input where directions are chosen: so far they count alike, whatever the samples say. */
+  lean: number;
   /** A low-rank part of the same size, whose functionals are taken. */
   keep: LowRank | null;
   random: () => number;

@@ -1,6 +1,7 @@
 import { roundingStep, steps } from './rank-grid.js';
+import { identityMatrix } from '../regression/rank-step.js';
 import type { FirstConvolution, ShapeFit } from './shape-fit.js';
-import { givenFunctionals, tapColumns, tapsInside, tapsOutside, tapVariables } from './tap-basis.js';
+import { denseOf, givenFunctionals, tapColumns, tapsInside, tapsOutside, tapVariables } from './tap-basis.js';
 
 const MAX_RANK = 128;
 
@@ -24,6 +25,7 @@ export const spatial: ShapeFit = {
     return {
       columns,
       prior: basis.prior,
+      onInputs: () => denseOf(request.engine, identityMatrix(columns.cols), basis, width),
       limited: false,
       factors: (left) => {
         const p = tapsInside(left, split.taps);

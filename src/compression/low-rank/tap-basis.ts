@@ -37,6 +37,8 @@ export interface TapBasisOptions {
   random: () => number;
   /** In which the response is kept; C weighs the rows of A. */
   metric?: ResponseMetric | null;
+  /** Added to the second moment of every input. */
+  lean?: number;
 }
 
 /**
@@ -52,10 +54,10 @@ export async function tapBasis(
   engine: Engine,
   inputs: Matrix,
   weights: Matrix,
-  { split, size, random, metric = null }: TapBasisOptions,
+  { split, size, random, metric = null, lean = 0 }: TapBasisOptions,
 ): Promise<TapBasis> {
   const { outer } = split;
-  const moments = await secondMoments(engine, inputs, split);
+  const moments = await secondMoments(engine, inputs, split, lean);
   const unfoldedWeights = unfold(weights, split);
   const weighed =
     metric === null ? unfoldedWeights : unfold(await engine.multiply(metric.turn, weights, { a: true }), split);
@@ -84,11 +86,11 @@ export async function givenBasis(
   engine: Engine,
   inputs: Matrix,
   weights: Matrix,
-  { split, data }: { split: TapSplit; data: Float32Array },
+  { split, data, lean }: { split: TapSplit; data: Float32Array; lean: number },
 ): Promise<TapBasis> {
   const size = data.length / split.outer;
   const functionals = matrix(size, split.outer, data);
-  const projected = await engine.multiply(functionals, await secondMoments(engine, inputs, split));
+  const projected = await engine.multiply(functionals, await secondMoments(engine, inputs, split, lean));
   const whiten = await metricInverse(engine, transposed(functionals), transposed(projected));
   const half = await engine.multiply(whiten, projected);
   const coefficients = await engine.multiply(await engine.multiply(unfold(weights, split), half, { b: true }), whiten);
@@ -107,25 +109,23 @@ export const givenFunctionals = (split: TapSplit, data: Float32Array, size: numb
  * @param known those to be kept, or null
  */
 export async function tapVariables(
-  { engine, layer: { inputs, weights }, random, metric }: SpaceRequest,
+  { engine, layer: { inputs, weights }, random, metric, lean }: SpaceRequest,
   { split, width, known }: { split: TapSplit; width: number; known: Float32Array | null },
 ): Promise<{ basis: TapBasis; columns: Matrix }> {
   const basis = await (known === null
-    ? tapBasis(engine, inputs, weights, { split, size: width, random, metric })
-    : givenBasis(engine, inputs, weights, { split, data: known }));
+    ? tapBasis(engine, inputs, weights, { split, size: width, random, metric, lean })
+    : givenBasis(engine, inputs, weights, { split, data: known, lean }));
   return { basis, columns: await tapColumns(engine, inputs, basis, width) };
 }
 
 /** Of the numbers that a functional acts on: [outer, outer]. */
-async function secondMoments(engine: Engine, inputs: Matrix, split: TapSplit): Promise<Matrix> {
+async function secondMoments(engine: Engine, inputs: Matrix, split: TapSplit, lean: number): Promise<Matrix> {
   const stride = Math.max(1, Math.floor(inputs.rows / MAX_SAMPLES));
   const unfolded = unfold(everyNth(inputs, stride), split);
   const scale = 1 / unfolded.rows;
-  return matrix(
-    split.outer,
-    split.outer,
-    Float32Array.from(await engine.gram(unfolded), (x) => x * scale),
-  );
+  const moments = Float32Array.from(await engine.gram(unfolded), (x) => x * scale);
+  for (let i = 0; i < split.outer; i++) moments[i * (split.outer + 1)] = (moments[i * (split.outer + 1)] ?? 0) + lean;
+  return matrix(split.outer, split.outer, moments);
 }
 
 /** Columns [N, taps * size]: what the functionals give at every tap. */

@@ -1,6 +1,7 @@
 import { matrix } from '../../engines/index.js';
+import { identityMatrix } from '../regression/rank-step.js';
 import type { FirstConvolution, ShapeFit } from './shape-fit.js';
-import { givenFunctionals, tapColumns, tapsInside, tapsOutside, tapVariables } from './tap-basis.js';
+import { denseOf, givenFunctionals, tapColumns, tapsInside, tapsOutside, tapVariables } from './tap-basis.js';
 
 /** Of the first convolution. */
 const WIDTHS = [4, 8, 16, 24, 32, 48, 64, 80, 96, 128, 160];
@@ -21,6 +22,7 @@ export const tucker: ShapeFit = {
     return {
       columns,
       prior: basis.prior,
+      onInputs: () => denseOf(request.engine, identityMatrix(columns.cols), basis, width),
       limited: true,
       factors: (left, right) => {
         if (right === null) throw new RangeError('a tucker part has two factors beside its basis');

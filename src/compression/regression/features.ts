@@ -33,12 +33,21 @@ export interface Features {
   masked?: MaskedPart | undefined;
 }
 
+/** A second ridge, in the metric of the inputs that the columns were made of. */
+export interface Lean {
+  /** [n, n]: what the squares and products of coefficients cost. */
+  penalty: Matrix;
+  /** [m, n]: the coefficients that cost nothing, times `penalty`. */
+  toward: Matrix;
+}
+
 export interface WhitenOptions {
   free: number;
   /** [m, n] coefficients that the ridge pulls towards. */
   prior: Matrix;
   /** Strength relative to each column's variance. */
   ridge: number;
+  lean?: Lean | null;
 }
 
 /**
@@ -47,16 +56,20 @@ export interface WhitenOptions {
 export async function whitenedFeatures(
   engine: Engine,
   raw: Matrix,
-  { free, prior, ridge }: WhitenOptions,
+  { free, prior, ridge, lean = null }: WhitenOptions,
 ): Promise<Features> {
   const n = raw.cols;
   const mean = columnMeans(raw);
   const columns = centered(raw, mean);
   const gram = await engine.gram(columns);
-  const penalties = addRidge(gram, n, raw.rows, ridge);
+  const { length } = gram;
+  for (let i = 0; i < length; i++) gram[i] = gram[i] / raw.rows + (lean === null ? 0 : lean.penalty.data[i]);
+  const penalties = addRidge(gram, n, ridge);
   const whiten = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of the layer inputs'), n);
   const inverse = matrix(n, n, Float32Array.from(whiten));
   const weighted = columnsTimes(prior, penalties);
+  if (lean !== null)
+    for (let i = 0; i < weighted.data.length; i++) weighted.data[i] = weighted.data[i] + lean.toward.data[i];
   const pull = (await engine.multiply(weighted, inverse, { b: true })).data;
   const psi = await engine.multiply(columns, inverse, { b: true });
   return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
@@ -70,9 +83,8 @@ export function noFeatures(rows: number): Features {
   return { n: 0, free: 0, psi, held, mean: none, whiten: none, pull: new Float32Array(0) };
 }
 
-/** gram = gram / samples + ridge D, in place. Returns the diagonal of ridge D. */
-function addRidge(gram: Float64Array, n: number, samples: number, ridge: number): Float64Array {
-  for (let i = 0; i < gram.length; i++) gram[i] = gram[i] / samples;
+/** gram = gram + ridge D, in place. Returns the diagonal of ridge D. */
+function addRidge(gram: Float64Array, n: number, ridge: number): Float64Array {
   let largest = 0;
   for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i]);
   // A dead column (constant input) has no variance: the floor keeps its coefficient at the prior.

@@ -42,7 +42,7 @@ export function split(a: Matrix): [Matrix, Matrix] {
   return [pickRows(a, train), pickRows(a, test)];
 }
 
-function pickRows(a: Matrix, rows: readonly number[]): Matrix {
+export function pickRows(a: Matrix, rows: readonly number[]): Matrix {
   const out = matrix(rows.length, a.cols);
   rows.forEach((row, i) => out.data.set(a.data.subarray(row * a.cols, (row + 1) * a.cols), i * a.cols));
   return out;

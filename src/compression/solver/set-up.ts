@@ -2,7 +2,7 @@ import { matrix, type Engine, type Matrix } from '../../engines/index.js';
 import { DENSE, type Factors, type LayerSize } from '../../models/layer.js';
 import { groupsTotal, PLAIN_PATTERN, type SparsePattern } from '../../models/sparse/index.js';
 import { addInto } from '../activations/elementwise.js';
-import { addToRows } from '../linalg/columns.js';
+import { addToRows, columnMeans } from '../linalg/columns.js';
 import { seededRandom } from '../linalg/random.js';
 import { lowRankSpace, type LowRankSpace } from '../low-rank/index.js';
 import { checkProblem, type LayerProblem, type Shape } from '../problem.js';
@@ -19,6 +19,11 @@ export interface SolveOptions {
   space?: 'response' | 'inputs';
   /** Strength of the ridge towards the original weights, relative to the variance of each variable. */
   ridge?: number;
+  /**
+   * How far the fit leans on the original weights, relative to the mean variance of the inputs. Absent: as far as held-out
+   * samples say.
+   */
+  lean?: number;
   /** The support of the sparse part and the functionals of a first convolution are taken from these. */
   keep?: Factors;
   signal?: AbortSignal;
@@ -54,6 +59,8 @@ export interface LayerRun {
   space: LowRankSpace;
   rank: number;
   ridge: number;
+  /** Squared difference to the original weights costs so much. */
+  lean: number;
   random: () => number;
 }
 
@@ -78,19 +85,31 @@ export async function setUp(
   const response = await engine.multiply(inputs, weights, { b: true });
   const metric = responseMetric(problem.metric);
   const target = targetOf(problem, shape, response);
+  const lean = leanOf(inputs, options.lean ?? 0);
   const space = await lowRankSpace({
-    ...{ engine, size, metric, random },
+    ...{ engine, size, metric, random, lean },
     layer: { inputs, weights, response },
     patch: problem,
     kind: options.space ?? 'response',
     keep: options.keep?.lowRank ?? null,
   });
   return {
-    ...{ engine, options, problem, shape, size, inputs, weights, target, metric, space, random },
+    ...{ engine, options, problem, shape, size, inputs, weights, target, metric, space, lean, random },
     skip: problem.skip === undefined ? undefined : matrix(shape.samples, shape.m, problem.skip),
     rank: space.limited ? size.rank : 0,
     ridge: options.ridge ?? DEFAULT_RIDGE,
   };
+}
+
+/** Times the mean variance of the inputs. */
+function leanOf(inputs: Matrix, strength: number): number {
+  if (strength === 0) return 0;
+  const mean = columnMeans(inputs);
+  let squares = 0;
+  for (let row = 0, i = 0; row < inputs.rows; row++) {
+    for (let j = 0; j < inputs.cols; j++, i++) squares += (inputs.data[i] - mean[j]) ** 2;
+  }
+  return (strength * squares) / inputs.data.length;
 }
 
 function requireSize({ rank, groups, pattern }: LayerRun['size'], total: number): void {
@@ -99,7 +118,7 @@ function requireSize({ rank, groups, pattern }: LayerRun['size'], total: number)
 }
 
 /** The response to approximate, before the activation. `response` lacks the bias. */
-function targetOf(problem: LayerProblem, shape: Shape, response: Matrix): Matrix {
+export function targetOf(problem: LayerProblem, shape: Shape, response: Matrix): Matrix {
   if (problem.target !== undefined) return matrix(shape.samples, shape.m, problem.target);
   const own = addToRows(matrix(shape.samples, shape.m, Float32Array.from(response.data)), problem.bias);
   if (problem.skip !== undefined) addInto(own.data, problem.skip, own.data);

@@ -4,16 +4,17 @@ import { groupsOf, isMasked, type SparsePart } from '../../models/sparse/index.j
 import { addInto } from '../activations/elementwise.js';
 import { beside, channelColumns, columnRange } from '../linalg/columns.js';
 import { factoredResponse, rawCoefficients, requireFiniteFactors } from '../low-rank/factors.js';
-import type { LayerProblem } from '../problem.js';
+import { checkProblem, type LayerProblem } from '../problem.js';
 import { applyActivation } from '../prox/activation-function.js';
-import { noFeatures, whitenedFeatures, type Features } from '../regression/features.js';
+import { noFeatures, whitenedFeatures, type Features, type Lean } from '../regression/features.js';
 import type { Fit } from '../regression/fit.js';
 import { activatedLoss, relative } from '../regression/objective.js';
 import { squaredNorm } from '../regression/rank-step.js';
 import { sparsePartOf } from '../sparse/masked-part.js';
+import { chooseLean, type TryLean } from './choose-lean.js';
 import { chooseSupport, type ChosenSupport } from './choose-support.js';
 import { fitActivated, type SolveDiagnostics } from './fit-activated.js';
-import { setUp, type LayerRun, type SolveOptions, type SolveSize } from './set-up.js';
+import { setUp, targetOf, type LayerRun, type SolveOptions, type SolveSize } from './set-up.js';
 
 export type { SolveDiagnostics } from './fit-activated.js';
 export type { SolveOptions, SolveSize } from './set-up.js';
@@ -29,6 +30,29 @@ export interface SolvedLayer {
  * factors as they are returned.
  */
 export async function solveLayer(
+  engine: Engine,
+  given: LayerProblem,
+  wanted: SolveSize,
+  options: SolveOptions,
+): Promise<SolvedLayer> {
+  const lean = options.lean ?? (await chooseLean(given, tryLean(engine, wanted, options)));
+  return solveLeaning(engine, given, wanted, { ...options, lean });
+}
+
+/** The linear fit with a pull, held against samples that it did not see. */
+const tryLean =
+  (engine: Engine, wanted: SolveSize, options: SolveOptions): TryLean =>
+  async (lean, train, test) => {
+    options.signal?.throwIfAborted();
+    const linear: SolveOptions = { ...options, reconstruction: 'linear', maxIterations: 0, lean };
+    const { factors } = await solveLeaning(engine, train, wanted, linear);
+    const shape = checkProblem(test);
+    const inputs = matrix(shape.samples, shape.d, test.inputs);
+    const response = await engine.multiply(inputs, matrix(shape.m, shape.d, test.weights), { b: true });
+    return errorOf({ engine, inputs, target: targetOf(test, shape, response) }, test, factors);
+  };
+
+async function solveLeaning(
   engine: Engine,
   given: LayerProblem,
   wanted: SolveSize,
@@ -75,8 +99,29 @@ async function featuresOf(run: LayerRun, support: ChosenSupport): Promise<Featur
   const prior = beside(matrix(shape.m, sparse.cols), space.prior);
   const free = space.limited ? sparse.cols : columns.cols;
   const white =
-    columns.cols === 0 ? noFeatures(shape.samples) : await whitenedFeatures(engine, columns, { free, prior, ridge });
+    columns.cols === 0
+      ? noFeatures(shape.samples)
+      : await whitenedFeatures(engine, columns, { free, prior, ridge, lean: await leanOn(run, support) });
   return { ...white, skip, metric, masked: support.masked?.part };
+}
+
+/** What leaning on the original weights costs and where it pulls, by the columns of the features. */
+async function leanOn(
+  { engine, weights, shape, space, lean }: LayerRun,
+  { groups, width }: ChosenSupport,
+): Promise<Lean | null> {
+  if (lean === 0) return null;
+  const sparse = groups.flatMap((group) => Array.from({ length: width }, (_, tap) => group * width + tap));
+  const low = await space.onInputs();
+  const rows = matrix(sparse.length + low.rows, shape.d);
+  for (const [row, column] of sparse.entries()) rows.data[row * shape.d + column] = 1;
+  rows.data.set(low.data, sparse.length * shape.d);
+  const [penalty, toward] = [
+    await engine.multiply(rows, rows, { b: true }),
+    await engine.multiply(weights, rows, { b: true }),
+  ];
+  for (const { data } of [penalty, toward]) for (let i = 0; i < data.length; i++) data[i] = lean * (data[i] ?? 0);
+  return { penalty, toward };
 }
 
 /** The factors of a fit on the whitened columns. */
@@ -111,7 +156,11 @@ function subtractMeans(bias: Float32Array, { data, cols }: Matrix, mean: Float64
 }
 
 /** The error of the factors themselves, after all rounding, on the samples that were given: added ones come after them. */
-async function errorOf({ engine, inputs, target }: LayerRun, given: LayerProblem, factors: Factors): Promise<number> {
+async function errorOf(
+  { engine, inputs, target }: Pick<LayerRun, 'engine' | 'inputs' | 'target'>,
+  given: LayerProblem,
+  factors: Factors,
+): Promise<number> {
   const samples = given.inputs.length / inputs.cols;
   const y = applyActivation(given.activation, rowsOf(target, 0, samples).data);
   const response = await factoredResponse(engine, factors, rowsOf(inputs, 0, samples), given);

@@ -64,9 +64,17 @@ export async function layerLatencies(
       for (const { runner } of timed) await runner.release();
     }
   }
-  return networks.map(({ rows }, i) =>
-    rows.map((row) => ({ ...row, latency_ms: times[i]?.get(row.index) ?? row.latency_ms })),
-  );
+  return networks.map(({ rows }, i) => rows.map((row) => withTime(row, times[i]?.get(row.index) ?? row.latency_ms)));
+}
+
+/** Above this part of the time before a layer is slower, whatever the noise of its few runs. */
+const SLOWER = 1.1;
+
+/** What is smaller and not faster says so. */
+function withTime(row: LayerRow, latency: LayerRow['latency_ms']): LayerRow {
+  const slower = row.decision === 'compressed' && latency !== null && latency.after > SLOWER * latency.before;
+  const reason = slower ? (row.reason ?? 'smaller, but slower by itself: compressed for its size') : row.reason;
+  return { ...row, latency_ms: latency, reason };
 }
 
 /** What a layer of the network gets to see for `images`. */

@@ -48,6 +48,17 @@ export function splitSamples(count: number, seed: number, fixedBatch: number | n
 
 const boundary = (part: number, parts: number, length: number): number => Math.floor((part * length) / parts);
 
+/**
+ * Two halves of evaluation data, in stretches of neighbours: one to search on, one to hold the result against. Too few to share are both.
+ */
+export function halves(count: number): { search: Uint32Array; unseen: Uint32Array } {
+  const all = Uint32Array.from({ length: count }, (_, i) => i);
+  if (count < 2 * FEWEST) return { search: all, unseen: all };
+  const stretches = 2 * Math.ceil(Math.sqrt(count) / 2);
+  const isUnseen = (i: number) => Math.floor((i * stretches) / count) % 2 === 1;
+  return { search: all.filter((i) => !isUnseen(i)), unseen: all.filter(isUnseen) };
+}
+
 type Given = Pick<Assignment, 'inputs' | 'spec'>;
 
 /** The samples that layers are fitted on: all, where evaluation data judges them. */

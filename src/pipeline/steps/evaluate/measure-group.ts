@@ -2,9 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Dataset } from '../../../datasets/index.js';
-import { choicesOf } from '../../../jobs/points.js';
 import type { LayerRow, MeasuredOn, Metrics } from '../../../jobs/results.js';
-import type { Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
+import type { AssembleResult, Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
 import {
   codingOf,
   countIntegerLayers,
@@ -133,14 +132,21 @@ function timedRows(
   { signal }: StepContext,
 ): Promise<LayerRow[][]> {
   const networks = loaded.map(({ candidate: { point }, model }) => ({ model, rows: ledger(assignment, point) }));
-  const plan = finishedOne(assignment, 'plan').result;
-  const place = new Map(loaded.map(({ candidate: { point } }, i) => [point, i]));
-  const sameForm = (index: number) =>
-    choicesOf(plan, index)
-      .map(({ points }) => points.flatMap((point) => place.get(point) ?? []))
-      .filter((members) => members.length > 0);
+  const sameForm = (index: number) => formsOf(networks.map(({ rows }) => rows.find((row) => row.index === index)));
   const { prepared, listed, images } = original;
   return layerLatencies(prepared, listed.layers, networks, { sameForm, images, threads, signal });
+}
+
+/** Which networks have a layer in the same compressed form, by their places. */
+function formsOf(rows: readonly (LayerRow | undefined)[]): number[][] {
+  const forms = new Map<string, number[]>();
+  for (const [i, row] of rows.entries()) {
+    if (row?.decision !== 'compressed') continue;
+    const { low_rank_shape: shape, rank, inner_rank: inner, groups } = row;
+    const form = JSON.stringify([shape, rank, inner, groups]);
+    forms.set(form, [...(forms.get(form) ?? []), i]);
+  }
+  return [...forms.values()];
 }
 
 async function measuredPoint(
@@ -150,9 +156,10 @@ async function measuredPoint(
   context: StepContext,
 ): Promise<MeasuredPoint> {
   const { point, name, bytes } = loaded.candidate;
-  const target = finishedOne(assignment, 'plan').result.points.find((planned) => planned.point === point)?.target;
+  const planned = finishedOne(assignment, 'plan').result.points.find((planned) => planned.point === point);
   const own = measured.get(loaded.model);
-  if (own === undefined || target === undefined) throw new RangeError(`point ${String(point)} was not measured`);
+  if (own === undefined || planned === undefined) throw new RangeError(`point ${String(point)} was not measured`);
+  const assembled = finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result;
   const { latency, ...comparison } = own;
   const { listed, probe } = original;
   // Parameters and MACs are counted on the files themselves, not taken from the plan.
@@ -167,7 +174,8 @@ async function measuredPoint(
     ...comparison,
     measured_on: on,
     ...codingMetrics(assignment, original, loaded, measured),
-    ...distillation(assignment, point),
+    ...distillation(assembled),
+    ...(assembled?.unseen === undefined ? {} : { unseen: assembled.unseen }),
     // The runtime that was measured, whatever engine solved the layers.
     device: {
       engine: 'onnxruntime',
@@ -183,7 +191,10 @@ async function measuredPoint(
       seconds: assignment.seconds,
       memory: { peak_bytes: peakOf(assignment), limit_bytes: context.limits.layerMemoryBytes },
     },
-    verdict: judge({ target, constraints: assignment.spec.constraints }, metrics),
+    verdict: judge({ target: planned.target, constraints: assignment.spec.constraints }, metrics, [
+      ...(planned.warnings ?? []),
+      ...(assembled?.warnings ?? []),
+    ]),
     layers: rows,
   };
 }
@@ -217,11 +228,8 @@ function codingMetrics(
 
 const speedupOf = (latency: Metrics['latency']): number => latency[0]?.speedup ?? 1;
 
-function distillation(assignment: Assignment, point: number): Pick<Metrics, 'distillation'> {
-  const { distillation: report } =
-    finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result ?? {};
-  return report === undefined ? {} : { distillation: report };
-}
+const distillation = (assembled: AssembleResult | undefined): Pick<Metrics, 'distillation'> =>
+  assembled?.distillation === undefined ? {} : { distillation: assembled.distillation };
 
 /** The highest of the steps before and of this one so far. */
 const peakOf = ({ finished }: Assignment): number =>

@@ -8,7 +8,7 @@ const LARGEST_ERROR = 0.25;
 const FEW = 50;
 
 /** What a reader of the numbers should know besides the verdict, also where it is passed. */
-export function warningsOf({ fidelity, measured_on: on }: Omit<Metrics, 'seconds'>): Warning[] {
+export function warningsOf({ fidelity, measured_on: on, latency }: Omit<Metrics, 'seconds'>): Warning[] {
   const { top1_agreement: agreement, relative_error: error } = fidelity;
   const warnings: Warning[] = [];
   const moved = agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT;
@@ -19,6 +19,14 @@ export function warningsOf({ fidelity, measured_on: on }: Omit<Metrics, 'seconds
         : `${(100 * (1 - agreement)).toFixed(1)} % of the answers are not the original's`;
     const next = `ask for a smaller ratio, or send more and more various calibration samples; ${agreement === null ? 'constraints.max_relative_error' : 'constraints.min_agreement'} holds a job to what you can bear`;
     warnings.push({ code: 'outputs_moved', cause, next });
+  }
+  // As far as the measurement can tell: the interval ends below 1.
+  const slower = latency.filter(({ speedup_ci95: [, high] }) => high !== undefined && high < 1);
+  if (slower.length > 0) {
+    const times = slower.map(({ batch, speedup }) => `${speedup.toFixed(2)}x at batch ${String(batch)}`).join(', ');
+    const cause = `the network is slower than the original: ${times}`;
+    const next = 'it is only smaller; ask for a speedup, or leave out the layers whose rows say that they are slower';
+    warnings.push({ code: 'slower', cause, next });
   }
   if (on === undefined) return warnings;
   if (on.data === 'calibration') {

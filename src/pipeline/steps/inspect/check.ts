@@ -10,7 +10,7 @@ import { applySelection, newRow } from '../../files/layer-rows.js';
 import { openCalibration, openNetwork, type Network } from '../../network/network.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { checkTargets } from '../plan/plan.js';
-import { needsLabels } from '../plan/plan-accuracy.js';
+import { needsLabels } from '../plan/plan-quality.js';
 import type { StepContext } from '../../step.js';
 
 /** Fewer samples than this cannot be told apart by any fit. */

@@ -24,7 +24,6 @@ import {
   type Tensor,
 } from '../../../models/index.js';
 import { checkInputs, nothingToCompress, summarize } from './check.js';
-import { checkTargets } from '../plan/plan.js';
 import { breakdownOf, causeOf, SampleWatch } from '../../network/breakdown.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { ActivationStore } from '../../files/activation-store.js';
@@ -79,7 +78,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     try {
       const plan = planProbes(checked, network.images, network.batch, network.fixedBatch !== null);
       const captured = await capture(network, checked, { kept: plan.images, store, assignment, context, output });
-      layers = left(checked, captured, assignment, network);
+      layers = left(checked, captured);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));
       const metrics: LayerMetrics = weighed
@@ -88,7 +87,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       const { spec } = assignment;
       const measuring = { engine, network, metrics, plan, store, spec, output };
       const { curves, broken } = await measureCurves(measuring, layers, context);
-      layers = left(layers, broken, assignment, network);
+      layers = left(layers, broken);
       await writeFile(join(output, files.curves), JSON.stringify(curves));
     } finally {
       await store.close();
@@ -103,18 +102,12 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
 
 /**
  * The layers without those that cannot be fitted, by index with the reason: one that is at fault stays dense, and the others go on.
- * @throws {InputError} when none is left, or too few for the target
+ * @throws {InputError} when none is left
  */
-function left(
-  layers: readonly Layer[],
-  unfit: ReadonlyMap<number, string>,
-  { spec }: Assignment,
-  network: Network,
-): Layer[] {
+function left(layers: readonly Layer[], unfit: ReadonlyMap<number, string>): Layer[] {
   const kept = layers.map((layer, index) => ({ ...layer, blocked: layer.blocked ?? unfit.get(index) ?? null }));
   if (unfit.size === 0) return kept;
   if (kept.every((layer) => layer.blocked !== null)) throw nothingToCompress(kept, ['#model', '#calibration/x']);
-  checkTargets(spec, kept, network);
   return kept;
 }
 

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { solveLayer, type SolvedLayer } from '../../../compression/index.js';
 import { createEngine } from '../../../engines/index.js';
 import { InputError } from '../../../errors/index.js';
 import { choicesOf } from '../../../jobs/points.js';
@@ -11,7 +10,7 @@ import { readMetric, readProblem, writeFactors } from '../../files/layer-file.js
 import { withChoice } from '../../files/layer-rows.js';
 import { files } from '../../files/step-files.js';
 import { DENSE } from '../../../models/index.js';
-import { breakdownOf, causeOf } from '../../network/breakdown.js';
+import { solveOrKeep } from '../../network/solve-or-keep.js';
 import type { StepContext } from '../../step.js';
 
 /** The ADMM solves of one layer on the inputs of the original network: one for every distinct choice of rank and groups. */
@@ -73,18 +72,5 @@ export async function layer(assignment: Assignment, context: StepContext): Promi
     throw error;
   } finally {
     await engine.dispose();
-  }
-}
-
-/** The fit, or why there is none: then the layer stays dense, and the job goes on. */
-async function solveOrKeep(
-  ...[engine, problem, size, options]: Parameters<typeof solveLayer>
-): Promise<SolvedLayer | { reason: string }> {
-  try {
-    return await solveLayer(engine, problem, size, options);
-  } catch (error) {
-    const what = breakdownOf(error);
-    if (what === null) throw error;
-    return { reason: causeOf(problem, what) };
   }
 }

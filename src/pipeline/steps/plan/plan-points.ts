@@ -1,12 +1,10 @@
 import type { AllocationLayer } from '../../../compression/index.js';
-import { serializeError } from '../../../errors/classify.js';
-import { InputError } from '../../../errors/index.js';
-import { atTarget, targetsOf } from '../../../jobs/points.js';
-import type { LayerRow } from '../../../jobs/results.js';
+import { targetsOf } from '../../../jobs/points.js';
+import type { Warning } from '../../../jobs/results.js';
 import type { Assignment, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';
 import type { Factors } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
-import { finishedOne } from '../../files/finished.js';
+import type { Quality } from '../../network/quality.js';
 import type { StepContext } from '../../step.js';
 
 /** What the plan of one point leaves to the next: it costs time and does not depend on the target. */
@@ -15,8 +13,8 @@ export interface PointsShare {
   timed: AllocationLayer[] | null;
   /** Linear fits, by layer, rank and groups. */
   fits: Map<string, Factors>;
-  /** Accuracy of networks that were tried, by the choice of every layer; null without labels. */
-  accuracies: Map<string, number | null>;
+  /** What networks that were tried came to, by the choice of every layer. */
+  qualities: Map<string, Quality>;
 }
 
 /** What a target that is planned on the network itself is planned from. */
@@ -27,42 +25,40 @@ export interface NetworkPlan {
   shared: PointsShare;
 }
 
+/** A plan: the index of the chosen candidate for every layer of the curves. */
+export interface Chosen {
+  choice: number[];
+  /** Less and less compressed ones. */
+  fallbacks?: number[][];
+  /** Where it falls short of the target. */
+  warnings?: Warning[];
+}
+
 type PlanOne = (
   assignment: Assignment,
   context: StepContext,
   shared: PointsShare,
-) => Promise<Pick<PlannedPoint, 'allocations' | 'layers'>>;
+) => Promise<Omit<PlannedPoint, 'point' | 'target' | 'error'>>;
 
-/**
- * Plans every target by itself from the same curves. A target that cannot be reached costs its own point only, unless there
- * is no other. @throws {InputError} of the first target when none can be reached
- */
+/** Plans every target by itself from the same curves. */
 export async function planPoints(assignment: Assignment, context: StepContext, planOne: PlanOne): Promise<PlanResult> {
   const { spec } = assignment;
   const targets = targetsOf(spec);
-  const shared: PointsShare = { timed: null, fits: new Map(), accuracies: new Map() };
+  const shared: PointsShare = { timed: null, fits: new Map(), qualities: new Map() };
   const points: PlannedPoint[] = [];
-  const refusals: unknown[] = [];
   for (const [i, target] of targets.entries()) {
     const single = { ...assignment, spec: { ...spec, target } };
     const progress = (fraction: number) => {
       context.progress((i + fraction) / targets.length);
     };
-    try {
-      points.push({ point: i + 1, target, error: null, ...(await planOne(single, { ...context, progress }, shared)) });
-    } catch (error) {
-      if (!(error instanceof InputError) || error.code !== 'unreachable_target') throw error;
-      const refusal = atTarget(spec, i + 1, error);
-      refusals.push(refusal);
-      const layers = finishedOne(assignment, 'inspect').result.layers.map(notCompressed);
-      points.push({ point: i + 1, target, allocations: [], layers, error: serializeError(refusal) });
-    }
+    points.push({ point: i + 1, target, error: null, ...(await planOne(single, { ...context, progress }, shared)) });
   }
-  if (refusals.length === targets.length) throw refusals[0];
   return { points };
 }
 
-const notCompressed = (row: LayerRow): LayerRow =>
-  row.decision === 'dense'
-    ? row
-    : { ...row, status: 'done', decision: 'dense', reason: 'the target of this point cannot be reached' };
+/** Of a plan that comes as near to its target as any that was found. */
+export const outOfReach = (cause: string): Warning => ({
+  code: 'target_out_of_reach',
+  cause,
+  next: 'what came nearest is returned; ask for less, or leave fewer layers dense',
+});

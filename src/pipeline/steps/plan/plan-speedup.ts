@@ -1,5 +1,4 @@
 import type { AllocationLayer } from '../../../compression/index.js';
-import { InputError } from '../../../errors/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { DENSE, isDense, rewrite, Runner, type Model, type Tensor } from '../../../models/index.js';
 import { repeatRows } from '../../network/batch.js';
@@ -8,9 +7,9 @@ import type { Curves } from '../../curves/curves.js';
 import { inputOf } from '../../latency/layer-latency.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
 import { openNetwork, type Network } from '../../network/network.js';
-import type { NetworkPlan } from './plan-points.js';
+import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
-import { denseCost, searchSpeedup, type Tried } from './search-speedup.js';
+import { denseCost, nearest, searchSpeedup, type Tried } from './search-speedup.js';
 
 /** The plan aims this much above what was asked: the verdict is measured once more, later. */
 const MARGIN = 1.03;
@@ -22,15 +21,14 @@ const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
  * Distributes a speedup over the layers. What a layer takes alone on this machine's runtime, and the estimate of its work, are
  * both only models of its share of the network's time, one noisy, the other blind for this machine. So plans are made
  * with each, every plan is built and timed whole, the budget is corrected by that, and of the plans that reach
- * the speedup the one with the least effect on the outputs is taken. Times count at the first batch size of the benchmark.
- *
- * @returns the index of the chosen candidate for every layer of `curves`
+ * the speedup the one with the least effect on the outputs is taken; where none does, the fastest. Times count at the first
+ * batch size of the benchmark.
  */
 export async function planSpeedup(
   assignment: Assignment,
   context: StepContext,
   { curves, tables, asked, shared }: NetworkPlan,
-): Promise<number[]> {
+): Promise<Chosen> {
   const { spec } = assignment;
   const network = await openNetwork(context, assignment);
   try {
@@ -43,21 +41,25 @@ export async function planSpeedup(
       const run = { ...WHOLE, signal: context.signal };
       const first = await measureInTurn([() => original.run(images)], run);
       const timed = scaled(alone, quantile(first[0] ?? [], 0.5));
-      const measure = (choice: readonly number[]) =>
-        measured(network.prepared, { curves, tables: timed, choice, original, images, threads }, context);
-      const found: Tried[] = [];
+      // The network as it came is as fast as itself, and loses nothing.
+      const tried: Tried[] = [{ choice: timed.map(({ candidates }) => candidates.findIndex(isDense)), ratio: 1 }];
+      const measure = async (choice: readonly number[]) => {
+        const plan = { curves, tables: timed, choice, original, images, threads };
+        const ratio = await measured(network.prepared, plan, context);
+        tried.push({ choice: [...choice], ratio });
+        return ratio;
+      };
       for (const [i, cost] of (['latency', 'work'] as const).entries()) {
-        found.push(
-          await searchSpeedup(timed, { cost, goal: asked * MARGIN }, measure, (share) =>
-            context.progress(0.5 + (i + share) / 4),
-          ),
+        await searchSpeedup(timed, { cost, goal: asked * MARGIN }, measure, (share) =>
+          context.progress(0.5 + (i + share) / 4),
         );
       }
-      const reached = found.filter(({ ratio }) => ratio >= asked);
-      if (reached.length === 0) throw outOfReach(asked, Math.max(...found.map(({ ratio }) => ratio)), batch);
       const effect = ({ choice }: Tried): number =>
         timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
-      return reached.reduce((best, other) => (effect(other) < effect(best) ? other : best)).choice;
+      const { choice, reached, most } = nearest(tried, asked, effect);
+      if (reached) return { choice };
+      const cause = `a speedup of ${asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
+      return { choice, warnings: [outOfReach(cause)] };
     } finally {
       await original.release();
     }
@@ -149,11 +151,4 @@ async function measured(
   } finally {
     await candidate.release();
   }
-}
-
-function outOfReach(asked: number, most: number, batch: number): InputError {
-  const detail = `a speedup of ${asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
-  return new InputError('unreachable_target', detail, {
-    faults: [{ pointer: '/target/speedup', detail: `at most ${most.toFixed(2)}` }],
-  });
 }

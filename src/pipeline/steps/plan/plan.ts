@@ -1,18 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { allocate, allocateThrifty, type AllocationLayer, type Candidate } from '../../../compression/index.js';
 import { InputError } from '../../../errors/index.js';
-import type { LayerRow } from '../../../jobs/results.js';
 import { atTarget, targetsOf } from '../../../jobs/points.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
 import { isMeasured, targetNames, targetOf, wishOf, type Cost, type MeasuredTarget } from '../../../jobs/targets.js';
-import type { Assignment, LayerAllocation, PlanResult } from '../../../jobs/tasks.js';
+import type { Assignment, LayerAllocation, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';
 import { factoredCost, isDense, LOW_RANK_SHAPES, shapesOf, type Layer } from '../../../models/index.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import type { Curves } from '../../curves/curves.js';
 import { files } from '../../files/step-files.js';
 import { withChoice } from '../../files/layer-rows.js';
-import { planAccuracy } from './plan-accuracy.js';
-import { planPoints, type NetworkPlan, type PointsShare } from './plan-points.js';
+import { outOfReach, planPoints, type Chosen, type NetworkPlan, type PointsShare } from './plan-points.js';
+import { planQuality } from './plan-quality.js';
 import { planSpeedup } from './plan-speedup.js';
 import type { StepContext } from '../../step.js';
 import { allowedForSize, allowedForSpeed } from './thrift.js';
@@ -30,27 +29,41 @@ async function planPoint(
   context: StepContext,
   curves: Curves,
   shared: PointsShare,
-): Promise<{ allocations: LayerAllocation[]; layers: LayerRow[] }> {
+): Promise<Omit<PlannedPoint, 'point' | 'target' | 'error'>> {
   const inspected = finishedOne(assignment, 'inspect');
   const tables = tablesFor(assignment.spec.target, curves);
-  const choice = await choose(assignment, context, { curves, tables, shared });
+  const { choice, fallbacks, warnings } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
-  const allocations: LayerAllocation[] = [];
   for (const [i, { index, layer }] of curves.layers.entries()) {
     const row = rows.get(index);
     const chosen = tables[i]?.candidates[choice[i] ?? -1];
     if (row === undefined || chosen === undefined) throw new RangeError(`no choice for layer ${String(index)}`);
-    const { shape, rank, inner, groups, pattern } = chosen;
-    const kind = groups === 0 || pattern === undefined ? {} : { pattern };
-    const dense = isDense(chosen);
-    if (!dense) allocations.push({ index, shape, rank, inner, groups, ...kind });
     const reason =
       tables[i]?.candidates.length === 1
         ? 'no smaller form of it is expected to be faster'
         : 'the target is met at less loss in other layers';
-    rows.set(index, withChoice(row, layer, chosen, dense ? reason : null));
+    rows.set(index, withChoice(row, layer, chosen, isDense(chosen) ? reason : null));
   }
-  return { allocations, layers: [...rows.values()] };
+  return {
+    allocations: allocationsOf(curves, tables, choice),
+    layers: [...rows.values()],
+    ...(warnings === undefined ? {} : { warnings }),
+    ...(fallbacks === undefined ? {} : { fallbacks: fallbacks.map((plan) => allocationsOf(curves, tables, plan)) }),
+  };
+}
+
+/** The layers that a choice compresses. */
+function allocationsOf(
+  curves: Curves,
+  tables: readonly AllocationLayer[],
+  choice: readonly number[],
+): LayerAllocation[] {
+  return curves.layers.flatMap(({ index }, i) => {
+    const chosen = tables[i]?.candidates[choice[i] ?? -1];
+    if (chosen === undefined || isDense(chosen)) return [];
+    const { shape, rank, inner, groups, pattern } = chosen;
+    return [{ index, shape, rank, inner, groups, ...(groups === 0 || pattern === undefined ? {} : { pattern }) }];
+  });
 }
 
 /**
@@ -87,19 +100,21 @@ const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): numb
 const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number =>
   tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
 
-type Planner = (assignment: Assignment, context: StepContext, plan: NetworkPlan) => Promise<number[]>;
+type Planner = (assignment: Assignment, context: StepContext, plan: NetworkPlan) => Promise<Chosen>;
 
-/** Of the targets that are planned on the network itself: the index of the chosen candidate for every layer. */
+/** Of the targets that are planned on the network itself. */
 export const PLANNERS: Readonly<Record<MeasuredTarget, Planner>> = {
   speedup: planSpeedup,
-  max_accuracy_drop: planAccuracy,
+  max_accuracy_drop: planQuality,
+  min_agreement: planQuality,
+  max_relative_error: planQuality,
 };
 
 async function choose(
   assignment: Assignment,
   context: StepContext,
   { curves, tables, shared }: { curves: Curves; tables: AllocationLayer[]; shared: PointsShare },
-): Promise<number[]> {
+): Promise<Chosen> {
   const { target } = assignment.spec;
   const { name, asked } = wishOf(target);
   if (isMeasured(name)) return PLANNERS[name](assignment, context, { curves, tables, asked, shared });
@@ -118,9 +133,10 @@ async function choose(
     }));
     const beside = reasons.reduce((rest, { size }) => rest - size, fixed);
     const before = originalCost(curves, cost);
-    throw unreachable({ cost, before, asked, least: least + fixed, fixed, beside, reasons });
+    const { message } = unreachable({ cost, before, asked, least: least + fixed, fixed, beside, reasons });
+    return { choice: allocate(tables, { cost, budget: least }), warnings: [outOfReach(message)] };
   }
-  return allocateWithin(tables, { cost, budget: budget - fixed, asked });
+  return { choice: allocateWithin(tables, { cost, budget: budget - fixed, asked }) };
 }
 
 /** What all layers together may cost, and the ratio that was asked for; null for a target that is not of a cost. */

@@ -22,6 +22,25 @@ export interface Tried {
   ratio: number;
 }
 
+/** Times of plans that differ by less are alike. */
+const ALIKE = 0.98;
+
+/**
+ * Of the plans that reach the speedup the one with the least effect, and whether there is one; else, of those about as fast as
+ * the fastest.
+ */
+export function nearest(
+  tried: readonly Tried[],
+  asked: number,
+  effect: (plan: Tried) => number,
+): { choice: number[]; reached: boolean; most: number } {
+  const most = Math.max(...tried.map(({ ratio }) => ratio));
+  const reached = most >= asked;
+  const good = tried.filter(({ ratio }) => ratio >= (reached ? asked : ALIKE * most));
+  const { choice } = good.reduce((best, other) => (effect(other) < effect(best) ? other : best));
+  return { choice, reached, most };
+}
+
 /** The slowest plan within a budget of `cost` that reaches `goal`, or the fastest if none does. */
 export async function searchSpeedup(
   tables: readonly AllocationLayer[],

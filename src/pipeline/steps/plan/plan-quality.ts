@@ -1,77 +1,96 @@
 import { allocateThrifty, solveLayer, type AllocationLayer } from '../../../compression/index.js';
+import type { Dataset } from '../../../datasets/index.js';
 import { createEngine, type Engine } from '../../../engines/index.js';
 import { InputError } from '../../../errors/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { rewrite, type Factors } from '../../../models/index.js';
-import { accuracyOf } from '../../network/compare.js';
+import { breakdownOf } from '../../network/breakdown.js';
+import { openNetwork, type Network } from '../../network/network.js';
+import { boundsOf, openQualityData, qualityOf, within, type Quality } from '../../network/quality.js';
+import { refitInOrder } from '../../network/refit.js';
 import type { Curves } from '../../curves/curves.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import { readMetric, readProblem } from '../../files/layer-file.js';
-import { openCalibration, openNetwork, type Network } from '../../network/network.js';
-import { breakdownOf } from '../../network/breakdown.js';
-import type { NetworkPlan } from './plan-points.js';
-import { refitInOrder } from '../../network/refit.js';
 import { files } from '../../files/step-files.js';
 import type { StepContext } from '../../step.js';
+import type { Chosen, NetworkPlan } from './plan-points.js';
 import { allowedForSpeed } from './thrift.js';
 
-/** Networks that are built and evaluated; each halves the range of the parameter count on a logarithmic scale. */
+/** Networks that are built and measured; each halves the range of the parameter count on a logarithmic scale. */
 const ROUNDS = 6;
+/** Plans between the chosen one and the dense network, for the case that it does not hold. */
+const FALLBACKS = 6;
+/** Samples of the search: without evaluation data there may be very many. */
+const MOST_SEARCHED = 1024;
 
 /**
- * The smallest network whose accuracy falls by at most `drop`, by bisection over the parameter budget. Every trial is a real
- * network, evaluated on all evaluation data: its layers are fitted linearly on the samples that inspect took (a fit that two
- * trials share is made once) and refitted in order. The job's own fit, after the activation, is better still.
- *
- * @returns the index of the chosen candidate for every layer of `curves`
+ * The smallest network whose outputs are as good as is asked, by bisection over the parameter budget. Every trial is a real
+ * network, measured on the samples of the search: its layers are fitted linearly on the samples that inspect took (a fit that two
+ * trials share is made once) and refitted in order. The job's own fit, after the activation, is better still; what codes the
+ * weights is not part of the trials. So the finished network is measured again, on samples that this search does not see, and gives
+ * way to the next of `fallbacks` where it does not hold.
  */
-export async function planAccuracy(
+export async function planQuality(
   assignment: Assignment,
   context: StepContext,
-  { curves, tables, asked: drop, shared }: NetworkPlan,
-): Promise<number[]> {
-  const { inputs } = assignment;
-  if (inputs.evaluation === null) throw needsLabels();
+  { curves, tables, shared }: NetworkPlan,
+): Promise<Chosen> {
+  const bounds = boundsOf(assignment.spec);
   const network = await openNetwork(context, assignment);
-  const evaluation = await openCalibration(context, inputs.evaluation.key, 'evaluation');
   const engine = await createEngine(context.engine, { threads: context.threads });
+  const data = await openQualityData(assignment, network, context);
   try {
-    const before = await accuracyOf(network.original, evaluation, context);
-    if (before === null) throw needsLabels();
+    const search = evenly(data.search, MOST_SEARCHED);
+    if (bounds.max_accuracy_drop !== undefined && search.labels === null) throw needsLabels();
     let best = tables.map(() => 0);
     let low = Math.log(sum(tables, (costs) => Math.min(...costs)));
     let high = Math.log(sum(tables, (costs) => Math.max(...costs)));
+    const dense = high;
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;
       const choice = allocateThrifty(tables, { cost: 'parameters', budget: Math.exp(middle) }, 'work', allowedForSpeed);
       const key = choice.join(' ');
-      let after = shared.accuracies.get(key);
+      let after = shared.qualities.get(key);
       if (after === undefined) {
-        after = await trial(assignment, context, {
-          network,
-          curves,
-          tables,
-          choice,
-          engine,
-          fits: shared.fits,
-          evaluate: async (model) => accuracyOf(model, evaluation, context),
-        });
-        shared.accuracies.set(key, after);
+        const trying = { network, curves, tables, choice, engine, fits: shared.fits, search };
+        after = await trial(assignment, context, trying);
+        shared.qualities.set(key, after);
       }
-      // 1e-9: counts of samples are compared as shares.
-      if (after !== null && before - after <= drop + 1e-9) {
+      if (within(bounds, after)) {
         best = choice;
         high = middle;
       } else low = middle;
       context.progress((round + 1) / ROUNDS);
     }
-    return best;
+    return { choice: best, fallbacks: lessCompressed(tables, best, { from: high, to: dense }) };
   } finally {
+    await data.close();
     await engine.dispose();
-    await evaluation.close();
     await network.close();
   }
 }
+
+/** Plans with ever larger budgets, on the logarithmic scale from one to the other; those that differ. */
+function lessCompressed(
+  tables: readonly AllocationLayer[],
+  best: readonly number[],
+  { from, to }: { from: number; to: number },
+): number[][] {
+  const plans = new Map<string, number[]>();
+  for (let i = 1; i <= FALLBACKS; i++) {
+    const budget = Math.exp(from + ((to - from) * i) / (FALLBACKS + 1));
+    const choice = allocateThrifty(tables, { cost: 'parameters', budget }, 'work', allowedForSpeed);
+    plans.set(choice.join(' '), choice);
+  }
+  plans.delete(best.join(' '));
+  plans.delete(tables.map(() => 0).join(' '));
+  return [...plans.values()];
+}
+
+const evenly = (data: Dataset, most: number): Dataset =>
+  data.count <= most
+    ? data
+    : data.subset(Uint32Array.from({ length: most }, (_, i) => Math.floor((i * data.count) / most)));
 
 const sum = (tables: readonly AllocationLayer[], pick: (costs: number[]) => number): number =>
   tables.reduce((total, { candidates }) => total + pick(candidates.map(({ parameters }) => parameters)), 0);
@@ -81,27 +100,22 @@ export function needsLabels(): InputError {
   return new InputError('invalid_spec', detail, { faults: [{ pointer: '/evaluation', detail }] });
 }
 
+/** What a trial is made from. */
+interface Trying {
+  network: Network;
+  curves: Curves;
+  tables: readonly AllocationLayer[];
+  choice: readonly number[];
+  engine: Engine;
+  fits: Map<string, Factors>;
+  search: Dataset;
+}
+
 async function trial(
   assignment: Assignment,
   context: StepContext,
-  {
-    network,
-    curves,
-    tables,
-    choice,
-    engine,
-    fits,
-    evaluate,
-  }: {
-    network: Network;
-    curves: Curves;
-    tables: readonly AllocationLayer[];
-    choice: readonly number[];
-    engine: Engine;
-    fits: Map<string, Factors>;
-    evaluate: (model: Network['prepared']) => Promise<number | null>;
-  },
-): Promise<number | null> {
+  { network, curves, tables, choice, engine, fits, search }: Trying,
+): Promise<Quality> {
   const { method } = assignment.spec;
   const linear = { ...method, reconstruction: 'linear' as const, max_iterations: 0, inputs: 'refit' as const };
   const inspected = finishedOne(assignment, 'inspect');
@@ -134,5 +148,5 @@ async function trial(
   }
   const quick = { ...assignment, spec: { ...assignment.spec, method: linear } };
   const replacements = await refitInOrder(quick, context, network, { solved, errors: new Map() });
-  return evaluate(rewrite(network.prepared, replacements));
+  return qualityOf(network.original, rewrite(network.prepared, replacements), search, context);
 }

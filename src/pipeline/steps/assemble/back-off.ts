@@ -1,0 +1,137 @@
+import type { Warning } from '../../../jobs/results.js';
+import type { Assignment, LayerAllocation, PlannedPoint } from '../../../jobs/tasks.js';
+import { createEngine } from '../../../engines/index.js';
+import type { Factors } from '../../../models/index.js';
+import { finishedOne, keyOf } from '../../files/finished.js';
+import { readMetric, readProblem } from '../../files/layer-file.js';
+import { files } from '../../files/step-files.js';
+import type { Network } from '../../network/network.js';
+import {
+  boundsOf,
+  openQualityData,
+  qualityOf,
+  together,
+  within as holds,
+  type Quality,
+} from '../../network/quality.js';
+import { solveOrKeep } from '../../network/solve-or-keep.js';
+import type { StepContext } from '../../step.js';
+import { buildNetwork, within, type Built } from './build-network.js';
+import { firstThatHolds } from './first-that-holds.js';
+
+/** What came of a ladder of plans. */
+export interface BackedOff {
+  built: Built;
+  /** Of the ladder; the last of all is the network as it came. */
+  allocations: readonly LayerAllocation[];
+  /** Whether it is the plan itself. */
+  asPlanned: boolean;
+  /** On the samples that no search has seen. */
+  unseen: Quality;
+  warnings: Warning[];
+}
+
+interface Tried {
+  built: Built;
+  coded: { holds: boolean; unseen: Quality };
+  plain: { holds: boolean; unseen: Quality };
+}
+
+/**
+ * The most compressed of the planned networks whose outputs, after all steps, are as good as was asked: on the samples that the
+ * search did not see, and on all together. Each plan is less compressed than the one before; the last is the network as it came.
+ * Where coded weights are at fault with every plan, they stay as they are.
+ */
+export async function backOff(
+  assignment: Assignment,
+  context: StepContext,
+  network: Network,
+  { point, solved }: { point: PlannedPoint; solved: ReadonlyMap<number, Factors> },
+): Promise<BackedOff> {
+  const ladder = [point.allocations, ...(point.fallbacks ?? []), []];
+  const bounds = boundsOf({ ...assignment.spec, target: point.target });
+  const known = new Map<string, Factors>();
+  for (const allocation of point.allocations) {
+    const factors = solved.get(allocation.index);
+    if (factors !== undefined) known.set(JSON.stringify(allocation), factors);
+  }
+  const data = await openQualityData(assignment, network, context);
+  const tried = new Map<number, Tried>();
+  try {
+    const judge = async (model: Built['compressed']) => {
+      const unseen = await qualityOf(network.original, model, data.unseen, context);
+      if (!holds(bounds, unseen)) return { holds: false, unseen };
+      if (assignment.inputs.evaluation === null) return { holds: true, unseen };
+      const seen = await qualityOf(network.original, model, data.search, context);
+      return { holds: holds(bounds, together(seen, unseen)), unseen };
+    };
+    const attempt = async (step: number): Promise<Tried> => {
+      const before = tried.get(step);
+      if (before !== undefined) return before;
+      // How many there will be is not known: each takes half of what is left.
+      const inner = within(context, 1 - 0.5 ** tried.size, 1 - 0.5 ** (tried.size + 1));
+      const factors = await solveAll(assignment, inner, ladder[step] ?? [], known);
+      const built = await buildNetwork(assignment, inner, network, factors);
+      const coded = await judge(built.coded ?? built.compressed);
+      const plain = built.coded === null || coded.holds ? coded : await judge(built.compressed);
+      tried.set(step, { built, coded, plain });
+      return { built, coded, plain };
+    };
+    const step = await firstThatHolds(ladder.length, async (i) => (await attempt(i)).coded.holds);
+    const result = (i: number, kind: 'coded' | 'plain', warnings: Warning[]): BackedOff => {
+      const found = tried.get(i);
+      if (found === undefined) throw new RangeError('a plan that was not tried');
+      const built = kind === 'coded' ? found.built : { ...found.built, coded: null };
+      const allocations = ladder[i] ?? [];
+      return { built, allocations, asPlanned: i === 0, unseen: found[kind].unseen, warnings };
+    };
+    if (step !== null) return result(step, 'coded', []);
+    const plain = await firstThatHolds(ladder.length, async (i) => (await attempt(i)).plain.holds);
+    return result(plain ?? ladder.length - 1, 'plain', plain === null ? [] : [CODING_LEFT_OUT]);
+  } finally {
+    await data.close();
+  }
+}
+
+const CODING_LEFT_OUT: Warning = {
+  code: 'coding_left_out',
+  cause: 'with coded weights no network keeps what was asked of the outputs, not even the one that was sent',
+  next: 'the weights are float32; ask for another coding, or allow more',
+};
+
+/** The layers of a plan; those that were solved before are taken from there. */
+async function solveAll(
+  assignment: Assignment,
+  context: StepContext,
+  allocations: readonly LayerAllocation[],
+  known: Map<string, Factors>,
+): Promise<Map<number, Factors>> {
+  const { method } = assignment.spec;
+  const inspected = finishedOne(assignment, 'inspect');
+  const result = new Map<number, Factors>();
+  const engine = await createEngine(context.engine, { threads: context.threads });
+  try {
+    for (const allocation of allocations) {
+      context.signal.throwIfAborted();
+      const { index } = allocation;
+      const key = JSON.stringify(allocation);
+      let factors = known.get(key);
+      if (factors === undefined) {
+        const { problem: sampled } = await readProblem(context.path(keyOf(inspected, files.samples(index))));
+        const problem = { ...sampled, ...(await readMetric(context, inspected, index)) };
+        const solved = await solveOrKeep(engine, problem, allocation, {
+          reconstruction: method.reconstruction,
+          maxIterations: method.max_iterations,
+          seed: method.seed,
+          signal: context.signal,
+        });
+        factors = 'reason' in solved ? { lowRank: null, sparse: null, bias: problem.bias } : solved.factors;
+        known.set(key, factors);
+      }
+      result.set(index, factors);
+    }
+    return result;
+  } finally {
+    await engine.dispose();
+  }
+}

@@ -1,0 +1,96 @@
+import { InfrastructureError } from '../../../errors/index.js';
+import type { Assignment } from '../../../jobs/tasks.js';
+import { rewrite, Runner, type Factors, type Model, type Replacement } from '../../../models/index.js';
+import { firstBad } from '../../network/non-finite.js';
+import type { Network } from '../../network/network.js';
+import { refitInOrder } from '../../network/refit.js';
+import type { StepContext } from '../../step.js';
+import { codeNetwork } from './code-network.js';
+import { distill } from './distill.js';
+import { overflowing } from './overflow.js';
+
+/** Of the progress of this step, what the refit takes; the rest is distillation. */
+const REFIT_SHARE = 0.6;
+
+/** A network that is ready to be saved. */
+export interface Built {
+  distilled: Awaited<ReturnType<typeof distill>>;
+  /** With float32 weights. */
+  compressed: Model;
+  /** With coded weights, where they are to be coded. */
+  coded: Model | null;
+  replacements: ReadonlyMap<string, Replacement>;
+  /** Layers that were put back because the network would not give numbers with them. */
+  overflown: ReadonlySet<string>;
+  /** Relative errors of the layers after their refit, by index. */
+  errors: ReadonlyMap<number, number>;
+}
+
+/** Puts solved layers into the network: refitted in order, distilled and coded as the specification says, tried on samples. */
+export async function buildNetwork(
+  assignment: Assignment,
+  context: StepContext,
+  network: Network,
+  solved: ReadonlyMap<number, Factors>,
+): Promise<Built> {
+  const { method } = assignment.spec;
+  const errors = new Map<number, number>();
+  const replacements =
+    method.inputs === 'symmetric'
+      ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
+      : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), network, { solved, errors });
+  const overflown = new Set<string>();
+  let built = await finish(assignment, context, network, replacements);
+  // What fits the samples may overflow elsewhere. With no layer replaced the network is the original, whose outputs are numbers.
+  while (!built.finite) {
+    const images = await firstImages(network);
+    const name = await overflowing(network, replacements, images, context.threads);
+    const dropped = name ?? replacements.keys().next().value;
+    if (dropped === undefined) throw new InfrastructureError('compute_failed', 'the network as it came overflows');
+    replacements.delete(dropped);
+    overflown.add(dropped);
+    built = await finish(assignment, context, network, replacements);
+  }
+  const { distilled, compressed, coded } = built;
+  return { distilled, compressed, coded, replacements, overflown, errors };
+}
+
+/** The network with these layers, distilled and coded, and whether its first outputs are numbers. */
+async function finish(
+  assignment: Assignment,
+  context: StepContext,
+  network: Network,
+  replacements: ReadonlyMap<string, Replacement>,
+) {
+  const fitted = rewrite(network.prepared, replacements);
+  const { distillation_passes: passes, seed } = assignment.spec.method;
+  const distilled = await distill(network, fitted, { passes, seed }, within(context, REFIT_SHARE, 0.95));
+  const compressed = distilled?.model ?? fitted;
+  const coded = await codeNetwork(assignment, compressed, network, context);
+  const result = coded ?? compressed;
+  const runner = await Runner.open(result, { threads: context.threads });
+  try {
+    // The runtime has to take the rewritten model before anybody else gets it.
+    const values = await runner.run(await firstImages(network));
+    const names = result.graph.output.map(({ name }) => name);
+    return { distilled, compressed, coded, finite: firstBad(values, names) === null };
+  } finally {
+    await runner.release();
+  }
+}
+
+const firstImages = ({ calibration, images, batch }: Network) => calibration.batch(0, Math.min(images, batch));
+
+/** Lets a part of the step report its own progress, from 0 to 1. */
+export const within = (context: StepContext, from: number, to: number): StepContext => ({
+  ...context,
+  progress: (share) => {
+    context.progress(from + (to - from) * share);
+  },
+});
+
+function nameOf(network: Network, index: number): string {
+  const layer = network.layers[index];
+  if (layer === undefined) throw new RangeError(`the model has no layer ${String(index)}`);
+  return layer.name;
+}

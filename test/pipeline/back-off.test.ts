@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { writeNpz } from '../../src/datasets/index.js';
+import { floatTensor, tensorDims } from '../../src/models/ir/tensors.js';
+import { compressLocally } from '../../src/pipeline/local.js';
+import { halves } from '../../src/pipeline/network/held-out.js';
+import { together } from '../../src/pipeline/network/quality.js';
+import { firstThatHolds } from '../../src/pipeline/steps/assemble/first-that-holds.js';
+import { noise, scratch, writeProto } from '../models/graphs.js';
+import { CLASSES, localOptions, plantedNetwork, SIDE, writeFiles, type Files } from './network.js';
+
+describe('the first step that holds', () => {
+  const find = async (steps: number, from: number) => {
+    const tried: number[] = [];
+    const found = await firstThatHolds(steps, (step) => {
+      tried.push(step);
+      return Promise.resolve(step >= from);
+    });
+    return { found, tried };
+  };
+
+  it('is the very first where that one does, and is bisected for else', async () => {
+    expect(await find(8, 0)).toEqual({ found: 0, tried: [0] });
+    for (let from = 1; from < 8; from++) {
+      const { found, tried } = await find(8, from);
+      expect(found).toBe(from);
+      expect(tried.length).toBeLessThanOrEqual(4);
+    }
+    expect((await find(8, 9)).found).toBeNull();
+    expect((await find(1, 1)).found).toBeNull();
+  });
+});
+
+describe('the halves of the evaluation data', () => {
+  it('have no sample in common, each runs of neighbours out of every part; too few are not shared', () => {
+    for (const count of [20, 64, 1999]) {
+      const { search, unseen } = halves(count);
+      expect([...search, ...unseen].sort((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, i) => i));
+      expect(Math.abs(search.length - unseen.length)).toBeLessThan(0.2 * count);
+      for (const half of [search, unseen]) {
+        expect(half[0]).toBeLessThan(count / 3);
+        expect(half.at(-1)).toBeGreaterThan((2 * count) / 3);
+      }
+    }
+    expect(halves(5).search).toEqual(halves(5).unseen);
+  });
+
+  it('come together as all of it', () => {
+    const of = (samples: number, before: number, after: number, error: number) => ({
+      accuracy: { before, after, drop: before - after, samples },
+      fidelity: { top1_agreement: after, relative_error: error, samples },
+    });
+    expect(together(of(10, 0.8, 0.6, 0.1), of(30, 0.8, 0.8, 0.3))).toMatchObject({
+      accuracy: { before: 0.8, after: 0.75, samples: 40 },
+      fidelity: { top1_agreement: 0.75, relative_error: expect.closeTo(0.25, 9), samples: 40 },
+    });
+  });
+});
+
+/** Weights of full rank, whatever is left out is lost. */
+const fullRank = (dims: number[]) =>
+  noise(
+    dims.reduce((a, b) => a * b, 1),
+    51,
+  ).map((v) => v / 3);
+
+describe('a plan that does not keep on new samples what it kept in the search', () => {
+  let files: Files;
+  const COUNT = 64;
+  beforeAll(async () => {
+    const directory = scratch();
+    const full = plantedNetwork();
+    if (!full.graph) throw new Error('the planted network has no graph');
+    full.graph.initializer = full.graph.initializer.map((t) =>
+      t.name.startsWith('w') && t.name !== 'wf' ? floatTensor(t.name, tensorDims(t), fullRank(tensorDims(t))) : t,
+    );
+    const planted = await writeFiles(directory, full);
+    // The samples of the search are like those that layers are fitted on; the others are bright in one channel and dark in the rest.
+    const size = 3 * SIDE * SIDE;
+    const x = noise(COUNT * size, 7).map((v) => 2 * v);
+    for (const i of halves(COUNT).unseen)
+      for (let at = 0; at < size; at++) x[i * size + at] = at < SIDE * SIDE ? 3 * Math.abs(x[i * size + at] ?? 0) : 0;
+    const y = BigInt64Array.from({ length: COUNT }, (_, i) => BigInt(i % CLASSES));
+    const evaluation = join(directory, 'alike.npz');
+    await writeNpz(evaluation, { x: { dims: [COUNT, 3, SIDE, SIDE], data: x }, y: { dims: [COUNT], data: y } });
+    files = { ...planted, model: writeProto(full, directory), evaluation };
+  });
+  const method = { samples: 500, max_iterations: 4, distillation_passes: 0 };
+  const benchmark = { batch_sizes: [1] };
+
+  const compress = (target: Record<string, number>, evaluation: string | null = files.evaluation) =>
+    compressLocally({ ...localOptions(files, scratch(), { target, method, benchmark }), evaluation });
+
+  it('gives way to a less compressed one that does, and says on what', async () => {
+    const smallest = await compress({ max_relative_error: 10 });
+    const lost = smallest.metrics.unseen?.fidelity.relative_error ?? NaN;
+    expect(lost).toBeGreaterThan(smallest.metrics.fidelity.relative_error);
+    const asked = 0.7 * lost;
+    const { metrics, verdict, layers } = await compress({ max_relative_error: asked });
+    expect(verdict).toMatchObject({ passed: true, checks: [{ name: 'target.max_relative_error', required: asked }] });
+    expect(metrics.unseen?.fidelity.samples).toBe(32);
+    expect(metrics.unseen?.fidelity.relative_error).toBeLessThanOrEqual(asked);
+    expect(metrics.fidelity.relative_error).toBeLessThanOrEqual(asked);
+    expect(layers.reduce((all, row) => all + row.parameters.after, 0)).toBe(metrics.parameters.after);
+    expect(metrics.parameters.ratio).toBeLessThan(smallest.metrics.parameters.ratio);
+  }, 240_000);
+
+  it('is held to the calibration samples that are held out where there is no evaluation data', async () => {
+    const { metrics, verdict } = await compress({ max_relative_error: 0.7 }, null);
+    expect(metrics.measured_on).toMatchObject({ data: 'held_out' });
+    expect(metrics.unseen?.fidelity).toMatchObject({ samples: metrics.measured_on?.samples });
+    expect(metrics.fidelity.relative_error).toBeLessThanOrEqual(0.7);
+    expect(metrics.parameters.ratio).toBeGreaterThan(1);
+    expect(verdict.passed).toBe(true);
+  }, 240_000);
+});
