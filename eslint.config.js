@@ -73,7 +73,7 @@ const INSIDE = {
     'prox',
   ],
   models: [
-    ...['onnx', 'quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'graph', 'ir'],
+    ...['tfjs', 'onnx', 'quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'graph', 'ir'],
     ...['formats', 'coding', 'sparse', 'low-rank'],
   ],
   pipeline: ['steps', 'latency', 'curves', 'network', 'files'],

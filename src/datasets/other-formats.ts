@@ -107,9 +107,9 @@ const KNOWN: readonly Known[] = [
   { name: 'a page of HTML (a login, or an error)', matches: text(/^\s*<(!doctype html|html|head)/i), ...FETCH },
   { name: 'an OpenVINO network', matches: text(/^\s*(<\?xml[^>]*>\s*)?<net\s/), toModel: EXPORT },
   {
-    name: 'a TensorFlow.js model',
+    name: 'the model.json of a TensorFlow.js model',
     matches: text(/^\s*\{[^]*"(modelTopology|weightsManifest)"/),
-    toModel: tf2onnx('--tfjs model.json'),
+    toModel: 'send a zip of it and of the shards that it names',
   },
   {
     name: 'a safetensors file (weights without a network)',
@@ -128,6 +128,9 @@ const KNOWN: readonly Known[] = [
 
 const NPZ = 'an .npz file of samples';
 const ONNX_ZIP = 'a zip with an ONNX model';
+const TFJS_ZIP = 'a zip with a TensorFlow.js model';
+/** What is no other format where it was asked for. */
+const WANTED: Readonly<Record<SentAs, readonly string[]>> = { model: [ONNX_ZIP, TFJS_ZIP], samples: [NPZ] };
 
 const KNOWN_ZIPS: readonly KnownZip[] = [
   { name: 'a TorchScript file', has: /(^|\/)constants\.pkl$/, toModel: TORCH },
@@ -143,7 +146,7 @@ const KNOWN_ZIPS: readonly KnownZip[] = [
     toModel: 'load it in Keras and write model.export("model.onnx", format="onnx")',
   },
   { name: 'a TensorFlow SavedModel', has: /(^|\/)saved_model\.pb$/, toModel: tf2onnx('--saved-model FOLDER') },
-  { name: 'a TensorFlow.js model', has: /(^|\/)model\.json$/, toModel: tf2onnx('--tfjs model.json') },
+  { name: TFJS_ZIP, has: /(^|\/)model\.json$/, toSamples: `were model and samples mixed up? Otherwise ${SEND_NPZ}` },
   { name: 'a Core ML package', has: /com\.apple\.CoreML\//, toModel: EXPORT },
   { name: 'a safetensors file in a zip (weights without a network)', has: /\.safetensors$/, toModel: EXPORT },
   { name: NPZ, has: /\.npy$/, toModel: `were model and samples mixed up? Otherwise ${SEND_ONNX}` },
@@ -189,7 +192,7 @@ export async function otherFormat(path: string, sentAs: SentAs): Promise<string 
 /** The same of a zip, by the names in it. */
 export function otherZip(names: Iterable<string>, sentAs: SentAs): string | null {
   const all = [...names];
-  const known = KNOWN_ZIPS.filter(({ name }) => name !== (sentAs === 'model' ? ONNX_ZIP : NPZ));
+  const known = KNOWN_ZIPS.filter(({ name }) => !WANTED[sentAs].includes(name));
   return sentence(
     known.find(({ has }) => all.some((name) => has.test(name))),
     sentAs,

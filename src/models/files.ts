@@ -5,8 +5,12 @@ import { modelFormats, type ModelFormatName } from './formats/index.js';
 import type { FormatFiles, LoadOptions, ModelFile, ModelLimits } from './format-files.js';
 import type { Model } from './ir/model.js';
 import { onnx, onnxZip } from './onnx/index.js';
+import { loadTensorflowJs, recognizesTensorflowJs } from './tfjs/index.js';
 
-export const FORMAT_FILES: Readonly<Record<ModelFormatName, FormatFiles>> = { onnx, onnx_zip: onnxZip };
+export const FORMAT_FILES: Readonly<Record<ModelFormatName, FormatFiles>> = {
+  onnx,
+  onnx_zip: onnxZip,
+};
 
 const HEAD_BYTES = 4096;
 
@@ -16,6 +20,7 @@ const HEAD_BYTES = 4096;
  */
 export async function loadModel(path: string, options: LoadOptions): Promise<Model> {
   const file = await lookAt(path, options.limits);
+  if (recognizesTensorflowJs(file)) return loadTensorflowJs(path, options).catch(blameModel);
   const known = modelFormats.find((name) => FORMAT_FILES[name].recognizes(file));
   return FORMAT_FILES[known ?? 'onnx'].load(path, options).catch(blameModel);
 }

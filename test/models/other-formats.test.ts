@@ -67,7 +67,7 @@ const FORMATS: [string, () => Buffer, RegExp, RegExp][] = [
     'TensorFlow.js',
     () => json({ format: 'layers-model', generatedBy: 'keras', modelTopology: {}, weightsManifest: [] }),
     /TensorFlow\.js/,
-    /--tfjs/,
+    /zip of it and of the shards/,
   ],
   ['safetensors', safetensors, /safetensors.*weights without a network/, /export/],
   [

@@ -1,0 +1,41 @@
+import { spillWeights } from '../ir/external-data.js';
+import type { GraphProto } from '../ir/messages.js';
+import type { Model } from '../ir/model.js';
+import { checkGraph } from '../graph/validate.js';
+import type { LoadOptions } from '../format-files.js';
+import { GraphBuilder, OPSET } from './build/graph-builder.js';
+import { readGraph } from './graph-model/read.js';
+import { at, badModel, list } from './io/json.js';
+import { readFiles } from './io/read.js';
+import { readLayers } from './layers-model/read.js';
+
+/** The IR version that came with the operator set. */
+const IR_VERSION = 8;
+
+/**
+ * Reads a zip of model.json and its shards: a graph-model or a layers-model.
+ * @throws {InputError} for everything that is wrong with the files
+ */
+export async function load(path: string, options: LoadOptions): Promise<Model> {
+  const files = await readFiles(path, options);
+  const topology = at(files.json, 'modelTopology');
+  if (topology === undefined || topology === null)
+    throw badModel('model.json holds weights without a network (modelTopology)');
+  const b = new GraphBuilder(options.limits);
+  const isGraph = list(at(topology, 'node')) !== null;
+  if (isGraph) readGraph(b, files);
+  else readLayers(b, files);
+  const graph: GraphProto = {
+    name: 'tfjs',
+    ...{ node: b.nodes, initializer: b.initializers, input: b.inputs, output: b.outputs, valueInfo: [] },
+  };
+  graph.node = checkGraph(graph, null, options.limits);
+  const proto = {
+    irVersion: IR_VERSION,
+    opsetImport: [{ domain: '', version: OPSET }],
+    producerName: 'sparank',
+    graph,
+  };
+  const model: Model = { proto, graph, opset: OPSET, format: 'onnx', directory: null, filename: 'model.onnx' };
+  return spillWeights(model, options.directory);
+}

@@ -1,0 +1,44 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import '@tensorflow/tfjs-backend-wasm';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { noise } from '../graphs.js';
+import { difference, load, loadGraph, loadLayers, plain, run, tf, type Files } from './reference.js';
+
+const FOLDER = process.env['SPARANK_TFJS_MODELS'] ?? join(import.meta.dirname, '../../../../shared/models/tfjs');
+
+const filesIn = (name: string): Files =>
+  Object.fromEntries(readdirSync(join(FOLDER, name)).map((file) => [file, readFileSync(join(FOLDER, name, file))]));
+
+const MODELS = [
+  { name: 'blazeface-graph', shape: [1, 256, 256, 3], layers: false },
+  { name: 'esrgan-slim-x2-layers', shape: [2, 24, 20, 3], layers: true },
+  { name: 'mobilenetv2-layers-uint8', shape: [1, 224, 224, 3], layers: true },
+  { name: 'mobilenetv2-graph-uint8', shape: [1, 224, 224, 3], layers: false },
+];
+
+describe.skipIf(!existsSync(FOLDER))(
+  'trained models of other people (skipped where SPARANK_TFJS_MODELS is not there)',
+  () => {
+    beforeAll(async () => {
+      expect(await tf.setBackend('wasm')).toBe(true);
+    });
+
+    it.each(MODELS)('$name gives what TensorFlow.js gives', { timeout: 120_000 }, async ({ name, shape, layers }) => {
+      const files = filesIn(name);
+      const model = await load(files);
+      const data = noise(
+        shape.reduce((a, b) => a * b, 1),
+        7,
+      ).map((v) => (v + 1) / 2);
+      const reference = layers ? await loadLayers(files) : await loadGraph(files);
+      const expected = [reference.predict(tf.tensor(data, shape))].flat() as tf.Tensor[];
+      const input = model.graph.input[0]?.name ?? '';
+      const found = await run(model, { [input]: { dims: shape, data } });
+      expect(found).toHaveLength(expected.length);
+      found.forEach((tensor, i) => {
+        expect(difference(tensor, plain(expected[i] as tf.Tensor))).toBeLessThan(1e-4);
+      });
+    });
+  },
+);
