@@ -5,10 +5,12 @@ import { modelFormats, type ModelFormatName } from './formats/index.js';
 import type { FormatFiles, LoadOptions, ModelFile, ModelLimits } from './format-files.js';
 import type { Model } from './ir/model.js';
 import { onnx, onnxZip } from './onnx/index.js';
-import { loadTensorflowJs, recognizesTensorflowJs } from './tfjs/index.js';
+import { tfjsGraph, tfjsLayers } from './tfjs/index.js';
 
 export const FORMAT_FILES: Readonly<Record<ModelFormatName, FormatFiles>> = {
   onnx,
+  tfjs_layers: tfjsLayers,
+  tfjs_graph: tfjsGraph,
   onnx_zip: onnxZip,
 };
 
@@ -20,7 +22,6 @@ const HEAD_BYTES = 4096;
  */
 export async function loadModel(path: string, options: LoadOptions): Promise<Model> {
   const file = await lookAt(path, options.limits);
-  if (recognizesTensorflowJs(file)) return loadTensorflowJs(path, options).catch(blameModel);
   const known = modelFormats.find((name) => FORMAT_FILES[name].recognizes(file));
   return FORMAT_FILES[known ?? 'onnx'].load(path, options).catch(blameModel);
 }

@@ -9,6 +9,8 @@ export interface ModelFormat {
 /** The formats there are; how their files are read and written is in models/NAME, listed in models/files.ts. */
 export const MODEL_FORMATS = {
   onnx: { meaning: 'one .onnx file', extension: 'onnx' },
+  tfjs_layers: { meaning: 'a zip of a TensorFlow.js layers-model: model.json and its shards', extension: 'zip' },
+  tfjs_graph: { meaning: 'a zip of a TensorFlow.js graph-model: model.json and its shards', extension: 'zip' },
   onnx_zip: { meaning: 'a zip of an .onnx file and its external data', extension: 'zip' },
 } as const satisfies Record<string, ModelFormat>;
 

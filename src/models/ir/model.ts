@@ -16,6 +16,8 @@ export interface Model {
   directory: string | null;
   /** Name of the .onnx file, for external data written beside it. */
   filename: string;
+  /** What its format has to know to write it as it came; only that format looks at it. */
+  origin?: object;
 }
 
 /** Whether a domain is that of the default operator set. */

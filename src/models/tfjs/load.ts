@@ -8,6 +8,7 @@ import { readGraph } from './graph-model/read.js';
 import { at, badModel, list } from './io/json.js';
 import { readFiles } from './io/read.js';
 import { readLayers } from './layers-model/read.js';
+import { GraphOrigin, LayersOrigin } from './origin.js';
 
 /** The IR version that came with the operator set. */
 const IR_VERSION = 8;
@@ -23,8 +24,10 @@ export async function load(path: string, options: LoadOptions): Promise<Model> {
     throw badModel('model.json holds weights without a network (modelTopology)');
   const b = new GraphBuilder(options.limits);
   const isGraph = list(at(topology, 'node')) !== null;
+  const origin = isGraph
+    ? new GraphOrigin(files.json)
+    : new LayersOrigin(files.json, readLayers(b, files), files.weights);
   if (isGraph) readGraph(b, files);
-  else readLayers(b, files);
   const graph: GraphProto = {
     name: 'tfjs',
     ...{ node: b.nodes, initializer: b.initializers, input: b.inputs, output: b.outputs, valueInfo: [] },
@@ -36,6 +39,7 @@ export async function load(path: string, options: LoadOptions): Promise<Model> {
     producerName: 'sparank',
     graph,
   };
-  const model: Model = { proto, graph, opset: OPSET, format: 'onnx', directory: null, filename: 'model.onnx' };
+  const format = isGraph ? 'tfjs_graph' : 'tfjs_layers';
+  const model: Model = { proto, graph, opset: OPSET, format, directory: null, filename: files.filename, origin };
   return spillWeights(model, options.directory);
 }

@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as tf from '@tensorflow/tfjs-core';
@@ -6,7 +6,8 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as converter from '@tensorflow/tfjs-converter';
 import * as keras from '@tensorflow/tfjs-layers';
 import { ZipFile } from 'yazl';
-import { Runner, loadModel, type Model, type Tensor } from '../../../src/models/index.js';
+import { Archive } from '../../../src/datasets/archive.js';
+import { Runner, loadModel, prepare, saveModel, type Model, type Tensor } from '../../../src/models/index.js';
 import { LIMITS, scratch } from '../graphs.js';
 
 export { keras, tf };
@@ -110,4 +111,21 @@ export async function filesOf(model: keras.LayersModel): Promise<Files> {
     'model.json': Buffer.from(JSON.stringify(json)),
     'group1-shard1of1.bin': Buffer.from(weightData as ArrayBuffer),
   };
+}
+
+/** The files in a zip that was written. */
+export async function unzip(path: string): Promise<Files> {
+  const archive = await Archive.open(path, { ...LIMITS, maxBytes: 2 ** 28 });
+  const directory = join(scratch(), 'files');
+  mkdirSync(directory);
+  await archive.extractAll([...archive.entries.keys()], directory);
+  archive.close();
+  return Object.fromEntries(readdirSync(directory).map((name) => [name, readFileSync(join(directory, name))]));
+}
+
+/** What is written of a model once it is prepared, as its clients get it. */
+export async function written(model: Model): Promise<Files> {
+  const path = join(scratch(), 'out.zip');
+  await saveModel(prepare(model), path);
+  return unzip(path);
 }

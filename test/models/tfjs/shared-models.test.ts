@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import '@tensorflow/tfjs-backend-wasm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { noise } from '../graphs.js';
-import { difference, load, loadGraph, loadLayers, plain, run, tf, type Files } from './reference.js';
+import { difference, load, loadGraph, loadLayers, plain, run, tf, written, type Files } from './reference.js';
 
 const FOLDER = process.env['SPARANK_TFJS_MODELS'] ?? join(import.meta.dirname, '../../../../shared/models/tfjs');
 
@@ -31,11 +31,19 @@ describe.skipIf(!existsSync(FOLDER))(
         shape.reduce((a, b) => a * b, 1),
         7,
       ).map((v) => (v + 1) / 2);
+      expect(model.format).toBe(layers ? 'tfjs_layers' : 'tfjs_graph');
       const reference = layers ? await loadLayers(files) : await loadGraph(files);
       const expected = [reference.predict(tf.tensor(data, shape))].flat() as tf.Tensor[];
       const input = model.graph.input[0]?.name ?? '';
       const found = await run(model, { [input]: { dims: shape, data } });
       expect(found).toHaveLength(expected.length);
+      const again = layers ? await loadLayers(await written(model)) : await loadGraph(await written(model));
+      const back = [again.predict(tf.tensor(data, shape))].flat() as tf.Tensor[];
+      expect(back).toHaveLength(expected.length);
+      back.forEach((tensor, i) => {
+        const whole = { dims: tensor.shape, data: tensor.dataSync() as Float32Array };
+        expect(difference(whole, plain(expected[i] as tf.Tensor)), 'written again').toBeLessThan(1e-4);
+      });
       found.forEach((tensor, i) => {
         expect(difference(tensor, plain(expected[i] as tf.Tensor))).toBeLessThan(1e-4);
       });

@@ -35,6 +35,8 @@ export class GraphBuilder {
   private readonly taken = new Set<string>();
   private readonly next = new Map<string, number>();
   private readonly nodeNames = new Set<string>();
+  /** Numbers below are taken: a layer of a model inside others may be called thousands of times. */
+  private readonly nextNode = new Map<string, number>();
   /** By constant and order: a weight that two layers share stays one tensor. */
   private readonly stored = new Map<StoredTensor['data'], Map<string, string>>();
   private readonly turned = new Map<string, string>();
@@ -73,9 +75,14 @@ export class GraphBuilder {
       const detail = `the network has more than ${String(this.limits.maxGraphNodes)} operators (MAX_GRAPH_NODES)`;
       throw new InputError('limit_exceeded', detail, { faults: [{ pointer: '#model', detail }] });
     }
-    let name = this.scope;
-    for (let n = 1; name === '' || this.nodeNames.has(name); n++)
-      name = `${this.scope}/${operator}${n === 1 ? '' : `_${String(n)}`}`;
+    // The name of a layer is that of the node with its weights.
+    const base = operator === 'Transpose' ? `${this.scope}/layout` : this.scope;
+    const inner = `${this.scope}/${operator}`;
+    let name = base;
+    for (let n = this.nextNode.get(inner) ?? 1; name === '' || this.nodeNames.has(name); n++) {
+      name = `${inner}${n === 1 ? '' : `_${String(n)}`}`;
+      this.nextNode.set(inner, n + 1);
+    }
     this.nodeNames.add(name);
     const made = Array.from({ length: outputs }, (_, i) =>
       this.fresh(i === 0 ? `${name}_out` : `${name}_out:${String(i)}`),
@@ -204,7 +211,15 @@ export class GraphBuilder {
     return this.emit('Cast', [value], { attributes: [makeInt('to', DataType.INT32)] });
   }
 
+  /** What tensors are called since outputs took their names. */
+  private renamed: ReadonlyMap<string, string> = new Map();
+
+  final(value: Value): Value {
+    return { ...value, tensor: this.renamed.get(value.tensor) ?? value.tensor };
+  }
+
   private rename(names: ReadonlyMap<string, string>): void {
+    this.renamed = names;
     const swap = (name: string) => names.get(name) ?? name;
     for (const node of this.nodes) {
       node.input = node.input.map(swap);

@@ -42,7 +42,8 @@ export function readLayers(b: GraphBuilder, { json, weights }: ModelFiles): Laye
       return { name, value };
     }),
   );
-  return calls;
+  const final = (values: Value[]) => values.map((value) => b.final(value));
+  return calls.map((call) => ({ ...call, inputs: final(call.inputs), outputs: final(call.outputs) }));
 }
 
 /** TensorFlow 2.2 put the name of a cell between those of the layer and the weight. */

@@ -1,0 +1,57 @@
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { ZipFile } from 'yazl';
+import { floatToHalf } from '../../coding/float16.js';
+import type { Weights } from './target.js';
+
+/** As the converter of TensorFlow.js cuts them: what browsers keep in their caches. */
+const SHARD_BYTES = 4 * 2 ** 20;
+/** A fixed time, so that the same model gives the same bytes. */
+const OPTIONS = { compress: false, mtime: new Date(Date.UTC(1980, 0, 1)), mode: 0o100644 };
+
+function encode({ type, data, coding }: Weights): { bytes: Buffer; quantization?: object } {
+  const view = (array: ArrayBufferView) => Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+  if (type !== 'float32') return { bytes: view(data) };
+  if (coding?.type === 'float16')
+    return {
+      bytes: view(Uint16Array.from(data, floatToHalf)),
+      quantization: { dtype: 'float16', original_dtype: 'float32' },
+    };
+  if (coding === null) return { bytes: view(data) };
+  const { scale, min } = coding;
+  const steps = Uint8Array.from(data, (v) => Math.max(0, Math.min(255, Math.round((v - min) / scale))));
+  return { bytes: view(steps), quantization: { dtype: 'uint8', scale, min, original_dtype: 'float32' } };
+}
+
+/** Writes model.json and its shards as one zip. */
+export async function writeZip(
+  path: string,
+  filename: string,
+  json: object,
+  weights: ReadonlyMap<string, Weights>,
+): Promise<void> {
+  const specs: object[] = [];
+  const parts: Buffer[] = [];
+  for (const [name, tensor] of weights) {
+    const { bytes, quantization } = encode(tensor);
+    specs.push({
+      name,
+      shape: tensor.dims,
+      dtype: tensor.type,
+      ...(quantization === undefined ? {} : { quantization }),
+    });
+    parts.push(bytes);
+  }
+  const whole = Buffer.concat(parts);
+  const count = Math.max(1, Math.ceil(whole.length / SHARD_BYTES));
+  const shards = Array.from({ length: count }, (_, i) => ({
+    name: `group1-shard${String(i + 1)}of${String(count)}.bin`,
+    bytes: whole.subarray(i * SHARD_BYTES, (i + 1) * SHARD_BYTES),
+  }));
+  const zip = new ZipFile();
+  const weightsManifest = [{ paths: shards.map(({ name }) => name), weights: specs }];
+  zip.addBuffer(Buffer.from(JSON.stringify({ ...json, weightsManifest })), filename, OPTIONS);
+  for (const { name, bytes } of shards) zip.addBuffer(bytes, name, OPTIONS);
+  zip.end();
+  await pipeline(zip.outputStream, createWriteStream(path));
+}
