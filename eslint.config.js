@@ -76,7 +76,7 @@ const INSIDE = {
     ...['onnx', 'quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'graph', 'ir'],
     ...['formats', 'coding', 'sparse', 'low-rank'],
   ],
-  pipeline: ['steps', 'latency', 'curves', 'network', 'files'],
+  pipeline: ['steps', 'latency', 'curves', 'network', 'cost', 'files'],
   'pipeline/steps': ['inspect', 'plan', 'layer', 'assemble', 'evaluate'],
 };
 

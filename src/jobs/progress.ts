@@ -10,6 +10,9 @@ const FURTHER_POINT: Record<Phase, number> = { inspect: 0, plan: 0.01, layers: 0
 /** Below this the estimate of the rest is noise. */
 const MIN_FRACTION_FOR_ETA = 0.03;
 
+/** Of the running time of a job; in any unit. */
+export type PhaseShares = Readonly<Record<Phase, number>>;
+
 export interface PhaseProgress {
   phase: Phase;
   /** Finished tasks of the phase plus the fractions of those that run. */
@@ -18,11 +21,13 @@ export interface PhaseProgress {
   total: number;
   /** Targets of the job. */
   points?: number;
+  /** What is expected of this job; default: what is usual. */
+  shares?: PhaseShares;
 }
 
 /** 0..1 over the whole job. */
-export function jobFraction({ phase, done, total, points = 1 }: PhaseProgress): number {
-  const share = (name: Phase) => FIRST_POINT[name] + (points - 1) * FURTHER_POINT[name];
+export function jobFraction({ phase, done, total, points = 1, shares }: PhaseProgress): number {
+  const share = (name: Phase) => shares?.[name] ?? FIRST_POINT[name] + (points - 1) * FURTHER_POINT[name];
   const sum = (names: readonly Phase[]) => names.reduce((whole, name) => whole + share(name), 0);
   const within = total === 0 ? 0 : Math.min(1, Math.max(0, done / total));
   const before = sum(PHASES.slice(0, PHASES.indexOf(phase)));

@@ -4,8 +4,9 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { FIRST_TASK, nextTasks, type NewTask } from '../jobs/next-tasks.js';
-import { choicesOf } from '../jobs/points.js';
+import { FIRST_TASK, nextTasks, phaseOf, type NewTask } from '../jobs/next-tasks.js';
+import { choicesOf, targetsOf } from '../jobs/points.js';
+import { etaSeconds, jobFraction, type PhaseShares } from '../jobs/progress.js';
 import type { LayerRow, Point } from '../jobs/results.js';
 import type { Spec } from '../jobs/spec.js';
 import type { Assignment, FinishedTask, MeasuredPoint, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
@@ -33,6 +34,8 @@ export interface LocalOptions {
   signal: AbortSignal;
   /** Called when a step starts (fraction 0), goes on, and ends (fraction 1). */
   onProgress?: (kind: TaskKind, layer: LayerRow | null, fraction: number, point: number | null) => void;
+  /** Called with the progress of the whole job, 0 to 1, and the seconds that are expected to be left (null: not known yet). */
+  onEstimate?: (fraction: number, etaSeconds: number | null) => void;
 }
 
 export interface LocalResult extends Pick<MeasuredPoint, 'metrics' | 'verdict' | 'layers'> {
@@ -68,6 +71,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
       labels: options.spec.labels,
     };
     const started = performance.now();
+    const estimate = jobEstimate(options, started);
     const run = async ({ kind, layer: index, point }: NewTask): Promise<FinishedTask> => {
       const layer = rowOf(base, index);
       const begun = performance.now();
@@ -92,7 +96,11 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
         },
         directory: scratch,
         signal: options.signal,
-        progress: (fraction) => options.onProgress?.(kind, layer, fraction, point),
+        progress: (fraction) => {
+          options.onProgress?.(kind, layer, fraction, point);
+          estimate.progress(kind, fraction);
+        },
+        expect: (shares) => estimate.expect(shares),
         limits: options.limits,
         engine: options.engine,
         threads: options.threads,
@@ -112,6 +120,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
     };
     const waiting = [FIRST_TASK];
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      estimate.open(1 + waiting.filter((task) => task.kind === next?.kind).length);
       const { kind } = await run(next);
       const open = waiting.filter((task) => task.kind === kind).length;
       waiting.push(
@@ -127,6 +136,30 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Of the job, from the progress of its tasks, which run one after the other. It never falls. */
+function jobEstimate({ spec, onEstimate }: LocalOptions, started: number) {
+  const points = targetsOf(spec).length;
+  let shares: PhaseShares | undefined;
+  let reached = 0;
+  const tasks = { kind: '', total: 1, left: 1 };
+  return {
+    expect: (expected: PhaseShares) => {
+      shares = expected;
+    },
+    /** So many tasks of the kind that starts now are open. */
+    open: (left: number) => {
+      tasks.left = left;
+    },
+    progress: (kind: TaskKind, fraction: number) => {
+      if (kind !== tasks.kind) Object.assign(tasks, { kind, total: tasks.left });
+      const done = tasks.total - tasks.left + fraction;
+      const expected = shares === undefined ? {} : { shares };
+      reached = Math.max(reached, jobFraction({ phase: phaseOf(kind), done, total: tasks.total, points, ...expected }));
+      onEstimate?.(reached, etaSeconds(reached, (performance.now() - started) / 1000));
+    },
+  };
 }
 
 const planOf = (job: Assignment) => finishedOne(job, 'plan').result;

@@ -1,4 +1,5 @@
 import type { EngineChoice } from '../engines/index.js';
+import type { PhaseShares } from '../jobs/progress.js';
 import type { Assignment, JobInput, StepResult } from '../jobs/tasks.js';
 
 /** What a step may use besides its assignment. Steps read and write local files only. */
@@ -10,6 +11,8 @@ export interface StepContext {
   signal: AbortSignal;
   /** 0..1 */
   progress(fraction: number): void;
+  /** Told once what the phases of the job are expected to take, in proportion. */
+  expect?: (shares: PhaseShares) => void;
   limits: StepLimits;
   engine: EngineChoice;
   threads: number;

@@ -52,7 +52,7 @@ export async function compress(model: string, options: CompressOptions): Promise
     threads: config.THREADS === 0 ? availableParallelism() : config.THREADS,
     limits: stepLimits(config),
     signal: new AbortController().signal,
-    ...(options.json ? {} : { onProgress: endsOnly(note) }),
+    ...(options.json ? {} : { onProgress: endsOnly(note), onEstimate: everySeconds(note) }),
   });
   if (options.json) printJson({ ...result, output: options.output });
   else {
@@ -65,6 +65,24 @@ export async function compress(model: string, options: CompressOptions): Promise
     print(`written to  ${result.artifacts.map((name) => join(options.output, name)).join(', ')}`);
   }
   if (!somePasses(result.points)) process.exitCode = EXIT.verdict;
+}
+
+/** Between two lines about the whole job. */
+const LINE_MS = 5000;
+
+/** A line about the whole job, at most every five seconds; progress is told oftener than that. */
+export function everySeconds(
+  print: (line: string) => void,
+  now: () => number = () => performance.now(),
+): NonNullable<LocalOptions['onEstimate']> {
+  let last = now();
+  return (fraction, eta) => {
+    if (now() - last < LINE_MS) return;
+    last = now();
+    const rest =
+      eta === null ? '' : `, about ${eta < 90 ? `${eta.toFixed(0)} s` : `${(eta / 60).toFixed(0)} min`} left`;
+    print(`${(100 * fraction).toFixed(0)} %${rest}`);
+  };
 }
 
 /** A line for every step and layer that ends. A step may tell its end itself before it is told for it. */

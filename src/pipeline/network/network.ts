@@ -14,6 +14,7 @@ import {
   type Parts,
 } from '../../models/index.js';
 import type { Assignment } from '../../jobs/tasks.js';
+import { affordableImages, affordableSamples, imagesOfRun, spread } from '../cost/budgets.js';
 import { batchWithin, mapBytes } from './feature-maps.js';
 import { toFit } from './held-out.js';
 import type { StepContext } from '../step.js';
@@ -26,8 +27,10 @@ export interface Network extends ListedLayers {
   prepared: Model;
   /** Without what is held out to judge the result by. */
   calibration: Dataset;
-  /** Calibration images that are used: bounded by the samples that are wanted, by disk, and by a fixed batch size. */
+  /** Calibration images that are used: bounded by the samples that are wanted, by disk, by the cost of a pass, and by a fixed batch size. */
   images: number;
+  /** Samples of every layer: those that are wanted, or as many as all fits may cost. */
+  samples: number;
   /** Images per run that keep a batch of captured tensors small, the fixed batch size if there is one. */
   batch: number;
   fixedBatch: number | null;
@@ -68,31 +71,36 @@ export async function openNetwork(
   const sent = await openCalibration(context, inputs.calibration.key, 'calibration');
   try {
     const fixed = await checkInput(context, original, sent);
-    const calibration = toFit(sent, assignment, fixed);
+    const given = toFit(sent, assignment, fixed);
     const whole = (count: number) => (fixed === null ? count : count - (count % fixed));
-    if (whole(calibration.count) === 0) {
+    if (whole(given.count) === 0) {
       throw new InputError(
         'invalid_dataset',
-        `the model takes batches of exactly ${String(fixed)} samples, and the calibration data has ${String(calibration.count)}`,
+        `the model takes batches of exactly ${String(fixed)} samples, and the calibration data has ${String(given.count)}`,
         { faults: [{ pointer: '#calibration/x', detail: 'too few samples for one batch' }] },
       );
     }
     // Two samples tell the batch axis from the others.
-    const probe = await calibration.batch(0, fixed ?? Math.min(2, calibration.count));
+    const probe = await given.batch(0, fixed ?? Math.min(2, given.count));
     const listed = await listLayers(prepared, probe, { threads: context.threads });
     const parts = await outputParts(prepared, probe, { threads: context.threads });
     const maps = mapBytes(listed.layers);
     // Every image gives at least one patch, so more images than samples would not be looked at.
     const affordable = Math.max(fixed ?? 1, Math.floor(STORED_BYTES / maps.input));
-    const images = whole(Math.min(calibration.count, Math.max(fixed ?? 1, spec.method.samples), affordable));
+    const enough = whole(Math.min(given.count, Math.max(fixed ?? 1, spec.method.samples), affordable));
+    const images = affordableImages(listed.layers, enough, fixed);
+    const calibration = images === given.count ? given : given.subset(spread(given.count, images));
     const share = context.limits.layerMemoryBytes * BATCH_SHARE;
-    const batch = fixed ?? batchWithin(share, maps.all, Math.min(MAX_BATCH, images));
+    const together = imagesOfRun(listed.layers, Math.min(MAX_BATCH, images));
+    const batch = fixed ?? batchWithin(share, maps.all, together);
+    const { samples, max_iterations: iterations } = spec.method;
     return {
       ...listed,
       original,
       prepared,
       calibration,
       images,
+      samples: affordableSamples(listed.layers, { images, samples, iterations }),
       batch,
       fixedBatch: fixed,
       parts,

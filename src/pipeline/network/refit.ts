@@ -113,7 +113,7 @@ async function problemIn(
   const { images, prepared } = network;
   const places = planSamples(layer, index, {
     images,
-    samples: method.samples,
+    samples: network.samples,
     memoryBytes: context.limits.layerMemoryBytes,
     seed: method.seed,
   });

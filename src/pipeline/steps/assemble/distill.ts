@@ -18,7 +18,7 @@ import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { floats } from '../../network/network-pass.js';
 import { OutputError } from '../../network/output-error.js';
-import { passWork } from '../../network/probe-plan.js';
+import { passWork } from '../../cost/work.js';
 import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
 

@@ -4,6 +4,7 @@ import { modelName } from '../../../jobs/points.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../../../jobs/tasks.js';
 import { listLayers, prepare, Runner, spillWeights, type Model } from '../../../models/index.js';
 import type { Dataset } from '../../../datasets/index.js';
+import { affordableImages, spread } from '../../cost/budgets.js';
 import { repeatRows } from '../../network/batch.js';
 import { writeCurve } from './curve-plot.js';
 import { finishedOf, keyOf, optionalFileOf } from '../../files/finished.js';
@@ -33,7 +34,7 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
   try {
     const threads = spec.benchmark.threads ?? context.threads;
     const original = await openOriginal(assignment, sent, context);
-    const { data, on } = toMeasure(sent, assignment, original.fixedBatch);
+    const { data, on } = withinCost(toMeasure(sent, assignment, original.fixedBatch), original);
     const measuring = { assignment, original, data, on, threads };
     const candidates = await candidatesOf(assignment, original.model.format, context);
     const points: MeasuredPoint[] = [];
@@ -56,6 +57,13 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
   } finally {
     await sent.close();
   }
+}
+
+/** Held-out samples are as many as a pass may cost; evaluation data that a client sends is measured whole. */
+function withinCost(all: ReturnType<typeof toMeasure>, { listed, fixedBatch }: Original): ReturnType<typeof toMeasure> {
+  const most = affordableImages(listed.layers, all.data.count, fixedBatch);
+  if (all.on.data === 'evaluation' || most === all.data.count) return all;
+  return { data: all.data.subset(spread(all.data.count, most)), on: { ...all.on, samples: most } };
 }
 
 async function openOriginal({ inputs, spec }: Assignment, data: Dataset, context: StepContext): Promise<Original> {

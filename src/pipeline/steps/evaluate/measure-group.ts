@@ -15,6 +15,7 @@ import {
   type Model,
 } from '../../../models/index.js';
 import { peakMemoryBytes } from '../../../observability/peak-memory.js';
+import { imagesOfRun } from '../../cost/budgets.js';
 import { finishedOf, finishedOne } from '../../files/finished.js';
 import { layerLatencies } from '../../latency/layer-latency.js';
 import { networkLatencies } from '../../latency/network-latency.js';
@@ -107,7 +108,7 @@ async function againstOriginal(
   const { held } = mapBytes(original.listed.layers);
   const comparisons = await compareModels(original.model, models, data, {
     context,
-    batch: batchWithin(layerMemoryBytes / 2, held, BATCH),
+    batch: batchWithin(layerMemoryBytes / 2, held, imagesOfRun(original.listed.layers, BATCH)),
     progress: (share) => context.progress(0.4 * share),
   });
   const latencies = await networkLatencies(original.model, models, data, {
@@ -130,7 +131,7 @@ async function againstOriginal(
 function timedRows(
   { assignment, original, threads }: Evaluation,
   loaded: readonly Loaded[],
-  { signal }: StepContext,
+  context: StepContext,
 ): Promise<LayerRow[][]> {
   const networks = loaded.map(({ candidate: { point }, model }) => ({ model, rows: ledger(assignment, point) }));
   const plan = finishedOne(assignment, 'plan').result;
@@ -140,7 +141,10 @@ function timedRows(
       .map(({ points }) => points.flatMap((point) => place.get(point) ?? []))
       .filter((members) => members.length > 0);
   const { prepared, listed, images } = original;
-  return layerLatencies(prepared, listed.layers, networks, { sameForm, images, threads, signal });
+  return layerLatencies(prepared, listed.layers, networks, {
+    ...{ sameForm, images, threads, signal: context.signal },
+    progress: (share) => context.progress(0.8 + 0.2 * share),
+  });
 }
 
 async function measuredPoint(

@@ -25,6 +25,8 @@ import {
 } from '../../../models/index.js';
 import { checkInputs, nothingToCompress, summarize } from './check.js';
 import { checkTargets } from '../plan/plan.js';
+import { expectedInspection, expectedSeconds } from '../../cost/expected.js';
+import { splitSamples } from '../../network/held-out.js';
 import { breakdownOf, causeOf, SampleWatch } from '../../network/breakdown.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { ActivationStore } from '../../files/activation-store.js';
@@ -52,9 +54,6 @@ import {
 import type { StepContext } from '../../step.js';
 import type { TensorFileWriter } from '../../files/tensor-file.js';
 
-/** Of the step's progress: the pass over the calibration data. */
-const CAPTURE_SHARE = 0.3;
-
 interface Captured {
   index: number;
   layer: Layer;
@@ -78,7 +77,18 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     let layers: Layer[];
     try {
       const plan = planProbes(checked, network.images, network.batch, network.fixedBatch !== null);
-      const captured = await capture(network, checked, { kept: plan.images, store, assignment, context, output });
+      const expected = { layers: checked, images: network.images, samples: network.samples, probes: plan };
+      const measured = splitSamples(network.images, 0, null).heldOut.length;
+      context.expect?.(expectedSeconds({ ...expected, spec: assignment.spec, measured }));
+      const parts = expectedInspection(expected);
+      const all = parts.layers.reduce((sum, seconds) => sum + seconds, parts.capture);
+      const within = (begin: number, length: number) => (share: number) => {
+        context.progress((begin + share * length) / all);
+      };
+      const captured = await capture(network, checked, {
+        ...{ kept: plan.images, store, assignment, output },
+        context: { ...context, progress: within(0, parts.capture) },
+      });
       layers = left(checked, captured, assignment, network);
       const weighed = assignment.spec.method.error_metric === 'outputs';
       const samples = (index: number) => join(output, files.samples(index));
@@ -87,7 +97,12 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
         : new Map();
       const { spec } = assignment;
       const measuring = { engine, network, metrics, plan, store, spec, output };
-      const { curves, broken } = await measureCurves(measuring, layers, context);
+      const begins = parts.layers.map((_, i) => parts.layers.slice(0, i).reduce((sum, s) => sum + s, parts.capture));
+      const layerContext = (index: number): StepContext => ({
+        ...context,
+        progress: within(begins[index] ?? 0, parts.layers[index] ?? 0),
+      });
+      const { curves, broken } = await measureCurves(measuring, layers, layerContext);
       layers = left(layers, broken, assignment, network);
       await writeFile(join(output, files.curves), JSON.stringify(curves));
     } finally {
@@ -138,10 +153,10 @@ async function capture(
   try {
     for (const [index, layer] of layers.entries()) {
       if (layer.blocked !== null) continue;
-      const { samples, seed } = spec.method;
+      const { seed } = spec.method;
       const plan = planSamples(layer, index, {
         images: network.images,
-        samples,
+        samples: network.samples,
         memoryBytes: context.limits.layerMemoryBytes,
         seed,
       });
@@ -170,7 +185,7 @@ async function capture(
             if (value !== undefined) await store.append(name, floats(value), value.dims);
           }
         }
-        context.progress(CAPTURE_SHARE * (end / network.images));
+        context.progress(end / network.images);
       }
     } finally {
       await runner.release();
@@ -221,7 +236,7 @@ interface Measuring {
 async function measureCurves(
   measuring: Measuring,
   layers: readonly Layer[],
-  context: StepContext,
+  contextOf: (index: number) => StepContext,
 ): Promise<{ curves: Curves; broken: Map<number, string> }> {
   const { network, store, output } = measuring;
   const curves: Curves = { layers: [], parameters: network.parameters, macs: network.macs };
@@ -230,22 +245,18 @@ async function measureCurves(
   const before = new Set<string>();
   for (const [index, layer] of layers.entries()) {
     if (layer.blocked !== null) continue;
+    const context = contextOf(index);
     context.signal.throwIfAborted();
-    const progress = (fraction: number) => {
-      context.progress(CAPTURE_SHARE + (1 - CAPTURE_SHARE) * ((index + fraction) / layers.length));
-    };
     if (store.has(layer.input)) before.add(layer.input);
     const { problem } = await readProblem(join(output, files.samples(index)));
     try {
-      curves.layers.push(
-        await measureLayer(measuring, { index, layer, sampled: problem, before }, { ...context, progress }),
-      );
+      curves.layers.push(await measureLayer(measuring, { index, layer, sampled: problem, before }, context));
     } catch (error) {
       const what = breakdownOf(error);
       if (what === null) throw error;
       broken.set(index, causeOf(problem, what));
     }
-    progress(1);
+    context.progress(1);
   }
   return { curves, broken };
 }

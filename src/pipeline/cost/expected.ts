@@ -1,0 +1,78 @@
+import { targetsOf } from '../../jobs/points.js';
+import type { PhaseShares } from '../../jobs/progress.js';
+import type { Spec } from '../../jobs/spec.js';
+import { wishOf } from '../../jobs/targets.js';
+import { passWork, probeWorks, solveWork, statisticsWork, type Counted } from './work.js';
+
+/** Counted work of a second on two quiet cores. Only the ratio to what is bounded by time, as the speed is, depends on it. */
+const WORK_PER_SECOND = 3e10;
+/** Of a layer, whatever its size: sessions that are opened for its parts, files. */
+const LAYER_SECONDS = { inspect: 0.3, layers: 0.1, assemble: 0.15 };
+/** Reading and checking of files, in every step. */
+const STEP_SECONDS = 0.5;
+/** Of the speed, for every batch size and network. */
+const LATENCY_SECONDS = 3.5;
+/** Single layers, timed; all of them together at most so long. */
+const LAYER_LATENCY_SECONDS = { each: 0.45, all: 11 };
+/** Trials of a plan that is made on the network itself. */
+const TRIALS = { max_accuracy_drop: 6, speedup: 1 } as const;
+
+export interface Expected {
+  layers: readonly Counted[];
+  images: number;
+  samples: number;
+  probes: { images: number; layerErrors: readonly number[]; tapErrors: readonly number[] };
+  spec: Pick<Spec, 'method' | 'benchmark' | 'target' | 'targets'>;
+  /** Samples that the result is measured on. */
+  measured: number;
+}
+
+/** Seconds of the parts of the inspection: the pass over the images, then every layer. */
+export function expectedInspection({ layers, images, samples, probes }: Omit<Expected, 'spec' | 'measured'>): {
+  capture: number;
+  layers: number[];
+} {
+  const behind = probeWorks(layers, probes);
+  const own = layers.map((layer, i) => {
+    if (layer.blocked !== null) return 0;
+    const n = Math.min(samples, images * layer.positions);
+    const work = statisticsWork(layer, n) + probes.images * (behind[i] ?? 0);
+    return LAYER_SECONDS.inspect + work / WORK_PER_SECOND;
+  });
+  return { capture: STEP_SECONDS + (images * passWork(layers)) / WORK_PER_SECOND, layers: own };
+}
+
+/**
+ * Seconds of every phase of a job. From them come the shares of the shown progress, and so what is expected to be left: known before
+ * anything is computed.
+ */
+export function expectedSeconds(expected: Expected): PhaseShares {
+  const { layers, images, samples, spec, measured } = expected;
+  const inspection = expectedInspection(expected);
+  const points = targetsOf(spec);
+  const open = layers.filter(({ blocked }) => blocked === null);
+  const pass = (images * passWork(layers)) / WORK_PER_SECOND;
+  const fits = open.reduce(
+    (sum, layer) =>
+      sum + solveWork(layer, Math.min(samples, images * layer.positions), spec.method.max_iterations) / WORK_PER_SECOND,
+    0,
+  );
+  const refit = 2 * pass + fits + LAYER_SECONDS.assemble * open.length;
+  const compare = (measured * passWork(layers)) / WORK_PER_SECOND;
+  const trials = points.reduce((sum, target) => {
+    const { name } = wishOf(target);
+    return sum + (name === 'speedup' || name === 'max_accuracy_drop' ? TRIALS[name] : 0);
+  }, 0);
+  const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
+  return {
+    inspect: inspection.capture + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),
+    plan: STEP_SECONDS + trials * (open.length + refit + compare),
+    layers: points.length * (fits + LAYER_SECONDS.layers * open.length),
+    assemble: points.length * (STEP_SECONDS + refit),
+    evaluate:
+      STEP_SECONDS +
+      (points.length + 1) * compare +
+      (points.length + 1) * LATENCY_SECONDS * spec.benchmark.batch_sizes.length +
+      timed,
+  };
+}

@@ -1,0 +1,72 @@
+import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
+
+/**
+ * What the parts of a job cost, counted before they begin, in multiply-accumulates as the runtime does them: some 4e10 a second on two quiet
+ * cores. Counted and not timed, so that a job comes to the same plan on every machine.
+ */
+
+/** What an element of a feature map costs to write, and to put through an activation. */
+const ELEMENT_MACS = 40;
+/** The same in the solver's own passes over a matrix. */
+const SOLVER_ELEMENT_MACS = 60;
+/** Shapes that narrow the input. */
+const TAP_SHAPES = Object.values(LOW_RANK_SHAPES).filter(({ narrows }) => narrows !== 'output').length;
+/** Products of all samples with a layer's weights that its statistics make, for all curves. */
+const STATISTICS_PRODUCTS = 8;
+/** Widest features of a narrow first convolution, as in its statistics. */
+const TAP_COLUMNS = 1440;
+const CURVE_RANKS = 64;
+const HELD_OUT = 1 / 5;
+/** Of a cube of directions: an eigen-decomposition outside of the runtime. */
+const EIGEN_MACS = 100;
+const DIRECTIONS = 512;
+/** Products of all samples with a layer's weights before the iterations of a solve. */
+const SOLVE_PRODUCTS = 6;
+/** Rank of a solved layer, as a share of its outputs; known only when the plan is made. */
+const USUAL_RANK = 1 / 4;
+
+export type Counted = Pick<Layer, 'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels'>;
+
+/** One layer on one image. */
+const layerWork = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions'>): number =>
+  macs + ELEMENT_MACS * m * positions;
+
+/** One image through all layers. */
+export const passWork = (layers: readonly Pick<Layer, 'macs' | 'm' | 'positions'>[]): number =>
+  layers.reduce((sum, layer) => sum + layerWork(layer), 0);
+
+const tapsOf = ({ d, channels }: Pick<Layer, 'd' | 'channels'>): number => (d > channels ? TAP_SHAPES : 0);
+
+/** Of every layer: one image through everything behind it, once for each of its probes. */
+export function probeWorks(
+  layers: readonly Counted[],
+  { layerErrors, tapErrors }: { layerErrors: readonly number[]; tapErrors: readonly number[] },
+): number[] {
+  let rest = passWork(layers);
+  return layers.map((layer) => {
+    rest -= layerWork(layer);
+    return layer.blocked === null ? rest * (layerErrors.length + tapsOf(layer) * tapErrors.length) : 0;
+  });
+}
+
+/** How the error of a layer falls with its size, on `samples` of its inputs: products, features of narrow first convolutions, curves. */
+export function statisticsWork(layer: Pick<Layer, 'm' | 'd' | 'channels' | 'blocked'>, samples: number): number {
+  const { m, d, blocked } = layer;
+  if (blocked !== null) return 0;
+  const products = STATISTICS_PRODUCTS * samples * d * m;
+  const columns = Math.min(TAP_COLUMNS, d, samples / 2);
+  const taps = tapsOf(layer) * (2 * samples * columns ** 2 + columns ** 3 + samples * columns * m);
+  const curves = (1 + 3 + tapsOf(layer) * 4) * CURVE_RANKS * HELD_OUT * samples * m * SOLVER_ELEMENT_MACS * 0.25;
+  return products + taps + curves + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
+}
+
+/** One fit of a layer, iterations included; a refit is one more. */
+export function solveWork(
+  { m, d, blocked }: Pick<Layer, 'm' | 'd' | 'blocked'>,
+  samples: number,
+  iterations: number,
+): number {
+  if (blocked !== null) return 0;
+  const each = samples * m * (USUAL_RANK * m + SOLVER_ELEMENT_MACS);
+  return SOLVE_PRODUCTS * samples * d * m + iterations * each + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
+}

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { everySeconds } from '../../../src/cli/commands/compress.js';
+import { etaSeconds, jobFraction } from '../../../src/jobs/progress.js';
+import { resolveSpec } from '../../../src/jobs/resolve-spec.js';
+import { expectedInspection, expectedSeconds, type Expected } from '../../../src/pipeline/cost/expected.js';
+
+const source = { upload: 'x' };
+const spec = (target: Record<string, number>) => resolveSpec({ model: source, calibration: source, target });
+
+/** A chain of equal 3x3 convolutions of `channels`, on maps of `positions`. */
+function job(depth: number, channels: number, positions: number): Expected {
+  const d = 9 * channels;
+  const layer = { m: channels, d, channels, positions, macs: channels * d * positions, blocked: null };
+  return {
+    layers: Array.from({ length: depth }, () => layer),
+    images: 160,
+    samples: 5000,
+    probes: { images: 16, layerErrors: [0.2, 0.02], tapErrors: [0.06] },
+    spec: spec({ parameter_ratio: 2 }),
+    measured: 32,
+  };
+}
+
+describe('what a job is expected to take', () => {
+  it('grows with depth, width and maps, and is the inspection above all in a deep network', () => {
+    const total = (expected: Expected) => Object.values(expectedSeconds(expected)).reduce((sum, x) => sum + x, 0);
+    expect(total(job(20, 64, 3136))).toBeGreaterThan(total(job(10, 64, 3136)));
+    expect(total(job(10, 128, 3136))).toBeGreaterThan(total(job(10, 64, 3136)));
+    expect(total(job(10, 64, 12544))).toBeGreaterThan(total(job(10, 64, 3136)));
+    const { inspect, layers } = expectedSeconds(job(54, 128, 784));
+    expect(inspect).toBeGreaterThan(layers);
+  });
+
+  it('counts every target of a job, and the trials of a plan on the network itself', () => {
+    const one = job(10, 64, 784);
+    const two = { ...one, spec: { ...one.spec, targets: [{ parameter_ratio: 2 }, { parameter_ratio: 4 }] } };
+    expect(expectedSeconds(two).layers).toBeCloseTo(2 * expectedSeconds(one).layers, 10);
+    expect(expectedSeconds(two).inspect).toBe(expectedSeconds(one).inspect);
+    const tried = expectedSeconds({ ...one, spec: spec({ speedup: 2 }) });
+    expect(tried.plan).toBeGreaterThan(2 * expectedSeconds(one).plan);
+  });
+
+  it('gives a layer with more behind it more of the inspection, and a blocked one nothing', () => {
+    const expected = job(10, 64, 3136);
+    const [first = 0, ...others] = expectedInspection(expected).layers;
+    expect(first).toBeGreaterThan(others.at(-1) ?? Infinity);
+    const blocked = expected.layers.map((layer, i) => ({ ...layer, blocked: i === 0 ? 'excluded' : null }));
+    expect(expectedInspection({ ...expected, layers: blocked }).layers[0]).toBe(0);
+  });
+
+  it('makes an estimate that is exact where phases take what is expected of them', () => {
+    const shares = { inspect: 60, plan: 1, layers: 20, assemble: 9, evaluate: 10 };
+    const fraction = jobFraction({ phase: 'inspect', done: 0.5, total: 1, shares });
+    expect(fraction).toBeCloseTo(0.3, 12);
+    expect(etaSeconds(fraction, 30)).toBeCloseTo(70, 10);
+    expect(jobFraction({ phase: 'evaluate', done: 1, total: 1, shares })).toBe(1);
+  });
+
+  it('is told on the command line at most every five seconds', () => {
+    let now = 0;
+    const lines: string[] = [];
+    const tell = everySeconds(
+      (line) => lines.push(line),
+      () => now,
+    );
+    for (; now <= 12_000; now += 500) tell(now / 24_000, 24 - now / 1000);
+    tell(0.5, null);
+    expect(lines).toEqual(['21 %, about 19 s left', '42 %, about 14 s left']);
+  });
+});
