@@ -153,18 +153,6 @@ function formsOf(rows: readonly (LayerRow | undefined)[]): number[][] {
   return [...forms.values()];
 }
 
-/** Which networks have a layer in the same compressed form, by their places. */
-function formsOf(rows: readonly (LayerRow | undefined)[]): number[][] {
-  const forms = new Map<string, number[]>();
-  for (const [i, row] of rows.entries()) {
-    if (row?.decision !== 'compressed') continue;
-    const { low_rank_shape: shape, rank, inner_rank: inner, groups } = row;
-    const form = JSON.stringify([shape, rank, inner, groups]);
-    forms.set(form, [...(forms.get(form) ?? []), i]);
-  }
-  return [...forms.values()];
-}
-
 async function measuredPoint(
   { assignment, original, on, threads }: Evaluation,
   loaded: Loaded,
