@@ -122,7 +122,7 @@ export interface paths {
         };
         /**
          * Jobs, newest first
-         * @description Labels filter with `label.<key>=<value>`, as often as wanted: all of them must match.
+         * @description Labels filter with `label.<key>=<value>`, as often as wanted: all of them must match. With `If-None-Match` a page of which no job changed, and no place in the queue, is 304.
          */
         get: operations["listJobs"];
         put?: never;
@@ -298,6 +298,66 @@ export interface paths {
         put?: never;
         /** Run a failed or canceled job again, from its last good layer */
         post: operations["retryJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel all jobs with these labels, ids or statuses; again is fine
+         * @description One of the three must be given. Jobs that are submitted meanwhile may be missed.
+         */
+        post: operations["cancelJobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All jobs of the team as they change, live (Accept: text/event-stream)
+         * @description A job is told as it is when it is told: of changes that follow each other closely the last one. It begins with what changes from then on, or with `Last-Event-ID` with what changed since; removals are told to those who listen. Open it, then read the list. A job that was told is told again when its status is not among those asked for any more. It ends when its key is revoked or expires.
+         */
+        get: operations["followJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/jobs/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs of all teams, or of one, as they change, live (Accept: text/event-stream)
+         * @description A job is told as it is when it is told: of changes that follow each other closely the last one. It begins with what changes from then on, or with `Last-Event-ID` with what changed since; removals are told to those who listen. Open it, then read the list. A job that was told is told again when its status is not among those asked for any more. It ends when its key is revoked or expires.
+         */
+        get: operations["adminFollowJobs"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -826,6 +886,14 @@ export interface components {
             /** @description a job that has not ended so long after it was accepted fails, whether it runs or waits */
             deadline_seconds: number | null;
         };
+        /** Progress */
+        Progress: {
+            /** @description 0..1 */
+            fraction: number;
+            layers_done: number;
+            layers_total: number;
+            eta_seconds: number | null;
+        };
         /**
          * QueuePlace
          * @example {
@@ -1020,13 +1088,7 @@ export interface components {
             status: "queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled";
             /** @enum {string} */
             phase: "inspect" | "plan" | "layers" | "assemble" | "evaluate";
-            progress: {
-                /** @description 0..1 */
-                fraction: number;
-                layers_done: number;
-                layers_total: number;
-                eta_seconds: number | null;
-            };
+            progress: components["schemas"]["Progress"];
             queue: components["schemas"]["QueuePlace"] | null;
             spec: components["schemas"]["Spec"];
             /** @description the files, as they were sent */
@@ -1077,6 +1139,58 @@ export interface components {
             data: components["schemas"]["Job"][];
             has_more: boolean;
             next: string | null;
+            /** @description of all pages, where it was asked for */
+            total?: number;
+        };
+        /**
+         * JobRow
+         * @description what a list shows of a job
+         */
+        JobRow: {
+            id: string;
+            /** @enum {string} */
+            object: "job_row";
+            /** @enum {string} */
+            status: "queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled";
+            /** @enum {string} */
+            phase: "inspect" | "plan" | "layers" | "assemble" | "evaluate";
+            progress: components["schemas"]["Progress"];
+            queue: components["schemas"]["QueuePlace"] | null;
+            /** @enum {string} */
+            priority: "low" | "normal" | "high";
+            labels: {
+                [key: string]: string;
+            };
+            team_id: string;
+            /** @description name of its file */
+            model: string;
+            targets: components["schemas"]["Target"][];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description when anything of it last changed
+             */
+            updated_at: string;
+            started_at: string | null;
+            finished_at: string | null;
+            verdict: {
+                passed: boolean;
+            } | null;
+            error: {
+                code: string;
+            } | null;
+        };
+        /** JobRowPage */
+        JobRowPage: {
+            data: components["schemas"]["JobRow"][];
+            has_more: boolean;
+            next: string | null;
+            /** @description of all pages, where it was asked for */
+            total?: number;
         };
         /** LayerRow */
         LayerRow: {
@@ -1182,6 +1296,17 @@ export interface components {
             data: components["schemas"]["Event"][];
             has_more: boolean;
             next: string | null;
+        };
+        /** CancelOutcome */
+        CancelOutcome: {
+            /** @description jobs that were chosen, those that had ended included */
+            matched: number;
+            /** @description that were queued, and are canceled now */
+            canceled: number;
+            /** @description that were running: their workers still have to let go of them */
+            canceling: number;
+            /** @description that had ended, or were being canceled */
+            unchanged: number;
         };
         /** Worker */
         Worker: {
@@ -1650,6 +1775,17 @@ export interface components {
              * @default null
              */
             deadline_seconds?: number | null;
+        };
+        /**
+         * JobChoice
+         * @description jobs that match all of what is given
+         */
+        JobChoice: {
+            ids?: string[];
+            status?: ("queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled")[];
+            labels?: {
+                [key: string]: string;
+            };
         };
     };
     responses: never;
@@ -2286,27 +2422,41 @@ export interface operations {
     listJobs: {
         parameters: {
             query?: {
+                /** @description one or more, with commas */
+                status?: ("queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled")[];
+                /** @description in the id, the values of labels or the name of the model; large and small letters are alike */
+                text?: string;
+                /** @description of whole jobs 100 at most */
                 limit?: number;
                 /** @description `next` of the page before */
                 after?: string;
-                /** @description one or more, with commas */
-                status?: ("queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled")[];
                 /** @description RFC 3339 */
                 created_after?: string;
+                /** @description RFC 3339; what changed since. Take a moment earlier than the last look */
+                updated_after?: string;
+                /** @description short: rows instead of whole jobs */
+                fields?: "short";
+                /** @description count all that match */
+                total?: boolean;
                 /** @description Sent as `label.<key>=<value>`, as often as wanted (the name of this parameter is not sent): all of them must match. */
                 labels?: {
                     [key: string]: string;
                 };
             };
-            header?: never;
+            header?: {
+                /** @description the last ETag: 304 when nothing changed */
+                "if-none-match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description as it is now */
+            /** @description whole jobs, or with `fields=short` rows */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
                     "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
@@ -2314,8 +2464,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobPage"];
+                    "application/json": components["schemas"]["JobPage"] | components["schemas"]["JobRowPage"];
                 };
+            };
+            /** @description nothing changed */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `code` is `invalid_request` */
             400: {
@@ -3864,6 +4027,328 @@ export interface operations {
             };
             /** @description `code` is `limit_exceeded` */
             422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `too_many_requests` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `internal` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description jobs that match all of what is given */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobChoice"];
+            };
+        };
+        responses: {
+            /** @description as it is now */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CancelOutcome"];
+                };
+            };
+            /** @description `code` is `invalid_request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unauthorized` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `payload_too_large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unsupported_media_type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `too_many_requests` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `internal` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    followJobs: {
+        parameters: {
+            query?: {
+                /** @description one or more, with commas */
+                status?: ("queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled")[];
+                /** @description in the id, the values of labels or the name of the model; large and small letters are alike */
+                text?: string;
+                /** @description Sent as `label.<key>=<value>`, as often as wanted (the name of this parameter is not sent): all of them must match. */
+                labels?: {
+                    [key: string]: string;
+                };
+            };
+            header?: {
+                /** @description the last id that a stream brought: goes on after it */
+                "last-event-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the stream */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example id: 1769860800000
+                     *     event: removed
+                     *     data: {"id":"job_5h2k9m3q7r1t4v8w0x6y"}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `code` is `invalid_request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unauthorized` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `too_many_requests` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `internal` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adminFollowJobs: {
+        parameters: {
+            query?: {
+                /** @description one or more, with commas */
+                status?: ("queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled")[];
+                /** @description in the id, the values of labels or the name of the model; large and small letters are alike */
+                text?: string;
+                /** @description only this team's jobs */
+                team?: string;
+                /** @description Sent as `label.<key>=<value>`, as often as wanted (the name of this parameter is not sent): all of them must match. */
+                labels?: {
+                    [key: string]: string;
+                };
+            };
+            header?: {
+                /** @description the last id that a stream brought: goes on after it */
+                "last-event-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the stream */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example id: 1769860800000
+                     *     event: removed
+                     *     data: {"id":"job_5h2k9m3q7r1t4v8w0x6y"}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `code` is `invalid_request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `unauthorized` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `code` is `forbidden` */
+            403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -5863,13 +6348,22 @@ export interface operations {
     adminListJobs: {
         parameters: {
             query?: {
+                /** @description one or more, with commas */
+                status?: ("queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled")[];
+                /** @description in the id, the values of labels or the name of the model; large and small letters are alike */
+                text?: string;
+                /** @description of whole jobs 100 at most */
                 limit?: number;
                 /** @description `next` of the page before */
                 after?: string;
-                /** @description one or more, with commas */
-                status?: ("queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled")[];
                 /** @description RFC 3339 */
                 created_after?: string;
+                /** @description RFC 3339; what changed since. Take a moment earlier than the last look */
+                updated_after?: string;
+                /** @description short: rows instead of whole jobs */
+                fields?: "short";
+                /** @description count all that match */
+                total?: boolean;
                 /** @description only this team's jobs */
                 team?: string;
                 /** @description Sent as `label.<key>=<value>`, as often as wanted (the name of this parameter is not sent): all of them must match. */
@@ -5883,7 +6377,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description as it is now */
+            /** @description whole jobs, or with `fields=short` rows */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5893,7 +6387,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobPage"];
+                    "application/json": components["schemas"]["JobPage"] | components["schemas"]["JobRowPage"];
                 };
             };
             /** @description `code` is `invalid_request` */

@@ -53,16 +53,6 @@ export interface NetworkNode {
   layer: number | null;
 }
 
-/** One operation of the network, as it is shown. */
-export interface NetworkNode {
-  name: string;
-  op: string;
-  /** Indices of the nodes whose outputs it takes. */
-  inputs: number[];
-  /** Index of its layer, where it has weights. */
-  layer: number | null;
-}
-
 /** Plain JSON results of the steps; the files beside them are listed by the worker. */
 export interface InspectResult {
   model: ModelSummary;

@@ -121,7 +121,13 @@ describe('the service with two workers on the embedded database', () => {
     if (!child) throw new Error('the worker of the point has no compute process');
     process.kill(child.pid, 'SIGKILL');
     const models = ['model-2.onnx', 'model-3.onnx', 'model.onnx'];
-    const tasks = await expectOneGoodEnd(stack, id, done, ['curve.svg', 'manifest.json', ...models, 'report.html', 'report.json']);
+    const tasks = await expectOneGoodEnd(stack, id, done, [
+      'curve.svg',
+      'manifest.json',
+      ...models,
+      'report.html',
+      'report.json',
+    ]);
     const again = tasks.filter(({ attempt: number }) => number > 1);
     expect(again.map((task) => task.id)).toEqual([running.id]);
     const ended = await stack.client.job(id);

@@ -87,7 +87,15 @@ export const testMetrics = (): Metrics => ({
   seconds: { queued: 0, running: 0, device: 0 },
 });
 
-const model = { format: 'onnx' as const, parameters: 100, macs: 100, bytes: 400, inputs: [], outputs: [], weights: 'float32' };
+const model = {
+  format: 'onnx' as const,
+  parameters: 100,
+  macs: 100,
+  bytes: 400,
+  inputs: [],
+  outputs: [],
+  weights: 'float32',
+};
 
 const planIn = (finished: Assignment['finished']) =>
   finished.find(({ kind }) => kind === 'plan')?.result as PlanResult | undefined;

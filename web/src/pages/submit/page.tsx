@@ -78,8 +78,7 @@ function Form({ schemas, again }: { schemas: Schemas; again: Job | null }) {
   const body = bodyOf(files, wishes, choices, labels);
   const run = useDryRun(body === null ? null : JSON.stringify(body));
   const submit = useMutation({
-    mutationFn: () =>
-      call<Job>('POST', '/jobs', { body, headers: { 'Idempotency-Key': token } }),
+    mutationFn: () => call<Job>('POST', '/jobs', { body, headers: { 'Idempotency-Key': token } }),
     onSuccess: async ({ id }) => {
       await client.invalidateQueries({ queryKey: ['jobs'] });
       await navigate(`/jobs/${id}`);
