@@ -65,7 +65,8 @@ export async function evaluateModels(paths: readonly string[], options: Evaluato
         ...counted,
         accuracy: accuracies[i] ?? NaN,
         latency: options.batches.map((batch, b) => {
-          const [first = [], own = []] = [times[b]?.[0], times[b]?.[i]];
+          const first = times[b]?.[0] ?? [];
+          const own = times[b]?.[i] ?? [];
           const ratios = own.map((ms, round) => (first[round] ?? NaN) / ms);
           return { batch, ms: median(own), speedup: median(ratios) };
         }),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { copyFile, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, rename, rm, rmdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -14,6 +14,14 @@ import type { Storage, StoredObject } from './storage.js';
 /** Partial files live here, on the same file system as their target; no key can start with a dot. */
 const INCOMING = '.incoming';
 const ORPHAN_AGE_MS = 24 * 3600 * 1000;
+
+async function closing<T>(file: FileHandle, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } finally {
+    await file.close();
+  }
+}
 
 /** Files below one directory, readable by the owner only. */
 export class LocalStorage implements Storage {
@@ -69,10 +77,10 @@ export class LocalStorage implements Storage {
     return guarded(async () => {
       try {
         const file = await open(partial, 'wx', 0o600);
-        await file
-          .writeFile(text)
-          .then(() => file.sync())
-          .finally(() => file.close());
+        await closing(file, async () => {
+          await file.writeFile(text);
+          await file.sync();
+        });
         await this.#publish(partial, key, linkNew);
         return true;
       } catch (error) {
@@ -115,7 +123,7 @@ export class LocalStorage implements Storage {
       try {
         await copyFile(this.#path(from), partial, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
         const file = await open(partial, 'r+');
-        await file.sync().finally(() => file.close());
+        await closing(file, () => file.sync());
         await this.#publish(partial, to);
       } catch (error) {
         await rm(partial, { force: true }).catch(() => undefined);
@@ -165,10 +173,10 @@ export class LocalStorage implements Storage {
     await guarded(async () => {
       const partial = this.#partial();
       const file = await open(partial, 'wx', 0o600);
-      await file.writeFile(key).finally(() => file.close());
+      await closing(file, () => file.writeFile(key));
       await this.#publish(partial, key);
       const written = await open(this.#path(key), 'r');
-      const text = await written.readFile('utf8').finally(() => written.close());
+      const text = await closing(written, () => written.readFile('utf8'));
       if (text !== key) throw new Error('read back something else than was written');
     });
     await this.delete(key);
@@ -208,7 +216,7 @@ export class LocalStorage implements Storage {
     }
     if (process.platform === 'win32') return; // directories cannot be synced there
     const directory = await open(dirname(path), 'r');
-    await directory.sync().finally(() => directory.close());
+    await closing(directory, () => directory.sync());
   }
 
   /** Removes the directories that a delete left empty. */

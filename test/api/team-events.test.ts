@@ -84,9 +84,8 @@ test('tells every job of the team as a row, from its beginning to its end, which
   const job = await createJob(other.database, { labels: { pipeline: 'a' } });
   const foreign = await createJob(other.database, {}, 'team_other');
   await told(stream, job.id, 'queued');
-  const [{ data: listed } = { data: [] }] = [
-    (await service.call('GET', '/jobs?fields=short&label.pipeline=a')).json<{ data: JobRowView[] }>(),
-  ];
+  const response = await service.call('GET', '/jobs?fields=short&label.pipeline=a');
+  const { data: listed } = response.json<{ data: JobRowView[] }>();
   expect(stream.last(job.id)).toMatchObject({
     event: 'job',
     data: { ...listed[0], queue: { reason: 'no_such_worker' } },

@@ -46,7 +46,8 @@ describe('binary16', () => {
   it('is the nearest of its numbers, ties to even', () => {
     const ascending = Array.from({ length: 0x7c00 }, (_, bits) => halfToFloat(bits));
     for (let bits = 0; bits + 1 < ascending.length; bits += 13) {
-      const [low = 0, high = 0] = [ascending[bits], ascending[bits + 1]];
+      const low = ascending[bits] ?? NaN;
+      const high = ascending[bits + 1] ?? NaN;
       expect(floatToHalf(low + 0.4 * (high - low))).toBe(bits);
       expect(floatToHalf(low + 0.6 * (high - low))).toBe(bits + 1);
       expect(floatToHalf((low + high) / 2)).toBe(bits % 2 === 0 ? bits : bits + 1);

@@ -4,7 +4,7 @@
  */
 
 /** sum of a[i0 + i] b[j0 + i], i < n */
-// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
+// oxlint-disable-next-line max-params -- the innermost loop of every factorisation
 export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n: number): number {
   let s0 = 0;
   let s1 = 0;
@@ -22,7 +22,7 @@ export function dot(a: Float64Array, i0: number, b: Float64Array, j0: number, n:
 }
 
 /** out[t] = sum of a[i0 + i] b[j0 + t stride + i], i < n: one row against four, which reads it once. */
-// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
+// oxlint-disable-next-line max-params -- the innermost loop of every factorisation
 export function dots(
   a: Float64Array,
   i0: number,
@@ -53,7 +53,7 @@ export function dots(
 }
 
 /** y[j0 + i] -= sum over four rows t of factors[f0 + t] x[i0 + t stride + i], i < n */
-// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
+// oxlint-disable-next-line max-params -- the innermost loop of every factorisation
 export function subtractRows(
   y: Float64Array,
   j0: number,
@@ -79,7 +79,7 @@ export function subtractRows(
 }
 
 /** y[j0 + i] += factor x[i0 + i], i < n */
-// eslint-disable-next-line @typescript-eslint/max-params -- the innermost loop of every factorisation
+// oxlint-disable-next-line max-params -- the innermost loop of every factorisation
 export function addScaled(y: Float64Array, j0: number, x: Float64Array, i0: number, n: number, factor: number): void {
   for (let i = 0; i < n; i++) y[j0 + i] = y[j0 + i] + factor * x[i0 + i];
 }

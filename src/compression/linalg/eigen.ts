@@ -66,7 +66,7 @@ function tridiagonalize(
 }
 
 /** Adds what row i of the lower triangle, and its mirror image, give to the product p = work v. */
-// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
+// oxlint-disable-next-line max-params -- an inner loop of the eigen-solve
 function symmetricRow(work: Float64Array, w0: number, v: Float64Array, p: Float64Array, i: number): void {
   const own = v[i];
   let sum = 0;
@@ -79,7 +79,7 @@ function symmetricRow(work: Float64Array, w0: number, v: Float64Array, p: Float6
 }
 
 /** work[w0 + j] -= a p[j] + b v[j], j < size */
-// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
+// oxlint-disable-next-line max-params -- an inner loop of the eigen-solve
 function subtractTwo(
   work: Float64Array,
   w0: number,
@@ -115,7 +115,7 @@ function implicitQl(d: Float64Array, e: Float64Array, rows: Float64Array, n: num
 }
 
 /** One implicit QL step with Wilkinson's shift on the unreduced block [start, end]. */
-// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
+// oxlint-disable-next-line max-params -- an inner loop of the eigen-solve
 function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number, start: number, end: number): void {
   const first = d[start];
   const coupling = e[start];
@@ -163,7 +163,7 @@ function qlSweep(d: Float64Array, e: Float64Array, rows: Float64Array, n: number
   e[end] = 0;
 }
 
-// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
+// oxlint-disable-next-line max-params -- an inner loop of the eigen-solve
 function rotateRows(rows: Float64Array, n: number, i: number, cosine: number, sine: number): void {
   const low = i * n;
   const high = low + n;
@@ -176,7 +176,7 @@ function rotateRows(rows: Float64Array, n: number, i: number, cosine: number, si
 }
 
 /** Rotation (c1, s1) of rows i + 1 and i + 2, then (c2, s2) of rows i and i + 1: the middle row is read and written once. */
-// eslint-disable-next-line @typescript-eslint/max-params -- an inner loop of the eigen-solve
+// oxlint-disable-next-line max-params -- an inner loop of the eigen-solve
 function rotateThreeRows(
   rows: Float64Array,
   n: number,

@@ -2,7 +2,7 @@ import type { Kernel } from './kernel.js';
 import { COLUMN_SUMS_AT, PAGES, RESULTS, RESULTS_AT, SLOT, SLOTS, slotAt } from './memory.js';
 import { moduleOf } from './module.js';
 
-// eslint-disable-next-line @typescript-eslint/max-params -- what WebAssembly exports takes numbers only
+// oxlint-disable-next-line max-params -- what WebAssembly exports takes numbers only
 type Compiled = (bytes: number, a: number, b: number, c: number, d: number) => void;
 
 const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });

@@ -26,7 +26,7 @@ export function hasAttribute(node: NodeProto, name: string): boolean {
   return find(node, name) !== undefined;
 }
 
-// eslint-disable-next-line @typescript-eslint/max-params -- as `make_node` of the package onnx has them
+// oxlint-disable-next-line max-params -- as `make_node` of the package onnx has them
 export function makeNode(
   opType: string,
   name: string,

@@ -22,9 +22,13 @@ export async function comparedTensors(
   const runner = await Runner.open(original, { ...options, capture });
   try {
     const values = await runner.run(samples);
-    const numbers = (name: string) => values.get(name)?.data instanceof Float32Array;
+    const floats = (name: string) => {
+      const data = values.get(name)?.data;
+      return data instanceof Float32Array ? data : null;
+    };
+    const numbers = (name: string) => floats(name) !== null;
     const usable = (name: string) =>
-      (values.get(name)?.data as Float32Array).every(Number.isFinite) && made.every((names) => names.has(name));
+      floats(name)?.every(Number.isFinite) === true && made.every((names) => names.has(name));
     const chosen = before.flatMap(({ output, tensors }) => {
       const own = tensors.filter(numbers);
       return own.length > 0 && own.every(usable) ? own : [output];

@@ -183,9 +183,11 @@ async function runClaimed(deps: TaskDeps, assignment: Assignment, logger: Logger
     const interruption = interrupt.signal.aborted ? (interrupt.signal.reason as Interruption) : null;
     // Whatever was uploaded belongs to this attempt only, and goes after the task: the storage may be what does not work. A commit without an answer may have been made, so its files stay:
     // they are in use, or the janitor takes them.
-    outcome = await recordEnd(deps, assignment, { error, interruption }, { log, patience }).finally(async () => {
+    try {
+      outcome = await recordEnd(deps, assignment, { error, interruption }, { log, patience });
+    } finally {
       if (!committing) await remove(prefix);
-    });
+    }
   } finally {
     span.end({ 'sparank.outcome': outcome }, outcome === 'failed' || outcome === 'lost' ? outcome : undefined);
     deps.metrics.task(kind, deps.engine, outcome, sinceClaim());
