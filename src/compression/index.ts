@@ -13,6 +13,7 @@ export {
   type MeasuredLayer,
   type StatisticsOptions,
 } from './curves/statistics.js';
+export { mostLeanTries } from './solver/choose-lean.js';
 export { refitDense, type RefittedDense } from './solver/refit-dense.js';
 export type { TapFits } from './curves/tap-statistics.js';
 export {

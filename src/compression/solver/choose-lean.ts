@@ -19,6 +19,12 @@ const STRETCHES = 4;
 /** Squared error on `test` of the layer fitted on `train` with a pull. */
 export type TryLean = (strength: number, train: LayerProblem, test: LayerProblem) => Promise<number>;
 
+const isEnough = (samples: number, { m, d }: { m: number; d: number }): boolean => samples >= ENOUGH * Math.min(m, d);
+
+/** How many linear fits `chooseLean` makes at most for a layer of [m, d] with so many samples. */
+export const mostLeanTries = (shape: { m: number; d: number }, samples: number): number =>
+  samples < FEWEST || isEnough(samples, shape) ? 0 : STRENGTHS.length;
+
 /**
  * How far a fit leans on the original weights: the strength with the least error on samples that it did not see. With few samples for
  * many outputs a fit knows only these few, and factors of the weights alone would do better.
@@ -27,7 +33,7 @@ export async function chooseLean(problem: LayerProblem, error: TryLean): Promise
   const m = problem.bias.length;
   const d = problem.channels * problem.taps;
   const samples = problem.inputs.length / d;
-  if (samples >= ENOUGH * Math.min(m, d)) return 0;
+  if (isEnough(samples, { m, d })) return 0;
   if (samples < FEWEST) return WITHOUT_HELD_OUT;
   const [train, test] = parts(problem, samples);
   let best = 0;

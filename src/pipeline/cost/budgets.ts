@@ -10,7 +10,7 @@ export const BUDGETS = {
   /** Curves of all layers. */
   statistics: 1.6e12,
   /** Fits of all layers, once. */
-  solves: 2e12,
+  solves: 2.5e12,
   /** Runs behind every layer with a part of its response. */
   probes: 8e11,
 } as const;

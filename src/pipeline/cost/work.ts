@@ -1,3 +1,4 @@
+import { mostLeanTries } from '../../compression/index.js';
 import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
 
 /**
@@ -22,6 +23,8 @@ const EIGEN_MACS = 100;
 const DIRECTIONS = 512;
 /** Products of all samples with a layer's weights before the iterations of a solve. */
 const SOLVE_PRODUCTS = 6;
+/** The same of each linear fit that is tried to choose how far the solve leans on the original weights. */
+const LEAN_PRODUCTS = 4;
 /** Rank of a solved layer, as a share of its outputs; known only when the plan is made. */
 const USUAL_RANK = 1 / 4;
 
@@ -68,5 +71,6 @@ export function solveWork(
 ): number {
   if (blocked !== null) return 0;
   const each = samples * m * (USUAL_RANK * m + SOLVER_ELEMENT_MACS);
-  return SOLVE_PRODUCTS * samples * d * m + iterations * each + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
+  const products = SOLVE_PRODUCTS + LEAN_PRODUCTS * mostLeanTries({ m, d }, samples);
+  return products * samples * d * m + iterations * each + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
 }

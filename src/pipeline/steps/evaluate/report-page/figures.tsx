@@ -1,5 +1,6 @@
 import type { Metrics } from '../../../../jobs/results.js';
-import { bytes, count, milliseconds, percent, ratio } from './words.js';
+import { count, percent, ratio } from '../../../../jobs/words.js';
+import { bytes, milliseconds } from './words.js';
 
 interface Figure {
   name: string;

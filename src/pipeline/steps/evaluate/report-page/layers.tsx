@@ -1,5 +1,6 @@
 import type { LayerRow } from '../../../../jobs/results.js';
-import { count, milliseconds } from './words.js';
+import { count } from '../../../../jobs/words.js';
+import { milliseconds } from './words.js';
 
 const NAME_WIDTH = 300;
 const BAR_WIDTH = 460;

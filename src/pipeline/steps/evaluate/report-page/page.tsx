@@ -7,7 +7,8 @@ import type { Report } from '../report.js';
 import { Figures } from './figures.js';
 import { LayerPlot, LayerTable } from './layers.js';
 import { STYLE } from './style.js';
-import { bytes, count, MEASURED_ON, percent, ratio } from './words.js';
+import { count, measuredOnText, percent, ratio } from '../../../../jobs/words.js';
+import { bytes } from './words.js';
 
 export interface PageContent {
   report: Report;
@@ -158,9 +159,7 @@ function Measured({ metrics }: { metrics: Metrics }) {
   return (
     <ul>
       <li>{`Speed on ${device.name}, ${String(device.threads)} threads, ${device.engine}; original and compressed in turn, ${runs}; medians`}</li>
-      {on === undefined ? null : (
-        <li>{`Accuracy, agreement and error on ${count(on.samples)} ${MEASURED_ON[on.data]}`}</li>
-      )}
+      {on === undefined ? null : <li>{`Accuracy, agreement and error on ${measuredOnText(on)}`}</li>}
       {distillation === undefined ? null : (
         <li>
           {`Distillation: ${String(distillation.passes)} passes over ${count(distillation.samples)} samples, without labels; error on ${count(distillation.held_out)} held-out samples ${distillation.relative_error_before.toFixed(4)} → ${distillation.relative_error_after.toFixed(4)}${distillation.kept ? '' : ', not kept'}`}
