@@ -33,6 +33,10 @@ export async function isZip(path: string): Promise<boolean> {
   }
 }
 
+/** What archivers of some systems add. */
+export const isJunk = (name: string): boolean =>
+  name.startsWith('__MACOSX/') || name.slice(name.lastIndexOf('/') + 1).startsWith('._');
+
 /** An opened zip whose directory has been checked; nothing is unpacked until asked for. */
 export class Archive {
   private unpacked = 0;

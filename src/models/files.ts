@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { Archive, isZip } from '../datasets/archive.js';
 import { InputError } from '../errors/index.js';
 import { modelFormats, type ModelFormatName } from './formats/index.js';
@@ -14,16 +14,18 @@ export const FORMAT_FILES: Readonly<Record<ModelFormatName, FormatFiles>> = {
   onnx_zip: onnxZip,
 };
 
-const HEAD_BYTES = 4096;
-
 /**
  * Reads and checks a model in any format there is.
  * @throws {InputError} for everything that is wrong with the file
  */
 export async function loadModel(path: string, options: LoadOptions): Promise<Model> {
-  const file = await lookAt(path, options.limits);
-  const known = modelFormats.find((name) => FORMAT_FILES[name].recognizes(file));
-  return FORMAT_FILES[known ?? 'onnx'].load(path, options).catch(blameModel);
+  const file = await openFile(path, options.limits).catch(blameModel);
+  try {
+    const known = modelFormats.find((name) => FORMAT_FILES[name].recognizes(file));
+    return await FORMAT_FILES[known ?? 'onnx'].load(file, options).catch(blameModel);
+  } finally {
+    file.archive?.close();
+  }
 }
 
 /** Writes `model` in the format it came in. */
@@ -31,26 +33,13 @@ export async function saveModel(model: Model, path: string): Promise<void> {
   await FORMAT_FILES[model.format].save(model, path);
 }
 
-async function lookAt(path: string, limits: ModelLimits): Promise<ModelFile> {
-  const head = await firstBytes(path);
-  if (head.length === 0) {
+async function openFile(path: string, limits: ModelLimits): Promise<ModelFile> {
+  if ((await stat(path)).size === 0) {
     const detail = 'the model file is empty';
     throw new InputError('invalid_model', detail, { faults: [{ pointer: '#model', detail }] });
   }
-  if (!(await isZip(path))) return { entries: null, head };
-  const archive = await Archive.open(path, { ...limits, maxBytes: limits.maxModelBytes }).catch(blameModel);
-  archive.close();
-  return { entries: [...archive.entries.keys()], head };
-}
-
-async function firstBytes(path: string): Promise<Buffer> {
-  const file = await open(path, 'r');
-  try {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
-  }
+  const archive = (await isZip(path)) ? await Archive.open(path, { ...limits, maxBytes: limits.maxModelBytes }) : null;
+  return { path, archive };
 }
 
 /** The client knows the archive as its model. */

@@ -1,3 +1,4 @@
+import type { Archive } from '../datasets/archive.js';
 import type { Model } from './ir/model.js';
 
 export interface ModelLimits {
@@ -15,18 +16,16 @@ export interface LoadOptions {
   signal?: AbortSignal;
 }
 
-/** What formats are told apart by. */
 export interface ModelFile {
-  /** Names in it, when it is a zip. */
-  entries: readonly string[] | null;
-  /** Its first bytes. */
-  head: Buffer;
+  path: string;
+  /** Opened, when it is a zip; whoever opened it closes it. */
+  archive: Archive | null;
 }
 
 /** Reads and writes the files of one format. */
 export interface FormatFiles {
   recognizes(file: ModelFile): boolean;
   /** @throws {InputError} for everything that is wrong with the file */
-  load(path: string, options: LoadOptions): Promise<Model>;
+  load(file: ModelFile, options: LoadOptions): Promise<Model>;
   save(model: Model, path: string): Promise<void>;
 }

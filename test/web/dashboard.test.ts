@@ -67,7 +67,7 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
       for (const path of paths) {
         await page.goto(path);
         await page.waitForSelector('main h1');
-        await page.waitForFunction("document.querySelector('.loading') === null");
+        await page.waitForSelector('.loading', { state: 'detached' });
         expect(await violations(page), `${path} ${look.width}`).toEqual([]);
         expect(
           await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth'),

@@ -8,7 +8,6 @@ import { makeRouter } from './app/routes.js';
 import { SESSION_KEY } from './app/session.js';
 import { applyTheme } from './app/theme.js';
 import { WithSession } from './app/with-session.js';
-import { TooltipProvider } from './ui/tooltip.js';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/layout.css';
@@ -39,11 +38,9 @@ if (root !== null)
   createRoot(root).render(
     <StrictMode>
       <QueryClientProvider client={client}>
-        <TooltipProvider>
-          <WithSession>
-            <RouterProvider router={router} />
-          </WithSession>
-        </TooltipProvider>
+        <WithSession>
+          <RouterProvider router={router} />
+        </WithSession>
       </QueryClientProvider>
     </StrictMode>,
   );

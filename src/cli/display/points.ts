@@ -1,6 +1,7 @@
 import type { Point, Verdict } from '../../jobs/results.js';
 import type { Target } from '../../jobs/spec.js';
-import { measuredOnText, percent, ratio, table, totals, warningLine } from './report.js';
+import { measuredOnText, percent, ratio } from '../../jobs/words.js';
+import { table, totals, warningLine } from './report.js';
 
 /** A curve is worth something when one of its points meets its target and the constraints. */
 export const somePasses = (points: readonly Pick<Point, 'verdict'>[]): boolean =>

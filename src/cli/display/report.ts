@@ -1,9 +1,6 @@
+import { count, measuredOnText, percent, ratio } from '../../jobs/words.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../../models/sparse/index.js';
-import type { LayerRow, MeasuredOn, Metrics, Verdict, Warning } from '../../jobs/results.js';
-
-export const count = new Intl.NumberFormat('en-US');
-export const ratio = (value: number) => `${value.toFixed(2)}x`;
-export const percent = (value: number) => `${(value * 100).toFixed(2)} %`;
+import type { LayerRow, Metrics, Verdict, Warning } from '../../jobs/results.js';
 
 export function table(header: string[], rows: string[][]): string {
   const widths = header.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
@@ -31,8 +28,8 @@ export function layerTable(layers: LayerRow[]): string {
     row.shape.join('x'),
     row.decision === 'compressed' ? lowRankOf(row) : '-',
     row.decision === 'compressed' ? `${row.groups ?? 0}/${row.groups_total ?? 0}` : '-',
-    count.format(row.parameters.before),
-    count.format(row.parameters.after),
+    count(row.parameters.before),
+    count(row.parameters.after),
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
     row.decision ?? row.status,
   ]);
@@ -71,24 +68,14 @@ function denseReasons(layers: LayerRow[]): string[] {
   return [...names].map(([reason, of]) => `dense (${reason}): ${of.join(', ')}`);
 }
 
-const MEASURED_ON: Readonly<Record<MeasuredOn['data'], string>> = {
-  evaluation: 'samples of the evaluation data',
-  held_out: 'calibration samples that were held out',
-  calibration: 'calibration samples that layers were fitted on: too few to hold out any',
-};
-
-/** What outputs were compared on. */
-export const measuredOnText = ({ data, samples }: MeasuredOn): string =>
-  `${count.format(samples)} ${MEASURED_ON[data]}`;
-
 /** The totals of a job, for people. */
 export function totals(metrics: Metrics, verdict: Verdict | null): string {
   const { parameters, macs, bytes, latency, accuracy, fidelity, device, coding, distillation } = metrics;
   const { measured_on: measuredOn } = metrics;
   const lines = [
-    `parameters  ${count.format(parameters.before)} -> ${count.format(parameters.after)}  (${ratio(parameters.ratio)})`,
-    `MACs        ${count.format(macs.before)} -> ${count.format(macs.after)}  (${ratio(macs.ratio)})`,
-    `file        ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})`,
+    `parameters  ${count(parameters.before)} -> ${count(parameters.after)}  (${ratio(parameters.ratio)})`,
+    `MACs        ${count(macs.before)} -> ${count(macs.after)}  (${ratio(macs.ratio)})`,
+    `file        ${count(bytes.before)} -> ${count(bytes.after)} bytes  (${ratio(bytes.ratio)})`,
   ];
   for (const at of latency) {
     const [low, high] = at.speedup_ci95;
@@ -99,7 +86,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
   }
   if (accuracy) {
     lines.push(
-      `accuracy    ${percent(accuracy.before)} -> ${percent(accuracy.after)}  (${count.format(accuracy.samples)} samples)`,
+      `accuracy    ${percent(accuracy.before)} -> ${percent(accuracy.after)}  (${count(accuracy.samples)} samples)`,
     );
   }
   if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
@@ -134,7 +121,7 @@ function uncodedLines({ coding, bytes, integer_layers: layers, uncoded }: NonNul
     layers === undefined ? '' : `, ${String(layers.integer)} of ${String(layers.all)} layers compute with integers`;
   const accuracy = uncoded.accuracy === null ? '' : `accuracy ${percent(uncoded.accuracy.after)}, `;
   return [
-    `weights     ${coding}: file ${count.format(bytes.before)} -> ${count.format(bytes.after)} bytes  (${ratio(bytes.ratio)})${integers}`,
+    `weights     ${coding}: file ${count(bytes.before)} -> ${count(bytes.after)} bytes  (${ratio(bytes.ratio)})${integers}`,
     `as float32  ${accuracy}${speeds}`,
   ];
 }

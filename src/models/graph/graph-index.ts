@@ -1,6 +1,7 @@
 import type { GraphProto, NodeProto, TensorProto } from '../ir/messages.js';
 import { initializersOf } from '../ir/model.js';
 import { operatorOf } from '../ir/operator.js';
+import { UniqueNames } from './unique-names.js';
 
 /** Who makes and who reads every tensor of a graph. A snapshot: make a new one after changing the graph. */
 export class GraphIndex {
@@ -94,29 +95,16 @@ export function* allTensors(graph: GraphProto): Generator<{ tensor: TensorProto;
 }
 
 /** Gives names that nothing in the graph or its subgraphs uses yet. */
-export class NameSource {
-  private readonly taken = new Set<string>();
-  /** Numbers below are taken: many names of one base would be looked for again and again. */
-  private readonly next = new Map<string, number>();
-
+export class NameSource extends UniqueNames {
   constructor(graph: GraphProto) {
+    super();
     this.collect(graph);
   }
 
   private collect(graph: GraphProto): void {
-    for (const { name } of [...graph.initializer, ...graph.input, ...graph.output, ...graph.valueInfo])
-      this.taken.add(name);
+    for (const { name } of [...graph.initializer, ...graph.input, ...graph.output, ...graph.valueInfo]) this.add(name);
     for (const node of allNodes(graph)) {
-      for (const name of [node.name, ...node.input, ...node.output]) this.taken.add(name);
+      for (const name of [node.name, ...node.input, ...node.output]) this.add(name);
     }
-  }
-
-  fresh(base: string): string {
-    let name = base;
-    let next = this.next.get(base) ?? 2;
-    while (this.taken.has(name)) name = `${base}_${String(next++)}`;
-    this.next.set(base, next);
-    this.taken.add(name);
-    return name;
   }
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { InputError, type Fault } from '../../errors/index.js';
-import { Archive } from '../../datasets/archive.js';
+import { isJunk, type Archive } from '../../datasets/archive.js';
 import { otherFormat, otherZip } from '../../datasets/other-formats.js';
 import { decodeModel } from '../ir/codec.js';
 import { detached, spillWeights } from '../ir/external-data.js';
@@ -10,7 +10,7 @@ import { inlineFunctions } from './inline-functions.js';
 import { int64ToNumber, type GraphProto, type ModelProto } from '../ir/messages.js';
 import { isDefaultDomain, type Model } from '../ir/model.js';
 import { checkNormalizations } from './normalizations.js';
-import type { LoadOptions, ModelLimits } from '../format-files.js';
+import type { LoadOptions, ModelFile, ModelLimits } from '../format-files.js';
 import { preflight } from './preflight.js';
 import { toSinglePrecision } from './single-precision.js';
 import { byteSize, externalReference } from '../ir/tensors.js';
@@ -32,7 +32,7 @@ const fail = (detail: string, fault: Fault = { pointer: '#model', detail }): Inp
  * Reads and checks one .onnx file with everything in it.
  * @throws {InputError} for everything that is wrong with the file
  */
-export async function loadSingle(path: string, options: LoadOptions): Promise<Model> {
+export async function loadSingle({ path }: ModelFile, options: LoadOptions): Promise<Model> {
   const proto = await readProto(path, options.limits);
   for (const { tensor, owner } of allTensors(proto.graph)) {
     const external = externalReference(tensor);
@@ -56,13 +56,9 @@ async function onDisk(model: Model, directory: string): Promise<Model> {
  * Reads and checks a zip of one .onnx file and its external data.
  * @throws {InputError} for everything that is wrong with the file
  */
-export async function loadArchive(path: string, options: LoadOptions): Promise<Model> {
+export async function loadArchive({ archive }: ModelFile, options: LoadOptions): Promise<Model> {
   const { limits, signal } = options;
-  const archive = await Archive.open(path, {
-    maxArchiveEntries: limits.maxArchiveEntries,
-    maxArchiveRatio: limits.maxArchiveRatio,
-    maxBytes: limits.maxModelBytes,
-  });
+  if (archive === null) throw new RangeError('not a zip');
   // One of its own for every load: the same model may be loaded twice in one place.
   const directory = await mkdtemp(join(options.directory, 'model-'));
   try {
@@ -89,14 +85,8 @@ export async function loadArchive(path: string, options: LoadOptions): Promise<M
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
-  } finally {
-    archive.close();
   }
 }
-
-/** What archivers of some systems add. */
-const isJunk = (name: string): boolean =>
-  name.startsWith('__MACOSX/') || name.slice(name.lastIndexOf('/') + 1).startsWith('._');
 
 /** External data has a history of path traversal: only the plain name of a file beside the model is taken. */
 function checkLocations(graph: GraphProto, folder: string, archive: Archive, filename: string): Set<string> {

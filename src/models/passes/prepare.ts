@@ -11,6 +11,7 @@ import {
 } from '../ir/messages.js';
 import { realInputs, type Model } from '../ir/model.js';
 import { isOperator } from '../ir/operator.js';
+import { permuted } from '../ir/permute.js';
 import {
   elementCount,
   floatTensor,
@@ -133,7 +134,8 @@ function movedConstant(
   const dims = tensorDims(tensor);
   if (isOperator(node, 'Transpose')) {
     const perm = intsAttribute(node, 'perm') ?? dims.map((_, i) => dims.length - 1 - i);
-    return permuted(name, tensorFloats(tensor, directory), dims, perm);
+    const turned = permuted(tensorFloats(tensor, directory), dims, perm);
+    return floatTensor(name, turned.dims, turned.data);
   }
   if (!isOperator(node, 'Reshape') || intAttribute(node, 'allowzero', 0) !== 0) return null;
   if (index.consumers(tensor.name).length > 1) return null;
@@ -149,27 +151,4 @@ function reshaped(dims: readonly number[], wanted: readonly number[]): number[] 
   const count = elementCount(dims);
   if (open >= 0) shape[open] = count / shape.reduce((product, d, i) => (i === open ? product : product * d), 1);
   return shape.every((d) => Number.isInteger(d) && d > 0) && elementCount(shape) === count ? shape : null;
-}
-
-function permuted(name: string, source: Float32Array, dims: number[], perm: number[]): TensorProto {
-  const strides = dims.map((_, i) => dims.slice(i + 1).reduce((a, b) => a * b, 1));
-  const shape = perm.map((axis) => dims[axis] ?? 1);
-  const steps = perm.map((axis) => strides[axis] ?? 0);
-  const result = new Float32Array(source.length);
-  const at = new Array<number>(shape.length).fill(0);
-  for (let to = 0, from = 0; to < result.length; to++) {
-    result[to] = source[from] ?? 0;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const step = steps[axis] ?? 0;
-      const next = (at[axis] ?? 0) + 1;
-      if (next < (shape[axis] ?? 1)) {
-        at[axis] = next;
-        from += step;
-        break;
-      }
-      at[axis] = 0;
-      from -= step * (next - 1);
-    }
-  }
-  return floatTensor(name, shape, result);
 }

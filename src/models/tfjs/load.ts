@@ -2,7 +2,7 @@ import { spillWeights } from '../ir/external-data.js';
 import type { GraphProto } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
 import { checkGraph } from '../graph/validate.js';
-import type { LoadOptions } from '../format-files.js';
+import type { LoadOptions, ModelFile } from '../format-files.js';
 import { GraphBuilder, OPSET } from './build/graph-builder.js';
 import { readGraph } from './graph-model/read.js';
 import { at, badModel, list } from './io/json.js';
@@ -17,8 +17,9 @@ const IR_VERSION = 8;
  * Reads a zip of model.json and its shards: a graph-model or a layers-model.
  * @throws {InputError} for everything that is wrong with the files
  */
-export async function load(path: string, options: LoadOptions): Promise<Model> {
-  const files = await readFiles(path, options);
+export async function load({ archive }: ModelFile, options: LoadOptions): Promise<Model> {
+  if (archive === null) throw new RangeError('not a zip');
+  const files = await readFiles(archive, options);
   const topology = at(files.json, 'modelTopology');
   if (topology === undefined || topology === null)
     throw badModel('model.json holds weights without a network (modelTopology)');

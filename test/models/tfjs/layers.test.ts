@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { noise } from '../graphs.js';
 import { Choice, LAYER_FORMS } from './layer-forms.js';
-import { difference, filesOf, keras, load, loadLayers, written, plain, run, tf } from './reference.js';
+import { expectSame, filesOf, keras, load, loadLayers, run, tensors, tf, written } from './reference.js';
 
 const CASES = 4;
 /** TensorFlow.js itself loads no model that has it: it looks for `geluNew`. */
@@ -54,22 +54,9 @@ describe('layers of TensorFlow.js', () => {
         const back = [
           again.predict(data.map(({ dims, data: values }) => tf.tensor(values, dims))),
         ].flat() as tf.Tensor[];
-        back.forEach((tensor, i) => {
-          expect(
-            difference(
-              { dims: tensor.shape, data: tensor.dataSync() as Float32Array },
-              plain(expected[i] as tf.Tensor),
-            ),
-            `written again, case ${String(seed)}`,
-          ).toBeLessThan(1e-4);
-        });
+        expectSame(tensors(back), expected, `written again, case ${String(seed)}`);
       }
-      found.forEach((tensor, i) => {
-        expect(
-          difference(tensor, plain(expected[i] as tf.Tensor)),
-          `case ${String(seed)}: ${read.graph.node.map(({ opType }) => opType).join(' ')}`,
-        ).toBeLessThan(1e-4);
-      });
+      expectSame(found, expected, `case ${String(seed)}: ${read.graph.node.map(({ opType }) => opType).join(' ')}`);
     }
   });
 });

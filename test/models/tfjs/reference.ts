@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import * as converter from '@tensorflow/tfjs-converter';
 import * as keras from '@tensorflow/tfjs-layers';
+import { expect } from 'vitest';
 import { ZipFile } from 'yazl';
 import { Archive } from '../../../src/datasets/archive.js';
 import { Runner, loadModel, prepare, saveModel, type Model, type Tensor } from '../../../src/models/index.js';
@@ -91,6 +92,17 @@ export const plain = (tensor: tf.Tensor): { dims: number[]; data: ArrayLike<numb
   dims: tensor.shape,
   data: tensor.dataSync(),
 });
+
+/** Every output within 1e-4 of its range of what TensorFlow.js gives, in number and order as well. */
+export function expectSame(found: Tensor[], expected: tf.Tensor[], what: string): void {
+  expect(found).toHaveLength(expected.length);
+  for (const [i, tensor] of expected.entries())
+    expect(difference(found[i] as Tensor, plain(tensor)), what).toBeLessThan(1e-4);
+}
+
+/** The same of what TensorFlow.js itself gives, of a model that was written. */
+export const tensors = (found: tf.Tensor[]): Tensor[] =>
+  found.map((tensor) => ({ dims: tensor.shape, data: tensor.dataSync() as Float32Array }));
 
 /** The files of a layers-model, as `model.save` makes them. */
 export async function filesOf(model: keras.LayersModel): Promise<Files> {

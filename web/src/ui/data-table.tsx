@@ -3,13 +3,30 @@ import {
   createSortedRowModel,
   rowSortingFeature,
   type RowData,
-  sortFns,
+  sortFn_alphanumeric,
+  sortFn_alphanumericCaseSensitive,
+  sortFn_basic,
+  sortFn_datetime,
+  sortFn_text,
+  sortFn_textCaseSensitive,
   tableFeatures,
   useTable,
 } from '@tanstack/react-table';
 import { Icon } from './icon.js';
+import { TableScroll } from './table-scroll.js';
 
-const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel(), sortFns });
+const features = tableFeatures({
+  rowSortingFeature,
+  sortedRowModel: createSortedRowModel(),
+  sortFns: {
+    alphanumeric: sortFn_alphanumeric,
+    alphanumericCaseSensitive: sortFn_alphanumericCaseSensitive,
+    basic: sortFn_basic,
+    datetime: sortFn_datetime,
+    text: sortFn_text,
+    textCaseSensitive: sortFn_textCaseSensitive,
+  },
+});
 
 export interface Column<T> {
   id: string;
@@ -43,7 +60,7 @@ export function DataTable<T extends RowData>({ name, rows, columns, rowKey, isSe
   }));
   const table = useTable({ features, data: rows, columns: definitions, getRowId: rowKey });
   return (
-    <div className="table-scroll" tabIndex={0} role="region" aria-label={name}>
+    <TableScroll label={name}>
       <table className="table">
         <thead>
           {table.getHeaderGroups().map((group) => (
@@ -92,6 +109,6 @@ export function DataTable<T extends RowData>({ name, rows, columns, rowKey, isSe
           ))}
         </tbody>
       </table>
-    </div>
+    </TableScroll>
   );
 }

@@ -27,3 +27,20 @@ export function PlotTip({ show, title, active, label, payload = [] }: TipProps) 
     </div>
   );
 }
+
+interface ChoiceProps<Axis extends string> {
+  axes: Readonly<Record<Axis, { name: string }>>;
+  chosen: Axis;
+  choose: (axis: Axis) => void;
+}
+
+/** What the horizontal axis shows. */
+export const AxisChoice = <Axis extends string>({ axes, chosen, choose }: ChoiceProps<Axis>) => (
+  <div className="actions chips" role="group" aria-label="Horizontal axis">
+    {(Object.keys(axes) as Axis[]).map((one) => (
+      <button key={one} type="button" className="chip" aria-pressed={one === chosen} onClick={() => choose(one)}>
+        {axes[one].name}
+      </button>
+    ))}
+  </div>
+);

@@ -1,5 +1,6 @@
 import { InputError } from '../../../errors/index.js';
 import type { LoadOptions } from '../../format-files.js';
+import { UniqueNames } from '../../graph/unique-names.js';
 import { makeInt, makeInts, makeNode } from '../../ir/attributes.js';
 import {
   DataType,
@@ -32,8 +33,7 @@ export class GraphBuilder {
   readonly outputs: ValueInfoProto[] = [];
   /** What is being read, for names and errors. */
   scope = '';
-  private readonly taken = new Set<string>();
-  private readonly next = new Map<string, number>();
+  private readonly names = new UniqueNames();
   private readonly nodeNames = new Set<string>();
   /** Numbers below are taken: a layer of a model inside others may be called thousands of times. */
   private readonly nextNode = new Map<string, number>();
@@ -48,8 +48,8 @@ export class GraphBuilder {
   }
 
   input(name: string, dims: (number | null)[], type: Value['type']): Value {
-    if (this.taken.has(name)) throw badModel(`two inputs are named ${name}`);
-    this.taken.add(name);
+    if (this.names.has(name)) throw badModel(`two inputs are named ${name}`);
+    this.names.add(name);
     const dim = dims.map((d, i) =>
       d === null || d < 0 ? { dimParam: i === 0 ? 'batch' : `${name}_${String(i)}` } : { dimValue: d },
     );
@@ -61,12 +61,7 @@ export class GraphBuilder {
 
   /** A name that no tensor has yet. */
   fresh(base: string): string {
-    let name = base;
-    let next = this.next.get(base) ?? 2;
-    while (this.taken.has(name)) name = `${base}_${String(next++)}`;
-    this.next.set(base, next);
-    this.taken.add(name);
-    return name;
+    return this.names.fresh(base);
   }
 
   /** Adds a node; returns the names of its outputs. */

@@ -1,3 +1,4 @@
+import { permuted } from '../../ir/permute.js';
 import type { StoredTensor } from '../io/weights.js';
 
 /**
@@ -30,24 +31,5 @@ export const axisSecond = (rank: number, axis = rank - 1): number[] => [
 
 /** A copy with its axes in another order. */
 export function permute({ dims, type, data }: StoredTensor, order: readonly number[]): StoredTensor {
-  const strides = dims.map((_, i) => dims.slice(i + 1).reduce((a, b) => a * b, 1));
-  const shape = order.map((axis) => dims[axis] ?? 1);
-  const steps = order.map((axis) => strides[axis] ?? 0);
-  const result = data.slice();
-  const at = shape.map(() => 0);
-  for (let to = 0, from = 0; to < result.length; to++) {
-    result[to] = data[from] ?? 0;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const step = steps[axis] ?? 0;
-      const next = (at[axis] ?? 0) + 1;
-      if (next < (shape[axis] ?? 1)) {
-        at[axis] = next;
-        from += step;
-        break;
-      }
-      at[axis] = 0;
-      from -= step * (next - 1);
-    }
-  }
-  return { dims: shape, type, data: result };
+  return { ...permuted(data, dims, order), type };
 }

@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Archive } from '../../../datasets/archive.js';
+import { isJunk, type Archive } from '../../../datasets/archive.js';
 import { InputError } from '../../../errors/index.js';
 import type { LoadOptions } from '../../format-files.js';
 import { at, badModel, isObject, type Json, type JsonObject } from './json.js';
@@ -19,14 +19,10 @@ const MAX_JSON_BYTES = 64 * 2 ** 20;
 
 /** The .json files in a zip that may be the model: not what archivers of some systems add. */
 export const jsonFiles = (entries: readonly string[]): string[] =>
-  entries.filter((name) => {
-    const last = name.slice(name.lastIndexOf('/') + 1);
-    return last.toLowerCase().endsWith('.json') && !last.startsWith('._') && !name.startsWith('__MACOSX/');
-  });
+  entries.filter((name) => name.toLowerCase().endsWith('.json') && !isJunk(name));
 
 /** @throws {InputError} for everything that is wrong with the files */
-export async function readFiles(path: string, { directory, limits, signal }: LoadOptions): Promise<ModelFiles> {
-  const archive = await Archive.open(path, { ...limits, maxBytes: limits.maxModelBytes });
+export async function readFiles(archive: Archive, { directory, limits, signal }: LoadOptions): Promise<ModelFiles> {
   const scratch = await mkdtemp(join(directory, 'tfjs-'));
   let count = 0;
   const bytesOf = async (name: string): Promise<Buffer> => {
@@ -52,7 +48,6 @@ export async function readFiles(path: string, { directory, limits, signal }: Loa
     }
     return { filename: name.slice(folder.length), json, weights };
   } finally {
-    archive.close();
     await rm(scratch, { recursive: true, force: true });
   }
 }

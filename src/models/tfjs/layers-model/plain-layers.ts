@@ -5,6 +5,7 @@ import { concat, flatten, pad, reshape, resize, slice, TO_END, transpose, unsque
 import type { Value } from '../build/value.js';
 import { only } from './inputs.js';
 import type { LayerContext, LayerReader } from './layer-context.js';
+import { ONLY_IN_TRAINING } from './training-only.js';
 
 /** What does nothing once a network is trained. */
 const same: LayerReader = (layer, inputs) => only(layer, inputs);
@@ -211,16 +212,6 @@ export const PLAIN_LAYERS: Readonly<Record<string, LayerReader>> = {
   LSTM: recurrentLayer('LSTM', 'hard_sigmoid'),
   GRU: recurrentLayer('GRU', 'hard_sigmoid'),
   SimpleRNN: recurrentLayer('RNN', 'hard_sigmoid'),
-  ...Object.fromEntries(
-    [
-      'Dropout',
-      'SpatialDropout1D',
-      'SpatialDropout2D',
-      'GaussianNoise',
-      'GaussianDropout',
-      'AlphaDropout',
-      'ActivityRegularization',
-    ].map((name) => [name, same]),
-  ),
+  ...Object.fromEntries([...ONLY_IN_TRAINING, 'ActivityRegularization'].map((name) => [name, same])),
   Swish: one(({ b }, x) => activation(b, x, 'swish') ?? x),
 };

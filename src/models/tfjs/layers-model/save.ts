@@ -8,16 +8,8 @@ import { Walker, type Written } from '../write/walker.js';
 import { writeNetwork } from '../write/write.js';
 import type { LayerCall } from './read.js';
 import { LayersTarget } from './target.js';
+import { ONLY_IN_TRAINING } from './training-only.js';
 
-/** Layers that only training sees; a network at work has nothing in their place. */
-const ONLY_IN_TRAINING = new Set([
-  'Dropout',
-  'SpatialDropout1D',
-  'SpatialDropout2D',
-  'GaussianNoise',
-  'GaussianDropout',
-  'AlphaDropout',
-]);
 /** Layers that come back as they were: their operators have no other form as layers. */
 const KEPT = new Set([
   'LSTM',
@@ -72,7 +64,7 @@ const configOf = ({ layer }: LayerCall): Record<string, unknown> =>
 function trainingLayers({ calls }: LayersOrigin, target: LayersTarget): (tensor: string, written: Written) => Written {
   const behind = new Map(
     calls
-      .filter(({ layer }) => ONLY_IN_TRAINING.has(layer.className))
+      .filter(({ layer }) => ONLY_IN_TRAINING.includes(layer.className))
       .map((call) => [call.outputs[0]?.tensor ?? '', call]),
   );
   return (tensor, written) => {

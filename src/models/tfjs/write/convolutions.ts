@@ -49,7 +49,12 @@ function behindWindow(
   });
 }
 
-function padded(w: Walker, node: NodeProto, x: Written, pads: [number, number][] | null, value = 0): Written {
+interface Padding {
+  pads: [number, number][] | null;
+  value?: number;
+}
+
+function padded(w: Walker, node: NodeProto, x: Written, { pads, value = 0 }: Padding): Written {
   if (pads === null) return x;
   const all: [number, number][] = [[0, 0], ...pads, [0, 0]];
   const shape = x.shape.map((d, axis) =>
@@ -96,7 +101,7 @@ const convolution: NodeWriter = (w, node) => {
   const spatial = size.map((_, i) => i + 2);
   const { padding, pads } = frame(node, size, strides, dilations);
   const order = channelsLast(weights.dims.length);
-  const x = padded(w, node, w.ordered(w.get(node.input[0] ?? ''), order, node.name), pads);
+  const x = padded(w, node, w.ordered(w.get(node.input[0] ?? ''), order, node.name), { pads });
   // A separate filter for every channel; with one channel it is a plain convolution.
   const depthwise = group > 1 && inputs === 1 && size.length === 2 && strides[0] === strides[1];
   const kernel = depthwise
@@ -180,7 +185,10 @@ const pool: NodeWriter = (w, node) => {
   if (!max && pads !== null && !counted)
     throw w.fail(node, 'an average that leaves its padding out is only with padding `same`');
   const order = channelsLast(size.length + 2);
-  const x = padded(w, node, w.ordered(w.get(node.input[0] ?? ''), order, node.name), pads, max ? -3.4e38 : 0);
+  const x = padded(w, node, w.ordered(w.get(node.input[0] ?? ''), order, node.name), {
+    pads,
+    value: max ? -3.4e38 : 0,
+  });
   const ref = w.target.pool(node.name, x.ref, { kind: max ? 'max' : 'average', size, strides, padding });
   const shape = [
     x.shape[0] ?? null,

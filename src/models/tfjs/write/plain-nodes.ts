@@ -241,7 +241,7 @@ const resize: NodeWriter = (w, node) => {
   const order = isLast ? [0, 1, 2, 3] : channelsLast(4);
   const [row, column] = isLast ? [1, 2] : [2, 3];
   const x = w.ordered(first(w, node), order, node.name);
-  const [h = null, wide = null] = [x.shape[row], x.shape[column]];
+  const [h, wide] = [x.shape[row], x.shape[column]];
   const both = (all: ArrayLike<number>): [number, number] => {
     const axes = named ?? Array.from(all, (_, i) => i);
     return [all[axes.indexOf(row)] ?? 1, all[axes.indexOf(column)] ?? 1];

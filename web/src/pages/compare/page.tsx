@@ -9,8 +9,9 @@ import { jobName, targetInWords } from '../../format/job.js';
 import { bytes, count, error, percent, points, ratio } from '../../format/numbers.js';
 import { Failure } from '../../ui/failure.js';
 import { Loading } from '../../ui/loading.js';
-import { AXIS } from '../../ui/plot.js';
+import { AXIS, AxisChoice } from '../../ui/plot.js';
 import './compare.css';
+import { TableScroll } from '../../ui/table-scroll.js';
 
 interface Entry {
   name: string;
@@ -90,13 +91,7 @@ function Plot({ entries }: { entries: Entry[] }) {
           {labelled ? 'Accuracy' : 'Agreement'} against {X[axis].name}
         </h2>
         <span className="muted small">a larger dot is a larger file</span>
-        <div className="actions chips" role="group" aria-label="Horizontal axis">
-          {(Object.keys(X) as (keyof typeof X)[]).map((one) => (
-            <button key={one} type="button" className="chip" aria-pressed={one === axis} onClick={() => setAxis(one)}>
-              {X[one].name}
-            </button>
-          ))}
-        </div>
+        <AxisChoice axes={X} chosen={axis} choose={setAxis} />
       </div>
       <div className="plot" role="img" aria-label={`${data.length} networks; the table below has the numbers`}>
         <ResponsiveContainer width="100%" height={280}>
@@ -147,7 +142,7 @@ function Comparison({ jobs }: { jobs: Job[] }) {
   return (
     <div className="stack">
       <Plot entries={entries} />
-      <div className="card table-scroll" tabIndex={0} role="region" aria-label="Numbers side by side">
+      <TableScroll card label="Numbers side by side">
         <table className="table compare">
           <thead>
             <tr>
@@ -172,7 +167,7 @@ function Comparison({ jobs }: { jobs: Job[] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </TableScroll>
       {jobs.length < 2 ? null : (
         <section className="card" aria-labelledby="differences">
           <div className="card-head">
@@ -181,7 +176,7 @@ function Comparison({ jobs }: { jobs: Job[] }) {
           {differ.length === 0 ? (
             <p className="card-body muted">They are the same.</p>
           ) : (
-            <div className="table-scroll" tabIndex={0} role="region" aria-labelledby="differences">
+            <TableScroll label="Differences">
               <table className="table">
                 <thead>
                   <tr>
@@ -206,7 +201,7 @@ function Comparison({ jobs }: { jobs: Job[] }) {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </TableScroll>
           )}
         </section>
       )}

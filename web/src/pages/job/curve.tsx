@@ -4,7 +4,7 @@ import { CartesianGrid, ErrorBar, ResponsiveContainer, Scatter, ScatterChart, To
 import type { Job, Metrics } from '../../api/types.js';
 import { targetInWords } from '../../format/job.js';
 import { percent, ratio } from '../../format/numbers.js';
-import { AXIS } from '../../ui/plot.js';
+import { AXIS, AxisChoice } from '../../ui/plot.js';
 import { wilson } from './numbers.js';
 
 const AXES = {
@@ -82,13 +82,7 @@ export function Curve({ job, point }: { job: Job; point: number }) {
     <section className="card" aria-labelledby="curve">
       <div className="card-head">
         <h2 id="curve">What it saves, and what it keeps</h2>
-        <div className="actions chips" role="group" aria-label="Horizontal axis">
-          {(Object.keys(AXES) as Axis[]).map((one) => (
-            <button key={one} type="button" className="chip" aria-pressed={one === axis} onClick={() => setAxis(one)}>
-              {AXES[one].name}
-            </button>
-          ))}
-        </div>
+        <AxisChoice axes={AXES} chosen={axis} choose={setAxis} />
       </div>
       <div className="curve">
         <div

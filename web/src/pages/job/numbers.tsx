@@ -2,6 +2,7 @@ import type { ReactNode } from 'react';
 import type { Metrics } from '../../api/types.js';
 import { bytes, count, error, milliseconds, NONE, percent, points, ratio } from '../../format/numbers.js';
 import { duration } from '../../format/time.js';
+import { TableScroll } from '../../ui/table-scroll.js';
 
 interface Line {
   name: string;
@@ -104,7 +105,7 @@ export function Numbers({ metrics }: { metrics: Metrics }) {
           {device.name}, {device.engine}, {device.threads} {device.threads === 1 ? 'thread' : 'threads'}
         </span>
       </div>
-      <div className="table-scroll" tabIndex={0} role="region" aria-labelledby="numbers">
+      <TableScroll label="Numbers">
         <table className="table">
           <thead>
             <tr>
@@ -129,7 +130,7 @@ export function Numbers({ metrics }: { metrics: Metrics }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </TableScroll>
       <div className="card-foot small muted">
         {measured_on === undefined ? null : (
           <p>

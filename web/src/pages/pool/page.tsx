@@ -11,6 +11,7 @@ import { useNow } from '../../ui/now.js';
 import { Loaded } from '../../ui/query.js';
 import { Load } from './load.js';
 import './pool.css';
+import { TableScroll } from '../../ui/table-scroll.js';
 
 const LOOK_MS = 3_000;
 
@@ -102,7 +103,7 @@ function Shares({ teams }: { teams: Pool['teams'] }) {
       <div className="card-head">
         <h2 id="shares">Shares of the pool</h2>
       </div>
-      <div className="table-scroll" tabIndex={0} role="region" aria-labelledby="shares">
+      <TableScroll label="Shares">
         <table className="table">
           <thead>
             <tr>
@@ -136,7 +137,7 @@ function Shares({ teams }: { teams: Pool['teams'] }) {
             })}
           </tbody>
         </table>
-      </div>
+      </TableScroll>
     </section>
   );
 }

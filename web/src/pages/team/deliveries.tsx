@@ -7,6 +7,7 @@ import { ago, moment } from '../../format/time.js';
 import { Failure } from '../../ui/failure.js';
 import { useNow } from '../../ui/now.js';
 import { Loaded } from '../../ui/query.js';
+import { TableScroll } from '../../ui/table-scroll.js';
 
 const LOOK: Record<Delivery['state'], string> = {
   pending: 'is-active',
@@ -41,7 +42,7 @@ export function Deliveries() {
               Nothing was sent. A job whose specification names a webhook tells it when the job has ended.
             </p>
           ) : (
-            <div className="table-scroll" tabIndex={0} role="region" aria-labelledby="webhooks">
+            <TableScroll label="Deliveries">
               <table className="table">
                 <thead>
                   <tr>
@@ -89,7 +90,7 @@ export function Deliveries() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </TableScroll>
           )
         }
       </Loaded>

@@ -9,6 +9,7 @@ import { Failure } from '../../ui/failure.js';
 import { Icon } from '../../ui/icon.js';
 import { useNow } from '../../ui/now.js';
 import { Loaded } from '../../ui/query.js';
+import { TableScroll } from '../../ui/table-scroll.js';
 
 const KEYS = '/teams/self/keys';
 const SCOPES: Record<Scope, string> = {
@@ -114,7 +115,7 @@ export function Keys() {
       </div>
       <Loaded query={keys} what="keys">
         {({ data }) => (
-          <div className="table-scroll" tabIndex={0} role="region" aria-labelledby="keys">
+          <TableScroll label="Keys">
             <table className="table">
               <thead>
                 <tr>
@@ -151,7 +152,7 @@ export function Keys() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </TableScroll>
         )}
       </Loaded>
       {making ? <NewKeyDialog onClose={() => setMaking(false)} /> : null}
