@@ -206,11 +206,7 @@ describe('a hostile file is refused with its place and its fault, and costs noth
       }),
       [422, 'invalid_model', /#model/, /4000000000000 bytes of memory/],
     ],
-    [
-      'a model with two inputs',
-      () => ({ model: twoInputs() }),
-      [422, 'invalid_dataset', /#calibration/, /second/],
-    ],
+    ['a model with two inputs', () => ({ model: twoInputs() }), [422, 'invalid_dataset', /#calibration/, /second/]],
     [
       'samples of another shape than the input',
       async () => ({ calibration: await npz({ x: samples(32, [3, 6, 6]) }) }),
