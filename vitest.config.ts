@@ -26,7 +26,8 @@ export default defineConfig({
     pool: 'forks',
     // Two suites at a time at most: many start real databases and compute processes.
     maxWorkers: 2,
-    testTimeout: 30_000,
+    // For what hangs: on a busy machine, whole jobs take several times what they take alone.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: 'unit', include: all, exclude: [...service, ...integration] } },

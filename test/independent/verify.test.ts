@@ -23,7 +23,11 @@ describe.runIf(python !== '')('the independent reader', () => {
   };
   const job = async (weights: Record<string, unknown>) => {
     const output = scratch();
-    const quick = { target: { parameter_ratio: 2 }, method: { weights, samples: 500, max_iterations: 5 } };
+    const quick = {
+      benchmark: { batch_sizes: [1] },
+      target: { parameter_ratio: 2 },
+      method: { weights, samples: 500, max_iterations: 5, distillation_passes: 0 },
+    };
     await compressLocally(localOptions(files, output, quick));
     return output;
   };

@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -53,7 +53,6 @@ export function assignment(behave: string, extra: Partial<Assignment> = {}): Ass
 
 export async function request(behave: string): Promise<StepRequest> {
   const directory = await mkdtemp(join(tmpdir(), 'sparank-step-'));
-  await mkdir(join(directory, 'output'));
   const limits = stepLimits(readConfig({}));
   return { assignment: assignment(behave), paths: {}, directory, limits, engine: 'auto', threads: 1 };
 }

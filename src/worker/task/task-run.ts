@@ -208,7 +208,6 @@ async function fetchInputs(
   backoff: Backoff,
 ): Promise<StepRequest> {
   const inputs = join(directory, 'inputs');
-  await mkdir(join(directory, 'output'), { recursive: true });
   const paths: Record<string, string> = {};
   const needed = deps.filesNeeded(assignment);
   if (needed.length > 0) await mkdir(inputs, { recursive: true });

@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { serializeError } from '../../../errors/classify.js';
 import { killPoint } from '../../../fault-injection/kill-point.js';
 import { peakMemoryBytes, resetPeakMemory } from '../../../observability/peak-memory.js';
@@ -22,6 +24,7 @@ async function serve(runStep: RunStep, run: number, request: StepRequest): Promi
   const usage = () => ({ seconds: (performance.now() - started) / 1000, peakRssBytes: peakMemoryBytes() });
   let last = -Infinity;
   try {
+    await mkdir(join(request.directory, 'output'), { recursive: true });
     const result = await runStep(request.assignment, {
       path: (key) => {
         const path = request.paths[key];
