@@ -13,6 +13,8 @@ export interface LayerCost {
    * begin every convolution, in multiply-accumulates. An estimate that is the same on every machine.
    */
   work: number;
+  /** Of `work`, what a run of many samples costs once: weights and the begin of convolutions. */
+  once: number;
 }
 
 /** Channels that a vectorised runtime computes together (16 floats of AVX-512). */
@@ -43,16 +45,16 @@ export interface Part {
 export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const { m, d, channels, positions } = layer;
   if (isDense(size)) {
-    const { work } = chainCost([{ outputs: m, channels, taps: d / channels, places: positions }]);
-    return { parameters: layer.parameters, nonzeros: layer.parameters, macs: layer.macs, work };
+    const { work, once } = chainCost([{ outputs: m, channels, taps: d / channels, places: positions }]);
+    return { parameters: layer.parameters, nonzeros: layer.parameters, macs: layer.macs, work, once };
   }
   const { rank, groups, pattern = PLAIN_PATTERN } = size;
   const sparseSize: SparseSize = { pattern, groups, alone: rank === 0 };
   const sparse = sparseParts(layer, sparseSize);
   const beside = sum(sparse.map((part) => costOf(part, part.channels)));
-  const { parameters, macs, work } = sum([beside, chainCost(lowRankParts(layer, size))]);
+  const { parameters, macs, work, once } = sum([beside, chainCost(lowRankParts(layer, size))]);
   const zeros = beside.parameters - sparseNonzeros(layer, sparseSize);
-  return { parameters: parameters + m, nonzeros: parameters + m - zeros, macs, work };
+  return { parameters: parameters + m, nonzeros: parameters + m - zeros, macs, work, once };
 }
 
 function lowRankParts(layer: Layer, size: LayerSize): Part[] {
@@ -65,12 +67,13 @@ type Cost = Omit<LayerCost, 'nonzeros'>;
 
 const sum = (costs: readonly Cost[]): Cost =>
   costs.reduce(
-    (all, { parameters, macs, work }) => ({
+    (all, { parameters, macs, work, once }) => ({
       parameters: all.parameters + parameters,
       macs: all.macs + macs,
       work: all.work + work,
+      once: all.once + once,
     }),
-    { parameters: 0, macs: 0, work: 0 },
+    { parameters: 0, macs: 0, work: 0, once: 0 },
   );
 
 /** Of convolutions one after the other: what lies between them is in whole blocks. */
@@ -83,7 +86,8 @@ function costOf({ outputs, channels, taps, places }: Part, read: number): Cost {
   // Few channels, as those of an image, have a way of their own in the runtime.
   const width = read <= BLOCK / 2 ? read : blocked(read);
   const values = (blocked(outputs) * width * taps + VALUE_WORK * outputs) * places;
-  return { parameters: weights, macs: weights * places, work: values + WEIGHT_WORK * weights + START_WORK };
+  const once = WEIGHT_WORK * weights + START_WORK;
+  return { parameters: weights, macs: weights * places, work: values + once, once };
 }
 
 const blocked = (channels: number): number => Math.ceil(channels / BLOCK) * BLOCK;

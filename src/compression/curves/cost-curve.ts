@@ -4,7 +4,9 @@ import { storesZeros } from '../../models/sparse/index.js';
 import type { Component, LayerStatistics } from './statistics.js';
 
 /** One way to store a layer: `rank` 0 and `groups` 0 is the dense layer itself. */
-export interface Candidate extends LayerSize, LayerCost {
+export interface Candidate extends LayerSize, Omit<LayerCost, 'once'> {
+  /** As of a layer's cost; absent: nothing. */
+  once?: number;
   /** Milliseconds on some runtime, where it was measured. */
   latency?: number;
   /** || Y - r(fit) ||² / || Y ||², estimated by the linear fit. */

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { allocate, allocateThrifty, type AllocationLayer, type Candidate } from '../../../compression/index.js';
+import { allocate, allocateThrifty, type AllocationLayer } from '../../../compression/index.js';
 import { InputError } from '../../../errors/index.js';
 import { atTarget, targetsOf } from '../../../jobs/points.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
@@ -14,6 +14,7 @@ import { outOfReach, planPoints, type Chosen, type NetworkPlan, type PointsShare
 import { planQuality } from './plan-quality.js';
 import { planSpeedup } from './plan-speedup.js';
 import type { StepContext } from '../../step.js';
+import { biasOfRefit, budgetOf, fixedCost, leastOf, originalCost, tablesFor } from './tables.js';
 import { allowedForSize, allowedForSpeed } from './thrift.js';
 
 /** Distributes every target over the layers: every layer gets its rank and its number of kept input channels. */
@@ -31,7 +32,7 @@ async function planPoint(
   shared: PointsShare,
 ): Promise<Omit<PlannedPoint, 'point' | 'target' | 'error'>> {
   const inspected = finishedOne(assignment, 'inspect');
-  const tables = tablesFor(assignment.spec.target, curves);
+  const tables = tablesFor(assignment.spec, curves);
   const { choice, fallbacks, warnings } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   for (const [i, { index, layer }] of curves.layers.entries()) {
@@ -65,40 +66,6 @@ function allocationsOf(
     return [{ index, shape, rank, inner, groups, ...(groups === 0 || pattern === undefined ? {} : { pattern }) }];
   });
 }
-
-/**
- * The candidates of every layer, by their effect on the network. Those that are smaller but not expected to be faster are
- * left out, unless the target needs them.
- */
-function tablesFor(target: Target, curves: Curves): AllocationLayer[] {
-  const all = curves.layers.map(({ candidates, layer }) => ({
-    candidates: candidates.map((candidate): Candidate => {
-      const bias = isDense(candidate) ? biasOfRefit(layer) : 0;
-      const { parameters, nonzeros, effect: error } = candidate;
-      return { ...candidate, parameters: parameters + bias, nonzeros: nonzeros + bias, error };
-    }),
-    weight: 1,
-  }));
-  const faster = all.map(({ candidates, weight }) => {
-    const dense = candidates.find(isDense);
-    return { weight, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
-  });
-  const limit = budgetOf(target, curves);
-  if (limit === null) return faster;
-  const { cost, budget } = limit;
-  if (cost === 'nonzeros') return all;
-  return leastOf(faster, cost) + fixedCost(curves, cost) <= budget ? faster : all;
-}
-
-/** What the refit of a layer that stays dense may add to it: without this, a network of layers without bias would miss its target. */
-const biasOfRefit = ({ hasBias, m }: Layer): number => (hasBias ? 0 : m);
-
-/** The same of the original, whose weights all count. */
-const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): number =>
-  of[cost === 'nonzeros' ? 'parameters' : cost];
-
-const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number =>
-  tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
 
 type Planner = (assignment: Assignment, context: StepContext, plan: NetworkPlan) => Promise<Chosen>;
 
@@ -137,16 +104,6 @@ async function choose(
     return { choice: allocate(tables, { cost, budget: least }), warnings: [outOfReach(message)] };
   }
   return { choice: allocateWithin(tables, { cost, budget: budget - fixed, asked }) };
-}
-
-/** What all layers together may cost, and the ratio that was asked for; null for a target that is not of a cost. */
-function budgetOf(
-  target: Target,
-  original: Pick<Curves, 'parameters' | 'macs'>,
-): { cost: Cost; budget: number; asked: number } | null {
-  const { name, asked } = wishOf(target);
-  const { cost } = targetOf(name);
-  return cost === null ? null : { cost, budget: Math.floor(originalCost(original, cost) / asked), asked };
 }
 
 /**
@@ -201,12 +158,6 @@ const smallest = (layer: Layer) =>
     const inner = LOW_RANK_SHAPES[shape].narrows === 'both' ? 1 : 0;
     return factoredCost(layer, { shape, rank: 1, inner, groups: 0 });
   });
-
-/** Cost of what cannot be compressed. */
-function fixedCost(curves: Curves, cost: Cost): number {
-  const weighted = curves.layers.reduce((sum, { layer }) => sum + originalCost(layer, cost), 0);
-  return originalCost(curves, cost) - weighted;
-}
 
 /** As `allocate`, with regard to what was not asked for. */
 function allocateWithin(tables: AllocationLayer[], target: { cost: Cost; budget: number; asked: number }): number[] {

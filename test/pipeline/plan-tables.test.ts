@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest';
+import { DENSE } from '../../src/models/index.js';
+import { inBatches } from '../../src/pipeline/steps/plan/tables.js';
+
+const candidate = (rank: number, { work, once }: { work: number; once: number }) => ({
+  ...DENSE,
+  rank,
+  ...{ parameters: 10, nonzeros: 10, macs: 10, error: 0, work, once },
+});
+
+/** A layer with a form that begins two convolutions more than the layer itself and computes half as much. */
+const layer = {
+  weight: 1,
+  candidates: [candidate(0, { work: 100, once: 20 }), candidate(4, { work: 100, once: 60 })],
+};
+
+it('leaves the work of a sample by itself as it is', () => {
+  expect(inBatches([layer], [1])[0]?.candidates.map(({ work }) => work)).toEqual([100, 100]);
+});
+
+it('counts what a run costs once less, the larger the batch is', () => {
+  const shares = [1, 4, 32].map((batch) => {
+    const [dense, factored] = inBatches([layer], [batch])[0]?.candidates ?? [];
+    return (factored?.work ?? 0) / (dense?.work ?? 0);
+  });
+  // (4 x 40 + 60) / (4 x 80 + 20), (32 x 40 + 60) / (32 x 80 + 20)
+  expect(shares).toEqual([1, 220 / 340, 1340 / 2580].map((share) => expect.closeTo(share, 12) as number));
+});
+
+it('takes the mean over batch sizes, in which none outweighs the others by its length', () => {
+  const [dense, factored] = inBatches([layer, layer], [1, 32])[0]?.candidates ?? [];
+  expect(dense?.work).toBeCloseTo(100, 9);
+  expect(factored?.work).toBeCloseTo((100 * (1 + 1340 / 2580)) / 2, 9);
+});
+
+it('takes candidates of which it is not known what is counted once', () => {
+  const old = { weight: 1, candidates: [{ ...DENSE, parameters: 1, nonzeros: 1, macs: 1, error: 0, work: 7 }] };
+  expect(inBatches([old], [1, 32])[0]?.candidates[0]?.work).toBeCloseTo(7, 9);
+});
