@@ -43,7 +43,9 @@ def test_the_whole_way(generated, service, files, quick):
                 sent = create_upload.sync(client=client, body=File(file, path.name), filename=path.name)
             uploads[name] = {"upload": sent.id}
         # Members with defaults are left out.
-        job = create_job.sync(client=client, body=SpecRequest.from_dict({**uploads, **quick}), idempotency_key="generated")
+        job = create_job.sync(
+            client=client, body=SpecRequest.from_dict({**uploads, **quick}), idempotency_key="generated"
+        )
         while job.status not in ("succeeded", "failed", "canceled"):
             job = get_job.sync(job.id, client=client, prefer="wait=20")
             assert isinstance(job, Job)

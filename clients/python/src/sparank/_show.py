@@ -87,7 +87,7 @@ def _rows(view: Job) -> tuple[list[str], list[list[str]]]:
         rows.append(
             [
                 _target(point["target"]),  # type: ignore[arg-type]
-                *(_ratio(metrics[name]["ratio"]) for name in ("parameters", "macs", "bytes")),
+                *(_ratio(one["ratio"]) for one in (metrics["parameters"], metrics["macs"], metrics["bytes"])),
                 *(_ratio(one["speedup"]) for one in metrics["latency"]),
                 "-" if accuracy is None else f"{accuracy['before']:.2%} → {accuracy['after']:.2%}",
                 "-" if agreement is None else f"{agreement:.2%}",

@@ -33,11 +33,11 @@ class Upload(TypedDict):
     expires_at: str
 
 
-class Source1(TypedDict, closed=True):
+class Source1(TypedDict):
     upload: str
 
 
-class Source2(TypedDict, closed=True):
+class Source2(TypedDict):
     url: str
     sha256: str
 
@@ -45,30 +45,38 @@ class Source2(TypedDict, closed=True):
 Source: TypeAlias = Source1 | Source2
 
 
-class Target1(TypedDict, closed=True):
+class Target1(TypedDict):
     parameter_ratio: float
 
 
-class Target2(TypedDict, closed=True):
+class Target2(TypedDict):
     mac_ratio: float
 
 
-class Target3(TypedDict, closed=True):
+class Target3(TypedDict):
     nonzero_ratio: float
 
 
-class Target4(TypedDict, closed=True):
+class Target4(TypedDict):
     speedup: float
 
 
-class Target5(TypedDict, closed=True):
+class Target5(TypedDict):
     max_accuracy_drop: float
 
 
-Target: TypeAlias = Target1 | Target2 | Target3 | Target4 | Target5
+class Target6(TypedDict):
+    min_agreement: float
 
 
-class Constraints(TypedDict, closed=True):
+class Target7(TypedDict):
+    max_relative_error: float
+
+
+Target: TypeAlias = Target1 | Target2 | Target3 | Target4 | Target5 | Target6 | Target7
+
+
+class Constraints(TypedDict):
     min_parameter_ratio: NotRequired[float]
     min_mac_ratio: NotRequired[float]
     min_speedup: NotRequired[float]
@@ -78,7 +86,7 @@ class Constraints(TypedDict, closed=True):
     max_relative_error: NotRequired[float]
 
 
-class Weights(TypedDict, closed=True):
+class Weights(TypedDict):
     coding: Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
     bits: Literal[4, 8]
 
@@ -89,12 +97,12 @@ IncludeItem: TypeAlias = str
 ExcludeItem: TypeAlias = str
 
 
-class Layers(TypedDict, closed=True):
+class Layers(TypedDict):
     include: list[IncludeItem]
     exclude: list[ExcludeItem]
 
 
-class Method(TypedDict, closed=True):
+class Method(TypedDict):
     components: list[Literal['low_rank', 'sparse']]
     pattern: Literal['channel', 'filter', 'column', 'block', 'n:m', 'unstructured']
     low_rank_shapes: list[Literal['channel', 'tucker', 'spatial']]
@@ -112,7 +120,7 @@ class Method(TypedDict, closed=True):
 BatchSize: TypeAlias = int
 
 
-class Benchmark(TypedDict, closed=True):
+class Benchmark(TypedDict):
     batch_sizes: list[BatchSize]
     threads: int | None
 
@@ -124,15 +132,14 @@ Resources = TypedDict(
         'device_memory_bytes': NotRequired[int],
         'class': NotRequired[str],
     },
-    closed=True,
 )
 
 
-class Webhook(TypedDict, closed=True):
+class Webhook(TypedDict):
     url: str
 
 
-class Spec(TypedDict, closed=True):
+class Spec(TypedDict):
     model: Source
     calibration: Source
     evaluation: NotRequired[Source | None]
@@ -146,6 +153,13 @@ class Spec(TypedDict, closed=True):
     labels: dict[str, str]
     webhook: NotRequired[Webhook | None]
     deadline_seconds: int | None
+
+
+class Progress(TypedDict):
+    fraction: float
+    layers_done: int
+    layers_total: int
+    eta_seconds: float | None
 
 
 class QueuePlace(TypedDict):
@@ -209,6 +223,11 @@ class MeasuredOn(TypedDict):
     samples: int
 
 
+class Unseen(TypedDict):
+    accuracy: Accuracy | None
+    fidelity: Fidelity
+
+
 class IntegerLayers(TypedDict):
     integer: int
     all: int
@@ -256,6 +275,7 @@ class Metrics(TypedDict):
     accuracy: Accuracy | None
     fidelity: Fidelity
     measured_on: NotRequired[MeasuredOn]
+    unseen: NotRequired[Unseen]
     coding: NotRequired[Coding]
     distillation: NotRequired[Distillation]
     device: Device
@@ -271,7 +291,15 @@ class Check(TypedDict):
 
 
 class Warning(TypedDict):
-    code: Literal['outputs_moved', 'few_samples', 'measured_on_fitted']
+    code: Literal[
+        'outputs_moved',
+        'few_samples',
+        'measured_on_fitted',
+        'near_edge',
+        'coding_left_out',
+        'slower',
+        'target_out_of_reach',
+    ]
     cause: str
     next: str
 
@@ -307,11 +335,28 @@ class Artifact(TypedDict):
     expires_at: str
 
 
-class Progress(TypedDict):
-    fraction: float
-    layers_done: int
-    layers_total: int
-    eta_seconds: float | None
+class Model(TypedDict):
+    filename: str
+    bytes: int
+    sha256: str
+
+
+class Calibration(TypedDict):
+    filename: str
+    bytes: int
+    sha256: str
+
+
+class Evaluation(TypedDict):
+    filename: str
+    bytes: int
+    sha256: str
+
+
+class Inputs(TypedDict):
+    model: Model
+    calibration: Calibration
+    evaluation: Evaluation | None
 
 
 class Links(TypedDict):
@@ -330,6 +375,7 @@ class Job(TypedDict):
     progress: Progress
     queue: QueuePlace | None
     spec: Spec
+    inputs: Inputs
     labels: dict[str, str]
     team_id: str
     created_at: str
@@ -347,6 +393,42 @@ class JobPage(TypedDict):
     data: list[Job]
     has_more: bool
     next: str | None
+    total: NotRequired[int]
+
+
+class Verdict1(TypedDict):
+    passed: bool
+
+
+class Error1(TypedDict):
+    code: str
+
+
+class JobRow(TypedDict):
+    id: str
+    object: Literal['job_row']
+    status: Literal['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled']
+    phase: Literal['inspect', 'plan', 'layers', 'assemble', 'evaluate']
+    progress: Progress
+    queue: QueuePlace | None
+    priority: Literal['low', 'normal', 'high']
+    labels: dict[str, str]
+    team_id: str
+    model: str
+    targets: list[Target]
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    finished_at: str | None
+    verdict: Verdict1 | None
+    error: Error1 | None
+
+
+class JobRowPage(TypedDict):
+    data: list[JobRow]
+    has_more: bool
+    next: str | None
+    total: NotRequired[int]
 
 
 class LatencyMs(TypedDict):
@@ -383,6 +465,31 @@ class LayerRow(TypedDict):
     seconds: float | None
 
 
+class Task(TypedDict):
+    id: str
+    kind: Literal['inspect', 'plan', 'layer', 'assemble', 'evaluate']
+    layer: int | None
+    point: int | None
+    state: Literal['waiting', 'released', 'running', 'succeeded', 'failed', 'canceled']
+    attempt: int
+    failures: int
+    hand_backs: int
+    worker_id: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    device_seconds: float
+    peak_bytes: int | None
+    error: str | None
+
+
+class NetworkNode(TypedDict):
+    name: str
+    op: str
+    inputs: list[int]
+    layer: int | None
+
+
 class Event(TypedDict):
     id: str
     job_id: str
@@ -395,6 +502,13 @@ class EventPage(TypedDict):
     data: list[Event]
     has_more: bool
     next: str | None
+
+
+class CancelOutcome(TypedDict):
+    matched: int
+    canceled: int
+    canceling: int
+    unchanged: int
 
 
 class BusyWith(TypedDict):
@@ -644,7 +758,26 @@ class AuditPage(TypedDict):
     next: str | None
 
 
-class ConstraintsRequest(TypedDict, closed=True):
+class Team2(TypedDict):
+    id: str
+    name: str
+
+
+class Key(TypedDict):
+    id: str
+    prefix: str
+    scopes: list[Literal['jobs:read', 'jobs:write', 'team:admin', 'admin']]
+
+
+class Session(TypedDict):
+    object: Literal['session']
+    team: Team2
+    key: Key
+    expires_at: str | None
+    version: str
+
+
+class ConstraintsRequest(TypedDict):
     min_parameter_ratio: NotRequired[float]
     min_mac_ratio: NotRequired[float]
     min_speedup: NotRequired[float]
@@ -654,19 +787,19 @@ class ConstraintsRequest(TypedDict, closed=True):
     max_relative_error: NotRequired[float]
 
 
-class Weights1(TypedDict, closed=True):
+class Weights1(TypedDict):
     coding: NotRequired[
         Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
     ]
     bits: NotRequired[Literal[4, 8]]
 
 
-class Layers1(TypedDict, closed=True):
+class Layers1(TypedDict):
     include: NotRequired[list[IncludeItem]]
     exclude: NotRequired[list[ExcludeItem]]
 
 
-class MethodRequest(TypedDict, closed=True):
+class MethodRequest(TypedDict):
     components: NotRequired[list[Literal['low_rank', 'sparse']]]
     pattern: NotRequired[
         Literal['channel', 'filter', 'column', 'block', 'n:m', 'unstructured']
@@ -683,12 +816,12 @@ class MethodRequest(TypedDict, closed=True):
     seed: NotRequired[int]
 
 
-class BenchmarkRequest(TypedDict, closed=True):
+class BenchmarkRequest(TypedDict):
     batch_sizes: NotRequired[list[BatchSize]]
     threads: NotRequired[int | None]
 
 
-class SpecRequest(TypedDict, closed=True):
+class SpecRequest(TypedDict):
     model: Source
     calibration: Source
     evaluation: NotRequired[Source | None]
@@ -702,3 +835,16 @@ class SpecRequest(TypedDict, closed=True):
     labels: NotRequired[dict[str, str]]
     webhook: NotRequired[Webhook | None]
     deadline_seconds: NotRequired[int | None]
+
+
+Id: TypeAlias = str
+
+
+class JobChoice(TypedDict):
+    ids: NotRequired[list[Id]]
+    status: NotRequired[
+        list[
+            Literal['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled']
+        ]
+    ]
+    labels: NotRequired[dict[str, str]]
