@@ -15,7 +15,8 @@ import { createMetrics } from '../../src/observability/metrics.js';
 import { FileCache } from '../../src/worker/task/file-cache.js';
 import { stepLimits } from '../../src/worker/limits.js';
 import { keepRegistered } from '../../src/worker/registration.js';
-import { runTask, type TaskDeps } from '../../src/worker/task/task-run.js';
+import type { TaskDeps } from '../../src/worker/task/task-deps.js';
+import { runTask } from '../../src/worker/task/task-run.js';
 import { stepResult } from '../../test/support/jobs.js';
 
 export interface PoolOrder {

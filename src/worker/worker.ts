@@ -20,7 +20,8 @@ import { probe } from './probe.js';
 import { FileCache } from './task/file-cache.js';
 import { stepLimits } from './limits.js';
 import { keepRegistered } from './registration.js';
-import { runTask, type TaskDeps } from './task/task-run.js';
+import type { TaskDeps } from './task/task-deps.js';
+import { runTask } from './task/task-run.js';
 
 /** Nobody waits for longer until it is known that a worker has left service. */
 const TELL_MS = 3000;

@@ -8,7 +8,8 @@ import type { Storage } from '../../src/storage/storage.js';
 import { ComputeProcess } from '../../src/worker/compute/compute-process.js';
 import { FileCache } from '../../src/worker/task/file-cache.js';
 import { stepLimits } from '../../src/worker/limits.js';
-import { runTask, type TaskDeps } from '../../src/worker/task/task-run.js';
+import type { TaskDeps } from '../../src/worker/task/task-deps.js';
+import { runTask } from '../../src/worker/task/task-run.js';
 import { createJob, stepResult } from '../support/jobs.js';
 import { STEPS } from './request.js';
 
