@@ -835,6 +835,11 @@ export interface components {
                  * @enum {integer}
                  */
                 bits: 4 | 8;
+                /**
+                 * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
+                 * @enum {string}
+                 */
+                integer_layers: "faster" | "all";
             };
             samples: number;
             max_iterations: number;
@@ -1681,7 +1686,8 @@ export interface components {
              * @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not
              * @default {
              *       "coding": "float32",
-             *       "bits": 4
+             *       "bits": 4,
+             *       "integer_layers": "faster"
              *     }
              */
             weights?: {
@@ -1696,6 +1702,12 @@ export interface components {
                  * @enum {integer}
                  */
                 bits?: 4 | 8;
+                /**
+                 * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
+                 * @default faster
+                 * @enum {string}
+                 */
+                integer_layers?: "faster" | "all";
             };
             /** @default 5000 */
             samples?: number;

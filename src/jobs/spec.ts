@@ -112,9 +112,14 @@ export const MethodSchema = object({
         default: 4,
         description: 'of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers',
       }),
+      integer_layers: Type.Union([Type.Literal('faster'), Type.Literal('all')], {
+        default: 'faster',
+        description:
+          'of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker',
+      }),
     },
     {
-      default: { coding: PLAIN_CODING, bits: 4 },
+      default: { coding: PLAIN_CODING, bits: 4, integer_layers: 'faster' },
       description: `how the file keeps the weights of all layers. ${codingsInWords}. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not`,
     },
   ),

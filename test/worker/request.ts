@@ -30,7 +30,7 @@ export function assignment(behave: string, extra: Partial<Assignment> = {}): Ass
         low_rank_shapes: ['channel', 'tucker', 'spatial'],
         reconstruction: 'after_activation',
         error_metric: 'responses',
-        weights: { coding: 'float32', bits: 4 },
+        weights: { coding: 'float32', bits: 4, integer_layers: 'faster' },
         inputs: 'refit',
         distillation_passes: null,
         samples: 5000,

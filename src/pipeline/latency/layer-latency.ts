@@ -102,7 +102,7 @@ export async function inputOf(model: Model, name: string, images: Samples, threa
 }
 
 /** The same of several layers, in one run; without the network's own inputs. */
-async function inputsOf(
+export async function inputsOf(
   model: Model,
   names: ReadonlySet<string>,
   images: Samples,

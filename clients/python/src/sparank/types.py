@@ -89,6 +89,7 @@ class Constraints(TypedDict):
 class Weights(TypedDict):
     coding: Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
     bits: Literal[4, 8]
+    integer_layers: Literal['faster', 'all']
 
 
 IncludeItem: TypeAlias = str
@@ -792,6 +793,7 @@ class Weights1(TypedDict):
         Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
     ]
     bits: NotRequired[Literal[4, 8]]
+    integer_layers: NotRequired[Literal['faster', 'all']]
 
 
 class Layers1(TypedDict):

@@ -27,6 +27,10 @@ export async function codeNetwork(
   const random = (tensor: number) => seededRandom(seed, STREAM, tensor);
   const bytes = limits.layerMemoryBytes * SHARE;
   // Layers that do not compute with integers have their weights as integers at least.
-  const model = integers ? await integerNetwork(compressed, network, { energies, bytes, threads, signal }) : compressed;
+  const fasterAt = { batches: spec.benchmark.batch_sizes, threads: spec.benchmark.threads ?? threads };
+  const timed = weights.integer_layers === 'faster' ? { fasterAt } : {};
+  const model = integers
+    ? await integerNetwork(compressed, network, { energies, bytes, threads, signal, ...timed })
+    : compressed;
   return codeWeights(model, { coding: coder, bits: weights.bits }, { energies, random });
 }

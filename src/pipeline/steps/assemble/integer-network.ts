@@ -13,6 +13,7 @@ import {
   type Tensor,
 } from '../../../models/index.js';
 import { activationHistograms, type Calibration } from './activation-ranges.js';
+import { slowerWithIntegers } from './faster-integers.js';
 import { batches } from '../../network/network-pass.js';
 import { OutputError } from '../../network/output-error.js';
 
@@ -40,11 +41,14 @@ export interface IntegerContext {
   bytes: number;
   threads: number;
   signal: AbortSignal;
+  /** Batch sizes at which integers have to be faster than float32; absent: they need not be. */
+  fasterAt?: { batches: readonly number[]; threads: number };
 }
 
 /**
  * The network computing with 8-bit integers whose ranges come from the calibration images. Of the ways to choose the ranges the one is
- * taken that changes the outputs least. Where that is much, the layers that cost most by themselves stay float32.
+ * taken that changes the outputs least. Layers with which integers are not faster stay float32, and where the outputs change much, those
+ * that cost most by themselves.
  */
 export async function integerNetwork(
   network: Model,
@@ -71,23 +75,44 @@ export async function integerNetwork(
     const error = await errorOf(options, IMAGES);
     if (error < best.error) best = { options, error };
   }
+  // Without ranges nothing is integer.
+  const slower =
+    best.error === Infinity ? new Set<string>() : await slowLayers(float, best.options, calibration, context);
+  if (slower.size > 0) {
+    const options = { ...best.options, leftFloat: slower };
+    best = { options, error: best.error > MOST_ERROR ? await errorOf(options, IMAGES) : best.error };
+  }
   if (!(best.error > MOST_ERROR)) return toIntegers(float, best.options);
   const costs: { name: string; error: number }[] = [];
-  const layers = integerLayers(float);
+  const all = integerLayers(float);
+  const layers = all.filter((name) => !slower.has(name));
   for (const name of layers) {
-    const leftFloat = new Set(layers.filter((other) => other !== name));
+    const leftFloat = new Set(all.filter((other) => other !== name));
     costs.push({ name, error: await errorOf({ ...best.options, leftFloat }, IMAGES_OF_A_LAYER) });
   }
   costs.sort((a, b) => b.error - a.error);
-  const leftFloat = new Set<string>();
+  const leftFloat = new Set<string>(slower);
   for (const { name } of costs) {
     leftFloat.add(name);
     const options = { ...best.options, leftFloat: new Set(leftFloat) };
     const error = await errorOf(options, IMAGES);
     if (error < best.error) best = { options, error };
-    if (best.error <= MOST_ERROR || leftFloat.size >= layers.length / 4) break;
+    if (best.error <= MOST_ERROR || leftFloat.size - slower.size >= layers.length / 4) break;
   }
   return toIntegers(float, best.options);
+}
+
+async function slowLayers(
+  float: Model,
+  options: IntegerOptions,
+  calibration: Calibration,
+  { fasterAt, signal }: IntegerContext,
+): Promise<Set<string>> {
+  if (fasterAt === undefined) return new Set();
+  return slowerWithIntegers(float, (leftFloat) => toIntegers(float, { ...options, leftFloat }), calibration, {
+    ...fasterAt,
+    signal,
+  });
 }
 
 interface Outputs {
