@@ -1,4 +1,4 @@
-import type { ErrorCode, SerializedError } from '../errors/index.js';
+import type { SerializedError } from '../errors/index.js';
 import type { ClassDepth } from '../scheduling/class-depth.js';
 import type { Needs, Offer } from '../scheduling/worker-classes.js';
 import type { Metrics, Point, Verdict } from '../jobs/results.js';
@@ -158,8 +158,18 @@ export type JobRow = JobBrief &
     model: string;
     targets: Target[];
     passed: boolean | null;
-    errorCode: ErrorCode | null;
+    /** Of the first point that was reached. */
+    result: JobResult | null;
+    error: SerializedError | null;
   };
+
+/** What came of a job, in four numbers. */
+export interface JobResult {
+  parameterRatio: number;
+  speedup: number;
+  accuracyDrop: number | null;
+  agreement: number | null;
+}
 
 /** What decides about a place in the queue. */
 export type QueuedJob = Pick<JobRecord, 'seq' | 'teamId' | 'priority' | 'needs'>;

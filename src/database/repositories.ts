@@ -149,7 +149,7 @@ export interface JobRepository {
   /** That of the page. As it was after the call, whoever else asks at the moment. */
   digest(teamId: string, filter: JobFilter): Promise<string>;
   /** Those of open jobs that match, the oldest first. */
-  openIds(teamId: string, filter: Omit<JobFilter, 'limit'>): Promise<{ ids: string[]; matched: number }>;
+  openIds(teamId: string | null, filter: Omit<JobFilter, 'limit'>): Promise<{ ids: string[]; matched: number }>;
   /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. What an admin does is noted. */
   requestCancel(teamId: string, jobId: string, admin?: Actor): Promise<CancelOutcome | null>;
   /**

@@ -1,8 +1,9 @@
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { JobRowView } from '../../src/api/jobs/schema.js';
+import type { JobRowView, JobView } from '../../src/api/jobs/schema.js';
 import { createJob, finishNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
 import { expectProblem, startService, type TestService } from './support/service.js';
 
@@ -57,8 +58,35 @@ describe('short rows', () => {
       started_at: null,
       finished_at: null,
       verdict: null,
+      result: null,
       error: null,
     });
+  });
+
+  test('of a job that has ended say what came of it, or why it failed as the job says it', async () => {
+    const labels = { pipeline: 'ended' };
+    const job = await createJob(service.database, { labels });
+    const row = async () => (await list<JobRowView>('fields=short&label.pipeline=ended')).data[0];
+    await until('the job has ended', async () => {
+      await finishNext(service.database, 1);
+      return (await row())?.status === 'succeeded';
+    });
+    const { metrics } = (await service.call('GET', `/jobs/${job.id}`)).json<JobView>();
+    expect((await row())?.result).toEqual({
+      parameter_ratio: metrics?.parameters.ratio,
+      speedup: metrics?.speedup,
+      accuracy_drop: metrics?.accuracy?.drop ?? null,
+      top1_agreement: metrics?.fidelity.top1_agreement,
+    });
+    const detail = 'the disk of machine 7 is full';
+    const error = { code: 'internal', detail, origin: 'infrastructure', layer: null, faults: [] };
+    await runSql(
+      service.database.url,
+      `update jobs set status = 'failed', error = '${JSON.stringify(error)}' where id = '${job.id}'`,
+    );
+    const failed = await row();
+    expect(failed?.error).toEqual((await service.call('GET', `/jobs/${job.id}`)).json<JobView>().error);
+    expect(failed?.error?.detail).not.toBe(detail);
   });
 
   test('come by the thousand; whole jobs do not', async () => {

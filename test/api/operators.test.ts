@@ -63,6 +63,21 @@ describe('jobs of all teams', () => {
     expectProblem(await service.call('POST', '/admin/jobs/job_none/cancel'), 404, 'not_found');
   });
 
+  test('are canceled many at once, of one team or of all, each noted', async () => {
+    const { database } = service;
+    const ids = [(await createJob(database)).id, (await createJob(database, {}, 'team_other')).id];
+    const cancel = async (query: string, payload: object) =>
+      (await service.call('POST', `/admin/jobs/cancel${query}`, { payload })).json<object>();
+    expect(await cancel('?team=team_other', { ids })).toEqual({ matched: 1, canceled: 1, canceling: 0, unchanged: 0 });
+    expect(await cancel('', { ids })).toEqual({ matched: 2, canceled: 1, canceling: 0, unchanged: 1 });
+    expect((await audit('&action=job.canceled')).map(({ subject }) => subject).sort()).toEqual(ids.sort());
+    expectProblem(
+      await service.call('POST', '/admin/jobs/cancel', { payload: { ids }, key: service.keys.reader }),
+      403,
+      'forbidden',
+    );
+  });
+
   test('are named in the pool to an admin only', async () => {
     const { database } = service;
     await database.workers.upsert(worker('wrk_a'));

@@ -85,7 +85,12 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
     await page.getByRole('button', { name: 'Succeeded' }).click();
     await page.waitForURL(/status=succeeded/);
     await expect.poll(() => page.locator('.job-row').count()).toBeGreaterThan(0);
-    expect(await page.locator('.job-row .badge:not(.is-good):not(.is-warn)').count()).toBe(0);
+    await expect.poll(() => page.locator('.job-row .badge:not(.is-good):not(.is-warn)').count()).toBe(0);
+    const asked: string[] = [];
+    page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      if (pathname.startsWith('/jobs')) asked.push(`${request.method()} ${pathname}`);
+    });
     await page.goto('/ui/jobs?label=pipeline%3Drelease');
     await expect.poll(() => page.locator('.job-row').count()).toBe(1);
     await service.submit({ resources: { class: 'none' }, labels: { pipeline: 'release' } });
@@ -94,6 +99,25 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
     await page.getByRole('button', { name: 'Cancel 2' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel 2' }).click();
     await expect.poll(() => page.locator('.job-row').getByText('Canceled').count(), { timeout: 20_000 }).toBe(2);
+    // One stream, one list that is read after it, one call for all that are canceled: nothing is polled.
+    expect(asked).toEqual(['GET /jobs/events', 'GET /jobs', 'POST /jobs/cancel']);
+    await page.close();
+  });
+
+  test('the list is found by text, counts what it finds, and is whole again when the stream was cut', async () => {
+    const { page } = await enter('/ui/jobs?text=nightly');
+    await page.getByText('2 found').waitFor();
+    await page.getByLabel('Search').fill('no such job');
+    await page.getByText('No job matches').waitFor();
+    await page.getByLabel('Search').fill('small.onnx');
+    await page.getByText(/[3-9] found/).waitFor();
+    // Whoever comes back after a cut misses nothing: the list is read again behind the new stream.
+    await page.context().setOffline(true);
+    const made = await service.submit({ resources: { class: 'none' }, labels: { pipeline: 'cut' } });
+    await page.context().setOffline(false);
+    await page.locator('.job-row').filter({ hasText: made }).waitFor({ timeout: 30_000 });
+    await service.call('POST', '/jobs/cancel', { ids: [made] });
+    await page.locator('.job-row').filter({ hasText: made }).getByText('Canceled').waitFor();
     await page.close();
   });
 

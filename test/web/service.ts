@@ -1,13 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { until } from '../support/until.js';
+import { readFile } from 'node:fs/promises';
 import { writeExample } from '../service/example.js';
-
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+import { startProcess } from './process.js';
 
 export interface WholeService {
   url: string;
@@ -20,18 +13,9 @@ export interface WholeService {
   close(): Promise<void>;
 }
 
-/** The service as `npm start` runs it: embedded database, a real worker. */
+/** The service with a small network, to submit jobs of. */
 export async function startWhole(): Promise<WholeService> {
-  const directory = await mkdtemp(join(tmpdir(), 'sparank-web-'));
-  const service: ChildProcess = spawn(process.execPath, [MAIN, 'start', '--json'], {
-    env: { PATH: process.env['PATH'], DATA_DIR: directory, PORT: '0', LOG_LEVEL: 'warn' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let printed = '';
-  service.stdout?.setEncoding('utf8').on('data', (text: string) => (printed += text));
-  await until('the service listens', () => printed.trimEnd().endsWith('}'), 120);
-  const { url } = JSON.parse(printed) as { url: string };
-  const key = (await readFile(join(directory, 'api-key'), 'utf8')).trim();
+  const { url, key, directory, close } = await startProcess();
   const call = (method: string, path: string, body?: unknown) =>
     fetch(url + path, {
       method,
@@ -75,10 +59,6 @@ export async function startWhole(): Promise<WholeService> {
         if (['succeeded', 'failed', 'canceled'].includes(status)) return status;
       }
     },
-    async close() {
-      service.kill('SIGTERM');
-      await once(service, 'exit');
-      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-    },
+    close,
   };
 }

@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { RouteOptions } from '../deps.js';
+import { BodySchema, cancelMany, OutcomeSchema } from '../jobs/cancel-many.js';
 import { FilterSchema, LIST_PARAMETERS, readFilter } from '../jobs/filter.js';
 import { ListSchema, readList } from '../jobs/list.js';
 import { isFinished, viewJob } from '../jobs/read.js';
@@ -14,6 +16,12 @@ const TEAM = { team: Type.Optional(Type.String({ description: "only this team's 
 /** Jobs of all teams. What they made stays with their teams: there is no way to their artifacts from here. */
 export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   const { database } = deps;
+
+  /** A job may be in any team; what its cancellation needs to know of it is asked first. */
+  async function cancel(id: string, request: FastifyRequest) {
+    const found = await database.jobs.find(id);
+    return found === null ? null : database.jobs.requestCancel(found.teamId, found.id, actorOf(request));
+  }
 
   app.get(
     '/admin/jobs',
@@ -70,11 +78,26 @@ export const adminJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       },
     },
     async (request, reply) => {
-      const found = await database.jobs.find(request.params.id);
-      const outcome =
-        found === null ? null : await database.jobs.requestCancel(found.teamId, found.id, actorOf(request));
+      const outcome = await cancel(request.params.id, request);
       if (outcome === null) throw notFound('job');
       return reply.code(isFinished(outcome.job) ? 200 : 202).send(await viewJob(database, outcome.job));
     },
+  );
+
+  app.post(
+    '/admin/jobs/cancel',
+    {
+      config: { scope: 'admin' },
+      schema: {
+        operationId: 'adminCancelJobs',
+        tags: ['admin'],
+        summary: 'Cancel jobs of all teams, or of one, by labels, ids or statuses; again is fine',
+        description: 'As `POST /jobs/cancel`.',
+        querystring: Type.Object(TEAM, { additionalProperties: false }),
+        body: BodySchema,
+        response: { 200: OutcomeSchema },
+      },
+    },
+    async (request) => cancelMany(database.jobs, request.body, request.query.team ?? null, (id) => cancel(id, request)),
   );
 };

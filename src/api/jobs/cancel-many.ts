@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import PQueue from 'p-queue';
-import { Type } from 'typebox';
+import { Type, type Static } from 'typebox';
+import type { Database } from '../../database/repositories.js';
 import { JOB_STATUSES } from '../../jobs/tasks.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
@@ -11,7 +12,7 @@ const MOST_IDS = 1000;
 /** Every cancellation is a transaction of its own; the other requests need connections, too. */
 const AT_ONCE = 4;
 
-const BodySchema = Type.Object(
+export const BodySchema = Type.Object(
   {
     ids: Type.Optional(
       Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: MOST_IDS, uniqueItems: true }),
@@ -28,7 +29,7 @@ const BodySchema = Type.Object(
   { $id: 'JobChoice', additionalProperties: false, description: 'jobs that match all of what is given' },
 );
 
-const OutcomeSchema = Type.Object(
+export const OutcomeSchema = Type.Object(
   {
     matched: Type.Integer({ description: 'jobs that were chosen, those that had ended included' }),
     canceled: Type.Integer({ description: 'that were queued, and are canceled now' }),
@@ -37,6 +38,32 @@ const OutcomeSchema = Type.Object(
   },
   { $id: 'CancelOutcome' },
 );
+
+/** Of one team, or of all; `cancel` is asked for each job that has not ended. */
+export async function cancelMany(
+  jobs: Database['jobs'],
+  { ids, status, labels }: Static<typeof BodySchema>,
+  teamId: string | null,
+  cancel: (id: string) => ReturnType<Database['jobs']['requestCancel']>,
+): Promise<Static<typeof OutcomeSchema>> {
+  if (ids === undefined && status === undefined && labels === undefined)
+    throw requestFault('', 'name the jobs: by ids, labels or status');
+  const chosen = await jobs.openIds(teamId, {
+    ...(ids === undefined ? {} : { ids }),
+    ...(status === undefined ? {} : { status }),
+    ...(labels === undefined ? {} : { labels }),
+  });
+  const queue = new PQueue({ concurrency: AT_ONCE });
+  const outcomes = await queue.addAll(chosen.ids.map((id) => () => cancel(id)));
+  const changed = outcomes.flatMap((outcome) => (outcome?.changed === true ? [outcome.job] : []));
+  const canceled = changed.filter(isFinished).length;
+  return {
+    matched: chosen.matched,
+    canceled,
+    canceling: changed.length - canceled,
+    unchanged: chosen.matched - changed.length,
+  };
+}
 
 export const cancelJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   const { jobs } = deps.database;
@@ -55,24 +82,7 @@ export const cancelJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     },
     async (request) => {
       const teamId = teamOf(request);
-      const { ids, status, labels } = request.body;
-      if (ids === undefined && status === undefined && labels === undefined)
-        throw requestFault('', 'name the jobs: by ids, labels or status');
-      const chosen = await jobs.openIds(teamId, {
-        ...(ids === undefined ? {} : { ids }),
-        ...(status === undefined ? {} : { status }),
-        ...(labels === undefined ? {} : { labels }),
-      });
-      const queue = new PQueue({ concurrency: AT_ONCE });
-      const outcomes = await queue.addAll(chosen.ids.map((id) => () => jobs.requestCancel(teamId, id)));
-      const changed = outcomes.flatMap((outcome) => (outcome?.changed === true ? [outcome.job] : []));
-      const canceled = changed.filter(isFinished).length;
-      return {
-        matched: chosen.matched,
-        canceled,
-        canceling: changed.length - canceled,
-        unchanged: chosen.matched - changed.length,
-      };
+      return cancelMany(jobs, request.body, teamId, (id) => jobs.requestCancel(teamId, id));
     },
   );
 };

@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox';
-import type { ArtifactRecord, JobRecord, JobRow, QueuePlace } from '../../database/records.js';
+import type { ArtifactRecord, JobRecord, JobResult, JobRow, QueuePlace } from '../../database/records.js';
 import { InfrastructureError, type SerializedError } from '../../errors/index.js';
 import { targetsOf } from '../../jobs/points.js';
 import { MetricsSchema, PointSchema, TaskErrorSchema, VerdictSchema } from '../../jobs/results.js';
@@ -83,6 +83,16 @@ export const JobSchema = Type.Object(
   { $id: 'Job' },
 );
 
+const JobResultSchema = Type.Object(
+  {
+    parameter_ratio: Type.Number({ description: 'times fewer parameters' }),
+    speedup: Type.Number({ description: 'times faster' }),
+    accuracy_drop: Nullable(Type.Number()),
+    top1_agreement: Nullable(Type.Number({ description: 'share of the same answers' })),
+  },
+  { $id: 'JobResult', description: 'of the first target that was reached' },
+);
+
 export const JobRowSchema = Type.Object(
   {
     id: Type.String(),
@@ -101,7 +111,8 @@ export const JobRowSchema = Type.Object(
     started_at: Nullable(Time),
     finished_at: Nullable(Time),
     verdict: Nullable(Type.Object({ passed: Type.Boolean() })),
-    error: Nullable(Type.Object({ code: Type.String() })),
+    result: Nullable(JobResultSchema),
+    error: Nullable(TaskErrorSchema),
   },
   { $id: 'JobRow', description: 'what a list shows of a job' },
 );
@@ -151,6 +162,13 @@ const presentProgress = (progress: JobRecord['progress']): JobView['progress'] =
   eta_seconds: progress.etaSeconds,
 });
 
+const presentResult = (result: JobResult): Static<typeof JobResultSchema> => ({
+  parameter_ratio: result.parameterRatio,
+  speedup: result.speedup,
+  accuracy_drop: result.accuracyDrop,
+  top1_agreement: result.agreement,
+});
+
 export const presentRow = (job: JobRow, place: QueuePlace | null): JobRowView => ({
   id: job.id,
   object: 'job_row',
@@ -168,7 +186,8 @@ export const presentRow = (job: JobRow, place: QueuePlace | null): JobRowView =>
   started_at: job.startedAt?.toISOString() ?? null,
   finished_at: job.finishedAt?.toISOString() ?? null,
   verdict: job.passed === null ? null : { passed: job.passed },
-  error: job.errorCode === null ? null : { code: job.errorCode },
+  result: job.result === null ? null : presentResult(job.result),
+  error: job.error === null ? null : presentError(job.error),
 });
 
 export function presentJob(job: JobRecord, place: QueuePlace | null, artifacts: ArtifactRecord[]): JobView {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { etaSeconds } from '../../jobs/progress.js';
 import { PRIORITIES, type Target } from '../../jobs/spec.js';
-import type { ErrorCode } from '../../errors/index.js';
 import type { DatabaseContext } from '../connection/context.js';
 import { together } from '../connection/together.js';
 import { Prisma } from '../generated/client.js';
@@ -10,7 +9,7 @@ import type { JobRepository } from '../repositories.js';
 import { changedSince, conditions } from './job-filter.js';
 import { jobRecord } from './job-record.js';
 
-interface Row extends Omit<JobRow, 'priority' | 'progress' | 'targets' | 'errorCode'> {
+interface Row extends Omit<JobRow, 'priority' | 'progress' | 'targets'> {
   priority: number;
   fraction: number;
   layersDone: number;
@@ -18,26 +17,27 @@ interface Row extends Omit<JobRow, 'priority' | 'progress' | 'targets' | 'errorC
   runningSeconds: number;
   target: Target;
   targets: Target[] | null;
-  errorCode: string | null;
 }
 
-/** Not the specification, nor the results. */
+/** Not the specification, and of the results what fits into a line. */
 const COLUMNS = Prisma.sql`id, seq::float8 as seq, team_id as "teamId", status::text as status, phase, version, priority::int, needs, labels,
   fraction, layers_done as "layersDone", layers_total as "layersTotal",
   (running_seconds + case when clock_running then extract(epoch from clock_timestamp() - clock_at) else 0 end)::float8 as "runningSeconds",
   spec->'target' as target, spec->'targets' as targets, inputs->'model'->>'filename' as model,
   created_at as "createdAt", updated_at as "updatedAt", started_at as "startedAt", finished_at as "finishedAt",
-  (verdict->>'passed')::boolean as passed, error->>'code' as "errorCode"`;
+  (verdict->>'passed')::boolean as passed, error,
+  case when jsonb_typeof(metrics) = 'object' then jsonb_build_object('parameterRatio', metrics->'parameters'->'ratio',
+    'speedup', metrics->'speedup', 'accuracyDrop', metrics->'accuracy'->'drop', 'agreement', metrics->'fidelity'->'top1_agreement')
+    end as result`;
 
 function jobRow(row: Row): JobRow {
-  const { fraction, layersDone, layersTotal, runningSeconds, target, targets, priority, errorCode, ...job } = row;
+  const { fraction, layersDone, layersTotal, runningSeconds, target, targets, priority, ...job } = row;
   const eta = job.status === 'running' ? etaSeconds(fraction, runningSeconds) : null;
   return {
     ...job,
     priority: PRIORITIES[priority] ?? 'normal',
     progress: { fraction, layersDone, layersTotal, etaSeconds: eta },
     targets: targets ?? [target],
-    errorCode: errorCode as ErrorCode | null,
   };
 }
 

@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect } from 'react';
 import { isOver } from '../format/job.js';
 import { get } from './call.js';
+import { useStream } from './stream.js';
 import type { Job, JobEvent, LayerRow, Page } from './types.js';
 
 const EVENTS_PAGE = 100;
@@ -18,24 +18,20 @@ export function useJob(id: string) {
     refetchInterval: ({ state }) => (state.data !== undefined && !isOver(state.data) ? PROGRESS_MS : false),
   });
   const open = job.data !== undefined && !isOver(job.data);
-  useEffect(() => {
-    if (!open) return undefined;
-    const source = new EventSource(`/jobs/${id}/events`);
-    const changed = () => {
-      void client.invalidateQueries({ queryKey: ['job', id] });
-    };
-    for (const type of [
-      'job.started',
-      'job.phase',
-      'job.succeeded',
-      'job.failed',
-      'job.canceled',
-      'layer.finished',
-      'task.retrying',
-    ])
-      source.addEventListener(type, changed);
-    return () => source.close();
-  }, [client, id, open]);
+  const changed = () => void client.invalidateQueries({ queryKey: ['job', id] });
+  const changes = [
+    'job.started',
+    'job.phase',
+    'job.canceling',
+    'job.succeeded',
+    'job.failed',
+    'job.canceled',
+    'layer.finished',
+    'task.retrying',
+  ];
+  useStream(open ? `/jobs/${id}/events` : null, Object.fromEntries(changes.map((name) => [name, changed])), {
+    onOpen: changed,
+  });
   return job;
 }
 

@@ -3,6 +3,7 @@ import type { components } from '../../../src/client/openapi.js';
 /** What the interface answers with, as its OpenAPI document says. */
 type Schemas = components['schemas'];
 export type Job = Schemas['Job'];
+export type JobRow = Schemas['JobRow'];
 export type JobStatus = Job['status'];
 export type Place = Schemas['QueuePlace'];
 export type Artifact = Schemas['Artifact'];

@@ -15,8 +15,9 @@ export function targetInWords(target: Target): string {
   return TARGET[name]?.(asked) ?? `${name} ${String(asked)}`;
 }
 
-export function targetsInWords({ spec }: Pick<Job, 'spec'>): string {
-  const targets = spec.targets ?? [spec.target];
+export const targetsOf = ({ spec }: Pick<Job, 'spec'>): Target[] => spec.targets ?? [spec.target];
+
+export function targetsInWords(targets: Target[]): string {
   const [first] = targets;
   if (first === undefined) return '';
   return targets.length === 1 ? targetInWords(first) : `${targetInWords(first)} and ${targets.length - 1} more`;

@@ -5,28 +5,57 @@ export const AXIS = {
   tickLine: false,
 } as const;
 
-interface TipProps {
-  show: (value: number) => string;
-  title: (label: unknown) => string;
+interface Mark<Datum> {
+  name?: unknown;
+  value?: unknown;
+  payload?: Datum;
+}
+
+interface Said {
+  title: string;
+  lines: readonly (readonly [name: string, value: string])[];
+}
+
+/** What the plotting library passes on, and how it is said in words. */
+interface TipProps<Datum> {
+  say: (marks: readonly Mark<Datum>[], label: unknown) => Said | null;
   active?: boolean;
   label?: unknown;
-  payload?: readonly { name?: unknown; value?: unknown; color?: string }[];
+  payload?: readonly Mark<Datum>[];
 }
 
 /** What a mark stands for, beside the pointer. */
-export function PlotTip({ show, title, active, label, payload = [] }: TipProps) {
-  if (active !== true || payload.length === 0) return null;
+export function PlotTip<Datum>({ say, active, label, payload = [] }: TipProps<Datum>) {
+  const said = active === true && payload.length > 0 ? say(payload, label) : null;
+  if (said === null) return null;
   return (
     <div className="tooltip">
-      <strong>{title(label)}</strong>
-      {payload.map(({ name, value }) => (
-        <div key={String(name)} className="tip-line">
-          <span className="muted">{String(name)}</span> {typeof value === 'number' ? show(value) : String(value)}
-        </div>
-      ))}
+      <strong>{said.title}</strong>
+      <dl>
+        {said.lines.map(([name, value]) => (
+          <div key={name} className="tip-line">
+            <dt className="muted">{name}</dt>
+            <dd className="number">{value}</dd>
+          </div>
+        ))}
+      </dl>
     </div>
   );
 }
+
+/** A line for every series. */
+export const ofSeries =
+  (title: (label: unknown) => string, show: (value: number) => string): TipProps<unknown>['say'] =>
+  (marks, label) => ({
+    title: title(label),
+    lines: marks.map(({ name, value }) => [String(name), typeof value === 'number' ? show(value) : String(value)]),
+  });
+
+/** One mark, which stands for one thing. */
+export const ofDot =
+  <Datum,>(say: (datum: Datum) => Said): TipProps<Datum>['say'] =>
+  ([mark]) =>
+    mark?.payload === undefined ? null : say(mark.payload);
 
 interface ChoiceProps<Axis extends string> {
   axes: Readonly<Record<Axis, { name: string }>>;

@@ -9,7 +9,7 @@ import { jobName, targetInWords } from '../../format/job.js';
 import { bytes, count, error, percent, points, ratio } from '../../format/numbers.js';
 import { Failure } from '../../ui/failure.js';
 import { Loading } from '../../ui/loading.js';
-import { AXIS, AxisChoice } from '../../ui/plot.js';
+import { AXIS, AxisChoice, ofDot, PlotTip } from '../../ui/plot.js';
 import './compare.css';
 import { TableScroll } from '../../ui/table-scroll.js';
 
@@ -54,23 +54,11 @@ const X = {
   speed: { name: 'faster', of: ({ metrics }: Entry) => metrics.speedup },
 } as const;
 
-function Tip({
-  active,
-  payload = [],
-}: {
-  active?: boolean;
-  payload?: readonly { payload?: { name: string; x: number; y: number; z: number } }[];
-}) {
-  const dot = payload[0]?.payload;
-  if (active !== true || dot === undefined) return null;
-  return (
-    <div className="tooltip">
-      <strong>{dot.name}</strong>
-      <div>
-        {ratio(dot.x)}, {percent(dot.y)}, {bytes(dot.z)}
-      </div>
-    </div>
-  );
+interface Dot {
+  name: string;
+  x: number;
+  y: number;
+  z: number;
 }
 
 function Plot({ entries }: { entries: Entry[] }) {
@@ -78,7 +66,7 @@ function Plot({ entries }: { entries: Entry[] }) {
   const labelled = entries.every(({ metrics }) => metrics.accuracy !== null);
   const quality = ({ metrics }: Entry) =>
     (labelled ? metrics.accuracy?.after : metrics.fidelity.top1_agreement) ?? 1 - metrics.fidelity.relative_error;
-  const data = entries.map((entry) => ({
+  const data = entries.map((entry): Dot => ({
     name: entry.name,
     x: X[axis].of(entry),
     y: quality(entry),
@@ -113,7 +101,21 @@ function Plot({ entries }: { entries: Entry[] }) {
               tickFormatter={(value: number) => percent(value, 1)}
             />
             <ZAxis type="number" dataKey="z" range={[60, 500]} />
-            <Tooltip content={<Tip />} cursor={false} />
+            <Tooltip
+              cursor={false}
+              content={
+                <PlotTip<Dot>
+                  say={ofDot((dot) => ({
+                    title: dot.name,
+                    lines: [
+                      [X[axis].name, ratio(dot.x)],
+                      [labelled ? 'accuracy' : 'agreement', percent(dot.y)],
+                      ['file', bytes(dot.z)],
+                    ],
+                  }))}
+                />
+              }
+            />
             <Scatter data={data} fill="var(--accent-fill)" fillOpacity={0.75} isAnimationActive={false} />
           </ScatterChart>
         </ResponsiveContainer>

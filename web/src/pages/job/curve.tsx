@@ -4,7 +4,7 @@ import { CartesianGrid, ErrorBar, ResponsiveContainer, Scatter, ScatterChart, To
 import type { Job, Metrics } from '../../api/types.js';
 import { targetInWords } from '../../format/job.js';
 import { percent, ratio } from '../../format/numbers.js';
-import { AXIS, AxisChoice } from '../../ui/plot.js';
+import { AXIS, AxisChoice, ofDot, PlotTip } from '../../ui/plot.js';
 import { wilson } from './numbers.js';
 
 const AXES = {
@@ -30,21 +30,6 @@ interface Dot {
   error: [number, number];
   target: string;
   passed: boolean;
-}
-
-function Tip({ active, payload = [] }: { active?: boolean; payload?: readonly { payload?: Dot }[] }) {
-  const dot = payload[0]?.payload;
-  if (active !== true || dot === undefined) return null;
-  return (
-    <div className="tooltip">
-      <strong>
-        Point {dot.point}: {dot.target}
-      </strong>
-      <div>
-        {ratio(dot.x)}, {percent(dot.y)}
-      </div>
-    </div>
-  );
 }
 
 /** The trade-off curve: what every point keeps and what it saves; a click chooses one. */
@@ -115,7 +100,20 @@ export function Curve({ job, point }: { job: Job; point: number }) {
                 domain={['auto', 'auto']}
                 tickFormatter={(value: number) => percent(value, 1)}
               />
-              <Tooltip content={<Tip />} cursor={false} />
+              <Tooltip
+                cursor={false}
+                content={
+                  <PlotTip<Dot>
+                    say={ofDot((dot) => ({
+                      title: `Point ${dot.point}: ${dot.target}`,
+                      lines: [
+                        [AXES[axis].name, ratio(dot.x)],
+                        [name, percent(dot.y)],
+                      ],
+                    }))}
+                  />
+                }
+              />
               <Scatter
                 data={[...dots].sort((a, b) => a.x - b.x)}
                 line={{ stroke: 'var(--line-strong)', strokeWidth: 1.5 }}

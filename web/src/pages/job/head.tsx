@@ -4,7 +4,7 @@ import { Link, useNavigate } from 'react-router';
 import { call } from '../../api/call.js';
 import type { Job } from '../../api/types.js';
 import { useCan } from '../../app/session.js';
-import { isOver, jobName, targetsInWords, tookSeconds } from '../../format/job.js';
+import { isOver, jobName, targetsInWords, targetsOf, tookSeconds } from '../../format/job.js';
 import { ago, duration, moment } from '../../format/time.js';
 import { Confirm } from '../../ui/dialog.js';
 import { Failure } from '../../ui/failure.js';
@@ -100,7 +100,7 @@ export function Head({ job }: { job: Job }) {
         <Buttons job={job} />
       </div>
       <div className="job-facts muted">
-        <span>{targetsInWords(job)}</span>
+        <span>{targetsInWords(targetsOf(job))}</span>
         <span title={moment(job.created_at)}>submitted {ago(job.created_at, now)}</span>
         {job.started_at === null ? null : <span>took {duration(tookSeconds(job, now))}</span>}
         {job.spec.priority === 'normal' ? null : <span>{job.spec.priority} priority</span>}

@@ -3,7 +3,7 @@ import { Bar, BarChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxi
 import type { LayerRow } from '../../api/types.js';
 import { shortName } from '../../format/layer.js';
 import { compact, count, milliseconds } from '../../format/numbers.js';
-import { AXIS, PlotTip } from '../../ui/plot.js';
+import { AXIS, ofSeries, PlotTip } from '../../ui/plot.js';
 
 const KINDS = {
   parameters: { name: 'Parameters', show: count, axis: compact },
@@ -62,7 +62,7 @@ export function LayerPlot({ rows }: { rows: LayerRow[] }) {
             <Tooltip
               cursor={{ fill: 'var(--hover)' }}
               content={
-                <PlotTip show={show} title={(label) => data.find(({ index }) => index === label)?.layer ?? ''} />
+                <PlotTip say={ofSeries((label) => data.find(({ index }) => index === label)?.layer ?? '', show)} />
               }
             />
             <Bar

@@ -1,33 +1,42 @@
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { call } from '../../api/call.js';
-import type { Job } from '../../api/types.js';
+import { cancelPath, type JobFilter } from '../../api/jobs.js';
+import type { JobRow } from '../../api/types.js';
 import { useCan } from '../../app/session.js';
 import { isOver } from '../../format/job.js';
 import { Confirm } from '../../ui/dialog.js';
 import { Failure } from '../../ui/failure.js';
 
 const COMPARED = 8;
+/** As many as one call cancels. */
+const AT_ONCE = 1000;
 
 /** What can be done with the chosen jobs. */
-export function Actions({ chosen, onDone }: { chosen: Job[]; onDone: () => void }) {
+interface Props {
+  chosen: JobRow[];
+  filter: JobFilter;
+  onDone: () => void;
+}
+
+export function Actions({ chosen, filter, onDone }: Props) {
   const can = useCan();
-  const client = useQueryClient();
   const [asking, setAsking] = useState(false);
   const open = chosen.filter((job) => !isOver(job));
   const cancel = useMutation({
     mutationFn: async () => {
-      for (const { id } of open) await call('POST', `/jobs/${id}/cancel`);
+      const ids = open.map(({ id }) => id);
+      for (let i = 0; i < ids.length; i += AT_ONCE)
+        await call('POST', cancelPath(filter), { body: { ids: ids.slice(i, i + AT_ONCE) } });
     },
-    onSuccess: async () => {
+    onSuccess: () => {
       setAsking(false);
       onDone();
-      await client.invalidateQueries({ queryKey: ['jobs'] });
     },
   });
   if (chosen.length === 0) return null;
-  const measured = chosen.filter(({ metrics }) => metrics !== null).slice(0, COMPARED);
+  const measured = chosen.filter(({ result }) => result !== null).slice(0, COMPARED);
   return (
     <>
       <span className="muted">{chosen.length} selected</span>

@@ -1,8 +1,8 @@
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { memo, useEffect, useRef, useState } from 'react';
 import { Link } from 'react-router';
-import type { Job } from '../../api/types.js';
-import { jobName, targetsInWords, tookSeconds } from '../../format/job.js';
+import type { JobRow } from '../../api/types.js';
+import { targetsInWords, tookSeconds } from '../../format/job.js';
 import { ago, duration, moment } from '../../format/time.js';
 import { useNow } from '../../ui/now.js';
 import { Status } from '../../ui/status.js';
@@ -10,18 +10,18 @@ import { Outcome } from './outcome.js';
 
 const ROW_PX = 53;
 
-function Ago({ job }: { job: Job }) {
+function Ago({ job }: { job: JobRow }) {
   const now = useNow();
   return <time dateTime={job.created_at}>{ago(job.created_at, now)}</time>;
 }
 
-function Took({ job }: { job: Job }) {
+function Took({ job }: { job: JobRow }) {
   const now = useNow();
   return <>{duration(tookSeconds(job, now))}</>;
 }
 
 interface RowProps {
-  job: Job;
+  job: JobRow;
   index: number;
   selected: boolean;
   selectable: boolean;
@@ -30,7 +30,7 @@ interface RowProps {
 }
 
 const Row = memo(function Row({ job, index, selected, selectable, withTeam, onSelect }: RowProps) {
-  const name = jobName(job);
+  const name = job.model;
   return (
     <tr className="job-row" aria-rowindex={index + 2} aria-selected={selectable ? selected : undefined}>
       {selectable ? (
@@ -60,7 +60,7 @@ const Row = memo(function Row({ job, index, selected, selectable, withTeam, onSe
           ))}
         </div>
       </td>
-      <td className="cell-target truncate">{targetsInWords(job)}</td>
+      <td className="cell-target truncate">{targetsInWords(job.targets)}</td>
       <td className="cell-outcome">
         <Outcome job={job} />
       </td>
@@ -75,7 +75,7 @@ const Row = memo(function Row({ job, index, selected, selectable, withTeam, onSe
 });
 
 export interface JobListProps {
-  jobs: Job[];
+  jobs: JobRow[];
   selection: ReadonlySet<string>;
   selectable: boolean;
   withTeam: boolean;

@@ -1,9 +1,9 @@
-import type { Job } from '../../api/types.js';
+import type { JobRow } from '../../api/types.js';
 import { PHASE_NAME, REASON, startInWords } from '../../format/job.js';
 import { percent, points, ratio } from '../../format/numbers.js';
 import { duration } from '../../format/time.js';
 
-function Progress({ job }: { job: Job }) {
+function Progress({ job }: { job: JobRow }) {
   const { fraction, layers_done, layers_total, eta_seconds } = job.progress;
   const share = percent(fraction, 0);
   return (
@@ -27,25 +27,25 @@ function Progress({ job }: { job: Job }) {
   );
 }
 
-function Result({ job }: { job: Job }) {
-  const { metrics } = job;
-  if (metrics === null) return null;
-  const more = job.points.length - 1;
+function Result({ job }: { job: JobRow }) {
+  const { result } = job;
+  if (result === null) return null;
+  const more = job.targets.length - 1;
   return (
     <span className="result">
       <span>
-        <b>{ratio(metrics.parameters.ratio)}</b> <span className="muted">smaller</span>
+        <b>{ratio(result.parameter_ratio)}</b> <span className="muted">smaller</span>
       </span>
       <span>
-        <b>{ratio(metrics.speedup)}</b> <span className="muted">speed</span>
+        <b>{ratio(result.speedup)}</b> <span className="muted">speed</span>
       </span>
-      {metrics.accuracy === null ? (
+      {result.accuracy_drop === null ? (
         <span>
-          <b>{percent(metrics.fidelity.top1_agreement, 1)}</b> <span className="muted">agree</span>
+          <b>{percent(result.top1_agreement, 1)}</b> <span className="muted">agree</span>
         </span>
       ) : (
         <span>
-          <b>{points(-metrics.accuracy.drop)}</b> <span className="muted">accuracy</span>
+          <b>{points(-result.accuracy_drop)}</b> <span className="muted">accuracy</span>
         </span>
       )}
       {more > 0 ? <span className="muted">+{more}</span> : null}
@@ -54,7 +54,7 @@ function Result({ job }: { job: Job }) {
 }
 
 /** The one thing that is worth knowing of a job now. */
-export function Outcome({ job }: { job: Job }) {
+export function Outcome({ job }: { job: JobRow }) {
   if (job.status === 'running' || job.status === 'canceling') return <Progress job={job} />;
   if (job.status === 'queued')
     return job.queue === null ? null : (

@@ -1,9 +1,8 @@
-import { useCallback, useMemo, useState } from 'react';
+import { useCallback, useState } from 'react';
 import { Link } from 'react-router';
 import { useJobs } from '../../api/jobs.js';
 import { useCan } from '../../app/session.js';
 import { useTitle } from '../../app/title.js';
-import { jobName } from '../../format/job.js';
 import { count } from '../../format/numbers.js';
 import { Failure } from '../../ui/failure.js';
 import { Loading } from '../../ui/loading.js';
@@ -42,18 +41,9 @@ export default function JobsPage() {
   useTitle('Jobs');
   const can = useCan();
   const [filter, change] = useFilter();
-  const list = useJobs(filter);
+  const { list, shown } = useJobs(filter);
   const [selection, setSelection] = useState<ReadonlySet<string>>(new Set());
-  const jobs = useMemo(() => {
-    const all = list.data?.pages.flatMap(({ data }) => data) ?? [];
-    const text = filter.text.toLowerCase();
-    if (text === '') return all;
-    return all.filter((job) =>
-      [jobName(job), job.id, ...Object.entries(job.labels).map((pair) => pair.join('='))].some((part) =>
-        part.toLowerCase().includes(text),
-      ),
-    );
-  }, [list.data, filter.text]);
+  const jobs = shown?.jobs ?? [];
   const select = useCallback(
     (ids: string[], selected: boolean) =>
       setSelection((before) => {
@@ -78,20 +68,23 @@ export default function JobsPage() {
       <div className="page-head">
         <h1>Jobs</h1>
         <span className="muted" role="status">
-          {list.data === undefined ? '' : `${count(jobs.length)}${hasNextPage ? '+' : ''} shown`}
+          {shown === undefined ? '' : `${count(shown?.total)} ${filtered ? 'found' : 'in all'}`}
         </span>
         <div className="actions">
-          <Actions chosen={chosen} onDone={() => setSelection(new Set())} />
+          <Actions chosen={chosen} filter={filter} onDone={() => setSelection(new Set())} />
         </div>
       </div>
       <div className="card">
         <Filters filter={filter} change={change} />
-        {list.error !== null ? (
+        {list.error === null ? null : (
           <div className="card-body">
             <Failure error={list.error} retry={() => void list.refetch()} />
           </div>
-        ) : list.data === undefined ? (
-          <Loading what="jobs" />
+        )}
+        {shown === undefined ? (
+          list.error === null ? (
+            <Loading what="jobs" />
+          ) : null
         ) : jobs.length === 0 ? (
           <Empty filtered={filtered} onClear={() => change({ status: '', label: '', text: '', team: '' })} />
         ) : (

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react';
 import { Area, AreaChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from 'recharts';
 import { clock } from '../../format/time.js';
-import { AXIS, PlotTip } from '../../ui/plot.js';
+import { AXIS, ofSeries, PlotTip } from '../../ui/plot.js';
 
 interface Moment {
   at: number;
@@ -49,7 +49,7 @@ export function Load({ running, waiting }: { running: number; waiting: number })
               minTickGap={60}
             />
             <YAxis {...AXIS} allowDecimals={false} />
-            <Tooltip content={<PlotTip show={String} title={(label) => clock(Number(label))} />} />
+            <Tooltip content={<PlotTip say={ofSeries((label) => clock(Number(label)), String)} />} />
             <Area
               dataKey="waiting"
               type="stepAfter"

@@ -7,7 +7,7 @@ import type { Usage } from '../../api/types.js';
 import { bytes, count } from '../../format/numbers.js';
 import { date, duration } from '../../format/time.js';
 import { type Column, DataTable } from '../../ui/data-table.js';
-import { AXIS, PlotTip } from '../../ui/plot.js';
+import { AXIS, ofSeries, PlotTip } from '../../ui/plot.js';
 import { Loaded } from '../../ui/query.js';
 
 type Row = Usage['data'][number];
@@ -74,7 +74,7 @@ function Plot({ rows }: { rows: Row[] }) {
           <YAxis {...AXIS} tickFormatter={(seconds: number) => duration(seconds)} width={64} />
           <Tooltip
             cursor={{ fill: 'var(--hover)' }}
-            content={<PlotTip show={duration} title={(day) => date(String(day))} />}
+            content={<PlotTip say={ofSeries((day) => date(String(day)), duration)} />}
           />
           <Bar
             name="device time"
