@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engineNames } from '../engines/index.js';
 import { targetNames } from '../jobs/targets.js';
 import { weightCodings } from '../models/coding/weight-codings.js';
+import { modelFormats } from '../models/formats/index.js';
 import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 
 export interface SpecOptions {
@@ -17,6 +18,7 @@ export interface SpecOptions {
   distillationPasses?: number;
   weights?: string;
   bits?: number;
+  outputFormat?: string;
   include: string[];
   exclude: string[];
   batchSizes?: number[];
@@ -89,6 +91,7 @@ export function addSpecOptions(command: Command): Command {
       number,
     )
     .option('--weights <coding>', `how the file keeps the weights: ${weightCodings.join(', ')}`)
+    .option('--output-format <name>', `format of the compressed model: ${modelFormats.join(', ')} (default: as sent)`)
     .option('--bits <n>', 'bits of a weight in a codebook: 4 or 8', number)
     .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])
@@ -132,6 +135,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       weights: given({ coding: options.weights, bits: options.bits }),
       layers: { include: options.include, exclude: options.exclude },
     }),
+    output: given({ format: options.outputFormat }),
     benchmark: given({ batch_sizes: options.batchSizes }),
     labels: options.label,
     ...(Object.keys(resources).length > 0 ? { resources } : {}),

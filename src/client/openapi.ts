@@ -846,10 +846,10 @@ export interface components {
             inputs: "symmetric" | "asymmetric" | "refit";
             /** @description after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as a bound on the work allows, none where the outputs are near enough already; 0: none */
             distillation_passes: number | null;
-            /** @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not */
+            /** @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not */
             weights: {
                 /** @enum {string} */
-                coding: "float32" | "float16" | "int8" | "static_int8" | "codebook";
+                coding: "float32" | "float16" | "int8" | "uint8" | "static_int8" | "codebook";
                 /**
                  * @description of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers
                  * @enum {integer}
@@ -868,6 +868,11 @@ export interface components {
                 exclude: string[];
             };
             seed: number;
+        };
+        /** Output */
+        Output: {
+            /** @description what the compressed model is written as; null: as the model that was sent. onnx: one .onnx file; tfjs_layers: a zip of a TensorFlow.js layers-model: model.json and its shards; tfjs_graph: a zip of a TensorFlow.js graph-model: model.json and its shards; onnx_zip: a zip of an .onnx file and its external data. Names, order and layout of inputs and outputs stay those of the model that was sent */
+            format: ("onnx" | "tfjs_layers" | "tfjs_graph" | "onnx_zip") | null;
         };
         /** Benchmark */
         Benchmark: {
@@ -896,6 +901,7 @@ export interface components {
             targets?: components["schemas"]["Target"][];
             constraints: components["schemas"]["Constraints"];
             method: components["schemas"]["Method"];
+            output?: components["schemas"]["Output"];
             benchmark: components["schemas"]["Benchmark"];
             resources?: components["schemas"]["Resources"];
             /** @enum {string} */
@@ -1054,10 +1060,10 @@ export interface components {
         /** Warning */
         Warning: {
             /**
-             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; target_out_of_reach: the target cannot be reached; what came nearest is returned
+             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; larger_file: the file is larger than the one that was sent; target_out_of_reach: the target cannot be reached; what came nearest is returned
              * @enum {string}
              */
-            code: "outputs_moved" | "few_samples" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "target_out_of_reach";
+            code: "outputs_moved" | "few_samples" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "larger_file" | "target_out_of_reach";
             cause: string;
             /** @description what can be done */
             next: string;
@@ -1714,7 +1720,7 @@ export interface components {
              */
             distillation_passes?: number | null;
             /**
-             * @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not
+             * @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not
              * @default {
              *       "coding": "float32",
              *       "bits": 4,
@@ -1726,7 +1732,7 @@ export interface components {
                  * @default float32
                  * @enum {string}
                  */
-                coding?: "float32" | "float16" | "int8" | "static_int8" | "codebook";
+                coding?: "float32" | "float16" | "int8" | "uint8" | "static_int8" | "codebook";
                 /**
                  * @description of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers
                  * @default 4
@@ -1758,6 +1764,17 @@ export interface components {
             };
             /** @default 1 */
             seed?: number;
+        };
+        /**
+         * OutputRequest
+         * @default {}
+         */
+        OutputRequest: {
+            /**
+             * @description what the compressed model is written as; null: as the model that was sent. onnx: one .onnx file; tfjs_layers: a zip of a TensorFlow.js layers-model: model.json and its shards; tfjs_graph: a zip of a TensorFlow.js graph-model: model.json and its shards; onnx_zip: a zip of an .onnx file and its external data. Names, order and layout of inputs and outputs stay those of the model that was sent
+             * @default null
+             */
+            format?: ("onnx" | "tfjs_layers" | "tfjs_graph" | "onnx_zip") | null;
         };
         /**
          * BenchmarkRequest
@@ -1797,6 +1814,7 @@ export interface components {
             targets?: components["schemas"]["Target"][];
             constraints?: components["schemas"]["ConstraintsRequest"];
             method?: components["schemas"]["MethodRequest"];
+            output?: components["schemas"]["OutputRequest"];
             benchmark?: components["schemas"]["BenchmarkRequest"];
             resources?: components["schemas"]["Resources"];
             /**

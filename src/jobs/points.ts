@@ -51,6 +51,10 @@ export function atTarget(spec: Pick<Spec, 'targets'>, point: number, error: unkn
   return new InputError(error.code, error.message, { faults, ...layer, cause: error });
 }
 
+/** The format that the compressed model is written in. @param sent the format of the model that was sent */
+export const writtenFormat = ({ output }: Pick<Spec, 'output'>, sent: ModelFormatName): ModelFormatName =>
+  output?.format ?? sent;
+
 /** Name of the artifact that holds the network of a point. */
 export const modelName = (point: number, format: ModelFormatName): string =>
   `model${point === 1 ? '' : `-${String(point)}`}.${MODEL_FORMATS[format].extension}`;

@@ -1,6 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { engineNames } from '../engines/index.js';
 import { codingOf, PLAIN_CODING, weightCodings } from '../models/coding/weight-codings.js';
+import { formatOf, modelFormats } from '../models/formats/index.js';
 import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../models/sparse/index.js';
 import { oneOf } from './one-of.js';
@@ -145,6 +146,15 @@ export const BenchmarkSchema = object({
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 256 }), Type.Null()], { default: null }),
 });
 
+const formatsInWords = modelFormats.map((format) => `${format}: ${formatOf(format).meaning}`).join('; ');
+
+export const OutputSchema = object({
+  format: Type.Union([oneOf(modelFormats), Type.Null()], {
+    default: null,
+    description: `what the compressed model is written as; null: as the model that was sent. ${formatsInWords}. Names, order and layout of inputs and outputs stay those of the model that was sent`,
+  }),
+});
+
 export const WebhookSchema = object({
   url: Type.String({ maxLength: 2048, pattern: '^https?://', description: 'https; http only for URL_ALLOWED_HOSTS' }),
 });
@@ -183,6 +193,10 @@ export const SpecSchema = object(
       default: {},
     }),
     method: Type.Object(MethodSchema.properties, { $id: 'Method', additionalProperties: false, default: {} }),
+    // Optional, as jobs of older versions are without.
+    output: Type.Optional(
+      Type.Object(OutputSchema.properties, { $id: 'Output', additionalProperties: false, default: {} }),
+    ),
     benchmark: Type.Object(BenchmarkSchema.properties, { $id: 'Benchmark', additionalProperties: false, default: {} }),
     resources: Type.Optional(
       Type.Object(ResourcesSchema.properties, {

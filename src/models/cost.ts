@@ -51,8 +51,10 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const { rank, groups, pattern = PLAIN_PATTERN } = size;
   const sparseSize: SparseSize = { pattern, groups, alone: rank === 0 };
   const sparse = sparseParts(layer, sparseSize);
+  const picks = layer.picksByConvolution === true && groups > 0 ? (PATTERN[pattern].picks?.(layer, groups) ?? []) : [];
   const beside = sum(sparse.map((part) => costOf(part, part.channels)));
-  const { parameters, macs, work, once } = sum([beside, chainCost(lowRankParts(layer, size))]);
+  const picking = sum(picks.map((part) => costOf(part, part.channels)));
+  const { parameters, macs, work, once } = sum([beside, picking, chainCost(lowRankParts(layer, size))]);
   const zeros = beside.parameters - sparseNonzeros(layer, sparseSize);
   return { parameters: parameters + m, nonzeros: parameters + m - zeros, macs, work, once };
 }

@@ -28,7 +28,13 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Mod
   }
 }
 
-/** Writes `model` in the format it came in. */
+/** The same network, to be written in another format. */
+export const inFormat = (model: Model, format: ModelFormatName): Model => ({ ...model, format });
+
+/**
+ * Writes `model` in its format.
+ * @throws {InputError} naming what has no form there
+ */
 export async function saveModel(model: Model, path: string): Promise<void> {
   await FORMAT_FILES[model.format].save(model, path);
 }

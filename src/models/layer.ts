@@ -44,6 +44,8 @@ export interface Layer {
   parameters: number;
   /** Multiply-accumulates per sample. */
   macs: number;
+  /** The format of the output has no way to pick channels but a convolution of ones and zeros. */
+  picksByConvolution?: boolean;
   /** Why the layer must stay dense, or null when it can be compressed. */
   blocked: string | null;
 }

@@ -60,7 +60,9 @@ export const filesNeeded: FilesNeeded = (assignment) => {
         inputs.model,
         data,
         ...assembled.map((task) => fileOf(task, files.model)),
-        ...assembled.flatMap((task) => optionalFileOf(task, files.uncoded) ?? []),
+        ...[files.uncoded, files.inner].flatMap((name) =>
+          assembled.flatMap((task) => optionalFileOf(task, name) ?? []),
+        ),
       ];
     }
   }

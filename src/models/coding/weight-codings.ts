@@ -12,13 +12,17 @@ export interface CodingDescription {
   reported?: (bits: number) => string;
 }
 
-export type TensorCoding = 'float16' | 'int8' | 'codebook';
+export type TensorCoding = 'float16' | 'int8' | 'uint8' | 'codebook';
 
 /** The codings there are; what the API takes follows from here. */
 export const WEIGHT_CODINGS = {
   float32: { meaning: 'as they are', coder: null, weighted: false, integers: false },
   float16: { meaning: 'half the bits', coder: 'float16', weighted: false, integers: false },
   int8: { meaning: 'a scale for every output channel', coder: 'int8', weighted: true, integers: false },
+  uint8: {
+    meaning: 'a scale for the whole tensor, as TensorFlow.js keeps weights',
+    ...{ coder: 'uint8', weighted: false, integers: false },
+  },
   static_int8: {
     meaning:
       'as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels',

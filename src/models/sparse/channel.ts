@@ -1,4 +1,4 @@
-import { denseLayer, filled, spread, type PatternDescription } from './pattern.js';
+import { denseLayer, filled, pickInputs, spread, type PatternDescription } from './pattern.js';
 
 /** An input channel, all its taps. */
 export const channel = {
@@ -11,6 +11,7 @@ export const channel = {
   count: ({ kept }) => kept.length,
   storesZeros: () => false,
   parts: (layer, groups) => [{ ...denseLayer(layer), channels: groups }],
+  picks: (layer, groups) => (groups === layer.channels ? [] : [pickInputs(layer, groups)]),
   nonzeros: ({ m, d, channels }, groups) => (groups * d * m) / channels,
   even: ({ m, d, channels }, groups, value) => ({
     kept: spread(groups, channels),

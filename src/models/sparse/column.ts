@@ -1,4 +1,4 @@
-import { denseLayer, filled, spread, type PatternDescription } from './pattern.js';
+import { denseLayer, filled, pickInputs, spread, type PatternDescription } from './pattern.js';
 
 /** One tap of one input channel, a column of the im2col matrix. The same as `channel` where the kernel has one tap. */
 export const column = {
@@ -16,6 +16,7 @@ export const column = {
     // A kernel that picks the tap, for every column.
     return dense.taps === 1 ? [sum] : [{ ...dense, outputs: groups, channels: 1 }, sum];
   },
+  picks: (layer, groups) => [pickInputs(layer, groups)],
   nonzeros: ({ m, d, channels }, groups) => groups * (d === channels ? m : m + 1),
   even: ({ m, d }, groups, value) => ({ kept: spread(groups, d), weights: filled(m * groups, value) }),
 } as const satisfies PatternDescription;

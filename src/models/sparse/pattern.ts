@@ -35,6 +35,8 @@ export interface PatternDescription {
    * @param alone no low-rank part beside it
    */
   parts: (layer: Sizes & Pick<Layer, 'positions' | 'op'>, groups: number, alone: boolean) => Part[];
+  /** The convolutions that pick its channels, where a format has no other way; absent: none, or not counted. */
+  picks?: (layer: Sizes & Pick<Layer, 'positions' | 'inputSize'>, groups: number) => Part[];
   /** The weights of these convolutions that are not zero. */
   nonzeros: (layer: Sizes, groups: number, alone: boolean) => number;
   /** A part of so many groups, spread evenly over the layer, every kept weight `value`. */
@@ -46,6 +48,17 @@ export const spread = (count: number, of: number): number[] =>
   Array.from({ length: count }, (_, i) => Math.floor((i * of) / count));
 
 export const filled = (length: number, value: number): Float32Array => new Float32Array(length).fill(value);
+
+/** Some of the input channels, by a 1x1 convolution. */
+export const pickInputs = (
+  { channels, inputSize, positions }: Sizes & Pick<Layer, 'positions' | 'inputSize'>,
+  outputs: number,
+): Part => ({
+  outputs,
+  channels,
+  taps: 1,
+  places: inputSize.length === 0 ? positions : inputSize.reduce((a, b) => a * b, 1),
+});
 
 /** The layer itself, as one convolution. */
 export const denseLayer = ({ m, d, channels, positions }: Sizes & Pick<Layer, 'positions'>): Part => ({

@@ -26,7 +26,7 @@ export async function load({ archive }: ModelFile, options: LoadOptions): Promis
   const b = new GraphBuilder(options.limits);
   const isGraph = list(at(topology, 'node')) !== null;
   const origin = isGraph
-    ? new GraphOrigin(files.json)
+    ? new GraphOrigin(files.json, files.weights)
     : new LayersOrigin(files.json, readLayers(b, files), files.weights);
   if (isGraph) readGraph(b, files);
   const graph: GraphProto = {

@@ -14,4 +14,6 @@ export const files = {
   model: 'compressed-model',
   /** assemble: the same with float32 weights, where they are coded */
   uncoded: 'uncoded-model',
+  /** assemble: the network under work, where the format of the model keeps no names of inner tensors */
+  inner: 'inner-model',
 } as const;

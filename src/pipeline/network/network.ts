@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDataset, type Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
+import { writtenFormat } from '../../jobs/points.js';
 import {
+  formatOf,
   inputNames,
   listLayers,
   loadModel,
@@ -11,6 +13,7 @@ import {
   Runner,
   spillWeights,
   type ListedLayers,
+  type ModelFormatName,
   type Model,
   type Parts,
 } from '../../models/index.js';
@@ -64,6 +67,14 @@ export async function openSamples(context: StepContext, model: Model, key: strin
   });
 }
 
+/** Layers that know what the format of the output makes of them. */
+function picking(listed: ListedLayers, format: ModelFormatName): ListedLayers {
+  const picksByConvolution = formatOf(format).picksByConvolution === true;
+  return picksByConvolution
+    ? { ...listed, layers: listed.layers.map((layer) => ({ ...layer, picksByConvolution })) }
+    : listed;
+}
+
 /** @throws {InputError} when the model or the data cannot be used, or do not fit each other */
 export async function openNetwork(
   context: StepContext,
@@ -85,7 +96,10 @@ export async function openNetwork(
     }
     // Two samples tell the batch axis from the others.
     const probe = await given.batch(0, fixed ?? Math.min(2, given.count));
-    const listed = await listLayers(prepared, probe, { threads: context.threads });
+    const listed = picking(
+      await listLayers(prepared, probe, { threads: context.threads }),
+      writtenFormat(spec, original.format),
+    );
     const parts = await outputParts(prepared, probe, { threads: context.threads });
     const maps = mapBytes(listed.layers);
     // Every image gives at least one patch, so more images than samples would not be looked at.

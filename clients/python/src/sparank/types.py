@@ -87,7 +87,7 @@ class Constraints(TypedDict):
 
 
 class Weights(TypedDict):
-    coding: Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
+    coding: Literal['float32', 'float16', 'int8', 'uint8', 'static_int8', 'codebook']
     bits: Literal[4, 8]
     integer_layers: Literal['faster', 'all']
 
@@ -116,6 +116,10 @@ class Method(TypedDict):
     max_iterations: int
     layers: Layers
     seed: int
+
+
+class Output(TypedDict):
+    format: Literal['onnx', 'tfjs_layers', 'tfjs_graph', 'onnx_zip'] | None
 
 
 BatchSize: TypeAlias = int
@@ -148,6 +152,7 @@ class Spec(TypedDict):
     targets: NotRequired[list[Target]]
     constraints: Constraints
     method: Method
+    output: NotRequired[Output]
     benchmark: Benchmark
     resources: NotRequired[Resources]
     priority: Literal['low', 'normal', 'high']
@@ -299,6 +304,7 @@ class Warning(TypedDict):
         'near_edge',
         'coding_left_out',
         'slower',
+        'larger_file',
         'target_out_of_reach',
     ]
     cause: str
@@ -790,7 +796,7 @@ class ConstraintsRequest(TypedDict):
 
 class Weights1(TypedDict):
     coding: NotRequired[
-        Literal['float32', 'float16', 'int8', 'static_int8', 'codebook']
+        Literal['float32', 'float16', 'int8', 'uint8', 'static_int8', 'codebook']
     ]
     bits: NotRequired[Literal[4, 8]]
     integer_layers: NotRequired[Literal['faster', 'all']]
@@ -818,6 +824,10 @@ class MethodRequest(TypedDict):
     seed: NotRequired[int]
 
 
+class OutputRequest(TypedDict):
+    format: NotRequired[Literal['onnx', 'tfjs_layers', 'tfjs_graph', 'onnx_zip'] | None]
+
+
 class BenchmarkRequest(TypedDict):
     batch_sizes: NotRequired[list[BatchSize]]
     threads: NotRequired[int | None]
@@ -831,6 +841,7 @@ class SpecRequest(TypedDict):
     targets: NotRequired[list[Target]]
     constraints: NotRequired[ConstraintsRequest]
     method: NotRequired[MethodRequest]
+    output: NotRequired[OutputRequest]
     benchmark: NotRequired[BenchmarkRequest]
     resources: NotRequired[Resources]
     priority: NotRequired[Literal['low', 'normal', 'high']]

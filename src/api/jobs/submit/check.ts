@@ -17,9 +17,9 @@ export type CheckFiles = (files: JobFiles, spec: Spec, directory: string) => Pro
 
 /** Everything that the outcome depends on. */
 function fingerprint(files: JobFiles, spec: Spec): string {
-  const { target, targets, constraints, method, benchmark } = spec;
+  const { target, targets, constraints, method, benchmark, output } = spec;
   const content = [files.model.sha256, files.calibration.sha256, files.evaluation?.sha256 ?? null];
-  return JSON.stringify([content, files.model.filename, target, targets, constraints, method, benchmark]);
+  return JSON.stringify([content, files.model.filename, target, targets, constraints, method, benchmark, output]);
 }
 
 async function localFiles(files: JobFiles, directory: string): Promise<SubmittedFiles> {

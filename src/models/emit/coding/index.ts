@@ -3,6 +3,7 @@ import { codebook } from './codebook.js';
 import type { TensorCoder } from './coder.js';
 import { float16 } from './float16.js';
 import { int8 } from './int8.js';
+import { uint8 } from './uint8.js';
 
 /** How the weights of a layer are written. */
-export const TENSOR_CODERS: Readonly<Record<TensorCoding, TensorCoder>> = { float16, int8, codebook };
+export const TENSOR_CODERS: Readonly<Record<TensorCoding, TensorCoder>> = { float16, int8, uint8, codebook };

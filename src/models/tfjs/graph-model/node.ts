@@ -3,6 +3,12 @@ import type { Value } from '../build/value.js';
 import { at, list, number, numbers, path, text, type Json } from '../io/json.js';
 import type { StoredTensor } from '../io/weights.js';
 
+/** Sizes of a TensorShape, -1 where they are open; null where not even their number is known. */
+export function shapeOf(shape: Json | undefined): number[] | null {
+  if (shape === undefined || at(shape, 'unknownRank') === true) return null;
+  return (list(at(shape, 'dim')) ?? []).map((dim) => number(at(dim, 'size')) ?? -1);
+}
+
 /** A node of a graph-model, as it stands in model.json. */
 export interface GraphNode {
   name: string;
@@ -63,9 +69,7 @@ export class NodeContext {
 
   /** Dimensions, unknown ones as -1; null: not even their number is known. */
   shape(name: string): number[] | null {
-    const shape = at(this.attribute(name), 'shape');
-    if (shape === undefined || at(shape, 'unknownRank') === true) return null;
-    return (list(at(shape, 'dim')) ?? []).map((dim) => number(at(dim, 'size')) ?? -1);
+    return shapeOf(at(this.attribute(name), 'shape'));
   }
 
   input(i: number): Value {

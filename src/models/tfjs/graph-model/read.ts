@@ -4,7 +4,7 @@ import { at, badModel, isObject, list, path, text, type Json, type JsonObject } 
 import type { ModelFiles } from '../io/read.js';
 import { CONVOLUTIONS } from './convolutions.js';
 import { ELEMENTWISE } from './elementwise.js';
-import { NodeContext, type GraphNode, type OperatorReader } from './node.js';
+import { NodeContext, shapeOf, type GraphNode, type OperatorReader } from './node.js';
 import { SHAPES } from './shapes.js';
 
 const same: OperatorReader = (node) => node.input(0);
@@ -25,6 +25,8 @@ export interface GraphPort {
   key: string | null;
   node: string;
   output: number;
+  /** As the signature gives it. */
+  dims: number[] | null;
 }
 
 /** Reads the nodes into a network; returns what the model takes and gives, in the order of the client. */
@@ -34,11 +36,11 @@ export function readGraph(b: GraphBuilder, files: ModelFiles): { inputs: GraphPo
   const inputs = ports(at(signature, 'inputs')) ?? placeholders(nodes);
   const outputs = ports(at(signature, 'outputs')) ?? unread(nodes);
   const values = new Map<string, Value[]>();
-  for (const { node } of inputs) {
+  for (const { node, dims } of inputs) {
     const found = nodes.get(node);
     b.scope = node;
     if (found === undefined) throw b.fail('the signature names this input, and the graph has no such node');
-    values.set(node, [inputValue(new NodeContext(b, found, []))]);
+    values.set(node, [inputValue(new NodeContext(b, found, []), dims)]);
   }
   for (const node of neededInOrder(nodes, outputs, new Set(values.keys())))
     values.set(node.name, read(b, node, values, files));
@@ -52,12 +54,12 @@ export function readGraph(b: GraphBuilder, files: ModelFiles): { inputs: GraphPo
   return { inputs, outputs };
 }
 
-function inputValue(context: NodeContext): Value {
+function inputValue(context: NodeContext, signed: number[] | null): Value {
   const { b, node } = context;
   const type = context.type('dtype');
   const types = { DT_FLOAT: 'float32', DT_INT32: 'int64', DT_BOOL: 'bool' } as const;
   if (!(type in types)) throw b.fail(`an input of the type ${type} is not read`);
-  const dims = context.shape('shape');
+  const dims = context.shape('shape') ?? signed;
   if (dims === null) throw b.fail('the shape of this input is not known');
   return b.input(node.name, dims, types[type as keyof typeof types]);
 }
@@ -119,21 +121,21 @@ function ports(entries: Json | undefined): GraphPort[] | null {
   if (!isObject(entries) || Object.keys(entries).length === 0) return null;
   return Object.entries(entries).map(([key, entry]) => {
     const { name, output } = refOf(text(at(entry, 'name')) ?? key);
-    return { key, node: name, output };
+    return { key, node: name, output, dims: shapeOf(at(entry, 'tensorShape')) };
   });
 }
 
 const placeholders = (nodes: ReadonlyMap<string, GraphNode>): GraphPort[] =>
   [...nodes.values()]
     .filter(({ op }) => op.startsWith('Placeholder'))
-    .map(({ name }) => ({ key: null, node: name, output: 0 }));
+    .map(({ name }) => ({ key: null, node: name, output: 0, dims: null }));
 
 /** Without a signature, what nothing reads is an output. */
 function unread(nodes: ReadonlyMap<string, GraphNode>): GraphPort[] {
   const read = new Set([...nodes.values()].flatMap(({ inputs }) => inputs.map(({ name }) => name)));
   return [...nodes.values()]
     .filter(({ name, op }) => !read.has(name) && op !== 'Const' && !op.startsWith('Placeholder') && op !== 'NoOp')
-    .map(({ name }) => ({ key: null, node: name, output: 0 }));
+    .map(({ name }) => ({ key: null, node: name, output: 0, dims: null }));
 }
 
 /** The nodes that the outputs need, each behind those that it reads. */

@@ -1,7 +1,7 @@
 import type { Model } from '../../ir/model.js';
 import { realInputs } from '../../ir/model.js';
 import { at } from '../io/json.js';
-import { GraphOrigin } from '../origin.js';
+import { cameReduced, GraphOrigin } from '../origin.js';
 import { writeZip } from '../write/files.js';
 import { Walker } from '../write/walker.js';
 import { writeNetwork } from '../write/write.js';
@@ -24,5 +24,5 @@ export async function saveGraph(model: Model, path: string): Promise<void> {
     modelTopology: { node: target.nodes, library: {}, versions: { producer: 1087 } },
   };
   const filename = model.filename.endsWith('.json') ? model.filename : 'model.json';
-  await writeZip(path, filename, json, target.weights);
+  await writeZip(path, filename, { json, weights: target.weights, halves: cameReduced(model) });
 }

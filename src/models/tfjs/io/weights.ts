@@ -7,6 +7,8 @@ export interface StoredTensor {
   dims: number[];
   type: 'float32' | 'int32' | 'bool';
   data: Float32Array | Int32Array | Uint8Array;
+  /** The file keeps fewer bits of its numbers. */
+  reduced?: boolean;
 }
 
 export interface WeightGroup {
@@ -96,7 +98,9 @@ export function decodeGroup({ paths, weights }: WeightGroup, bytes: Buffer): Map
   for (const weight of weights) {
     // A copy: it starts where its elements are aligned, and the shards can go.
     const own = Uint8Array.from(bytes.subarray(offset, offset + weight.bytes)).buffer;
-    found.set(weight.name, { dims: weight.dims, type: weight.type, data: decode(weight, own) });
+    const { dims, type, quantization } = weight;
+    const reduced = quantization === null ? {} : { reduced: true };
+    found.set(weight.name, { dims, type, data: decode(weight, own), ...reduced });
     offset += weight.bytes;
   }
   return found;

@@ -46,14 +46,26 @@ export function readLayers(b: GraphBuilder, { json, weights }: ModelFiles): Laye
   return calls.map((call) => ({ ...call, inputs: final(call.inputs), outputs: final(call.outputs) }));
 }
 
-/** TensorFlow 2.2 put the name of a cell between those of the layer and the weight. */
+/**
+ * TensorFlow 2.2 put the name of a cell between those of the layer and the weight, Keras 3 puts those of the models that the layer is in
+ * before it.
+ */
 function shortened(weights: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> {
   const all = new Map<string, StoredTensor>();
+  const twice = new Set<string>();
+  const others = (parts: string[]) => [
+    [...parts.slice(0, -2), ...parts.slice(-1)].join('/'),
+    ...parts.slice(1, -1).map((_, i) => parts.slice(i + 1).join('/')),
+  ];
   for (const [name, tensor] of weights) {
     const parts = name.split('/');
-    const short = [...parts.slice(0, -2), ...parts.slice(-1)].join('/');
-    if (parts.length > 2 && !weights.has(short)) all.set(short, tensor);
+    for (const short of parts.length > 2 ? new Set(others(parts)) : []) {
+      if (all.has(short)) twice.add(short);
+      all.set(short, tensor);
+    }
   }
+  // Two layers of one name in different models: which is meant is not known.
+  for (const short of twice) all.delete(short);
   for (const [name, tensor] of weights) all.set(name, tensor);
   return all;
 }

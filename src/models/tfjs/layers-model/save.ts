@@ -1,7 +1,7 @@
 import { realInputs, type Model } from '../../ir/model.js';
 import { isIdentity } from '../build/value.js';
 import { at, isObject } from '../io/json.js';
-import { LayersOrigin } from '../origin.js';
+import { cameReduced, LayersOrigin } from '../origin.js';
 import { writeZip } from '../write/files.js';
 import type { Ref, Weights } from '../write/target.js';
 import { Walker, type Written } from '../write/walker.js';
@@ -54,7 +54,8 @@ export async function saveLayers(model: Model, path: string): Promise<void> {
       },
     },
   };
-  await writeZip(path, model.filename.endsWith('.json') ? model.filename : 'model.json', json, weights);
+  const filename = model.filename.endsWith('.json') ? model.filename : 'model.json';
+  await writeZip(path, filename, { json, weights, halves: cameReduced(model) });
 }
 
 const configOf = ({ layer }: LayerCall): Record<string, unknown> =>

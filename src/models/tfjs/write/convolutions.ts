@@ -63,6 +63,10 @@ function padded(w: Walker, node: NodeProto, x: Written, { pads, value = 0 }: Pad
   return { ...x, ref: w.target.pad(`${node.name}/pad`, x.ref, { pads: all, mode: 'constant', value }), shape };
 }
 
+/** Whether zero is one of the steps. */
+const holdsZero = ({ scale, min }: { scale: number; min: number }): boolean =>
+  Math.abs(min / scale - Math.round(min / scale)) < 1e-3;
+
 /** Groups as one convolution with zeros between them; TensorFlow.js has no other form. */
 function ungrouped({ dims, data, ...rest }: Weights, groups: number): Weights {
   if (groups === 1) return { dims, data, ...rest };
@@ -80,7 +84,7 @@ function ungrouped({ dims, data, ...rest }: Weights, groups: number): Weights {
     ...rest,
     dims: [rows, inputs * groups, ...size],
     data: wide,
-    coding: rest.coding?.type === 'float16' ? rest.coding : null,
+    coding: rest.coding?.type === 'uint8' && !holdsZero(rest.coding) ? null : rest.coding,
   };
 }
 

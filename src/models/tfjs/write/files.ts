@@ -1,13 +1,16 @@
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
-import { floatToHalf } from '../../coding/float16.js';
+import { FLOAT16_MAX, floatToHalf } from '../../coding/float16.js';
 import type { Weights } from './target.js';
 
 /** As the converter of TensorFlow.js cuts them: what browsers keep in their caches. */
 const SHARD_BYTES = 4 * 2 ** 20;
 /** A fixed time, so that the same model gives the same bytes. */
-const OPTIONS = { compress: false, mtime: new Date(Date.UTC(1980, 0, 1)), mode: 0o100644 };
+const OPTIONS = { compress: true, mtime: new Date(Date.UTC(1980, 0, 1)), mode: 0o100644 };
+
+/** Fewer numbers save nothing that is worth their digits. */
+const FEWEST_HALVES = 256;
 
 function encode({ type, data, coding }: Weights): { bytes: Buffer; quantization?: object } {
   const view = (array: ArrayBufferView) => Buffer.from(array.buffer, array.byteOffset, array.byteLength);
@@ -23,17 +26,25 @@ function encode({ type, data, coding }: Weights): { bytes: Buffer; quantization?
   return { bytes: view(steps), quantization: { dtype: 'uint8', scale, min, original_dtype: 'float32' } };
 }
 
-/** Writes model.json and its shards as one zip. */
+/** With 16 bits for every number, unless something else is said of them. */
+function halved(tensor: Weights): Weights {
+  const { type, data, coding } = tensor;
+  const fits = () => data.every((value) => Math.abs(value) <= FLOAT16_MAX);
+  return type === 'float32' && coding === null && data.length >= FEWEST_HALVES && fits()
+    ? { ...tensor, coding: { type: 'float16' } }
+    : tensor;
+}
+
+/** Writes model.json and its shards as one zip. @param halves whether weights are float16 where nothing else is said of them */
 export async function writeZip(
   path: string,
   filename: string,
-  json: object,
-  weights: ReadonlyMap<string, Weights>,
+  { json, weights, halves }: { json: object; weights: ReadonlyMap<string, Weights>; halves: boolean },
 ): Promise<void> {
   const specs: object[] = [];
   const parts: Buffer[] = [];
   for (const [name, tensor] of weights) {
-    const { bytes, quantization } = encode(tensor);
+    const { bytes, quantization } = encode(halves ? halved(tensor) : tensor);
     specs.push({
       name,
       shape: tensor.dims,

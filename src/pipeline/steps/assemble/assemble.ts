@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writtenFormat } from '../../../jobs/points.js';
 import type { LayerRow } from '../../../jobs/results.js';
 import type { AssembleResult, Assignment } from '../../../jobs/tasks.js';
-import { DENSE, saveModel, type Factors, type Replacement } from '../../../models/index.js';
+import { DENSE, formatOf, inFormat, saveModel, type Factors, type Replacement } from '../../../models/index.js';
 import { withChoice } from '../../files/layer-rows.js';
 import { readFactors } from '../../files/layer-file.js';
 import { pointOf, solvedLayers } from '../../files/solved-layers.js';
@@ -29,8 +30,11 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     const backed = asksForQuality(point) ? await backOff(assignment, context, network, { point, solved }) : null;
     const built = backed?.built ?? (await buildNetwork(assignment, context, network, solved));
     const { distilled, compressed, coded, replacements, errors } = built;
-    if (coded !== null) await saveModel(compressed, join(output, files.uncoded));
-    await saveModel(coded ?? compressed, join(output, files.model));
+    const format = writtenFormat(assignment.spec, network.original.format);
+    if (coded !== null) await saveModel(inFormat(compressed, format), join(output, files.uncoded));
+    await saveModel(inFormat(coded ?? compressed, format), join(output, files.model));
+    if (!formatOf(format).keepsTensors)
+      await saveModel(inFormat(coded ?? compressed, 'onnx'), join(output, files.inner));
     const rows =
       backed === null || backed.asPlanned
         ? layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error }))

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { modelName } from '../../../jobs/points.js';
+import { modelName, writtenFormat } from '../../../jobs/points.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../../../jobs/tasks.js';
 import { listLayers, prepare, Runner, spillWeights, type Model } from '../../../models/index.js';
 import type { Dataset } from '../../../datasets/index.js';
@@ -38,7 +38,7 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
     const original = await openOriginal(assignment, model, sent, context);
     const { data, on } = withinCost(toMeasure(sent, assignment, original.fixedBatch), original);
     const measuring = { assignment, original, data, on, threads };
-    const candidates = await candidatesOf(assignment, original.model.format, context);
+    const candidates = await candidatesOf(assignment, writtenFormat(spec, original.model.format), context);
     const points: MeasuredPoint[] = [];
     for (const group of groupsWithin(candidates, TOGETHER_BYTES, bytesTogether)) {
       const begin = points.length / candidates.length;
@@ -100,7 +100,9 @@ async function candidatesOf(
       const path = context.path(keyOf(task, files.model));
       const twin = optionalFileOf(task, files.uncoded);
       const uncoded = twin === null ? null : { path: context.path(twin.key), bytes: twin.bytes };
-      return { point, name: modelName(point, format), path, bytes: (await stat(path)).size, uncoded };
+      const named = optionalFileOf(task, files.inner);
+      const inner = named === null ? path : context.path(named.key);
+      return { point, name: modelName(point, format), path, bytes: (await stat(path)).size, uncoded, inner };
     }),
   );
 }

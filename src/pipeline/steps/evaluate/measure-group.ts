@@ -16,7 +16,7 @@ import {
 import { peakMemoryBytes } from '../../../observability/peak-memory.js';
 import { imagesOfRun } from '../../cost/budgets.js';
 import { finishedOf, finishedOne } from '../../files/finished.js';
-import { layerLatencies } from '../../latency/layer-latency.js';
+import { layerLatencies, type TimedNetwork } from '../../latency/layer-latency.js';
 import { networkLatencies } from '../../latency/network-latency.js';
 import type { repeatRows } from '../../network/batch.js';
 import { BATCH, compareModels } from '../../network/compare.js';
@@ -30,6 +30,8 @@ export interface Candidate {
   name: string;
   path: string;
   bytes: number;
+  /** The same network with the tensors of the original; mostly the same file. */
+  inner: string;
   /** The same with float32 weights, where its weights are coded. */
   uncoded: { path: string; bytes: number } | null;
 }
@@ -127,12 +129,17 @@ async function againstOriginal(
 }
 
 /** The ledgers, with the times of single layers. A form that several points have in common is timed once. */
-function timedRows(
+async function timedRows(
   { assignment, original, threads }: Evaluation,
   loaded: readonly Loaded[],
   context: StepContext,
 ): Promise<LayerRow[][]> {
-  const networks = loaded.map(({ candidate: { point }, model }) => ({ model, rows: ledger(assignment, point) }));
+  const networks: TimedNetwork[] = [];
+  for (const { candidate, model } of loaded) {
+    const { point, path, inner } = candidate;
+    const named = inner === path ? model : await load(context, inner, `inner-${String(point)}`);
+    networks.push({ model: named, rows: ledger(assignment, point) });
+  }
   const sameForm = (index: number) => formsOf(networks.map(({ rows }) => rows.find((row) => row.index === index)));
   const { prepared, listed, images } = original;
   return layerLatencies(prepared, listed.layers, networks, {

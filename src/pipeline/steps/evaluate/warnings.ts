@@ -8,7 +8,7 @@ const LARGEST_ERROR = 0.25;
 const FEW = 50;
 
 /** What a reader of the numbers should know besides the verdict, also where it is passed. */
-export function warningsOf({ fidelity, measured_on: on, latency }: Omit<Metrics, 'seconds'>): Warning[] {
+export function warningsOf({ fidelity, measured_on: on, latency, bytes }: Omit<Metrics, 'seconds'>): Warning[] {
   const { top1_agreement: agreement, relative_error: error } = fidelity;
   const warnings: Warning[] = [];
   const moved = agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT;
@@ -27,6 +27,11 @@ export function warningsOf({ fidelity, measured_on: on, latency }: Omit<Metrics,
     const cause = `the network is slower than the original: ${times}`;
     const next = 'it is only smaller; ask for a speedup, or leave out the layers whose rows say that they are slower';
     warnings.push({ code: 'slower', cause, next });
+  }
+  if (bytes.ratio < 1) {
+    const cause = `the file has ${String(bytes.after)} bytes, the one that was sent ${String(bytes.before)}: its weights had fewer bits`;
+    const next = 'ask for coded weights (method.weights), as uint8 or float16';
+    warnings.push({ code: 'larger_file', cause, next });
   }
   if (on === undefined) return warnings;
   if (on.data === 'calibration') {

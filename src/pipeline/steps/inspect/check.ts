@@ -1,11 +1,22 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkLabels } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
-import { targetsOf } from '../../../jobs/points.js';
+import { targetsOf, writtenFormat } from '../../../jobs/points.js';
 import { targetOf, wishOf } from '../../../jobs/targets.js';
+import type { Spec } from '../../../jobs/spec.js';
 import type { Assignment, InspectResult, ModelSummary } from '../../../jobs/tasks.js';
-import { clientTypes, codingOf, raiseOpset, Runner, type Layer, type Tensor } from '../../../models/index.js';
+import {
+  clientTypes,
+  codingOf,
+  formatOf,
+  inFormat,
+  raiseOpset,
+  Runner,
+  saveModel,
+  type Layer,
+  type Tensor,
+} from '../../../models/index.js';
 import { applySelection, newRow } from '../../files/layer-rows.js';
 import { openNetwork, openSamples, type Network } from '../../network/network.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
@@ -58,9 +69,35 @@ export async function checkInputs(
     const detail = `all values of ${names} are the same: there is nothing to fit on`;
     throw new InputError('invalid_dataset', `calibration: ${detail}`, { faults: network.calibration.faults(detail) });
   }
+  await requireForm(spec, context, network);
   const labelled = await checkEvaluation(context, network, inputs.evaluation?.key ?? null);
   if (targetsOf(spec).some((target) => targetOf(wishOf(target).name).labels) && !labelled) throw needsLabels();
   return layers;
+}
+
+/**
+ * That the network can be written as it is asked for: told now, and not when its layers are solved. ONNX takes every network that was read.
+ * @throws {InputError}
+ */
+async function requireForm(spec: Spec, context: StepContext, { original, prepared }: Network): Promise<void> {
+  const model = inFormat(prepared, writtenFormat(spec, original.format));
+  const { codings } = formatOf(model.format);
+  const { coding } = spec.method.weights;
+  if (codings === undefined) return;
+  if (!codings.includes(coding)) {
+    const detail = `a model in the format ${model.format} keeps its weights as ${codings.join(', ')}, not as ${coding}`;
+    throw new InputError('invalid_spec', detail, { faults: [{ pointer: '/method/weights/coding', detail }] });
+  }
+  const path = join(context.directory, 'as-asked');
+  try {
+    await saveModel(model, path);
+  } catch (error) {
+    if (!(error instanceof InputError) || model.format === original.format) throw error;
+    const faults = [{ pointer: '/output/format', detail: error.message }, ...error.faults];
+    throw new InputError(error.code, error.message, { faults, cause: error });
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 export async function summarize({ inputs }: Assignment, context: StepContext, network: Network): Promise<ModelSummary> {
