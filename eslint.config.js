@@ -14,6 +14,7 @@ const ROOMS = {
     'storage',
     'jobs',
     'models/coding',
+    'models/formats',
     'models/sparse',
     'observability',
     'config',
