@@ -117,7 +117,7 @@ describe('a layers-model', () => {
   it('with a group of weights for every layer, in several shards, is read', () => {
     const bytes = files['group1-shard1of1.bin'] ?? Buffer.alloc(0);
     const json = jsonOf(files);
-    const { weights = [] } = json.weightsManifest[0] ?? {};
+    const weights = json.weightsManifest[0]?.weights ?? [];
     const parts: Files = {};
     let at = 0;
     json.weightsManifest = weights.map((weight, i) => {

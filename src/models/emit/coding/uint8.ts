@@ -14,10 +14,8 @@ export const uint8: TensorCoder = (tensor) => {
   }
   const affine = affineOf({ low, high });
   const fresh = (part: string) => freshName(tensor, part);
-  const [name, number, scaled, scale, least] = [
-    ...[fresh('uint8'), fresh('number'), fresh('scaled')],
-    ...[fresh('scale'), fresh('least')],
-  ] as const;
+  const [name, number, scaled] = [fresh('uint8'), fresh('number'), fresh('scaled')];
+  const [scale, least] = [fresh('scale'), fresh('least')];
   const one = (text: string, value: number) => floatTensor(text, [], Float32Array.of(value));
   return {
     tensors: [
