@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { readConfig } from '../src/config/index.js';
 import { openDataset } from '../src/datasets/index.js';
-import { inputNames, loadModel } from '../src/models/index.js';
+import { inputNames, loadModel, Runner } from '../src/models/index.js';
 import { networkBlocks } from '../src/pipeline/latency/network-latency.js';
 import { quantile } from '../src/pipeline/latency/latency.js';
 import { stepLimits } from '../src/worker/limits.js';
@@ -45,9 +45,8 @@ const loads: number[] = [];
 for (let job = 1; job <= Number(options.jobs); job++) {
   loads.push(loadavg()[0] ?? NaN);
   const blocks = await networkBlocks(original, [original, compressed], data, {
-    threads: availableParallelism(),
     batches,
-    arena: true,
+    open: (model) => Runner.open(model, { threads: availableParallelism(), arena: true }),
     signal: new AbortController().signal,
     progress: () => undefined,
   });

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engineNames } from '../engines/index.js';
+import { RUNTIMES } from '../jobs/spec.js';
 import { targetNames } from '../jobs/targets.js';
 import { weightCodings } from '../models/coding/weight-codings.js';
 import { modelFormats } from '../models/formats/index.js';
@@ -19,6 +20,7 @@ export interface SpecOptions {
   weights?: string;
   bits?: number;
   outputFormat?: string;
+  runtime?: string;
   include: string[];
   exclude: string[];
   batchSizes?: number[];
@@ -96,6 +98,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])
     .option('--batch-sizes <list>', 'batch sizes of the speed measurement', (text) => text.split(',').map(number))
+    .option('--runtime <name>', `what networks are timed with, and a speedup is planned for: ${RUNTIMES.join(', ')}`)
     .option('--seed <n>', 'seed of every random choice', number)
     .option('--label <name=value>', 'a label of the job (repeatable)', textPair, {})
     .option('--engine <name>', `matrix engine: ${engineNames.join(', ')}`);
@@ -136,7 +139,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       layers: { include: options.include, exclude: options.exclude },
     }),
     output: given({ format: options.outputFormat }),
-    benchmark: given({ batch_sizes: options.batchSizes }),
+    benchmark: given({ batch_sizes: options.batchSizes, runtime: options.runtime }),
     labels: options.label,
     ...(Object.keys(resources).length > 0 ? { resources } : {}),
     ...given({ webhook: options.webhook && { url: options.webhook }, deadline_seconds: options.deadline }),

@@ -878,6 +878,11 @@ export interface components {
         Benchmark: {
             batch_sizes: number[];
             threads: number | null;
+            /**
+             * @description what `latency` and `speedup` are measured with, and a target `speedup` is planned for: onnxruntime; tensorflowjs, on the backend of the worker (wasm, or tensorflow where @tensorflow/tfjs-node is installed), for models that are written for it
+             * @enum {string}
+             */
+            runtime?: "onnxruntime" | "tensorflowjs";
         };
         /**
          * Resources
@@ -1033,6 +1038,16 @@ export interface components {
                 };
             };
             distillation?: components["schemas"]["Distillation"];
+            /** @description of models that are written for TensorFlow.js: what was measured in TensorFlow.js itself, of the files, on some of the samples. `latency`, `speedup` and `device` beside it are of `benchmark.runtime`, the other numbers of ONNX Runtime */
+            tensorflowjs?: {
+                /** @description wasm, on one thread; tensorflow: the native one */
+                backend: string;
+                version: string;
+                latency: components["schemas"]["Latency"][];
+                speedup: number;
+                accuracy: components["schemas"]["Accuracy"] | null;
+                fidelity: components["schemas"]["Fidelity"];
+            };
             device: {
                 engine: string;
                 name: string;
@@ -1790,6 +1805,12 @@ export interface components {
             batch_sizes?: number[];
             /** @default null */
             threads?: number | null;
+            /**
+             * @description what `latency` and `speedup` are measured with, and a target `speedup` is planned for: onnxruntime; tensorflowjs, on the backend of the worker (wasm, or tensorflow where @tensorflow/tfjs-node is installed), for models that are written for it
+             * @default onnxruntime
+             * @enum {string}
+             */
+            runtime?: "onnxruntime" | "tensorflowjs";
         };
         /**
          * SpecRequest

@@ -223,6 +223,22 @@ export const MetricsSchema = Type.Object(
       ),
     ),
     distillation: Type.Optional(DistillationSchema),
+    tensorflowjs: Type.Optional(
+      Type.Object(
+        {
+          backend: Type.String({ description: 'wasm, on one thread; tensorflow: the native one' }),
+          version: Type.String(),
+          latency: LatencySchema,
+          speedup: Type.Number(),
+          accuracy: AccuracySchema,
+          fidelity: FidelitySchema,
+        },
+        {
+          description:
+            'of models that are written for TensorFlow.js: what was measured in TensorFlow.js itself, of the files, on some of the samples. `latency`, `speedup` and `device` beside it are of `benchmark.runtime`, the other numbers of ONNX Runtime',
+        },
+      ),
+    ),
     device: Type.Object({ engine: Type.String(), name: Type.String(), threads: Type.Integer() }),
     seconds: Type.Object({ queued: Type.Number(), running: Type.Number(), device: Type.Number() }),
     memory: Type.Optional(

@@ -136,6 +136,9 @@ export const MethodSchema = object({
   seed: Type.Integer({ minimum: 0, maximum: 4_294_967_295, default: 1 }),
 });
 
+/** What networks are timed with. */
+export const RUNTIMES = ['onnxruntime', 'tensorflowjs'] as const;
+
 export const BenchmarkSchema = object({
   batch_sizes: Type.Array(Type.Integer({ minimum: 1, maximum: 1024 }), {
     minItems: 1,
@@ -144,7 +147,17 @@ export const BenchmarkSchema = object({
     default: [1, 32],
   }),
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 256 }), Type.Null()], { default: null }),
+  // Optional, as jobs of older versions are without.
+  runtime: Type.Optional(
+    oneOf(RUNTIMES, {
+      default: 'onnxruntime',
+      description:
+        'what `latency` and `speedup` are measured with, and a target `speedup` is planned for: onnxruntime; tensorflowjs, on the backend of the worker (wasm, or tensorflow where @tensorflow/tfjs-node is installed), for models that are written for it',
+    }),
+  ),
 });
+
+export type RuntimeName = (typeof RUNTIMES)[number];
 
 const formatsInWords = modelFormats.map((format) => `${format}: ${formatOf(format).meaning}`).join('; ');
 

@@ -1,4 +1,4 @@
-import type { MeasuredOn } from './results.js';
+import type { MeasuredOn, Metrics } from './results.js';
 
 /** Numbers of a report in words, the same wherever they are shown: in the terminal and on the page. */
 
@@ -16,3 +16,14 @@ const MEASURED_ON: Readonly<Record<MeasuredOn['data'], string>> = {
 
 /** What outputs were compared on. */
 export const measuredOnText = ({ data, samples }: MeasuredOn): string => `${count(samples)} ${MEASURED_ON[data]}`;
+
+/** What TensorFlow.js itself gave, in a line. */
+export function tensorflowText({ backend, version, latency, fidelity }: NonNullable<Metrics['tensorflowjs']>): string {
+  const speeds = latency.map(
+    ({ batch, before_ms: before, after_ms: after, speedup }) =>
+      `batch ${String(batch)} ${before.p50.toFixed(2)} -> ${after.p50.toFixed(2)} ms (${ratio(speedup)})`,
+  );
+  const agreement = fidelity.top1_agreement === null ? '' : `agreement ${percent(fidelity.top1_agreement)}, `;
+  const outputs = `${agreement}relative error ${fidelity.relative_error.toFixed(4)} on ${String(fidelity.samples)} samples`;
+  return `TensorFlow.js ${version}, backend ${backend}: ${speeds.join(', ')}; ${outputs}`;
+}

@@ -33,6 +33,7 @@ export { saveSingle } from './onnx/save.js';
 export { sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
 export { newWeights, TrainableNetwork, type Pull } from './gradients/trainable.js';
 export { Runner, type RunnerOptions } from './run/runner.js';
+export { TensorflowRunner } from './tfjs/runner.js';
 export type { Given, Port } from './run/feeds.js';
 export {
   blocksOf,

@@ -1,6 +1,6 @@
 import type { Point, Verdict } from '../../jobs/results.js';
 import type { Target } from '../../jobs/spec.js';
-import { measuredOnText, percent, ratio } from '../../jobs/words.js';
+import { measuredOnText, percent, ratio, tensorflowText } from '../../jobs/words.js';
 import { table, totals, warningLine } from './report.js';
 
 /** A curve is worth something when one of its points meets its target and the constraints. */
@@ -19,6 +19,7 @@ export function pointTable(points: readonly Point[]): string {
   const measured = points.flatMap(({ metrics }) => metrics ?? []);
   const batches = measured[0]?.latency.map(({ batch }) => batch) ?? [];
   const labelled = measured.some(({ accuracy }) => accuracy !== null);
+  const classes = measured.length === 0 || measured.some(({ fidelity }) => fidelity.top1_agreement !== null);
   const header = [
     'point',
     'target',
@@ -26,7 +27,7 @@ export function pointTable(points: readonly Point[]): string {
     'MACs',
     'file',
     ...batches.map((batch) => `batch ${String(batch)}`),
-    ...(labelled ? ['accuracy', 'lost'] : ['agreement']),
+    ...(labelled ? ['accuracy', 'lost'] : [classes ? 'agreement' : 'error']),
     'model',
     'verdict',
   ];
@@ -37,7 +38,7 @@ export function pointTable(points: readonly Point[]): string {
     const { parameters, macs, bytes, latency, accuracy, fidelity } = metrics;
     const quality = labelled
       ? [accuracy === null ? '-' : percent(accuracy.after), accuracy === null ? '-' : percent(accuracy.drop)]
-      : [fidelity.top1_agreement === null ? '-' : percent(fidelity.top1_agreement)];
+      : [classes ? shareOf(fidelity.top1_agreement) : fidelity.relative_error.toFixed(4)];
     const sizes = [parameters, macs, bytes].map((of) => ratio(of.ratio));
     return [
       ...start,
@@ -55,9 +56,14 @@ export function pointTable(points: readonly Point[]): string {
   const warned = points.flatMap(({ point, verdict }) =>
     (verdict?.warnings ?? []).map((warning) => `point ${String(point)}, ${warningLine(warning)}`),
   );
-  const below = [...told, ...warned];
+  const there = points.flatMap(({ point, metrics }) =>
+    metrics?.tensorflowjs === undefined ? [] : [`point ${String(point)}, ${tensorflowText(metrics.tensorflowjs)}`],
+  );
+  const below = [...told, ...there, ...warned];
   return [table(header, rows), ...(below.length === 0 ? [] : ['', ...below])].join('\n');
 }
+
+const shareOf = (agreement: number | null): string => (agreement === null ? '-' : percent(agreement));
 
 const targetText = (target: Target): string =>
   Object.entries(target)

@@ -1,4 +1,4 @@
-import { count, measuredOnText, percent, ratio } from '../../jobs/words.js';
+import { count, measuredOnText, percent, ratio, tensorflowText } from '../../jobs/words.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../../models/sparse/index.js';
 import type { LayerRow, Metrics, Verdict, Warning } from '../../jobs/results.js';
 
@@ -97,6 +97,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
   lines.push(
     `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,
   );
+  if (metrics.tensorflowjs !== undefined) lines.push(`there       ${tensorflowText(metrics.tensorflowjs)}`);
   for (const check of verdict?.checks ?? []) {
     const measured = check.measured === null ? 'not measured' : check.measured.toFixed(4);
     lines.push(`${check.passed ? 'passed' : 'FAILED'}      ${check.name} ${check.required}: ${measured}`);

@@ -6,6 +6,8 @@ export interface ModelFormat {
   meaning: string;
   /** What its files are called behind the dot. */
   extension: string;
+  /** TensorFlow.js runs it. */
+  tensorflow?: boolean;
   /** Channels are picked by a convolution, which counts. */
   picksByConvolution?: boolean;
   /** Whether what is written and read again has the same names of tensors inside. */
@@ -21,11 +23,11 @@ export const MODEL_FORMATS = {
   onnx: { meaning: 'one .onnx file', extension: 'onnx', keepsTensors: true },
   tfjs_layers: {
     meaning: 'a zip of a TensorFlow.js layers-model: model.json and its shards',
-    ...{ extension: 'zip', keepsTensors: false, picksByConvolution: true, codings: TFJS_CODINGS },
+    ...{ extension: 'zip', keepsTensors: false, picksByConvolution: true, tensorflow: true, codings: TFJS_CODINGS },
   },
   tfjs_graph: {
     meaning: 'a zip of a TensorFlow.js graph-model: model.json and its shards',
-    ...{ extension: 'zip', keepsTensors: false, codings: TFJS_CODINGS },
+    ...{ extension: 'zip', keepsTensors: false, tensorflow: true, codings: TFJS_CODINGS },
   },
   onnx_zip: { meaning: 'a zip of an .onnx file and its external data', extension: 'zip', keepsTensors: true },
 } as const satisfies Record<string, ModelFormat>;

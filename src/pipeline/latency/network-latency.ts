@@ -16,11 +16,16 @@ const NETWORK_SECONDS = 3;
 const PATIENCE = 3;
 const FEWEST_BLOCKS = 5;
 
+/** A network that is ready to run. */
+export type TimedRunner = Pick<Runner, 'fixedBatch' | 'release'> & { run(samples: Samples): Promise<unknown> };
+
 export interface NetworkTiming {
   threads: number;
   spec: Pick<Spec, 'benchmark'>;
   /** Batch size above which the runtime must not keep the memory of its feature maps: all networks hold theirs. */
   mostWithArena: number;
+  /** With what the networks run; default: ONNX Runtime. */
+  open?: (model: Model) => Promise<TimedRunner>;
   signal: AbortSignal;
   /** Share that is done. */
   progress: (share: number) => void;
@@ -33,20 +38,21 @@ export async function networkLatencies(
   original: Model,
   compressed: readonly Model[],
   data: Dataset,
-  { threads, spec: { benchmark }, mostWithArena, signal, progress }: NetworkTiming,
+  { threads, spec: { benchmark }, mostWithArena, open: given, signal, progress }: NetworkTiming,
 ): Promise<Metrics['latency'][]> {
   const arena = Math.max(...benchmark.batch_sizes) <= mostWithArena;
-  const first = await Runner.open(original, { threads, arena });
+  const open = given ?? ((model: Model) => Runner.open(model, { threads, arena }));
+  const first = await open(original);
   const { fixedBatch } = first;
   await first.release();
   const sizes = fixedBatch === null ? benchmark.batch_sizes : [fixedBatch];
-  const blocks = await networkBlocks(original, compressed, data, { threads, batches: sizes, arena, signal, progress });
+  const blocks = await networkBlocks(original, compressed, data, { batches: sizes, open, signal, progress });
   return compressed.map((_, i) => sizes.map((batch, size) => resultOf(batch, blocks[size]?.[i] ?? [])));
 }
 
-interface BlockTiming extends Pick<NetworkTiming, 'threads' | 'signal' | 'progress'> {
+interface BlockTiming extends Pick<NetworkTiming, 'signal' | 'progress'> {
   batches: readonly number[];
-  arena: boolean;
+  open: (model: Model) => Promise<TimedRunner>;
 }
 
 /** [batch size][compressed network][block] */
@@ -54,7 +60,7 @@ export async function networkBlocks(
   original: Model,
   compressed: readonly Model[],
   data: Dataset,
-  { threads, batches: sizes, arena, signal, progress }: BlockTiming,
+  { batches: sizes, open, signal, progress }: BlockTiming,
 ): Promise<PairedLatency[][][]> {
   const models = [original, ...compressed];
   const images = await Promise.all(sizes.map((batch) => repeatRows(data, batch)));
@@ -63,7 +69,7 @@ export async function networkBlocks(
   const patience = 1000 * PATIENCE * NETWORK_SECONDS * models.length * sizes.length;
   for (let block = 0; block < BLOCKS; block++) {
     if (block >= FEWEST_BLOCKS && performance.now() - begun > patience) break;
-    const times = await timeBlock(models, images, { threads, arena, signal });
+    const times = await timeBlock(models, images, { open, signal });
     for (const [size, [before = [], ...others]] of times.entries())
       for (const [i, after] of others.entries()) blocks[size]?.[i]?.push({ before, after });
     progress((block + 1) / BLOCKS);
@@ -75,11 +81,11 @@ export async function networkBlocks(
 async function timeBlock(
   models: readonly Model[],
   images: readonly Samples[],
-  { threads, arena, signal }: { threads: number; arena: boolean; signal: AbortSignal },
+  { open, signal }: Pick<BlockTiming, 'open' | 'signal'>,
 ): Promise<number[][][]> {
-  const runners: Runner[] = [];
+  const runners: TimedRunner[] = [];
   try {
-    for (const model of models) runners.push(await Runner.open(model, { threads, arena }));
+    for (const model of models) runners.push(await open(model));
     const times: number[][][] = [];
     for (const batch of images) {
       const runs = runners.map((runner) => () => runner.run(batch));

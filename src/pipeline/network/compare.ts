@@ -14,10 +14,14 @@ export const BATCH = 32;
 
 type Comparison = Pick<Metrics, 'accuracy' | 'fidelity'>;
 
+type ComparedRunner = Pick<Runner, 'run' | 'release' | 'fixedBatch'>;
+
 export interface ComparisonOptions {
   context: Pick<StepContext, 'threads' | 'signal'>;
   /** Samples of one run, unless the model fixes it. */
   batch: number;
+  /** With what the networks run, where that is not ONNX Runtime: their outputs are compared, and nothing inside. */
+  open?: (model: Model) => Promise<ComparedRunner>;
   /** Share of the data that is done. */
   progress: (share: number) => void;
 }
@@ -30,22 +34,24 @@ export async function compareModels(
   original: Model,
   compressed: readonly Model[],
   data: Dataset,
-  { context, batch, progress }: ComparisonOptions,
+  { context, batch, open: given, progress }: ComparisonOptions,
 ): Promise<Comparison[]> {
   const { threads } = context;
-  const compared = await comparedIn(original, compressed, data, threads);
-  const open = (model: Model) => {
+  const outputNames = original.graph.output.map(({ name }) => name);
+  const compared = given === undefined ? await comparedIn(original, compressed, data, threads) : outputNames;
+  const open = (model: Model): Promise<ComparedRunner> => {
+    if (given !== undefined) return given(model);
     const outputs = new Set(model.graph.output.map(({ name }) => name));
     return Runner.open(model, { threads, capture: compared.filter((name) => !outputs.has(name)) });
   };
   const a = await open(original);
-  const others: { runner: Runner; error: OutputError; agreement: Agreement; correct: number }[] = [];
+  const others: { runner: ComparedRunner; error: OutputError; agreement: Agreement; correct: number }[] = [];
   try {
     const probe = await repeatRows(data, a.fixedBatch ?? Math.min(2, data.count));
     const parts = await outputParts(original, probe, { threads, names: compared });
     for (const model of compressed)
       others.push({ runner: await open(model), error: new OutputError(parts), agreement: new Agreement(), correct: 0 });
-    const first = a.outputs[0]?.name ?? '';
+    const first = outputNames[0] ?? '';
     const classes = holdsClasses(original, first);
     let correct = 0;
     for (const { begin, end } of batches(data.count, a.fixedBatch ?? batch)) {
@@ -57,8 +63,7 @@ export async function compareModels(
       if (labels !== null) correct += hits(before.get(first), labels);
       for (const other of others) {
         const after = await other.runner.run(images);
-        const outputs = a.outputs.map(({ name }) => name);
-        requireFinite(after, outputs, { begin, data });
+        requireFinite(after, outputNames, { begin, data });
         for (const [name, value] of before) {
           const changed = after.get(name);
           if (changed === undefined) continue;

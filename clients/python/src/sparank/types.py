@@ -128,6 +128,7 @@ BatchSize: TypeAlias = int
 class Benchmark(TypedDict):
     batch_sizes: list[BatchSize]
     threads: int | None
+    runtime: NotRequired[Literal['onnxruntime', 'tensorflowjs']]
 
 
 Resources = TypedDict(
@@ -254,6 +255,15 @@ class Coding(TypedDict):
     uncoded: Uncoded
 
 
+class Tensorflowjs(TypedDict):
+    backend: str
+    version: str
+    latency: list[Latency]
+    speedup: float
+    accuracy: Accuracy | None
+    fidelity: Fidelity
+
+
 class Device(TypedDict):
     engine: str
     name: str
@@ -284,6 +294,7 @@ class Metrics(TypedDict):
     unseen: NotRequired[Unseen]
     coding: NotRequired[Coding]
     distillation: NotRequired[Distillation]
+    tensorflowjs: NotRequired[Tensorflowjs]
     device: Device
     seconds: Seconds
     memory: NotRequired[Memory]
@@ -403,12 +414,15 @@ class JobPage(TypedDict):
     total: NotRequired[int]
 
 
+class JobResult(TypedDict):
+    parameter_ratio: float
+    speedup: float
+    accuracy_drop: float | None
+    top1_agreement: float | None
+
+
 class Verdict1(TypedDict):
     passed: bool
-
-
-class Error1(TypedDict):
-    code: str
 
 
 class JobRow(TypedDict):
@@ -428,7 +442,8 @@ class JobRow(TypedDict):
     started_at: str | None
     finished_at: str | None
     verdict: Verdict1 | None
-    error: Error1 | None
+    result: JobResult | None
+    error: TaskError | None
 
 
 class JobRowPage(TypedDict):
@@ -831,6 +846,7 @@ class OutputRequest(TypedDict):
 class BenchmarkRequest(TypedDict):
     batch_sizes: NotRequired[list[BatchSize]]
     threads: NotRequired[int | None]
+    runtime: NotRequired[Literal['onnxruntime', 'tensorflowjs']]
 
 
 class SpecRequest(TypedDict):

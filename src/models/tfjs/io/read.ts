@@ -4,7 +4,7 @@ import { isJunk, type Archive } from '../../../datasets/archive.js';
 import { InputError } from '../../../errors/index.js';
 import type { LoadOptions } from '../../format-files.js';
 import { at, badModel, isObject, type Json, type JsonObject } from './json.js';
-import { decodeGroup, readManifest, type StoredTensor } from './weights.js';
+import { decodeGroup, readManifest, type StoredTensor, type WeightGroup } from './weights.js';
 
 /** The files of a model, read and checked against each other; what its graph means is not looked at yet. */
 export interface ModelFiles {
@@ -22,7 +22,26 @@ export const jsonFiles = (entries: readonly string[]): string[] =>
   entries.filter((name) => name.toLowerCase().endsWith('.json') && !isJunk(name));
 
 /** @throws {InputError} for everything that is wrong with the files */
-export async function readFiles(archive: Archive, { directory, limits, signal }: LoadOptions): Promise<ModelFiles> {
+export async function readFiles(archive: Archive, options: LoadOptions): Promise<ModelFiles> {
+  const weights = new Map<string, StoredTensor>();
+  const { filename, json } = await eachGroup(archive, options, (group, whole) => {
+    for (const [key, tensor] of decodeGroup(group, whole)) weights.set(key, tensor);
+  });
+  return { filename, json, weights };
+}
+
+/** model.json, and its shards one behind the other: what TensorFlow.js itself takes. */
+export async function readShards(archive: Archive, options: LoadOptions): Promise<{ json: JsonObject; bytes: Buffer }> {
+  const groups: Buffer[] = [];
+  const { json } = await eachGroup(archive, options, (_, whole) => groups.push(whole));
+  return { json, bytes: Buffer.concat(groups) };
+}
+
+async function eachGroup(
+  archive: Archive,
+  { directory, limits, signal }: LoadOptions,
+  visit: (group: WeightGroup, whole: Buffer) => void,
+): Promise<{ filename: string; json: JsonObject }> {
   const scratch = await mkdtemp(join(directory, 'tfjs-'));
   let count = 0;
   const bytesOf = async (name: string): Promise<Buffer> => {
@@ -35,7 +54,6 @@ export async function readFiles(archive: Archive, { directory, limits, signal }:
   try {
     const { name, json } = await modelJson(archive, bytesOf);
     const folder = name.slice(0, name.lastIndexOf('/') + 1);
-    const weights = new Map<string, StoredTensor>();
     for (const group of readManifest(at(json, 'weightsManifest'), limits)) {
       const shards: Buffer[] = [];
       for (const shard of group.paths) {
@@ -43,10 +61,9 @@ export async function readFiles(archive: Archive, { directory, limits, signal }:
         shards.push(await bytesOf(folder + shard));
       }
       const [only] = shards;
-      const whole = only !== undefined && shards.length === 1 ? only : Buffer.concat(shards);
-      for (const [key, tensor] of decodeGroup(group, whole)) weights.set(key, tensor);
+      visit(group, only !== undefined && shards.length === 1 ? only : Buffer.concat(shards));
     }
-    return { filename: name.slice(folder.length), json, weights };
+    return { filename: name.slice(folder.length), json };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -22,6 +22,7 @@ import type { repeatRows } from '../../network/batch.js';
 import { BATCH, compareModels } from '../../network/compare.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { StepContext } from '../../step.js';
+import { measureInTensorflow } from './in-tensorflow.js';
 import { ledger } from './ledger.js';
 import { judge } from './verdict.js';
 
@@ -90,11 +91,14 @@ export async function measureGroup(
     });
   }
   const measured = await againstOriginal(evaluation, loaded, context);
+  const tensorflow = await inTensorflow(evaluation, loaded, context);
   const rows = await timedRows(evaluation, loaded, context);
   context.progress(1);
   const points: MeasuredPoint[] = [];
   for (const [i, one] of loaded.entries())
-    points.push(await measuredPoint(evaluation, one, { measured, rows: rows[i] ?? [] }, context));
+    points.push(
+      await measuredPoint(evaluation, one, { measured, rows: rows[i] ?? [], tensorflow: tensorflow?.[i] }, context),
+    );
   return points;
 }
 
@@ -160,10 +164,27 @@ function formsOf(rows: readonly (LayerRow | undefined)[]): number[][] {
   return [...forms.values()];
 }
 
+interface MeasuredParts {
+  measured: ReadonlyMap<Model, Measured>;
+  rows: LayerRow[];
+  tensorflow: Metrics['tensorflowjs'] | undefined;
+}
+
+function inTensorflow(
+  { assignment: { inputs, spec }, original, data }: Evaluation,
+  loaded: readonly Loaded[],
+  context: StepContext,
+): ReturnType<typeof measureInTensorflow> {
+  const { model, prepared } = original;
+  const path = context.path(inputs.model.key);
+  const networks = loaded.map(({ candidate, model: compressed }) => ({ model: compressed, path: candidate.path }));
+  return measureInTensorflow({ original: { model, prepared, path }, networks, data, spec }, context);
+}
+
 async function measuredPoint(
   { assignment, original, on, threads }: Evaluation,
   loaded: Loaded,
-  { measured, rows }: { measured: ReadonlyMap<Model, Measured>; rows: LayerRow[] },
+  { measured, rows, tensorflow }: MeasuredParts,
   context: StepContext,
 ): Promise<MeasuredPoint> {
   const { point, name, bytes } = loaded.candidate;
@@ -171,7 +192,9 @@ async function measuredPoint(
   const own = measured.get(loaded.model);
   if (own === undefined || planned === undefined) throw new RangeError(`point ${String(point)} was not measured`);
   const assembled = finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result;
-  const { latency, ...comparison } = own;
+  const { latency: inOnnxRuntime, ...comparison } = own;
+  const named = assignment.spec.benchmark.runtime === 'tensorflowjs' ? tensorflow : undefined;
+  const latency = named?.latency ?? inOnnxRuntime;
   const { listed, probe } = original;
   // Parameters and MACs are counted on the files themselves, not taken from the plan.
   const after = await listLayers(prepare(loaded.model), probe, { threads: context.threads });
@@ -187,12 +210,8 @@ async function measuredPoint(
     ...codingMetrics(assignment, original, loaded, measured),
     ...distillation(assembled),
     ...(assembled?.unseen === undefined ? {} : { unseen: assembled.unseen }),
-    // The runtime that was measured, whatever engine solved the layers.
-    device: {
-      engine: 'onnxruntime',
-      name: cpus()[0]?.model.trim() ?? 'cpu',
-      threads: threads === 0 ? cpus().length : threads,
-    },
+    ...(tensorflow === undefined ? {} : { tensorflowjs: tensorflow }),
+    device: deviceOf(named, threads),
   };
   return {
     point,
@@ -207,6 +226,18 @@ async function measuredPoint(
       ...(assembled?.warnings ?? []),
     ]),
     layers: rows,
+  };
+}
+
+/** The runtime that was timed, whatever engine solved the layers. */
+function deviceOf(tensorflow: Metrics['tensorflowjs'] | undefined, threads: number): Metrics['device'] {
+  const name = cpus()[0]?.model.trim() ?? 'cpu';
+  if (tensorflow === undefined)
+    return { engine: 'onnxruntime', name, threads: threads === 0 ? cpus().length : threads };
+  return {
+    engine: `tensorflowjs ${tensorflow.backend}`,
+    name,
+    threads: tensorflow.backend === 'wasm' ? 1 : cpus().length,
   };
 }
 

@@ -81,8 +81,12 @@ export async function checkInputs(
  */
 async function requireForm(spec: Spec, context: StepContext, { original, prepared }: Network): Promise<void> {
   const model = inFormat(prepared, writtenFormat(spec, original.format));
-  const { codings } = formatOf(model.format);
+  const { codings, tensorflow } = formatOf(model.format);
   const { coding } = spec.method.weights;
+  if (spec.benchmark.runtime === 'tensorflowjs' && tensorflow !== true) {
+    const detail = `a model in the format ${model.format} does not run in TensorFlow.js: ask for output.format tfjs_graph or tfjs_layers, or for another runtime`;
+    throw new InputError('invalid_spec', detail, { faults: [{ pointer: '/benchmark/runtime', detail }] });
+  }
   if (codings === undefined) return;
   if (!codings.includes(coding)) {
     const detail = `a model in the format ${model.format} keeps its weights as ${codings.join(', ')}, not as ${coding}`;

@@ -1,10 +1,24 @@
+import { join } from 'node:path';
 import type { AllocationLayer } from '../../../compression/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import { DENSE, isDense, rewrite, Runner, type Model, type Samples } from '../../../models/index.js';
+import { writtenFormat } from '../../../jobs/points.js';
+import {
+  DENSE,
+  formatOf,
+  inFormat,
+  isDense,
+  rewrite,
+  Runner,
+  saveModel,
+  TensorflowRunner,
+  type Model,
+  type Samples,
+} from '../../../models/index.js';
 import { repeatRows } from '../../network/batch.js';
 import { candidateLatencies, dummyFactors } from '../../latency/candidate-latency.js';
 import type { Curves } from '../../curves/curves.js';
 import { inputOf } from '../../latency/layer-latency.js';
+import type { TimedRunner } from '../../latency/network-latency.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
@@ -36,7 +50,15 @@ export async function planSpeedup(
     const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
     const images = await repeatRows(network.calibration, batch);
     const alone = (shared.timed ??= await timedTables(network, { curves, tables, images, threads }, context));
-    const original = await Runner.open(network.original, { threads });
+    const format = writtenFormat(spec, network.original.format);
+    const open =
+      spec.benchmark.runtime === 'tensorflowjs'
+        ? (model: Model) => openWritten(inFormat(model, format), context)
+        : (model: Model) => Runner.open(model, { threads });
+    const original =
+      spec.benchmark.runtime === 'tensorflowjs'
+        ? await openSent(assignment, network, format, context)
+        : await Runner.open(network.original, { threads });
     try {
       const run = { ...WHOLE, signal: context.signal };
       const first = await measureInTurn([() => original.run(images)], run);
@@ -44,7 +66,7 @@ export async function planSpeedup(
       // The network as it came is as fast as itself, and loses nothing.
       const tried: Tried[] = [{ choice: timed.map(({ candidates }) => candidates.findIndex(isDense)), ratio: 1 }];
       const measure = async (choice: readonly number[]) => {
-        const plan = { curves, tables: timed, choice, original, images, threads };
+        const plan = { curves, tables: timed, choice, original, images, open };
         const ratio = await measured(network.prepared, plan, context);
         tried.push({ choice: [...choice], ratio });
         return ratio;
@@ -112,6 +134,25 @@ async function timedTables(
   return result;
 }
 
+/** A network in TensorFlow.js, by way of the files that its users get. */
+async function openWritten(model: Model, { directory, limits, signal }: StepContext): Promise<TimedRunner> {
+  const path = join(directory, 'timed.zip');
+  await saveModel(model, path);
+  return TensorflowRunner.open(model, path, { directory, limits, signal });
+}
+
+/** The original in TensorFlow.js: what was sent, where that is for it. */
+async function openSent(
+  { inputs }: Assignment,
+  { original, prepared }: Network,
+  format: Model['format'],
+  context: StepContext,
+): Promise<TimedRunner> {
+  if (formatOf(original.format).tensorflow !== true) return openWritten(inFormat(prepared, format), context);
+  const { directory, limits, signal } = context;
+  return TensorflowRunner.open(original, context.path(inputs.model.key), { directory, limits, signal });
+}
+
 /** The speedup of a network with factors of the chosen sizes. */
 async function measured(
   model: Model,
@@ -121,14 +162,14 @@ async function measured(
     choice,
     original,
     images,
-    threads,
+    open,
   }: {
     curves: Curves;
     tables: readonly AllocationLayer[];
     choice: readonly number[];
-    original: Runner;
+    original: TimedRunner;
     images: Samples;
-    threads: number;
+    open: (model: Model) => Promise<TimedRunner>;
   },
   context: StepContext,
 ): Promise<number> {
@@ -138,7 +179,7 @@ async function measured(
       return isDense(size) ? [] : [[layer.name, dummyFactors(layer, size)] as const];
     }),
   );
-  const candidate = await Runner.open(rewrite(model, replacements), { threads });
+  const candidate = await open(rewrite(model, replacements));
   try {
     const run = { ...WHOLE, signal: context.signal };
     return speedup(

@@ -7,7 +7,7 @@ import type { Report } from '../report.js';
 import { Figures } from './figures.js';
 import { LayerPlot, LayerTable } from './layers.js';
 import { STYLE } from './style.js';
-import { count, measuredOnText, percent, ratio } from '../../../../jobs/words.js';
+import { count, measuredOnText, percent, ratio, tensorflowText } from '../../../../jobs/words.js';
 import { bytes } from './words.js';
 
 export interface PageContent {
@@ -159,6 +159,7 @@ function Measured({ metrics }: { metrics: Metrics }) {
   return (
     <ul>
       <li>{`Speed on ${device.name}, ${String(device.threads)} threads, ${device.engine}; original and compressed in turn, ${runs}; medians`}</li>
+      {metrics.tensorflowjs === undefined ? null : <li>{tensorflowText(metrics.tensorflowjs)}</li>}
       {on === undefined ? null : <li>{`Accuracy, agreement and error on ${measuredOnText(on)}`}</li>}
       {distillation === undefined ? null : (
         <li>
