@@ -5,6 +5,7 @@ const service = [
   'test/service/**',
   'test/independent/**',
   'test/web/**',
+  'test/examples/**',
   'test/client/{package,restart}.test.ts',
   'test/cli/{demo,service,exit-codes,storage-commands}.test.ts',
 ];
@@ -14,7 +15,7 @@ const integration = [
   'test/{api,database,queue,storage,worker}/**',
   'test/{janitor,telemetry,scratch,http-source,outbound}.test.ts',
   'test/engines/**',
-  'test/pipeline/{coding,curve,distill,integers,latency,patterns,way}.test.ts',
+  'test/pipeline/{coding,curve,distill,integers,latency,output-format,patterns,tensorflow-runtime,way}.test.ts',
   'test/models/{fuzz,fuzzed-files}.test.ts',
 ];
 
