@@ -7,6 +7,7 @@ const service = [
   'test/web/**',
   'test/examples/**',
   'test/client/{package,restart}.test.ts',
+  'test/examples/**',
   'test/cli/{demo,service,exit-codes,storage-commands}.test.ts',
 ];
 

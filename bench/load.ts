@@ -1,17 +1,24 @@
 /**
- * The service under load: `npx tsx bench/load.ts [--part requests streams uploads tasks]`; needs `npm run build`. Clients,
+ * The service under load: `npx tsx bench/load.ts [--part requests streams viewers uploads tasks]`; needs `npm run build`. Clients,
  * API, PostgreSQL and Redis share the machine.
  */
 import { Command } from 'commander';
 import { requests } from './load/requests.js';
 import { streams } from './load/streams.js';
 import { tasks } from './load/tasks.js';
+import { viewers } from './load/viewers.js';
 import { uploads } from './load/uploads.js';
 import { addFiles, filesOf } from './support/files.js';
 import { printMachine } from './support/table.js';
 
 const command = addFiles(new Command('bench/load.ts'))
-  .option('--part <name...>', 'requests, streams, uploads, tasks', ['requests', 'streams', 'uploads', 'tasks'])
+  .option('--part <name...>', 'requests, streams, viewers, uploads, tasks', [
+    'requests',
+    'streams',
+    'viewers',
+    'uploads',
+    'tasks',
+  ])
   .option('--jobs <n>', 'queued jobs', '10000')
   .option('--seconds <n>', 'of one measurement of requests', '2')
   .option('--rounds <n>', 'of the requests; medians are printed', '3')
@@ -34,6 +41,7 @@ const parts: Record<string, () => Promise<void>> = {
       concurrency: options.concurrency.map(Number),
     }),
   streams: () => streams({ files, clients: number('clients') }),
+  viewers: () => viewers({ files, jobs: number('jobs'), clients: number('clients'), seconds: 5 * number('seconds') }),
   uploads: () => uploads({ gib: number('gib'), atATime: number('uploads') }),
   tasks: () => tasks({ jobs: number('jobs') }),
 };

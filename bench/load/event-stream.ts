@@ -1,8 +1,15 @@
 import { Agent, request } from 'node:http';
 import { KEY } from '../support/service.js';
 
-export interface Received {
-  type: string;
+/** What every event has of these: the type or the row's id, and when it was. */
+export interface Told {
+  type?: string;
+  id: string;
+  created_at: string;
+  updated_at?: string;
+}
+
+export interface Received extends Told {
   /** ms between the event's own time and its arrival here. */
   afterMs: number;
 }
@@ -13,10 +20,10 @@ export interface EventStream {
 
 const agent = new Agent({ maxSockets: Infinity });
 
-/** Follows the events of a job from now on; ends only when told to. */
+/** Follows a stream from now on; ends only when told to. */
 export function followEvents(
   url: string,
-  jobId: string,
+  path: string,
   onEvent: (event: Received) => void,
   onEnd: (error: Error | null) => void,
 ): EventStream {
@@ -26,7 +33,7 @@ export function followEvents(
     closed = true;
   };
   const headers = { authorization: `Bearer ${KEY}`, accept: 'text/event-stream' };
-  const call = request(`${url}/jobs/${jobId}/events`, { agent, headers }, (response) => {
+  const call = request(url + path, { agent, headers }, (response) => {
     if (response.statusCode !== 200)
       return end(new Error(`the stream was answered with ${String(response.statusCode)}`));
     let text = '';
@@ -37,8 +44,8 @@ export function followEvents(
         text = text.slice(cut + 2);
         // A comment keeps the connection open.
         if (data === undefined) continue;
-        const { type, created_at } = JSON.parse(data) as { type: string; created_at: string };
-        onEvent({ type, afterMs: Date.now() - Date.parse(created_at) });
+        const told = JSON.parse(data) as Told;
+        onEvent({ ...told, afterMs: Date.now() - Date.parse(told.updated_at ?? told.created_at) });
       }
     });
     response.on('end', () => end(null)).on('error', end);

@@ -79,13 +79,13 @@ export const get = (path: string, headers: Record<string, string> = {}): Call =>
   headers: { authorization, ...headers },
 });
 
-/** The poll of a client that has seen the job as it is; what is shown of the queue may be some seconds old. */
-export async function conditional(url: string, id: string): Promise<() => Call> {
-  const look = async () => (await callOnce(url, get(`/jobs/${id}`))).headers.etag ?? '';
+/** The poll of a client that has seen the job or the list as it is; what is shown of the queue may be some seconds old. */
+export async function conditional(url: string, path: string): Promise<() => Call> {
+  const look = async () => (await callOnce(url, get(path))).headers.etag ?? '';
   for (let seen = await look(); ;) {
     await sleep(SETTLED_MS);
     const etag = await look();
-    if (etag === seen) return () => get(`/jobs/${id}`, { 'if-none-match': etag });
+    if (etag === seen) return () => get(path, { 'if-none-match': etag });
     seen = etag;
   }
 }
@@ -113,9 +113,25 @@ async function withService(
   const bare = await startBare(polled);
   const cases = async (): Promise<Case[]> => [
     { name: 'bare route', server: bare, expected: 200, next: () => ({ method: 'GET', path: '/', headers: {} }) },
-    { name: 'GET /jobs/{id}, ended, 304', server, expected: 304, next: await conditional(server.url, ended.id) },
-    { name: 'GET /jobs/{id}, queued, 304', server, expected: 304, next: await conditional(server.url, polled.id) },
+    {
+      name: 'GET /jobs/{id}, ended, 304',
+      server,
+      expected: 304,
+      next: await conditional(server.url, `/jobs/${ended.id}`),
+    },
+    {
+      name: 'GET /jobs/{id}, queued, 304',
+      server,
+      expected: 304,
+      next: await conditional(server.url, `/jobs/${polled.id}`),
+    },
     { name: 'GET /jobs/{id}, queued, 200', server, expected: 200, next: () => get(`/jobs/${polled.id}`) },
+    {
+      name: `GET /jobs?limit=${PAGE}, 304`,
+      server,
+      expected: 304,
+      next: await conditional(server.url, `/jobs?limit=${PAGE}&status=succeeded,failed,canceled`),
+    },
     { name: `GET /jobs?limit=${PAGE}`, server, expected: 200, next: () => get(`/jobs?limit=${PAGE}`) },
     { name: 'POST /jobs', server, expected: 202, next: () => submit() },
     {

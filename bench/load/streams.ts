@@ -67,7 +67,7 @@ async function withService(
   await service.client.act(polled, 'cancel');
   const jobs: string[] = [];
   for (let i = 0; i < clients; i++) jobs.push(await make());
-  const poll = await conditional(url, polled);
+  const poll = await conditional(url, `/jobs/${polled}`);
   const server = { url, pid };
   const polls = async () => load(server, poll, { expected: 304, concurrency: 8, seconds: SECONDS });
   await polls();
@@ -80,7 +80,7 @@ async function withService(
     open.push(
       followEvents(
         url,
-        id,
+        `/jobs/${id}/events`,
         ({ type, afterMs }) => {
           seen++;
           if (type === TYPE) times.push(afterMs);

@@ -60,6 +60,8 @@ export interface InspectResult {
   layers: LayerRow[];
   /** Null where the network is too large to be drawn; absent in the results of older versions. */
   graph?: NetworkNode[] | null;
+  /** Seconds of every phase of the job, as counted beforehand; a check says so, the step itself tells it on its way. */
+  expected?: Readonly<Record<Phase, number>>;
 }
 export interface LayerAllocation {
   index: number;

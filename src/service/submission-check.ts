@@ -5,7 +5,8 @@ import type { CheckSubmission } from '../api/index.js';
 import type { Config } from '../config/index.js';
 import { InfrastructureError, InputError } from '../errors/index.js';
 import { CHECK_SECONDS } from '../jobs/check-time.js';
-import type { Assignment, InspectResult, JobInput } from '../jobs/tasks.js';
+import type { PhaseShares } from '../jobs/progress.js';
+import { PHASES, type Assignment, type InspectResult, type JobInput } from '../jobs/tasks.js';
 import { openScratch } from '../storage/scratch.js';
 import { builtModule, ComputeError, ComputeProcess, stepLimits } from '../worker/index.js';
 
@@ -91,12 +92,20 @@ async function input(path: string): Promise<JobInput> {
 }
 
 /** What a dry run answers. */
-function estimate({ model, layers }: InspectResult) {
+function estimate({ model, layers, expected }: InspectResult) {
   return {
     model,
     layers: { total: layers.length, compressible: layers.filter(({ decision }) => decision === null).length },
     blocked: layers.flatMap(({ name, reason }) => (reason === null ? [] : [{ name, reason }])),
+    ...(expected === undefined ? {} : { time: timeOf(expected) }),
   };
+}
+
+/** Of one device, as two quiet cores take. The layers of a job are solved on several workers at a time where there are several. */
+function timeOf(expected: PhaseShares) {
+  const round = (seconds: number) => Math.round(seconds * 10) / 10;
+  const phases = Object.fromEntries(PHASES.map((phase) => [phase, round(expected[phase])]));
+  return { device_seconds: round(PHASES.reduce((sum, phase) => sum + expected[phase], 0)), phases };
 }
 
 /** The client learns what is wrong with the files; a crash of the process on them is their fault too. */

@@ -126,12 +126,48 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
     await page.locator('input[name=model]').setInputFiles(service.files.model);
     await page.locator('input[name=calibration]').setInputFiles(service.files.calibration);
     await page.getByText('this would be accepted').waitFor({ timeout: 60_000 });
+    await page.getByText(/about .* of two quiet cores/).waitFor();
     await page.getByLabel('How much, target 1').fill('100000');
     await page.getByText('this would be refused').waitFor({ timeout: 60_000 });
     await page.getByLabel('How much, target 1').fill('2');
     await page.getByText('this would be accepted').waitFor({ timeout: 60_000 });
     await page.getByRole('button', { name: 'Submit' }).click();
     await page.waitForURL(/\/ui\/jobs\/job_/);
+    await page.close();
+  });
+
+  test('an operator sees the jobs of another team, cancels them, and goes no further', async () => {
+    const made = await service.call('POST', '/teams', { name: 'other' });
+    const { id: team } = (await made.json()) as { id: string };
+    const keys = await service.call('POST', `/teams/${team}/keys`, {
+      name: 'one',
+      scopes: ['jobs:read', 'jobs:write'],
+    });
+    const { key } = (await keys.json()) as { key: string };
+    const theirs = await service.submit({ resources: { class: 'none' } }, key);
+    const { page } = await enter(`/ui/jobs?team=${team}`);
+    const row = page.locator('.job-row').filter({ hasText: theirs });
+    await row.waitFor();
+    expect(await row.getByRole('link').count()).toBe(0);
+    await row.getByRole('checkbox').check();
+    await page.getByRole('button', { name: 'Cancel 1' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel 1' }).click();
+    await row.getByText('Canceled').waitFor();
+    await page.close();
+  });
+
+  test('the secret of the webhooks is made, and made anew', async () => {
+    const { page } = await enter('/ui/team');
+    const dialog = page.getByRole('dialog');
+    await page.getByRole('button', { name: 'Signing secret' }).click();
+    await dialog.getByText('The team has none yet').waitFor();
+    await dialog.getByRole('button', { name: 'Make a secret' }).click();
+    await dialog.getByText(/^whsec_/).waitFor();
+    expect(await violations(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Done' }).click();
+    await page.getByRole('button', { name: 'Signing secret' }).click();
+    await dialog.getByText('The team has one since').waitFor();
+    await dialog.getByRole('button', { name: 'Make a new one' }).waitFor();
     await page.close();
   });
 

@@ -19,6 +19,11 @@ setNonce(document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.
 if (!window.location.pathname.startsWith('/ui/'))
   window.history.replaceState(null, '', `/ui/jobs${window.location.search}${window.location.hash}`);
 
+// An address that logs in, opened where the dashboard is open already, is only another `#` to the browser.
+window.addEventListener('hashchange', () => {
+  if (window.location.hash.startsWith('#key=')) window.location.reload();
+});
+
 /** The client's own faults do not go away by asking again. */
 const mayPass = (error: Error): boolean => !(error instanceof ApiError) || error.status === 0 || error.status >= 500;
 

@@ -17,10 +17,15 @@ export function targetInWords(target: Target): string {
 
 export const targetsOf = ({ spec }: Pick<Job, 'spec'>): Target[] => spec.targets ?? [spec.target];
 
+/** Of one kind: 2×, 4×, 8× fewer parameters. */
 export function targetsInWords(targets: Target[]): string {
-  const [first] = targets;
-  if (first === undefined) return '';
-  return targets.length === 1 ? targetInWords(first) : `${targetInWords(first)} and ${targets.length - 1} more`;
+  const words = targets.map(targetInWords);
+  const [first = ''] = words;
+  if (words.length < 2) return first;
+  const rest = first.replace(/^\S+× /, '');
+  return rest !== first && words.every((one) => one.endsWith(`× ${rest}`))
+    ? `${words.map((one) => one.slice(0, one.indexOf(' '))).join(', ')} ${rest}`
+    : `${first} and ${words.length - 1} more`;
 }
 
 export const PHASE_NAME: Record<Job['phase'], string> = {

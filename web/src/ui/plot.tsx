@@ -73,3 +73,12 @@ export const AxisChoice = <Axis extends string>({ axes, chosen, choose }: Choice
     ))}
   </div>
 );
+
+/** From no change on, or from below where something got worse; whole numbers where there are few. */
+export function ratioAxis(values: readonly number[]): { domain: [number, number]; ticks: number[] } {
+  const low = Math.min(1, ...values.map((value) => Math.floor(value * 2) / 2));
+  const high = Math.max(2, ...values.map((value) => Math.ceil(value + 0.05)));
+  const step = [1, 2, 5, 10, 20, 50, 100].find((one) => (high - low) / one <= 10) ?? 200;
+  const inner = Array.from({ length: Math.floor(high / step) }, (_, i) => (i + 1) * step);
+  return { domain: [low, high], ticks: [...new Set([low, 1, ...inner])].filter((one) => one >= low) };
+}

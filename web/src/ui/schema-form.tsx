@@ -17,7 +17,7 @@ interface FieldProps {
 }
 
 export const inWords = (name: string): string => {
-  const text = name.replaceAll('_', ' ');
+  const text = name.replaceAll('_', ' ').replaceAll(/\bmac\b/g, 'MAC');
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 

@@ -38,7 +38,11 @@ const FormSchema = Type.Object({
 const DryRunSchema = Type.Object({
   object: Type.Literal('dry_run'),
   spec: SpecSchema,
-  estimate: Type.Unknown({ description: 'what the check of the files found; null when the service has none' }),
+  estimate: Type.Unknown({
+    description:
+      'what the check of the files found: `model`, `layers`, those `blocked` with the reason, and `time` in `device_seconds` of two ' +
+      'quiet cores, with its `phases`; null when the service has no check',
+  }),
 });
 
 export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {

@@ -23,6 +23,7 @@ import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { checkTargets } from '../plan/plan.js';
 import { needsLabels } from '../plan/plan-quality.js';
 import type { StepContext } from '../../step.js';
+import { expectation } from './expect.js';
 
 /** Fewer samples than this cannot be told apart by any fit. */
 const MIN_SAMPLES = 2;
@@ -39,6 +40,7 @@ export async function check(assignment: Assignment, context: StepContext): Promi
     return {
       model: await summarize(assignment, context, network),
       layers: layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern)),
+      expected: expectation(network, layers, assignment.spec).seconds,
     };
   } finally {
     await network.close();

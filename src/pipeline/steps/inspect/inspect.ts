@@ -25,14 +25,14 @@ import {
   type Tensor,
 } from '../../../models/index.js';
 import { checkInputs, nothingToCompress, summarize } from './check.js';
-import { expectedInspection, expectedSeconds } from '../../cost/expected.js';
-import { splitSamples } from '../../network/held-out.js';
+import { expectedInspection } from '../../cost/expected.js';
 import { breakdownOf, causeOf, SampleWatch } from '../../network/breakdown.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { ActivationStore } from '../../files/activation-store.js';
 import type { Curves } from '../../curves/curves.js';
 import { withEffects, type TapEffect } from '../../curves/effects.js';
 import { createSamples, readProblem, writeMetric, writeResponse } from '../../files/layer-file.js';
+import { expectation } from './expect.js';
 import { graphOf } from './graph.js';
 import { layerResponse } from './layer-response.js';
 import { sampledMetrics, type LayerMetrics } from './output-metrics.js';
@@ -40,7 +40,7 @@ import { files } from '../../files/step-files.js';
 import { newRow } from '../../files/layer-rows.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { batches, floats, runPart } from '../../network/network-pass.js';
-import { planProbes, type ProbePlan } from '../../network/probe-plan.js';
+import type { ProbePlan } from '../../network/probe-plan.js';
 import { placesIn, planSamples, type SamplePlan } from '../../network/sample-plan.js';
 import {
   chooseProbes,
@@ -77,11 +77,9 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     const store = new ActivationStore(context.directory);
     let layers: Layer[];
     try {
-      const plan = planProbes(checked, network.images, network.batch, network.fixedBatch !== null);
-      const expected = { layers: checked, images: network.images, samples: network.samples, probes: plan };
-      const measured = splitSamples(network.images, 0, null).heldOut.length;
-      context.expect?.(expectedSeconds({ ...expected, spec: assignment.spec, measured }));
-      const parts = expectedInspection(expected);
+      const { plan, counted, seconds } = expectation(network, checked, assignment.spec);
+      context.expect?.(seconds);
+      const parts = expectedInspection(counted);
       const all = parts.layers.reduce((sum, seconds) => sum + seconds, parts.capture);
       const within = (begin: number, length: number) => (share: number) => {
         context.progress((begin + share * length) / all);

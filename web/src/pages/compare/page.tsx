@@ -1,7 +1,17 @@
 import { useQueries } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
-import { CartesianGrid, ResponsiveContainer, Scatter, ScatterChart, Tooltip, XAxis, YAxis, ZAxis } from 'recharts';
+import {
+  CartesianGrid,
+  LabelList,
+  ResponsiveContainer,
+  Scatter,
+  ScatterChart,
+  Tooltip,
+  XAxis,
+  YAxis,
+  ZAxis,
+} from 'recharts';
 import { get } from '../../api/call.js';
 import type { Job, Metrics, Point } from '../../api/types.js';
 import { useTitle } from '../../app/title.js';
@@ -9,7 +19,7 @@ import { jobName, targetInWords } from '../../format/job.js';
 import { bytes, count, error, percent, points, ratio } from '../../format/numbers.js';
 import { Failure } from '../../ui/failure.js';
 import { Loading } from '../../ui/loading.js';
-import { AXIS, AxisChoice, ofDot, PlotTip } from '../../ui/plot.js';
+import { AXIS, AxisChoice, ofDot, PlotTip, ratioAxis } from '../../ui/plot.js';
 import './compare.css';
 import { TableScroll } from '../../ui/table-scroll.js';
 
@@ -56,6 +66,8 @@ const X = {
 
 interface Dot {
   name: string;
+  /** As its column in the table has it; with those of dots in the same place. */
+  number: string;
   x: number;
   y: number;
   z: number;
@@ -66,12 +78,12 @@ function Plot({ entries }: { entries: Entry[] }) {
   const labelled = entries.every(({ metrics }) => metrics.accuracy !== null);
   const quality = ({ metrics }: Entry) =>
     (labelled ? metrics.accuracy?.after : metrics.fidelity.top1_agreement) ?? 1 - metrics.fidelity.relative_error;
-  const data = entries.map((entry): Dot => ({
-    name: entry.name,
-    x: X[axis].of(entry),
-    y: quality(entry),
-    z: entry.metrics.bytes.after,
-  }));
+  const data = entries.map((entry, i): Dot => {
+    const [x, y] = [X[axis].of(entry), quality(entry)];
+    const same = entries.flatMap((other, j) => (X[axis].of(other) === x && quality(other) === y ? [j] : []));
+    const number = same[0] === i ? same.map((j) => j + 1).join(', ') : '';
+    return { name: entry.name, number, x, y, z: entry.metrics.bytes.after };
+  });
   return (
     <section className="card" aria-labelledby="scatter">
       <div className="card-head">
@@ -89,7 +101,7 @@ function Plot({ entries }: { entries: Entry[] }) {
               type="number"
               dataKey="x"
               {...AXIS}
-              domain={[1, 'auto']}
+              {...ratioAxis(data.map(({ x }) => x))}
               tickFormatter={(value: number) => `${value}×`}
             />
             <YAxis
@@ -98,6 +110,7 @@ function Plot({ entries }: { entries: Entry[] }) {
               {...AXIS}
               width={64}
               domain={['auto', 'auto']}
+              padding={{ top: 16, bottom: 16 }}
               tickFormatter={(value: number) => percent(value, 1)}
             />
             <ZAxis type="number" dataKey="z" range={[60, 500]} />
@@ -116,7 +129,9 @@ function Plot({ entries }: { entries: Entry[] }) {
                 />
               }
             />
-            <Scatter data={data} fill="var(--accent-fill)" fillOpacity={0.75} isAnimationActive={false} />
+            <Scatter data={data} fill="var(--accent-fill)" fillOpacity={0.75} isAnimationActive={false}>
+              <LabelList dataKey="number" position="right" offset={10} fill="var(--text)" fontSize={12} />
+            </Scatter>
           </ScatterChart>
         </ResponsiveContainer>
       </div>
@@ -149,9 +164,9 @@ function Comparison({ jobs }: { jobs: Job[] }) {
           <thead>
             <tr>
               <th>Number</th>
-              {entries.map(({ name, job, point }) => (
+              {entries.map(({ name, job, point }, i) => (
                 <th key={name} className="number">
-                  <Link to={`/jobs/${job.id}?point=${point.point}`}>{name}</Link>
+                  {i + 1}. <Link to={`/jobs/${job.id}?point=${point.point}`}>{name}</Link>
                 </th>
               ))}
             </tr>

@@ -3,8 +3,8 @@ import { useSearchParams } from 'react-router';
 import { CartesianGrid, ErrorBar, ResponsiveContainer, Scatter, ScatterChart, Tooltip, XAxis, YAxis } from 'recharts';
 import type { Job, Metrics } from '../../api/types.js';
 import { targetInWords } from '../../format/job.js';
-import { percent, ratio } from '../../format/numbers.js';
-import { AXIS, AxisChoice, ofDot, PlotTip } from '../../ui/plot.js';
+import { percent, ratio, speedInWords } from '../../format/numbers.js';
+import { AXIS, AxisChoice, ofDot, PlotTip, ratioAxis } from '../../ui/plot.js';
 import { wilson } from './numbers.js';
 
 const AXES = {
@@ -82,7 +82,7 @@ export function Curve({ job, point }: { job: Job; point: number }) {
                 type="number"
                 dataKey="x"
                 {...AXIS}
-                domain={[1, 'auto']}
+                {...ratioAxis(dots.map(({ x }) => x))}
                 tickFormatter={(value: number) => `${value}×`}
                 label={{
                   value: AXES[axis].name,
@@ -152,7 +152,7 @@ export function Curve({ job, point }: { job: Job; point: number }) {
                   <span className="warn">{one.error === null ? 'not measured' : 'not reached'}</span>
                 ) : (
                   <span className="muted">
-                    {ratio(one.metrics.parameters.ratio)} smaller, {ratio(one.metrics.speedup)} faster,{' '}
+                    {ratio(one.metrics.parameters.ratio)} smaller, {speedInWords(one.metrics.speedup)},{' '}
                     {percent(quality(one.metrics).value)}
                     {one.verdict?.passed === false ? <span className="warn"> · misses</span> : null}
                   </span>

@@ -1,7 +1,7 @@
 import dagre from '@dagrejs/dagre';
 import { Background, Controls, Handle, type Edge, type Node, type NodeProps, Position, ReactFlow } from '@xyflow/react';
 import '@xyflow/react/dist/style.css';
-import { useMemo, useState } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import { useLayers } from '../../api/job.js';
 import { type NetworkNode, useNetwork } from '../../api/network.js';
 import type { Job, LayerRow } from '../../api/types.js';
@@ -138,8 +138,12 @@ function Facts({ data: { node, row } }: { data: BoxData }) {
   );
 }
 
+/** Texts are read easily, and much is seen. */
+const ZOOM = 0.9;
+
 function Drawing({ nodes, rows }: { nodes: NetworkNode[]; rows: LayerRow[] }) {
   const { boxes, edges } = useMemo(() => layOut(nodes, new Map(rows.map((row) => [row.index, row]))), [nodes, rows]);
+  const frame = useRef<HTMLDivElement>(null);
   const [chosen, setChosen] = useState<string | null>(null);
   const shown = boxes.map((box) => (box.id === chosen ? { ...box, selected: true } : box));
   const data = boxes.find(({ id }) => id === chosen)?.data;
@@ -157,7 +161,7 @@ function Drawing({ nodes, rows }: { nodes: NetworkNode[]; rows: LayerRow[] }) {
         </div>
       </div>
       <div className="network">
-        <div className="network-drawing">
+        <div className="network-drawing" ref={frame}>
           <ReactFlow
             nodes={shown}
             edges={edges}
@@ -169,8 +173,15 @@ function Drawing({ nodes, rows }: { nodes: NetworkNode[]; rows: LayerRow[] }) {
             onNodeClick={(_event, { id }) => setChosen(id)}
             onSelectionChange={({ nodes: selected }) => selected[0] !== undefined && setChosen(selected[0].id)}
             minZoom={0.05}
-            defaultViewport={{ x: 40, y: 16, zoom: 0.9 }}
             fitView={nodes.length < 12}
+            onInit={(flow) => {
+              if (nodes.length < 12) return;
+              // From the input down, in the middle.
+              const { x, width } = flow.getNodesBounds(boxes);
+              const place = frame.current?.clientWidth ?? 0;
+              const left = Math.max(24, (place - width * ZOOM) / 2);
+              void flow.setViewport({ x: left - x * ZOOM, y: 16, zoom: ZOOM });
+            }}
             proOptions={{ hideAttribution: false }}
             aria-label="The network from its input down"
           >

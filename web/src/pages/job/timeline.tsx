@@ -89,10 +89,13 @@ function Bars({ job, tasks }: { job: Job; tasks: TaskView[] }) {
           </ol>
         </section>
       ))}
-      <p className="small muted axis-ends">
-        <span>{clock(from)}</span>
-        <span>{duration(whole / 1000)}</span>
-        <span>{clock(from + whole)}</span>
+      <p className="small muted span-line">
+        <span />
+        <span className="axis-ends">
+          <span>{clock(from)}</span>
+          <span>{duration(whole / 1000)}</span>
+          <span>{clock(from + whole)}</span>
+        </span>
       </p>
     </div>
   );

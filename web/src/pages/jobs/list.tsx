@@ -2,6 +2,7 @@ import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { memo, useEffect, useRef, useState } from 'react';
 import { Link } from 'react-router';
 import type { JobRow } from '../../api/types.js';
+import { useSession } from '../../app/session.js';
 import { targetsInWords, tookSeconds } from '../../format/job.js';
 import { ago, duration, moment } from '../../format/time.js';
 import { useNow } from '../../ui/now.js';
@@ -26,10 +27,11 @@ interface RowProps {
   selected: boolean;
   selectable: boolean;
   withTeam: boolean;
+  own: boolean;
   onSelect: (id: string, selected: boolean) => void;
 }
 
-const Row = memo(function Row({ job, index, selected, selectable, withTeam, onSelect }: RowProps) {
+const Row = memo(function Row({ job, index, selected, selectable, withTeam, own, onSelect }: RowProps) {
   const name = job.model;
   return (
     <tr className="job-row" aria-rowindex={index + 2} aria-selected={selectable ? selected : undefined}>
@@ -47,17 +49,22 @@ const Row = memo(function Row({ job, index, selected, selectable, withTeam, onSe
         <Status status={job.status} missed={job.verdict?.passed === false} />
       </td>
       <td className="cell-name">
-        <Link className="job-name truncate" to={`/jobs/${job.id}`}>
-          {name}
-        </Link>
+        {own ? (
+          <Link className="job-name truncate" to={`/jobs/${job.id}`}>
+            {name}
+          </Link>
+        ) : (
+          // What belongs to another team is for its eyes.
+          <span className="job-name truncate">{name}</span>
+        )}
         <div className="job-labels truncate">
-          <span className="muted small mono">{job.id}</span>
           {withTeam ? <span className="label">{job.team_id}</span> : null}
           {Object.entries(job.labels).map(([key, value]) => (
             <span key={key} className="label">
               {key}={value}
             </span>
           ))}
+          <span className="muted small mono truncate">{job.id}</span>
         </div>
       </td>
       <td className="cell-target truncate">{targetsInWords(job.targets)}</td>
@@ -86,6 +93,7 @@ export interface JobListProps {
 
 /** Only the rows in sight are in the page, however many jobs there are. */
 export function JobList({ jobs, selection, selectable, withTeam, onSelect, onEnd }: JobListProps) {
+  const { team } = useSession();
   const table = useRef<HTMLTableElement>(null);
   const [above, setAbove] = useState(0);
   useEffect(() => setAbove((table.current?.getBoundingClientRect().top ?? 0) + window.scrollY), []);
@@ -143,6 +151,7 @@ export function JobList({ jobs, selection, selectable, withTeam, onSelect, onEnd
             <Row
               key={job.id}
               {...{ job, index, selectable, withTeam }}
+              own={job.team_id === team.id}
               selected={selection.has(job.id)}
               onSelect={one}
             />

@@ -30,25 +30,25 @@ function Progress({ job }: { job: JobRow }) {
 function Result({ job }: { job: JobRow }) {
   const { result } = job;
   if (result === null) return null;
-  const more = job.targets.length - 1;
+  const slower = result.speedup < 1;
   return (
     <span className="result">
       <span>
         <b>{ratio(result.parameter_ratio)}</b> <span className="muted">smaller</span>
       </span>
       <span>
-        <b>{ratio(result.speedup)}</b> <span className="muted">speed</span>
+        <b>{ratio(slower ? 1 / result.speedup : result.speedup)}</b>{' '}
+        <span className="muted">{slower ? 'slower' : 'faster'}</span>
       </span>
       {result.accuracy_drop === null ? (
         <span>
           <b>{percent(result.top1_agreement, 1)}</b> <span className="muted">agree</span>
         </span>
       ) : (
-        <span>
-          <b>{points(-result.accuracy_drop)}</b> <span className="muted">accuracy</span>
+        <span title="change of the accuracy">
+          <b>{points(-result.accuracy_drop)}</b>
         </span>
       )}
-      {more > 0 ? <span className="muted">+{more}</span> : null}
     </span>
   );
 }

@@ -11,7 +11,7 @@ interface DryRun {
     model?: { parameters: number; macs: number; bytes: number };
     layers?: { total: number; compressible: number };
     blocked?: { name: string; reason: string }[];
-    time?: { device_seconds: number; low?: number; high?: number; basis?: string };
+    time?: { device_seconds: number };
   } | null;
 }
 
@@ -91,10 +91,8 @@ export function Estimate({ run, ready }: { run: ReturnType<typeof useDryRun>; re
               <>
                 <dt>Time</dt>
                 <dd>
-                  about {duration(estimate.time.device_seconds)} of one device
-                  {estimate.time.low === undefined || estimate.time.high === undefined
-                    ? ''
-                    : ` (${duration(estimate.time.low)} to ${duration(estimate.time.high)})`}
+                  about {duration(estimate.time.device_seconds)}{' '}
+                  <span className="muted">of two quiet cores; several workers share the layers</span>
                 </dd>
               </>
             )}

@@ -8,6 +8,7 @@ import { Failure } from '../../ui/failure.js';
 import { useNow } from '../../ui/now.js';
 import { Loaded } from '../../ui/query.js';
 import { TableScroll } from '../../ui/table-scroll.js';
+import { SigningSecret } from './secret.js';
 
 const LOOK: Record<Delivery['state'], string> = {
   pending: 'is-active',
@@ -33,6 +34,11 @@ export function Deliveries() {
     <section className="card" aria-labelledby="webhooks">
       <div className="card-head">
         <h2 id="webhooks">Webhooks</h2>
+        {can('jobs:write') ? (
+          <div className="actions">
+            <SigningSecret />
+          </div>
+        ) : null}
       </div>
       {replay.error === null ? null : <Failure error={replay.error} />}
       <Loaded query={deliveries} what="deliveries">

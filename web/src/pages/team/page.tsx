@@ -27,10 +27,19 @@ function Limits({ team }: { team: Team }) {
       <ul className="limits">
         {lines.map(([name, value, limit, show]) => (
           <li key={name}>
-            <span>{name}</span>
-            <span className="number">
-              {value === null ? '' : <b>{show(value)}</b>}{' '}
-              <span className="muted">{limit === null ? 'as the service is set' : `of ${show(limit)}`}</span>
+            <span className="muted small">{name}</span>
+            <span>
+              {value === null ? null : <b>{show(value)} </b>}
+              {value === null && limit !== null ? <b>{show(limit)}</b> : null}
+              <span className="muted">
+                {limit === null
+                  ? value === null
+                    ? 'as the service is set'
+                    : ''
+                  : value === null
+                    ? ''
+                    : `of ${show(limit)}`}
+              </span>
             </span>
             {value === null || limit === null ? null : (
               <span className="bar" aria-hidden="true">

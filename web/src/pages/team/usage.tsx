@@ -64,14 +64,38 @@ const FIRST: Record<By, Column<Row>> = {
   },
 };
 
+const UNITS = [
+  { name: 'h', seconds: 3600 },
+  { name: 'min', seconds: 60 },
+  { name: 's', seconds: 1 },
+];
+const DAY_MS = 86_400_000;
+const DAYS = 30;
+
+/** Days on which nothing ran have a place, too. */
+function allDays(rows: Row[]): { day: string; device_seconds: number }[] {
+  const known = new Map(rows.map((row) => [row.day, row.device_seconds]));
+  return Array.from({ length: DAYS }, (_, i) => {
+    const day = new Date(Date.now() - (DAYS - 1 - i) * DAY_MS).toISOString().slice(0, 10);
+    return { day, device_seconds: known.get(day) ?? 0 };
+  });
+}
+
 function Plot({ rows }: { rows: Row[] }) {
+  const most = Math.max(...rows.map((row) => row.device_seconds));
+  const unit = UNITS.find(({ seconds }) => most >= 2 * seconds) ?? { name: 's', seconds: 1 };
   return (
     <div className="plot" role="img" aria-label="Device time by day; the table has the numbers">
       <ResponsiveContainer width="100%" height={150}>
-        <BarChart data={rows} margin={{ top: 10, right: 16, bottom: 0, left: 0 }} accessibilityLayer={false}>
+        <BarChart data={allDays(rows)} margin={{ top: 10, right: 16, bottom: 0, left: 0 }} accessibilityLayer={false}>
           <CartesianGrid vertical={false} stroke="var(--line)" />
           <XAxis dataKey="day" {...AXIS} tickFormatter={(day: string) => date(day)} />
-          <YAxis {...AXIS} tickFormatter={(seconds: number) => duration(seconds)} width={64} />
+          <YAxis
+            {...AXIS}
+            width={64}
+            ticks={[0, 1, 2, 3, 4].map((part) => part * Math.ceil(most / unit.seconds / 4) * unit.seconds)}
+            tickFormatter={(seconds: number) => `${Math.round(seconds / unit.seconds)} ${unit.name}`}
+          />
           <Tooltip
             cursor={{ fill: 'var(--hover)' }}
             content={<PlotTip say={ofSeries((day) => date(String(day)), duration)} />}

@@ -1,0 +1,23 @@
+import type { PhaseShares } from '../../../jobs/progress.js';
+import type { Spec } from '../../../jobs/spec.js';
+import type { Layer } from '../../../models/index.js';
+import { expectedSeconds, type Expected } from '../../cost/expected.js';
+import { splitSamples } from '../../network/held-out.js';
+import type { Network } from '../../network/network.js';
+import { planProbes, type ProbePlan } from '../../network/probe-plan.js';
+
+export interface Expectation {
+  plan: ProbePlan;
+  /** What the inspection alone is counted from. */
+  counted: Omit<Expected, 'spec' | 'measured'>;
+  seconds: PhaseShares;
+}
+
+/** What a job on these files takes, counted before anything of it is computed. */
+export function expectation(network: Network, layers: readonly Layer[], spec: Spec): Expectation {
+  const { images, samples, batch, fixedBatch } = network;
+  const plan = planProbes(layers, images, batch, fixedBatch !== null);
+  const counted = { layers, images, samples, probes: plan };
+  const measured = splitSamples(images, 0, null).heldOut.length;
+  return { plan, counted, seconds: expectedSeconds({ ...counted, spec, measured }) };
+}
