@@ -2668,7 +2668,7 @@ export interface operations {
                         /** @enum {string} */
                         object: "dry_run";
                         spec: components["schemas"]["Spec"];
-                        /** @description what the check of the files found; null when the service has none */
+                        /** @description what the check of the files found: `model`, `layers`, those `blocked` with the reason, and `time` in `device_seconds` of two quiet cores, with its `phases`; null when the service has no check */
                         estimate: unknown;
                     };
                 };

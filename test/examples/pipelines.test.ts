@@ -132,10 +132,10 @@ test.runIf(hasBrowser)(
       await page.getByLabel('API key').fill('spk_wrong');
       await page.getByLabel('Model').setInputFiles(files.model);
       await page.getByLabel('Samples').setInputFiles(files.calibration);
-      await page.getByRole('button').click();
+      await page.getByRole('button', { name: 'Compress' }).click();
       await page.getByText('unauthorized:').waitFor();
       await page.getByLabel('API key').fill(service.environment['SPARANK_API_KEY'] ?? '');
-      await page.getByRole('button').click();
+      await page.getByRole('button', { name: 'Compress' }).click();
       const link = page.getByText('Download the compressed model');
       await link.waitFor({ timeout: JOB_MS });
       expect(await page.locator('output').textContent()).toMatch(/2\.\d\dx fewer parameters/);
