@@ -63,7 +63,7 @@ export async function openPlain(files: Files): Promise<PlainModel> {
   return {
     predict: (x) => [model.predict(x)].flat() as tf.Tensor[],
     weights: weightSpecs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
-    input: model.inputs[0]?.shape ?? [],
+    input: (model.inputs[0]?.shape ?? []).map((size) => (size === null || size <= 0 ? null : size)),
     dispose: () => model.dispose(),
   };
 }

@@ -93,6 +93,7 @@ const WARNINGS = {
   coding_left_out: 'no network with coded weights is as good as was asked: they are float32',
   slower: 'at a batch size the network is slower than the original, its whole 95 % interval',
   larger_file: 'the file is larger than the one that was sent',
+  not_in_tensorflowjs: 'TensorFlow.js did not run the network on the backend of the worker',
   target_out_of_reach: 'the target cannot be reached; what came nearest is returned',
 } as const;
 const WARNING_CODES = Object.keys(WARNINGS) as (keyof typeof WARNINGS)[];

@@ -316,6 +316,7 @@ class Warning(TypedDict):
         'coding_left_out',
         'slower',
         'larger_file',
+        'not_in_tensorflowjs',
         'target_out_of_reach',
     ]
     cause: str

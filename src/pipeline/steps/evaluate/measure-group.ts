@@ -2,7 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Dataset } from '../../../datasets/index.js';
-import type { LayerRow, MeasuredOn, Metrics } from '../../../jobs/results.js';
+import { InputError, SparankError } from '../../../errors/index.js';
+import type { LayerRow, MeasuredOn, Metrics, Warning } from '../../../jobs/results.js';
 import type { AssembleResult, Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
 import {
   codingOf,
@@ -97,7 +98,12 @@ export async function measureGroup(
   const points: MeasuredPoint[] = [];
   for (const [i, one] of loaded.entries())
     points.push(
-      await measuredPoint(evaluation, one, { measured, rows: rows[i] ?? [], tensorflow: tensorflow?.[i] }, context),
+      await measuredPoint(
+        evaluation,
+        one,
+        { measured, rows: rows[i] ?? [], tensorflow: tensorflow.results?.[i], refused: tensorflow.warning },
+        context,
+      ),
     );
   return points;
 }
@@ -168,23 +174,40 @@ interface MeasuredParts {
   measured: ReadonlyMap<Model, Measured>;
   rows: LayerRow[];
   tensorflow: Metrics['tensorflowjs'] | undefined;
+  /** Why there is nothing of it. */
+  refused: Warning[];
 }
 
-function inTensorflow(
+/** @throws {InputError} where the job names TensorFlow.js, and it cannot run the network */
+async function inTensorflow(
   { assignment: { inputs, spec }, original, data }: Evaluation,
   loaded: readonly Loaded[],
   context: StepContext,
-): ReturnType<typeof measureInTensorflow> {
+): Promise<{ results: Awaited<ReturnType<typeof measureInTensorflow>>; warning: Warning[] }> {
   const { model, prepared } = original;
   const path = context.path(inputs.model.key);
   const networks = loaded.map(({ candidate, model: compressed }) => ({ model: compressed, path: candidate.path }));
-  return measureInTensorflow({ original: { model, prepared, path }, networks, data, spec }, context);
+  try {
+    const given = { original: { model, prepared, path }, networks, data, spec };
+    return { results: await measureInTensorflow(given, context), warning: [] };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const cause = `TensorFlow.js does not run the network on this worker: ${error instanceof Error ? error.message : String(error)}`;
+    if (spec.benchmark.runtime === 'tensorflowjs') {
+      // Packages that are missing here may be there on another worker.
+      if (error instanceof SparankError) throw error;
+      const faults = [{ pointer: '/benchmark/runtime', detail: cause }];
+      throw new InputError('invalid_model', cause, { faults, cause: error });
+    }
+    const next = 'the numbers are those of ONNX Runtime; try the model with the backend that it is for';
+    return { results: null, warning: [{ code: 'not_in_tensorflowjs', cause, next }] };
+  }
 }
 
 async function measuredPoint(
   { assignment, original, on, threads }: Evaluation,
   loaded: Loaded,
-  { measured, rows, tensorflow }: MeasuredParts,
+  { measured, rows, tensorflow, refused }: MeasuredParts,
   context: StepContext,
 ): Promise<MeasuredPoint> {
   const { point, name, bytes } = loaded.candidate;
@@ -224,6 +247,7 @@ async function measuredPoint(
     verdict: judge({ target: planned.target, constraints: assignment.spec.constraints }, metrics, [
       ...(planned.warnings ?? []),
       ...(assembled?.warnings ?? []),
+      ...refused,
     ]),
     layers: rows,
   };
