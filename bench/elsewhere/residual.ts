@@ -21,9 +21,26 @@ export interface Residual {
   classes: number;
   /** Transposes around every convolution instead of around the network. */
   everywhere: boolean;
+  /** Two 3x3 convolutions a block and a stem that keeps the size, as for CIFAR (the article's section 4.2). */
+  basic: boolean;
 }
 
-export const THIN_RESNET_50: Residual = { blocks: [3, 4, 6, 3], width: 32, side: 224, classes: 10, everywhere: false };
+export const THIN_RESNET_50: Residual = {
+  blocks: [3, 4, 6, 3],
+  width: 32,
+  side: 224,
+  classes: 10,
+  everywhere: false,
+  basic: false,
+};
+export const RESNET_56: Residual = {
+  blocks: [9, 9, 9],
+  width: 16,
+  side: 32,
+  classes: 10,
+  everywhere: false,
+  basic: true,
+};
 
 const COLOURS = 3;
 const EXPANSION = 4;
@@ -101,26 +118,41 @@ class Builder {
   }
 }
 
-function graphOf({ blocks, width, classes, everywhere }: Residual): Builder {
-  const graph = new Builder(everywhere);
-  let at = everywhere ? 'x' : graph.transpose('x', TO_FIRST);
-  at = graph.relu(graph.convolution(at, 'stem', [width, COLOURS, 7, 2]));
+/** What makes the picture small before the first block. */
+function stem(graph: Builder, { width, everywhere, basic }: Residual): string {
+  const from = everywhere ? 'x' : graph.transpose('x', TO_FIRST);
+  if (basic) return graph.relu(graph.convolution(from, 'stem', [width, COLOURS, 3, 1]));
+  const at = graph.relu(graph.convolution(from, 'stem', [width, COLOURS, 7, 2]));
   const pool = [makeInts('kernel_shape', [3, 3]), makeInts('strides', [2, 2]), makeInts('pads', [1, 1, 1, 1])];
-  at = everywhere
-    ? graph.transpose(graph.node('MaxPool', [graph.transpose(at, TO_FIRST)], 'pool', pool), TO_LAST)
-    : graph.node('MaxPool', [at], 'pool', pool);
+  if (!everywhere) return graph.node('MaxPool', [at], 'pool', pool);
+  return graph.transpose(graph.node('MaxPool', [graph.transpose(at, TO_FIRST)], 'pool', pool), TO_LAST);
+}
+
+function graphOf(network: Residual): Builder {
+  const { blocks, width, classes, everywhere, basic } = network;
+  const graph = new Builder(everywhere);
+  let at = stem(graph, network);
   let channels = width;
   for (const [stage, count] of blocks.entries()) {
     const inner = width * 2 ** stage;
     for (let block = 0; block < count; block++) {
       const name = `stage${String(stage + 1)}/block${String(block + 1)}`;
       const stride = block === 0 && stage > 0 ? 2 : 1;
-      const outer = inner * EXPANSION;
-      const first = graph.relu(graph.convolution(at, `${name}/conv1`, [inner, channels, 1, 1]));
-      const second = graph.relu(graph.convolution(first, `${name}/conv2`, [inner, inner, 3, stride]));
-      const third = graph.convolution(second, `${name}/conv3`, [outer, inner, 1, 1], 0.3);
-      const skip = block === 0 ? graph.convolution(at, `${name}/skip`, [outer, channels, 1, stride]) : at;
-      at = graph.relu(graph.node('Add', [third, skip], `${name}/sum`));
+      const outer = basic ? inner : inner * EXPANSION;
+      const first = basic
+        ? graph.relu(graph.convolution(at, `${name}/conv1`, [inner, channels, 3, stride]))
+        : graph.relu(graph.convolution(at, `${name}/conv1`, [inner, channels, 1, 1]));
+      const last = basic
+        ? graph.convolution(first, `${name}/conv2`, [outer, inner, 3, 1], 0.3)
+        : graph.convolution(
+            graph.relu(graph.convolution(first, `${name}/conv2`, [inner, inner, 3, stride])),
+            `${name}/conv3`,
+            [outer, inner, 1, 1],
+            0.3,
+          );
+      const changed = channels !== outer || stride > 1;
+      const skip = changed ? graph.convolution(at, `${name}/skip`, [outer, channels, 1, stride]) : at;
+      at = graph.relu(graph.node('Add', [last, skip], `${name}/sum`));
       channels = outer;
     }
   }

@@ -24,8 +24,8 @@ export const filesNeeded: FilesNeeded = (assignment) => {
       const targets = targetsOf(assignment.spec).map((target) => targetOf(wishOf(target).name));
       if (targets.some(({ quality }) => quality))
         return [...inspected.files, inputs.model, inputs.calibration, ...evaluation];
-      if (targets.some(({ cost }) => cost === null)) return [curves, inputs.model, inputs.calibration];
-      return [curves];
+      // Whether a plan is faster than the original is known when both have run.
+      return [curves, inputs.model, inputs.calibration];
     }
     case 'layer': {
       const inspected = finishedOne(assignment, 'inspect');

@@ -71,6 +71,11 @@ function single(node: NodeProto, tensor: string, constant: Constant): Activation
       return { kind: 'relu' };
     case 'LeakyRelu':
       return { kind: 'leaky_relu', alpha: floatAttribute(node, 'alpha', 0.01) };
+    case 'PRelu': {
+      // With a slope for every channel it is none that the fit knows.
+      const alpha = constant(node.input[1]);
+      return alpha === undefined ? null : { kind: 'leaky_relu', alpha };
+    }
     case 'Elu':
       return { kind: 'elu', alpha: floatAttribute(node, 'alpha', 1) };
     case 'Sigmoid':
@@ -134,7 +139,8 @@ function composed(tensor: string, index: GraphIndex, constant: Constant): Activa
     const output = next.output[0] ?? '';
     inside.add(output);
     if (!isClosed(inside, output, nodes, index)) continue;
-    const found = KNOWN.find(([, f]) => matches(f, { tensor, output }, nodes, constant));
+    const value = functionOf({ tensor, output }, nodes, constant);
+    const found = [...KNOWN, ...leaky(value)].find(([, f]) => matches(f, value));
     if (found !== undefined) return found[0];
   }
   return null;
@@ -157,20 +163,30 @@ function isClosed(
   );
 }
 
-function matches(
-  f: (x: number) => number,
+/** Of x, where `tensor` is x. */
+function functionOf(
   { tensor, output }: { tensor: string; output: string },
   nodes: readonly NodeProto[],
   constant: Constant,
-): boolean {
-  for (let x = -7.9; x < 8; x += 0.37) {
+): (x: number) => number {
+  return (x) => {
     const values = new Map<string, number>([[tensor, x]]);
     for (const node of nodes) {
       const inputs = node.input.map((name) => values.get(name) ?? constant(name));
       values.set(node.output[0] ?? '', evaluate(node, inputs));
     }
-    // Constants such as 1/sqrt(2) and 0.7979 are written in float32 or with few digits.
-    if (!(Math.abs((values.get(output) ?? Number.NaN) - f(x)) < 2e-5)) return false;
-  }
+    return values.get(output) ?? Number.NaN;
+  };
+}
+
+/** Max(x, 0.2 x), as tf2onnx writes LeakyRelu: with the slope that is found below zero. */
+function leaky(value: (x: number) => number): [Activation, (x: number) => number][] {
+  const alpha = -value(-1);
+  return alpha > 0 && alpha < 1 ? [[{ kind: 'leaky_relu', alpha }, (x) => (x < 0 ? alpha * x : x)]] : [];
+}
+
+function matches(f: (x: number) => number, value: (x: number) => number): boolean {
+  // Constants such as 1/sqrt(2) and 0.7979 are written in float32 or with few digits.
+  for (let x = -7.9; x < 8; x += 0.37) if (!(Math.abs(value(x) - f(x)) < 2e-5)) return false;
   return true;
 }

@@ -1,7 +1,7 @@
 import { targetsOf } from '../../jobs/points.js';
 import type { PhaseShares } from '../../jobs/progress.js';
 import type { Spec } from '../../jobs/spec.js';
-import { wishOf } from '../../jobs/targets.js';
+import { targetOf, wishOf } from '../../jobs/targets.js';
 import { passWork, probeWorks, solveWork, statisticsWork, type Counted } from './work.js';
 
 /** Counted work of a second on two quiet cores. Only the ratio to what is bounded by time, as the speed is, depends on it. */
@@ -14,6 +14,8 @@ const STEP_SECONDS = 0.5;
 const LATENCY_SECONDS = 3.5;
 /** Single layers, timed; all of them together at most so long. */
 const LAYER_LATENCY_SECONDS = { each: 0.45, all: 11 };
+/** Of the check that a planned network is not slower, for every batch size. */
+const CHECK_SECONDS = 2;
 /** Trials of a plan that is made on the network itself. */
 const TRIALS = { max_accuracy_drop: 6, speedup: 1 } as const;
 
@@ -63,10 +65,14 @@ export function expectedSeconds(expected: Expected): PhaseShares {
     const { name } = wishOf(target);
     return sum + (name === 'speedup' || name === 'max_accuracy_drop' ? TRIALS[name] : 0);
   }, 0);
+  const checks = points.filter((target) => targetOf(wishOf(target).name).cost !== null).length;
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
   return {
     inspect: inspection.capture + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),
-    plan: STEP_SECONDS + trials * (open.length + refit + compare),
+    plan:
+      STEP_SECONDS +
+      trials * (open.length + refit + compare) +
+      checks * CHECK_SECONDS * spec.benchmark.batch_sizes.length,
     layers: points.length * (fits + LAYER_SECONDS.layers * open.length),
     assemble: points.length * (STEP_SECONDS + refit),
     evaluate:

@@ -3,11 +3,9 @@ import type { AllocationLayer } from '../../../compression/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { writtenFormat } from '../../../jobs/points.js';
 import {
-  DENSE,
   formatOf,
   inFormat,
   isDense,
-  rewrite,
   Runner,
   saveModel,
   TensorflowRunner,
@@ -15,12 +13,13 @@ import {
   type Samples,
 } from '../../../models/index.js';
 import { repeatRows } from '../../network/batch.js';
-import { candidateLatencies, dummyFactors } from '../../latency/candidate-latency.js';
+import { candidateLatencies } from '../../latency/candidate-latency.js';
 import type { Curves } from '../../curves/curves.js';
 import { inputOf } from '../../latency/layer-latency.js';
 import type { TimedRunner } from '../../latency/network-latency.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
 import { openNetwork, type Network } from '../../network/network.js';
+import { networkOf } from './never-slower.js';
 import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
 import { denseCost, nearest, searchSpeedup, type Tried } from './search-speedup.js';
@@ -173,13 +172,7 @@ async function measured(
   },
   context: StepContext,
 ): Promise<number> {
-  const replacements = new Map(
-    curves.layers.flatMap(({ layer }, i) => {
-      const size = tables[i]?.candidates[choice[i] ?? 0] ?? DENSE;
-      return isDense(size) ? [] : [[layer.name, dummyFactors(layer, size)] as const];
-    }),
-  );
-  const candidate = await open(rewrite(model, replacements));
+  const candidate = await open(networkOf(model, { curves, tables, choice }));
   try {
     const run = { ...WHOLE, signal: context.signal };
     return speedup(

@@ -10,6 +10,7 @@ import { finishedOne, keyOf } from '../../files/finished.js';
 import type { Curves } from '../../curves/curves.js';
 import { files } from '../../files/step-files.js';
 import { withChoice } from '../../files/layer-rows.js';
+import { effectOf, fastEnough, plansWithWholeLayers } from './never-slower.js';
 import { outOfReach, planPoints, type Chosen, type NetworkPlan, type PointsShare } from './plan-points.js';
 import { planQuality } from './plan-quality.js';
 import { planSpeedup } from './plan-speedup.js';
@@ -103,7 +104,15 @@ async function choose(
     const { message } = unreachable({ cost, before, asked, least: least + fixed, fixed, beside, reasons });
     return { choice: allocate(tables, { cost, budget: least }), warnings: [outOfReach(message)] };
   }
-  return { choice: allocateWithin(tables, { cost, budget: budget - fixed, asked }) };
+  const within = { cost, budget: budget - fixed, asked };
+  if (cost === 'nonzeros') return { choice: allocateWithin(tables, within) };
+  const allowed = cost === 'parameters' ? allowedForSpeed : allowedForSize;
+  const plans = plansWithWholeLayers(
+    tables,
+    (some) => (leastOf(some, cost) > within.budget ? null : allocateWithin(some, within)),
+    allowed(effectOf(tables, allocate(tables, within))),
+  );
+  return { choice: await fastEnough(assignment, context, { curves, tables, plans }) };
 }
 
 /**
@@ -160,7 +169,10 @@ const smallest = (layer: Layer) =>
   });
 
 /** As `allocate`, with regard to what was not asked for. */
-function allocateWithin(tables: AllocationLayer[], target: { cost: Cost; budget: number; asked: number }): number[] {
+function allocateWithin(
+  tables: readonly AllocationLayer[],
+  target: { cost: Cost; budget: number; asked: number },
+): number[] {
   const { cost } = target;
   if (cost === 'nonzeros') return allocate(tables, target);
   return cost === 'parameters'

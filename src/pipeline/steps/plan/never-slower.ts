@@ -1,0 +1,122 @@
+import type { AllocationLayer } from '../../../compression/index.js';
+import type { Assignment } from '../../../jobs/tasks.js';
+import { DENSE, isDense, rewrite, Runner, type Model, type Samples } from '../../../models/index.js';
+import { dummyFactors } from '../../latency/candidate-latency.js';
+import { measureInTurn, quantile } from '../../latency/latency.js';
+import type { Curves } from '../../curves/curves.js';
+import { repeatRows } from '../../network/batch.js';
+import { openNetwork } from '../../network/network.js';
+import type { StepContext } from '../../step.js';
+
+/** Shares of a layer's work that its forms may have: the less, the more layers stay whole. */
+const SHARES = [0.8, 0.6, 0.45];
+/** A network is slower when it is measured below this: what lies between is noise, and plans are counted and not timed as far as that goes. */
+const SLOWER = 0.97;
+/** Another plan has to be so much faster than the one that was counted best. */
+const CLEARLY = 1.03;
+/** Other work on the machine makes runs slower, never faster. */
+const QUIET = 0.2;
+const WHOLE = { warmup: 3, minRuns: 11, fewestRuns: 5, maxRuns: 60, budgetSeconds: 1.5 };
+
+/** The candidates with at most `share` of the work of the layer itself. */
+const withShare = (tables: readonly AllocationLayer[], share: number): AllocationLayer[] =>
+  tables.map(({ candidates, weight }) => {
+    const dense = candidates.find(isDense)?.work ?? Infinity;
+    return { weight, candidates: candidates.filter((c) => isDense(c) || c.work <= share * dense) };
+  });
+
+/**
+ * The counted plan first, then those in which ever more layers stay whole: what is split gains more. None has a larger effect than is allowed.
+ * @param plan allocates tables; null where they do not reach the target
+ */
+export function plansWithWholeLayers(
+  tables: readonly AllocationLayer[],
+  plan: (tables: readonly AllocationLayer[]) => number[] | null,
+  most: number,
+): number[][] {
+  const found = new Map<string, number[]>();
+  const add = (choice: number[]) => found.set(choice.join(' '), choice);
+  const counted = plan(tables);
+  if (counted !== null) add(counted);
+  for (const share of SHARES) {
+    const fewer = withShare(tables, share);
+    const chosen = plan(fewer)?.map((k, i) => {
+      const candidate = fewer[i]?.candidates[k];
+      return candidate === undefined ? -1 : (tables[i]?.candidates.indexOf(candidate) ?? -1);
+    });
+    if (chosen !== undefined && effectOf(tables, chosen) <= most) add(chosen);
+  }
+  return [...found.values()];
+}
+
+export const effectOf = (tables: readonly AllocationLayer[], choice: readonly number[]): number =>
+  tables.reduce((sum, { candidates, weight }, i) => sum + weight * (candidates[choice[i] ?? -1]?.error ?? Infinity), 0);
+
+/**
+ * The first of the plans, unless its network is slower than the original at one of the batch sizes: then the one of them all whose network
+ * runs fastest on this machine. Factors have any values: only their sizes count.
+ */
+export async function fastEnough(
+  assignment: Assignment,
+  context: StepContext,
+  { curves, tables, plans }: { curves: Curves; tables: readonly AllocationLayer[]; plans: readonly number[][] },
+): Promise<number[]> {
+  const [first = []] = plans;
+  const { benchmark } = assignment.spec;
+  // What another runtime does with a plan is not measured beforehand.
+  if (plans.length < 2 || benchmark.runtime === 'tensorflowjs') return first;
+  const network = await openNetwork(context, assignment);
+  try {
+    const sizes = network.fixedBatch === null ? benchmark.batch_sizes : [network.fixedBatch];
+    const images: Samples[] = [];
+    for (const batch of sizes) images.push(await repeatRows(network.calibration, batch));
+    const run = { threads: benchmark.threads ?? context.threads, signal: context.signal };
+    const built = (choice: readonly number[]) => networkOf(network.prepared, { curves, tables, choice });
+    const speeds = async (of: readonly number[][]) =>
+      speedups([network.original, ...of.map(built)], images, run).then(([, ...others]) => others);
+    const [counted = []] = await speeds([first]);
+    context.progress(0.5);
+    if (Math.min(...counted) >= SLOWER) return first;
+    const all = (await speeds(plans)).map((list) => Math.min(...list));
+    const [own = 0] = all;
+    const fastest = all.indexOf(Math.max(...all));
+    return (all[fastest] ?? 0) > CLEARLY * own ? (plans[fastest] ?? first) : first;
+  } finally {
+    await network.close();
+  }
+}
+
+/** With factors of the chosen sizes. */
+export function networkOf(
+  model: Model,
+  { curves, tables, choice }: { curves: Curves; tables: readonly AllocationLayer[]; choice: readonly number[] },
+): Model {
+  const replacements = new Map(
+    curves.layers.flatMap(({ layer }, i) => {
+      const size = tables[i]?.candidates[choice[i] ?? 0] ?? DENSE;
+      return isDense(size) ? [] : [[layer.name, dummyFactors(layer, size)] as const];
+    }),
+  );
+  return rewrite(model, replacements);
+}
+
+/** Of every network against the first, at every batch size. */
+async function speedups(
+  models: readonly Model[],
+  images: readonly Samples[],
+  { threads, signal }: { threads: number; signal: AbortSignal },
+): Promise<number[][]> {
+  const found = models.map((): number[] => []);
+  const runners: Runner[] = [];
+  try {
+    for (const model of models) runners.push(await Runner.open(model, { threads }));
+    for (const samples of images) {
+      const runs = runners.map((runner) => () => runner.run(samples));
+      const times = (await measureInTurn(runs, { ...WHOLE, signal })).map((list) => quantile(list, QUIET));
+      for (const [i, time] of times.entries()) found[i]?.push((times[0] ?? time) / time);
+    }
+    return found;
+  } finally {
+    for (const runner of runners) await runner.release();
+  }
+}
