@@ -384,6 +384,12 @@ export interface StartErrors {
   count: number;
 }
 
+export interface PoolMoment {
+  at: Date;
+  running: number;
+  waiting: number;
+}
+
 export interface PoolOverview {
   workers: WorkerRecord[];
   jobs: { queued: number; running: number };

@@ -26,6 +26,7 @@ import type {
   NeededKind,
   NewJob,
   Page,
+  PoolMoment,
   PoolOverview,
   QueuedJob,
   QueuePlace,
@@ -369,6 +370,8 @@ export interface PoolRepository {
     onChange?: (change: Reconciled) => void,
   ): Promise<ReconcileReport>;
   overview(): Promise<PoolOverview>;
+  /** Tasks that ran and waited at the end of each of the last minutes, the oldest first. */
+  history(minutes: number): Promise<PoolMoment[]>;
   /** What waits, for how long, and how jobs ended lately. */
   backlog(): Promise<Backlog>;
   /** Deletes uploads and artifacts whose time is over and returns their storage keys, for the caller to delete. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { runSql } from '../support/teams.js';
 import { expectProblem, startService, type TestService } from './support/service.js';
 
 let postgres: TestPostgres;
@@ -84,4 +85,33 @@ test('GET /pool shows the queue, the own places in order, and no job of another 
   expect(pool.own.map((entry) => entry.place.position)).toEqual([2, 3, 4, 5]);
   expectProblem(await service.call('GET', '/pool', { key: service.keys.writer }), 403, 'forbidden');
   expectProblem(await service.call('GET', '/pool', { key: null }), 401, 'unauthorized');
+});
+
+test('GET /pool/history tells what ran and waited, from the times of the tasks', async () => {
+  const { data } = (await service.call('GET', '/pool/history')).json<{
+    data: { at: string; running: number; waiting: number }[];
+  }>();
+  expect(data).toHaveLength(60);
+  expect(data.map(({ at }) => at)).toEqual(data.map(({ at }) => at).sort());
+  expect(data[0]).toMatchObject({ running: 0, waiting: 0 });
+  expect(data.at(-1)).toMatchObject({ running: 0, waiting: 5 });
+  // A task began half an hour ago and ended ten minutes ago; one that waits was there before the hour.
+  const set = async (sql: string) => runSql(service.database.url, sql);
+  await set(`update tasks set created_at = now() - interval '40 minutes', started_at = now() - interval '30 minutes',
+    finished_at = now() - interval '10 minutes', state = 'succeeded' where id = (select min(id) from tasks where state = 'waiting')`);
+  await set(
+    `update tasks set created_at = now() - interval '3 hours' where id = (select max(id) from tasks where state = 'waiting')`,
+  );
+  const at = (moments: { running: number; waiting: number }[], ago: number) => {
+    const { running, waiting } = moments.at(-1 - ago) ?? {};
+    return [running, waiting];
+  };
+  const moments = await service.database.pool.history(60);
+  expect([at(moments, 59), at(moments, 35), at(moments, 20), at(moments, 5)]).toEqual([
+    [0, 1],
+    [0, 2],
+    [1, 1],
+    [0, 1],
+  ]);
+  expect(at(moments, 0)).toEqual([0, 4]);
 });

@@ -1,8 +1,11 @@
 import { execFile, execFileSync } from 'node:child_process';
+import { createReadStream } from 'node:fs';
 import { cp, mkdir, readFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createServer, type Server } from 'node:http';
+import { extname, join, normalize } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hasBrowser, openBrowser, openPage } from '../web/browser.js';
 import { writeSmall } from './small.js';
 import { ROOT, startSparank, type Started } from './started.js';
 
@@ -26,13 +29,40 @@ function has(packages: string): boolean {
 }
 
 let service: Started;
+let site: Server;
+let origin: string;
 let files: { model: string; calibration: string };
 
+const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript' };
+
+/** The page as a server has it: the client and what it needs beside it. */
+function serveSite(): Promise<Server> {
+  const server = createServer((request, response) => {
+    const path = normalize(request.url ?? '/');
+    const file = path.startsWith('/client/')
+      ? join(ROOT, 'dist', path)
+      : path.startsWith('/modules/')
+        ? join(ROOT, 'node_modules', path.slice('/modules/'.length))
+        : join(PIPELINES, 'page.html');
+    response.setHeader('Content-Type', TYPES[extname(file)] ?? 'text/plain');
+    createReadStream(file)
+      .on('error', () => response.writeHead(404).end())
+      .pipe(response);
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
 beforeAll(async () => {
-  service = await startSparank();
+  site = await serveSite();
+  const address = site.address();
+  origin = `http://127.0.0.1:${typeof address === 'object' ? String(address?.port) : ''}`;
+  service = await startSparank({ CORS_ORIGINS: origin });
   files = await writeSmall(service.directory);
 }, 120_000);
-afterAll(() => service.stop(), 60_000);
+afterAll(async () => {
+  site.close();
+  await service.stop();
+}, 60_000);
 
 /** What was said, and how it ended. */
 async function ended(command: string, args: string[], more: Record<string, string> = {}, cwd = ROOT) {
@@ -87,6 +117,33 @@ test.runIf(has('sparank, nbclient, ipykernel'))(
     expect(stdout).toContain('succeeded');
     expect(code).toBe(0);
     expect(await readdir(directory)).toContain('compressed.onnx');
+  },
+  JOB_MS,
+);
+
+test.runIf(hasBrowser)(
+  'the page, on another origin than the service',
+  async () => {
+    const browser = await openBrowser();
+    try {
+      const { page } = await openPage(browser, origin);
+      await page.goto('/');
+      await page.getByLabel('Service').fill(service.environment['SPARANK_URL'] ?? '');
+      await page.getByLabel('API key').fill('spk_wrong');
+      await page.getByLabel('Model').setInputFiles(files.model);
+      await page.getByLabel('Samples').setInputFiles(files.calibration);
+      await page.getByRole('button', { name: 'Compress' }).click();
+      await page.getByText('unauthorized:').waitFor();
+      await page.getByLabel('API key').fill(service.environment['SPARANK_API_KEY'] ?? '');
+      await page.getByRole('button', { name: 'Compress' }).click();
+      const link = page.getByText('Download the compressed model');
+      await link.waitFor({ timeout: JOB_MS });
+      expect(await page.locator('output').textContent()).toMatch(/2\.\d\dx fewer parameters/);
+      const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
+      expect(download.suggestedFilename()).toBe('compressed.onnx');
+    } finally {
+      await browser.close();
+    }
   },
   JOB_MS,
 );

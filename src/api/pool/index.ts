@@ -4,6 +4,7 @@ import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { isAdmin } from '../teams/access.js';
 import { PlaceSchema, presentPlace } from '../jobs/schema.js';
+import { Time } from '../schemas.js';
 import { Offer, presentWorker, WorkerSchema } from './worker.js';
 
 const Count = Type.Integer();
@@ -47,6 +48,18 @@ const PoolSchema = Type.Object(
   },
   { $id: 'Pool' },
 );
+
+const HistorySchema = Type.Object(
+  {
+    data: Type.Array(Type.Object({ at: Time, running: Count, waiting: Count }), {
+      description: 'tasks of all teams at the end of every minute, the oldest first',
+    }),
+  },
+  { $id: 'PoolHistory' },
+);
+/** It is counted from the tasks of this time, once for all who ask in a while. */
+const HISTORY_MINUTES = 60;
+const HISTORY_MS = 20_000;
 
 /** Places are shown for so many of the team's queued jobs. */
 const OWN_JOBS = 20;
@@ -102,6 +115,31 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
             queued_jobs: team.queuedJobs,
           })),
       };
+    },
+  );
+
+  let known: { until: number; data: ReturnType<typeof database.pool.history> } | null = null;
+  app.get(
+    '/pool/history',
+    {
+      config: { scope: 'jobs:read' },
+      schema: {
+        operationId: 'getPoolHistory',
+        tags: ['pool'],
+        summary: 'What ran and waited in the last hour',
+        response: { 200: HistorySchema },
+      },
+    },
+    async () => {
+      if (known === null || known.until < performance.now()) {
+        const asked = { until: performance.now() + HISTORY_MS, data: database.pool.history(HISTORY_MINUTES) };
+        asked.data.catch(() => {
+          if (known === asked) known = null;
+        });
+        known = asked;
+      }
+      const data = await known.data;
+      return { data: data.map(({ at, running, waiting }) => ({ at: at.toISOString(), running, waiting })) };
     },
   );
 };

@@ -6,6 +6,7 @@ import { expire, expireRows } from './expire.js';
 import { filesInUse, uploadsInUse } from './files-in-use.js';
 import { fail, giveBack, handBack } from './fail.js';
 import { heartbeat } from './heartbeat.js';
+import { history } from './history.js';
 import { neededFiles } from './needed-files.js';
 import { overview } from './overview.js';
 import { reconcile } from './reconcile.js';
@@ -23,6 +24,7 @@ export const poolRepository = (context: DatabaseContext): PoolRepository => ({
   unrelease: unrelease(context),
   reconcile: reconcile(context),
   overview: overview(context),
+  history: history(context),
   backlog: backlog(context),
   expire: expire(context),
   expireRows: expireRows(context),

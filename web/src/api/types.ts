@@ -13,6 +13,7 @@ export type Verdict = Schemas['Verdict'];
 export type LayerRow = Schemas['LayerRow'];
 export type JobEvent = Schemas['Event'];
 export type Pool = Schemas['Pool'];
+export type PoolHistory = Schemas['PoolHistory'];
 export type Worker = Schemas['Worker'];
 export type Team = Schemas['TeamInUse'];
 export type ApiKey = Schemas['ApiKey'];

@@ -1,5 +1,7 @@
-import { useEffect, useState } from 'react';
+import { useQuery } from '@tanstack/react-query';
 import { Area, AreaChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from 'recharts';
+import { get } from '../../api/call.js';
+import type { PoolHistory } from '../../api/types.js';
 import { clock } from '../../format/time.js';
 import { AXIS, ofSeries, PlotTip } from '../../ui/plot.js';
 
@@ -9,28 +11,21 @@ interface Moment {
   waiting: number;
 }
 
-/** Half an hour of looks. */
-const MOST = 600;
-/** Kept while the dashboard is open, on whatever page. */
-const seen: Moment[] = [];
+const LOOK_MS = 30_000;
 
-/** Load since the page was opened. */
+/** Tasks of all teams in the last hour, and now. */
 export function Load({ running, waiting }: { running: number; waiting: number }) {
-  const [data, setData] = useState<Moment[]>([...seen]);
-  useEffect(() => {
-    const note = () => {
-      seen.push({ at: Date.now(), running, waiting });
-      if (seen.length > MOST) seen.shift();
-      setData([...seen]);
-    };
-    note();
-    const timer = window.setInterval(note, 3_000);
-    return () => window.clearInterval(timer);
-  }, [running, waiting]);
+  const history = useQuery({
+    queryKey: ['pool', 'history'],
+    queryFn: ({ signal }) => get<PoolHistory>('/pool/history', signal),
+    refetchInterval: LOOK_MS,
+  });
+  const past = (history.data?.data ?? []).map((one): Moment => ({ ...one, at: Date.parse(one.at) }));
+  const data = [...past, { at: Date.now(), running, waiting }];
   return (
     <section className="card" aria-labelledby="load">
       <div className="card-head">
-        <h2 id="load">Load since this page was opened</h2>
+        <h2 id="load">Load, the last hour</h2>
         <div className="legend" aria-hidden="true">
           <span className="key key-after">tasks that run</span>
           <span className="key key-before">tasks that wait</span>
