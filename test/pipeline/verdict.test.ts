@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Metrics } from '../../src/jobs/results.js';
+import type { Metrics, Warning } from '../../src/jobs/results.js';
 import { judge } from '../../src/pipeline/steps/evaluate/verdict.js';
 
 const metrics = {
@@ -94,13 +94,20 @@ describe('judge', () => {
       before_ms: { p50: 1, p95: 1 },
       after_ms: { p50: 1 / speedup, p95: 1 / speedup },
     });
-    const warned = (latency: Metrics['latency']) => {
-      const { warnings = [] } = judge({ target: { parameter_ratio: 4 }, constraints: {} }, { ...metrics, latency });
+    const warned = (latency: Metrics['latency'], planned: Warning[] = []) => {
+      const spec = { target: { parameter_ratio: 4 }, constraints: {} };
+      const { warnings = [] } = judge(spec, { ...metrics, latency }, planned);
       return warnings.filter(({ code }) => code === 'slower').map(({ cause }) => cause);
     };
     expect(warned([at(1, 0.97, 1.02), at(32, 1.2, 1.3)])).toEqual([]);
     expect(warned([at(1, 0.92, 0.95), at(32, 1.17, 1.2)])).toEqual([
       'the network is slower than the original: 0.92x at batch 1',
+    ]);
+    // What the plan knows is the reason where it is so, and else nothing.
+    const expected: Warning = { code: 'slower', cause: 'no plan is faster', next: 'ask for less' };
+    expect(warned([at(1, 0.97, 1.02)], [expected])).toEqual([]);
+    expect(warned([at(1, 0.92, 0.95)], [expected])).toEqual([
+      'the network is slower than the original: 0.92x at batch 1; no plan is faster',
     ]);
   });
 

@@ -41,6 +41,19 @@ export function judge(
       checks.push({ name: `${prefix}.${name}`, required, measured: value, passed });
     }
   }
-  const warnings = [...planned, ...warningsOf(metrics), ...nearEdge(checks, metrics)];
+  const warnings = [...withReasons(warningsOf(metrics), planned), ...nearEdge(checks, metrics)];
   return { passed: checks.every((check) => check.passed), checks, warnings };
+}
+
+/** What the plan expected to be slower is said where it is, as the reason. */
+function withReasons(measured: readonly Warning[], planned: readonly Warning[]): Warning[] {
+  const why = planned.find(({ code }) => code === 'slower');
+  return [
+    ...planned.filter((warning) => warning !== why),
+    ...measured.map((warning) =>
+      warning.code === 'slower' && why !== undefined
+        ? { ...warning, cause: `${warning.cause}; ${why.cause}`, next: why.next }
+        : warning,
+    ),
+  ];
 }

@@ -1,4 +1,5 @@
 import type { AllocationLayer } from '../../../compression/index.js';
+import type { Warning } from '../../../jobs/results.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { DENSE, isDense, rewrite, Runner, type Model, type Samples } from '../../../models/index.js';
 import { dummyFactors } from '../../latency/candidate-latency.js';
@@ -7,6 +8,7 @@ import type { Curves } from '../../curves/curves.js';
 import { repeatRows } from '../../network/batch.js';
 import { openNetwork } from '../../network/network.js';
 import type { StepContext } from '../../step.js';
+import type { Chosen } from './plan-points.js';
 
 /** Shares of a layer's work that its forms may have: the less, the more layers stay whole. */
 const SHARES = [0.8, 0.6, 0.45];
@@ -54,17 +56,17 @@ export const effectOf = (tables: readonly AllocationLayer[], choice: readonly nu
 
 /**
  * The first of the plans, unless its network is slower than the original at one of the batch sizes: then the one of them all whose network
- * runs fastest on this machine. Factors have any values: only their sizes count.
+ * runs fastest on this machine; if that is slower, too, it is said. Factors have any values: only their sizes count.
  */
 export async function fastEnough(
   assignment: Assignment,
   context: StepContext,
   { curves, tables, plans }: { curves: Curves; tables: readonly AllocationLayer[]; plans: readonly number[][] },
-): Promise<number[]> {
+): Promise<Chosen> {
   const [first = []] = plans;
   const { benchmark } = assignment.spec;
   // What another runtime does with a plan is not measured beforehand.
-  if (plans.length < 2 || benchmark.runtime === 'tensorflowjs') return first;
+  if (benchmark.runtime === 'tensorflowjs') return { choice: first };
   const network = await openNetwork(context, assignment);
   try {
     const sizes = network.fixedBatch === null ? benchmark.batch_sizes : [network.fixedBatch];
@@ -76,15 +78,26 @@ export async function fastEnough(
       speedups([network.original, ...of.map(built)], images, run).then(([, ...others]) => others);
     const [counted = []] = await speeds([first]);
     context.progress(0.5);
-    if (Math.min(...counted) >= SLOWER) return first;
-    const all = (await speeds(plans)).map((list) => Math.min(...list));
-    const [own = 0] = all;
+    if (Math.min(...counted) >= SLOWER) return { choice: first };
+    const found = plans.length > 1 ? await speeds(plans) : [counted];
+    const all = found.map((list) => Math.min(...list));
     const fastest = all.indexOf(Math.max(...all));
-    return (all[fastest] ?? 0) > CLEARLY * own ? (plans[fastest] ?? first) : first;
+    const best = (all[fastest] ?? 0) > CLEARLY * (all[0] ?? 0) ? fastest : 0;
+    const choice = plans[best] ?? first;
+    if ((all[best] ?? 0) >= SLOWER) return { choice };
+    const speed = (i: number) => `${(found[best]?.[i] ?? 0).toFixed(2)}x at batch ${String(sizes[i])}`;
+    return { choice, warnings: [noFasterPlan(plans.length, sizes.map((_, i) => speed(i)).join(', '))] };
   } finally {
     await network.close();
   }
 }
+
+/** Why what is only smaller may be slower; it is said if the finished network is. */
+const noFasterPlan = (plans: number, speeds: string): Warning => ({
+  code: 'slower',
+  cause: `at this ratio layers have to be split that are not faster for it: of ${String(plans)} plans that lose about as little none was measured as fast as the original (${speeds})`,
+  next: 'ask for a smaller ratio or for a speedup, or let it lose more',
+});
 
 /** With factors of the chosen sizes. */
 export function networkOf(

@@ -112,7 +112,7 @@ async function choose(
     (some) => (leastOf(some, cost) > within.budget ? null : allocateWithin(some, within)),
     allowed(effectOf(tables, allocate(tables, within))),
   );
-  return { choice: await fastEnough(assignment, context, { curves, tables, plans }) };
+  return fastEnough(assignment, context, { curves, tables, plans });
 }
 
 /**
