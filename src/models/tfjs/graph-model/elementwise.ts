@@ -50,6 +50,13 @@ export const ELEMENTWISE: Readonly<Record<string, OperatorReader>> = {
     const quotient = elementwise(node.b, 'Div', two(node));
     return quotient.type === 'int64' ? quotient : unary(node.b, 'Floor', quotient);
   },
+  // Of whole numbers ONNX has it; its remainder of others has the sign of what is divided.
+  FloorMod: (node) => {
+    const [x, y] = two(node);
+    if (x.type === 'int64') return elementwise(node.b, 'Mod', [x, y]);
+    const whole = unary(node.b, 'Floor', elementwise(node.b, 'Div', [x, y]));
+    return elementwise(node.b, 'Sub', [x, elementwise(node.b, 'Mul', [whole, y])]);
+  },
   SquaredDifference: (node) => square(node, elementwise(node.b, 'Sub', two(node))),
   Square: (node) => square(node, node.input(0)),
   Rsqrt: (node) => unary(node.b, 'Reciprocal', unary(node.b, 'Sqrt', node.input(0))),

@@ -82,7 +82,8 @@ const splitSizes: OperatorReader = (node) => {
 };
 
 const unpackReader: OperatorReader = (node) => {
-  const axis = normalAxis(node.number('axis', 0), node.rank);
+  const given = node.number('axis', 0);
+  const axis = given < 0 ? normalAxis(given, node.rank) : given;
   const count = node.number('num', 0);
   if (!(count > 0)) throw node.b.fail('into how many pieces it unpacks is not known');
   return pieces(node, node.b.plain(node.input(0)), { axis, count, sizes: null }).map((value) =>
@@ -179,6 +180,22 @@ const gather: OperatorReader = (node) => {
   });
 };
 
+const gatherPlaces: OperatorReader = ({ b, inputs: [x, indices] }) => {
+  if (x === undefined || indices === undefined) throw b.fail('it lacks an input');
+  return b.emit('GatherND', [b.plain(x), b.plain(indices)], { order: null, rank: null });
+};
+
+const largest: OperatorReader = (node) => {
+  const { b } = node;
+  const x = b.plain(node.input(0));
+  const [values = '', places = ''] = b.node('TopK', [b.tensor(x), b.ints([node.ints(1, 'how many')[0] ?? 1])], [], 2);
+  const made = { order: null, rank: x.rank, constant: null };
+  return [
+    { ...made, tensor: values, type: x.type },
+    { ...made, tensor: places, type: 'int64' },
+  ];
+};
+
 /** Blocks of channels become blocks of pixels, and back. */
 const blocks =
   (operator: string): OperatorReader =>
@@ -230,7 +247,8 @@ export const SHAPES: Readonly<Record<string, OperatorReader>> = {
   Squeeze: squeezeReader,
   ExpandDims: (node) => {
     const [axis = 0] = node.ints(1, 'the axis');
-    return unsqueeze(node.b, node.input(0), [axis < 0 ? axis + node.rank + 1 : axis]);
+    const { rank } = node.input(0);
+    return unsqueeze(node.b, node.input(0), [axis < 0 && rank !== null ? axis + rank + 1 : axis]);
   },
   Transpose: (node) => transpose(node.input(0), node.ints(1, 'the permutation')),
   ConcatV2: (node) => concat(node.b, node.inputs.slice(0, -1), node.ints(-1, 'the axis')[0] ?? -1),
@@ -249,6 +267,8 @@ export const SHAPES: Readonly<Record<string, OperatorReader>> = {
     return node.b.emit('Tile', [node.b.plain(node.input(0)), node.b.ints(times)]);
   },
   GatherV2: gather,
+  GatherNd: gatherPlaces,
+  TopKV2: largest,
   Gather: gather,
   ResizeBilinear: resizeReader('linear'),
   ResizeNearestNeighbor: resizeReader('nearest'),

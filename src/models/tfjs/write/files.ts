@@ -9,7 +9,7 @@ const SHARD_BYTES = 4 * 2 ** 20;
 /** A fixed time, so that the same model gives the same bytes. */
 const OPTIONS = { compress: true, mtime: new Date(Date.UTC(1980, 0, 1)), mode: 0o100644 };
 
-/** Fewer numbers save nothing that is worth their digits. */
+/** Fewer numbers, and lists such as biases, save nothing that is worth their digits. */
 const FEWEST_HALVES = 256;
 
 function encode({ type, data, coding }: Weights): { bytes: Buffer; quantization?: object } {
@@ -28,9 +28,9 @@ function encode({ type, data, coding }: Weights): { bytes: Buffer; quantization?
 
 /** With 16 bits for every number, unless something else is said of them. */
 function halved(tensor: Weights): Weights {
-  const { type, data, coding } = tensor;
+  const { type, dims, data, coding } = tensor;
   const fits = () => data.every((value) => Math.abs(value) <= FLOAT16_MAX);
-  return type === 'float32' && coding === null && data.length >= FEWEST_HALVES && fits()
+  return type === 'float32' && coding === null && dims.length > 1 && data.length >= FEWEST_HALVES && fits()
     ? { ...tensor, coding: { type: 'float16' } }
     : tensor;
 }

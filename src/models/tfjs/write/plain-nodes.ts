@@ -14,7 +14,7 @@ const place = ({ order, shape }: Written, axis: number): number =>
 const writtenShape = (order: readonly number[] | null, shape: Shape): Shape =>
   order === null ? shape : order.map((axis) => shape[axis] ?? null);
 
-const unary =
+export const unary =
   (operator: string, alpha?: (node: NodeProto) => number): NodeWriter =>
   (w, node) => {
     const x = first(w, node);
@@ -51,7 +51,7 @@ function broadcast(a: Shape, b: Shape): Shape {
   });
 }
 
-const binary =
+export const binary =
   (operator: string): NodeWriter =>
   (w, node) => {
     const [a, b] = [0, 1].map((i) => (w.has(node.input[i] ?? '') ? null : w.constant(node.input[i])));
@@ -270,7 +270,7 @@ const resize: NodeWriter = (w, node) => {
   w.set(output(node), { ...x, ref, shape });
 };
 
-const gather: NodeWriter = (w, node) => {
+export const pick: NodeWriter = (w, node) => {
   const indices = w.constant(node.input[1]);
   const given = first(w, node);
   const axis = normal(intAttribute(node, 'axis', 0), given.shape.length);
@@ -419,7 +419,6 @@ export const PLAIN_WRITERS: Readonly<Record<string, NodeWriter>> = {
     Slice: slice,
     Resize: resize,
     Upsample: resize,
-    Gather: gather,
     Split: split,
   },
   ...{ DepthToSpace: blocks, SpaceToDepth: blocks },

@@ -1,9 +1,12 @@
 import { operatorOf } from '../../ir/operator.js';
+import { CHOICE_WRITERS } from './choices.js';
 import { CONVOLUTION_WRITERS } from './convolutions.js';
 import { PLAIN_WRITERS } from './plain-nodes.js';
 import type { NodeWriter, Walker } from './walker.js';
 
-const WRITERS: ReadonlyMap<string, NodeWriter> = new Map(Object.entries({ ...CONVOLUTION_WRITERS, ...PLAIN_WRITERS }));
+const WRITERS: ReadonlyMap<string, NodeWriter> = new Map(
+  Object.entries({ ...CONVOLUTION_WRITERS, ...PLAIN_WRITERS, ...CHOICE_WRITERS }),
+);
 
 /**
  * Writes the whole network.
