@@ -4,7 +4,7 @@ import { lazy, Suspense } from 'react';
 import { useJob } from '../../api/job.js';
 import type { Job } from '../../api/types.js';
 import { useTitle } from '../../app/title.js';
-import { jobName } from '../../format/job.js';
+import { jobName, targetInWords } from '../../format/job.js';
 import { Failure } from '../../ui/failure.js';
 import { Loading } from '../../ui/loading.js';
 import { Head } from './head.js';
@@ -72,7 +72,7 @@ export default function JobPage() {
               <select className="select" value={point} onChange={(event) => change('point', event.target.value)}>
                 {job.data.points.map((one) => (
                   <option key={one.point} value={one.point}>
-                    {one.point}. {Object.entries(one.target).map(([name, value]) => `${name} ${String(value)}`)}
+                    {one.point}. {targetInWords(one.target)}
                     {one.error === null ? '' : ' (not reached)'}
                   </option>
                 ))}

@@ -67,7 +67,7 @@ const Row = memo(function Row({ job, index, selected, selectable, withTeam, own,
           <span className="muted small mono truncate">{job.id}</span>
         </div>
       </td>
-      <td className="cell-target truncate">{targetsInWords(job.targets)}</td>
+      <td className="cell-target">{targetsInWords(job.targets)}</td>
       <td className="cell-outcome">
         <Outcome job={job} />
       </td>
