@@ -19,6 +19,7 @@ export interface SpecOptions {
   distillationPasses?: number;
   weights?: string;
   bits?: number;
+  integerLayers?: string;
   outputFormat?: string;
   runtime?: string;
   include: string[];
@@ -94,6 +95,7 @@ export function addSpecOptions(command: Command): Command {
     )
     .option('--weights <coding>', `how the file keeps the weights: ${weightCodings.join(', ')}`)
     .option('--output-format <name>', `format of the compressed model: ${modelFormats.join(', ')} (default: as sent)`)
+    .option('--integer-layers <which>', 'of static_int8: faster (measured on the worker) or all')
     .option('--bits <n>', 'bits of a weight in a codebook: 4 or 8', number)
     .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])
@@ -135,7 +137,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       reconstruction: options.reconstruction,
       error_metric: options.errorMetric,
       distillation_passes: options.distillationPasses,
-      weights: given({ coding: options.weights, bits: options.bits }),
+      weights: given({ coding: options.weights, bits: options.bits, integer_layers: options.integerLayers }),
       layers: { include: options.include, exclude: options.exclude },
     }),
     output: given({ format: options.outputFormat }),

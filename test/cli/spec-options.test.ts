@@ -40,3 +40,10 @@ it('a deadline is a number of whole seconds', () => {
   expect(() => resolved('--deadline', '0.5')).toThrow();
   expect(() => parse('--deadline', 'soon')).toThrow();
 });
+
+it('integers are where they are faster, or wherever they can be', () => {
+  const weights = (...args: string[]) => resolved('--weights', 'static_int8', ...args).method.weights;
+  expect(weights().integer_layers).toBe('faster');
+  expect(weights('--integer-layers', 'all')).toMatchObject({ coding: 'static_int8', integer_layers: 'all' });
+  expect(() => weights('--integer-layers', 'some')).toThrow();
+});

@@ -19,7 +19,7 @@ const RUNS = { warmup: 2, minRuns: 7, fewestRuns: 3, maxRuns: 50, budgetSeconds:
 /** All islands together, at one batch size. */
 const ALL_SECONDS = 12;
 /** Of the whole network. */
-const WHOLE = { warmup: 3, minRuns: 15, fewestRuns: 5, maxRuns: 100, budgetSeconds: 2 };
+const WHOLE = { warmup: 3, minRuns: 15, fewestRuns: 3, maxRuns: 100, budgetSeconds: 2 };
 
 export interface Timing {
   /** Batch sizes that count. */

@@ -18,7 +18,7 @@ const SLOWER = 0.97;
 const CLEARLY = 1.03;
 /** Other work on the machine makes runs slower, never faster. */
 const QUIET = 0.2;
-const WHOLE = { warmup: 3, minRuns: 11, fewestRuns: 5, maxRuns: 60, budgetSeconds: 1.5 };
+const WHOLE = { warmup: 3, minRuns: 11, fewestRuns: 3, maxRuns: 60, budgetSeconds: 1.5 };
 
 /** The candidates with at most `share` of the work of the layer itself. */
 const withShare = (tables: readonly AllocationLayer[], share: number): AllocationLayer[] =>
@@ -69,7 +69,10 @@ export async function fastEnough(
   if (benchmark.runtime === 'tensorflowjs') return { choice: first };
   const network = await openNetwork(context, assignment);
   try {
-    const sizes = network.fixedBatch === null ? benchmark.batch_sizes : [network.fixedBatch];
+    // A run of more images than one of the other steps takes would take too long, and tells no more.
+    const sizes = [
+      ...new Set(benchmark.batch_sizes.map((batch) => network.fixedBatch ?? Math.min(batch, network.batch))),
+    ];
     const images: Samples[] = [];
     for (const batch of sizes) images.push(await repeatRows(network.calibration, batch));
     const run = { threads: benchmark.threads ?? context.threads, signal: context.signal };
