@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { DENSE } from '../../src/models/index.js';
-import { inBatches } from '../../src/pipeline/steps/plan/tables.js';
+import type { Curves } from '../../src/pipeline/curves/curves.js';
+import { inBatches, tablesFor } from '../../src/pipeline/steps/plan/tables.js';
 
 const candidate = (rank: number, { work, once }: { work: number; once: number }) => ({
   ...DENSE,
@@ -36,4 +37,27 @@ it('takes the mean over batch sizes, in which none outweighs the others by its l
 it('takes candidates of which it is not known what is counted once', () => {
   const old = { weight: 1, candidates: [{ ...DENSE, parameters: 1, nonzeros: 1, macs: 1, error: 0, work: 7 }] };
   expect(inBatches([old], [1, 32])[0]?.candidates[0]?.work).toBeCloseTo(7, 9);
+});
+
+it('leaves out forms that are not faster, unless the target loses much less with them', () => {
+  const form = (rank: number, { parameters, work, effect }: { parameters: number; work: number; effect: number }) => ({
+    ...DENSE,
+    rank,
+    ...{ parameters, nonzeros: parameters, macs: work, error: effect, effect, work },
+  });
+  const of = (slow: number): Curves => {
+    const candidates = [
+      form(0, { parameters: 100, work: 100, effect: 0 }),
+      form(8, { parameters: 50, work: 110, effect: slow }),
+      form(4, { parameters: 40, work: 60, effect: 0.1 }),
+    ];
+    const known = { m: 10, hasBias: true, parameters: 100, macs: 100 } as Curves['layers'][number]['layer'];
+    return { layers: [{ index: 0, layer: known, candidates, sensitivity: [] }], parameters: 100, macs: 100 };
+  };
+  const ranks = (slow: number) => {
+    const spec = { target: { parameter_ratio: 2 }, benchmark: { batch_sizes: [1], threads: null } };
+    return tablesFor(spec, of(slow))[0]?.candidates.map(({ rank }) => rank);
+  };
+  expect(ranks(0.097)).toEqual([0, 4]);
+  expect(ranks(0.05)).toEqual([0, 8, 4]);
 });

@@ -1,12 +1,14 @@
-import type { AllocationLayer, Candidate } from '../../../compression/index.js';
+import { allocate, type AllocationLayer, type Candidate } from '../../../compression/index.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
 import { targetOf, wishOf, type Cost } from '../../../jobs/targets.js';
 import { isDense, type Layer } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
+import { effectOf } from './never-slower.js';
+import { allowedForSize, allowedForSpeed } from './thrift.js';
 
 /**
  * The candidates of every layer, by their effect on the network. Those that are smaller but not expected to be faster are
- * left out, unless the target needs them.
+ * left out, unless the target needs them or loses much less with them.
  */
 export function tablesFor(
   { target, benchmark }: Pick<Spec, 'target' | 'benchmark'>,
@@ -32,7 +34,13 @@ export function tablesFor(
   if (limit === null) return faster;
   const { cost, budget } = limit;
   if (cost === 'nonzeros') return tables;
-  return leastOf(faster, cost) + fixedCost(curves, cost) <= budget ? faster : tables;
+  const within = { cost, budget: budget - fixedCost(curves, cost) };
+  if (leastOf(faster, cost) > within.budget || leastOf(tables, cost) > within.budget) return tables;
+  const lost = (some: readonly AllocationLayer[]) => effectOf(some, allocate(some, within));
+  const least = lost(tables);
+  const allowed = cost === 'parameters' ? allowedForSpeed(least) : allowedForSize(least);
+  // The rest of what is allowed is for the choice among them.
+  return lost(faster) <= (least + allowed) / 2 ? faster : tables;
 }
 
 /**
