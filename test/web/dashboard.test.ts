@@ -46,6 +46,10 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
     await page.getByRole('button', { name: /Account/ }).click();
     await page.getByRole('menuitem', { name: 'Log out' }).click();
     await page.getByLabel('API key').waitFor();
+    // An address with a key logs in where the dashboard is open already, and keeps the key nowhere.
+    await page.evaluate(`location.hash = '#key=${service.key}'`);
+    await page.getByRole('heading', { name: 'Jobs' }).waitFor();
+    expect(page.url()).not.toContain('spk_');
     await page.close();
   });
 
