@@ -619,6 +619,16 @@ class Pool(TypedDict):
     teams: list[Team]
 
 
+class Datum(TypedDict):
+    at: str
+    running: int
+    waiting: int
+
+
+class PoolHistory(TypedDict):
+    data: list[Datum]
+
+
 class NewApiKey(TypedDict):
     id: str
     object: Literal['api_key']
