@@ -1,9 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HeartbeatState } from '../../src/database/repositories.js';
 import { Heartbeat } from '../../src/worker/task/heartbeat.js';
 
-function start(states: (HeartbeatState | Error)[], leaseSeconds = 0.06) {
+const LEASE_SECONDS = 3;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const leases = (count: number) => vi.advanceTimersByTimeAsync(count * LEASE_SECONDS * 1000);
+
+function start(states: (HeartbeatState | Error)[], leaseSeconds = LEASE_SECONDS) {
   const seen = { beats: 0, ends: [] as string[], errors: 0 };
   const heartbeat = new Heartbeat({
     leaseSeconds,
@@ -19,18 +25,18 @@ function start(states: (HeartbeatState | Error)[], leaseSeconds = 0.06) {
 }
 
 describe('a heartbeat', () => {
-  it('beats about three times per lease and goes on after an error', async () => {
+  it('beats three times per lease and goes on after an error', async () => {
     const { heartbeat, seen } = start([new Error('down'), new Error('down'), 'ok']);
-    await sleep(300);
+    await leases(2);
     await heartbeat.stop();
     expect(seen.errors).toBe(2);
-    expect(seen.beats).toBeGreaterThan(5);
+    expect(seen.beats).toBe(6);
     expect(seen.ends).toEqual([]);
   });
 
   it('tells once that the task is lost', async () => {
     const { heartbeat, seen } = start(['ok', 'lost']);
-    await sleep(200);
+    await leases(2);
     await heartbeat.stop();
     expect(seen.ends).toEqual(['lost']);
   });
@@ -38,7 +44,7 @@ describe('a heartbeat', () => {
   it('can be hurried', async () => {
     const { heartbeat, seen } = start(['cancel'], 60);
     heartbeat.now();
-    await sleep(20);
+    await vi.advanceTimersByTimeAsync(0);
     expect(seen.ends).toEqual(['cancel']);
     await heartbeat.stop();
   });
@@ -46,9 +52,9 @@ describe('a heartbeat', () => {
   it('keeps the lease while the result is committed, whatever the answer', async () => {
     const { heartbeat, seen } = start(['lost']);
     heartbeat.deafen();
-    await sleep(150);
+    await leases(1);
     await heartbeat.stop();
-    expect(seen.beats).toBeGreaterThan(2);
+    expect(seen.beats).toBe(3);
     expect(seen.ends).toEqual([]);
   });
 
@@ -57,7 +63,7 @@ describe('a heartbeat', () => {
     await heartbeat.stop();
     const { beats } = seen;
     heartbeat.now();
-    await sleep(100);
+    await leases(2);
     expect(seen.beats).toBe(beats);
   });
 });
