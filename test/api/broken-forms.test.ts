@@ -91,6 +91,20 @@ describe('is refused at its place:', () => {
       '#body',
       /without readable headers/,
     ],
+    ...['', 'X: y\r\n', 'Content-Disposition: attachment; name="evaluation"\r\n'].flatMap((headers): typeof cases => [
+      [
+        `a large part whose headers are ${JSON.stringify(headers)}`,
+        `${whole}--B\r\n${headers}\r\n${'b'.repeat(300_000)}\r\n${END}`,
+        '#body',
+        /without readable headers/,
+      ],
+      [
+        `the same as the first, ${JSON.stringify(headers)}`,
+        `--B\r\n${headers}\r\n${'b'.repeat(300_000)}\r\n${whole}${END}`,
+        '#body',
+        /without readable headers/,
+      ],
+    ]),
     [
       'headers without an empty line',
       `${whole}--B\r\nContent-Disposition: form-data; name="evaluation"; filename="a"\r\n${END}`,

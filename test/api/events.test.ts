@@ -190,3 +190,12 @@ test('a key may have only so many streams open, other keys are not touched, and 
     return next.response.statusCode === 200;
   });
 });
+
+test('HEAD of a stream is answered at once and leaves none open', async () => {
+  const id = await submit(service);
+  for (const path of [`/jobs/${id}/events`, '/jobs/events']) {
+    const headers = { accept: 'text/event-stream', authorization: service.keys.all };
+    const response = await fetch(`http://127.0.0.1:${String(port)}${path}`, { method: 'HEAD', headers });
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
+  }
+});

@@ -135,7 +135,8 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       try {
         stream.sendHeaders();
         const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
-        await stream.send(follow(deps, { job, keyId, after: from, signal }));
+        // Who asks for the headers waits for no event.
+        if (request.method !== 'HEAD') await stream.send(follow(deps, { job, keyId, after: from, signal }));
       } finally {
         over();
       }

@@ -137,7 +137,8 @@ export const teamEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       // Its client waits for them before it reads the list; the first event may be far away.
       reply.raw.flushHeaders();
       const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
-      await sse.send(follow(deps, { feed: feedOf(teamId), teamId, choice, since, keyId, signal }));
+      if (request.method !== 'HEAD')
+        await sse.send(follow(deps, { feed: feedOf(teamId), teamId, choice, since, keyId, signal }));
     } finally {
       over();
     }

@@ -3,7 +3,7 @@ import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { SparankError } from '../../../errors/index.js';
 import { requestFault } from '../../problem.js';
-import { countDelimiters, readBoundary } from './boundary.js';
+import { readBoundary, watchForm } from './boundary.js';
 
 /** More than there can be: the fifth is unknown, or there twice. */
 const MOST_PARTS = 8;
@@ -19,6 +19,12 @@ export interface FormPart {
 
 /** Where a part is, in a fault. */
 export const partPointer = (name: string): string => `#part/${name.slice(0, SHOWN_NAME)}`;
+
+const unreadablePart = () =>
+  requestFault(
+    '#body',
+    'has a part without readable headers: each needs Content-Disposition: form-data; name="…", and an empty line after its headers',
+  );
 
 /**
  * The parts of a form, each as a stream, in the order in which they come. The parser passes over what it cannot read; a part that
@@ -39,25 +45,20 @@ export class FormParts {
     const { raw } = this.request;
     // The client may be gone already, while its key was looked up: the parser would wait for it.
     if (raw.destroyed && !raw.complete) throw requestFault('#body', 'was cut short');
-    const delimiters = countDelimiters(raw, boundary);
+    const watch = watchForm(raw, boundary);
     let parts = 0;
-    for await (const part of this.#parsed()) {
+    for await (const part of this.#parsed(watch.unreadable)) {
       parts++;
       const name = (part as Partial<MultipartFile>).fieldname ?? '';
       if (name === '') throw requestFault('#part', 'has no name: give it Content-Disposition: form-data; name="…"');
       yield { name, filename: part.filename, body: part.file };
     }
-    const found = delimiters();
+    const found = watch.delimiters();
     if (found === 0) {
       throw requestFault('#body', 'has no part: its lines must end in CRLF, and the boundary be that of Content-Type');
     }
     // The last one ends the form.
-    if (parts < found - 1) {
-      throw requestFault(
-        '#body',
-        'has a part without readable headers: each needs Content-Disposition: form-data; name="…", and an empty line after its headers',
-      );
-    }
+    if (parts < found - 1) throw unreadablePart();
   }
 
   /**
@@ -70,21 +71,29 @@ export class FormParts {
     return ofParser && error === this.#current?.errored ? this.#fault(error) : error;
   }
 
-  async *#parsed(): AsyncGenerator<MultipartFile> {
+  async *#parsed(unreadable: Promise<void>): AsyncGenerator<MultipartFile> {
     // Each is taken as a file, also the specification: nothing is parsed or cut on the way.
     const limits = { files: MOST_PARTS, parts: MOST_PARTS };
+    const parts = this.request.parts({ isPartAFile: () => true, limits });
     try {
-      for await (const part of this.request.parts({ isPartAFile: () => true, limits })) {
-        if (part.type !== 'file') continue;
-        this.#current = part.file;
-        yield part;
+      for (;;) {
+        const next = await Promise.race([parts.next(), unreadable]);
+        if (next === undefined) throw unreadablePart();
+        if (next.done === true) return;
+        if (next.value.type !== 'file') continue;
+        this.#current = next.value.file;
+        yield next.value;
       }
     } catch (error) {
       throw this.#fault(error);
+    } finally {
+      // Not waited for: it may be waiting itself, for a part that never ends.
+      void parts.return?.().catch(() => undefined);
     }
   }
 
   #fault(cause: unknown): unknown {
+    if (cause instanceof SparankError) return cause;
     const { raw } = this.request;
     if (raw.destroyed && !raw.complete) return requestFault('#body', 'was cut short', cause);
     const { code } = cause as { code?: string };
