@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engineNames } from '../engines/index.js';
-import { RUNTIMES } from '../jobs/spec.js';
+import { EFFORTS, RUNTIMES } from '../jobs/spec.js';
 import { targetNames } from '../jobs/targets.js';
 import { weightCodings } from '../models/coding/weight-codings.js';
 import { modelFormats } from '../models/formats/index.js';
@@ -9,6 +9,7 @@ import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 export interface SpecOptions {
   target: Record<string, number>[];
   constraint: Record<string, number>;
+  effort?: string;
   samples?: number;
   iterations?: number;
   seed?: number;
@@ -82,6 +83,7 @@ export function addSpecOptions(command: Command): Command {
       numberPair,
       {},
     )
+    .option('--effort <how>', `how long it may take to come nearer to the original: ${EFFORTS.join(', ')}`)
     .option('--samples <n>', 'samples of a layer', number)
     .option('--iterations <n>', 'ADMM iterations of a layer at most', number)
     .option('--inputs <how>', 'refit, symmetric or asymmetric')
@@ -128,6 +130,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
     ...sources,
     ...(options.target.length > 1 ? { targets: options.target } : { target: options.target[0] }),
     constraints: options.constraint,
+    ...given({ effort: options.effort }),
     method: given({
       samples: options.samples,
       max_iterations: options.iterations,

@@ -861,7 +861,7 @@ export interface components {
              * @enum {string}
              */
             inputs: "symmetric" | "asymmetric" | "refit";
-            /** @description after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as a bound on the work allows, none where the outputs are near enough already; 0: none */
+            /** @description after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as `effort` allows, none where the outputs are near enough already; 0: none */
             distillation_passes: number | null;
             /** @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not */
             weights: {
@@ -924,6 +924,11 @@ export interface components {
             constraints: components["schemas"]["Constraints"];
             method: components["schemas"]["Method"];
             output?: components["schemas"]["Output"];
+            /**
+             * @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it; standard (the default): minutes, over varied samples, where the outputs are far from the original; thorough: up to half an hour, and where they are near too. Times are of two processor cores
+             * @enum {string}
+             */
+            effort?: "quick" | "standard" | "thorough";
             benchmark: components["schemas"]["Benchmark"];
             resources?: components["schemas"]["Resources"];
             /** @enum {string} */
@@ -1010,6 +1015,8 @@ export interface components {
             relative_error_before: number;
             relative_error_after: number;
             kept: boolean;
+            /** @description how the samples were varied at random in every pass */
+            variations?: ("mirrored" | "shifted" | "mixed")[];
         };
         /** Metrics */
         Metrics: {
@@ -1760,7 +1767,7 @@ export interface components {
              */
             inputs?: "symmetric" | "asymmetric" | "refit";
             /**
-             * @description after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as a bound on the work allows, none where the outputs are near enough already; 0: none
+             * @description after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as `effort` allows, none where the outputs are near enough already; 0: none
              * @default null
              */
             distillation_passes?: number | null;
@@ -1866,6 +1873,11 @@ export interface components {
             constraints?: components["schemas"]["ConstraintsRequest"];
             method?: components["schemas"]["MethodRequest"];
             output?: components["schemas"]["OutputRequest"];
+            /**
+             * @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it; standard (the default): minutes, over varied samples, where the outputs are far from the original; thorough: up to half an hour, and where they are near too. Times are of two processor cores
+             * @enum {string}
+             */
+            effort?: "quick" | "standard" | "thorough";
             benchmark?: components["schemas"]["BenchmarkRequest"];
             resources?: components["schemas"]["Resources"];
             /**

@@ -156,6 +156,11 @@ const DistillationSchema = Type.Object(
     relative_error_before: Type.Number({ description: 'of the outputs, on the held-out samples' }),
     relative_error_after: Type.Number(),
     kept: Type.Boolean(),
+    variations: Type.Optional(
+      Type.Array(Type.Union([Type.Literal('mirrored'), Type.Literal('shifted'), Type.Literal('mixed')]), {
+        description: 'how the samples were varied at random in every pass',
+      }),
+    ),
   },
   {
     $id: 'Distillation',

@@ -104,7 +104,7 @@ export const MethodSchema = object({
   distillation_passes: Type.Union([Type.Integer({ minimum: 0, maximum: 1000 }), Type.Null()], {
     default: null,
     description:
-      'after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as a bound on the work allows, none where the outputs are near enough already; 0: none',
+      'after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as `effort` allows, none where the outputs are near enough already; 0: none',
   }),
   weights: object(
     {
@@ -183,6 +183,8 @@ export const ResourcesSchema = object({
   class: Type.Optional(Type.String({ pattern: CLASS_PATTERN, description: 'WORKER_CLASS of the workers' })),
 });
 
+export const EFFORTS = ['quick', 'standard', 'thorough'] as const;
+
 export const PRIORITIES = ['low', 'normal', 'high'] as const;
 
 export const SpecSchema = object(
@@ -209,6 +211,13 @@ export const SpecSchema = object(
     // Optional, as jobs of older versions are without.
     output: Type.Optional(
       Type.Object(OutputSchema.properties, { $id: 'Output', additionalProperties: false, default: {} }),
+    ),
+    // Jobs from before it have none.
+    effort: Type.Optional(
+      oneOf(EFFORTS, {
+        description:
+          'how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it; standard (the default): minutes, over varied samples, where the outputs are far from the original; thorough: up to half an hour, and where they are near too. Times are of two processor cores',
+      }),
     ),
     benchmark: Type.Object(BenchmarkSchema.properties, { $id: 'Benchmark', additionalProperties: false, default: {} }),
     resources: Type.Optional(
@@ -251,4 +260,7 @@ export type Constraints = Static<typeof ConstraintsSchema>;
 export type Method = Static<typeof MethodSchema>;
 export type Benchmark = Static<typeof BenchmarkSchema>;
 export type Resources = Static<typeof ResourcesSchema>;
+export type Effort = (typeof EFFORTS)[number];
+/** Of a specification that names none. */
+export const USUAL_EFFORT: Effort = 'standard';
 export type Priority = (typeof PRIORITIES)[number];

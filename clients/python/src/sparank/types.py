@@ -154,6 +154,7 @@ class Spec(TypedDict):
     constraints: Constraints
     method: Method
     output: NotRequired[Output]
+    effort: NotRequired[Literal['quick', 'standard', 'thorough']]
     benchmark: Benchmark
     resources: NotRequired[Resources]
     priority: Literal['low', 'normal', 'high']
@@ -217,6 +218,7 @@ class Distillation(TypedDict):
     relative_error_before: float
     relative_error_after: float
     kept: bool
+    variations: NotRequired[list[Literal['mirrored', 'shifted', 'mixed']]]
 
 
 class Nonzeros(TypedDict):
@@ -869,6 +871,7 @@ class SpecRequest(TypedDict):
     constraints: NotRequired[ConstraintsRequest]
     method: NotRequired[MethodRequest]
     output: NotRequired[OutputRequest]
+    effort: NotRequired[Literal['quick', 'standard', 'thorough']]
     benchmark: NotRequired[BenchmarkRequest]
     resources: NotRequired[Resources]
     priority: NotRequired[Literal['low', 'normal', 'high']]

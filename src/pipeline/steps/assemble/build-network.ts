@@ -1,4 +1,5 @@
 import { InfrastructureError } from '../../../errors/index.js';
+import { USUAL_EFFORT } from '../../../jobs/spec.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { rewrite, Runner, type Factors, type Model, type Replacement } from '../../../models/index.js';
 import { firstBad } from '../../network/non-finite.js';
@@ -63,8 +64,9 @@ async function finish(
   replacements: ReadonlyMap<string, Replacement>,
 ) {
   const fitted = rewrite(network.prepared, replacements);
-  const { distillation_passes: passes, seed } = assignment.spec.method;
-  const distilled = await distill(network, fitted, { passes, seed }, within(context, REFIT_SHARE, 0.95));
+  const { effort = USUAL_EFFORT, method } = assignment.spec;
+  const setting = { passes: method.distillation_passes, effort, seed: method.seed };
+  const distilled = await distill(network, fitted, setting, within(context, REFIT_SHARE, 0.95));
   const compressed = distilled?.model ?? fitted;
   const coded = await codeNetwork(assignment, compressed, network, context);
   const result = coded ?? compressed;

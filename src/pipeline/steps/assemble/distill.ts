@@ -1,6 +1,7 @@
 import { AdamState } from '../../../compression/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
+import type { Effort } from '../../../jobs/spec.js';
 import type { Distillation } from '../../../jobs/tasks.js';
 import {
   extract,
@@ -9,17 +10,17 @@ import {
   Runner,
   TrainableNetwork,
   type Model,
-  type Pull,
   type Samples,
 } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
 import { outputsToPull } from './distill-losses.js';
+import { NO_VARIATION, Teacher } from './teacher.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
-import { floats } from '../../network/network-pass.js';
 import { OutputError } from '../../network/output-error.js';
 import { passWork } from '../../cost/work.js';
 import { seededRandom } from '../../network/random.js';
+import { varied, type Variation } from '../../network/variations.js';
 import type { StepContext } from '../../step.js';
 
 /** Apart from the generators of the other steps. */
@@ -30,26 +31,35 @@ const STEP = 32;
 const HELD_OUT = 8;
 /** Fewer samples tell nothing that the fit of the layers did not use already. */
 const FEWEST = 64;
-/** Work that passes of `auto` may take, in multiply-accumulates; half a minute or so on two cores. */
-const AUTO_WORK = 9e11;
-const AUTO_PASSES = 16;
 /** Fewer steps end before they have made up for the first ones, which are large in every direction. */
 const FEWEST_STEPS = 100;
-/** A network this near to the original (relative error of the outputs) does not answer better afterwards, as measured. */
-const NEAR = 0.15;
-/** Step at the highest rate, relative to the root mean square of a layer's weights. */
-const RATE = 0.01;
+/** Samples that tell which variations suit them. */
+const LOOKED_AT = 256;
+/** Fewer passes end while those over varied samples still make up for their first ones. */
+const FEWEST_VARIED = 20;
+/** Step at the highest rate, relative to the root mean square of a layer's weights: over the samples as they are, and over varied ones. */
+const RATE = { plain: 0.01, varied: 0.02 };
 /** Below this relative error of the outputs the rate falls with its square: nearer networks are spoilt by large steps. */
 const FULL_RATE_ERROR = 0.2;
+/**
+ * Work in multiply-accumulates, at most so many passes, and how near to the original (relative error of the outputs) a network is for nothing
+ * to be tried. Two quiet cores do some 3e10 a second.
+ */
+const EFFORTS: Record<Effort, { work: number; passes: number; near: number }> = {
+  quick: { work: 9e11, passes: 16, near: 0.15 },
+  standard: { work: 9e12, passes: 100, near: 0.15 },
+  thorough: { work: 6e13, passes: 250, near: 0.03 },
+};
+
 /** Share of the steps over which the rate rises. */
 const WARM_UP = 0.1;
-/** Weight of all inner feature maps together; that of the outputs is 1. */
-const INNER = 1;
 /** Feature maps of original and compressed network and their derivatives, in units of the original's. */
 const MAPS_HELD = 4;
 
 interface Setting {
+  /** null: as many as the effort allows. */
   passes: number | null;
+  effort: Effort;
   seed: number;
 }
 
@@ -81,10 +91,9 @@ export async function distill(
   const held = whole(order.slice(0, Math.max(batch, Math.floor(images / HELD_OUT))), batch);
   const rest = order.slice(held.flat().length);
   const probe = await calibration.batch(0, batch);
-  const work = await workOf(network, compressed, probe, threads);
-  const most = Math.min(AUTO_PASSES, Math.floor(AUTO_WORK / (work * rest.length)));
-  const enough = most * Math.floor(rest.length / STEP) >= FEWEST_STEPS;
-  const passes = setting.passes ?? (enough ? most : 0);
+  const affordable = passesOf(setting.effort, (await workOf(network, compressed, probe, threads)) * rest.length);
+  const enough = affordable * Math.floor(rest.length / STEP) >= FEWEST_STEPS;
+  const passes = setting.passes ?? (enough ? affordable : 0);
   if (passes === 0 || rest.length < batch) return null;
 
   const outputs = outputsToPull(compressed, prepared);
@@ -92,22 +101,28 @@ export async function distill(
   const errorOf = (model: Model) =>
     outputError(original, extract(model, [], outputs).model, { calibration, batches: held }, context);
   const before = await errorOf(compressed);
-  if (setting.passes === null && before < NEAR) return null;
+  if (setting.passes === null && before < EFFORTS[setting.effort].near) return null;
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
   const losses = [...outputs, ...new Set(inner)];
   const student = await TrainableNetwork.open(compressed, { weights, losses, samples: probe }, { threads }).catch(
     unlessUnfit,
   );
   if (student === null) return null;
+  let variations = NO_VARIATION;
   try {
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
     try {
       await teacher.measure(calibration, held);
-      const highest = RATE * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
+      if (passes >= FEWEST_VARIED) {
+        const seen = whole([...held.flat(), ...rest].slice(0, LOOKED_AT), batch);
+        variations = await teacher.variationsOf(calibration, seen, random);
+      }
+      const rate = variations.size > 0 ? RATE.varied : RATE.plain;
+      const highest = rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
       await descend(
         student,
         teacher,
-        { calibration, samples: rest, schedule: { batch, passes, highest, random } },
+        { calibration, samples: rest, schedule: { batch, passes, highest, random, variations } },
         context,
       );
     } finally {
@@ -122,6 +137,7 @@ export async function distill(
       relative_error_before: before,
       relative_error_after: after,
       kept: after < before,
+      variations: [...variations],
     };
     return { model: report.kept ? model : compressed, report };
   } finally {
@@ -162,17 +178,32 @@ async function outputError(
   return Math.sqrt(error.relative);
 }
 
+interface Schedule {
+  batch: number;
+  passes: number;
+  highest: number;
+  variations: ReadonlySet<Variation>;
+  random: () => number;
+}
+
+/** What an effort affords at `work` a pass; between few plain passes and many varied ones there is nothing to be gained. */
+function passesOf(effort: Effort, work: number): number {
+  const affordable = (of: Effort) => Math.min(EFFORTS[of].passes, Math.floor(EFFORTS[of].work / work));
+  const most = affordable(effort);
+  return most >= FEWEST_VARIED ? most : Math.min(most, affordable('quick'));
+}
+
 async function descend(
   student: TrainableNetwork,
   teacher: Teacher,
   {
     calibration,
     samples,
-    schedule: { batch, passes, highest, random },
+    schedule: { batch, passes, highest, random, variations },
   }: {
     calibration: Dataset;
     samples: readonly number[];
-    schedule: { batch: number; passes: number; highest: number; random: () => number };
+    schedule: Schedule;
   },
   { signal, progress }: Pick<StepContext, 'signal' | 'progress'>,
 ): Promise<void> {
@@ -188,7 +219,7 @@ async function descend(
     const sums = new Map<string, Float32Array>();
     for (const part of chosen) {
       signal.throwIfAborted();
-      const given = await gatherRows(calibration, part);
+      const given = varied(await gatherRows(calibration, part), variations, random);
       const { gradients } = await student.differentiate(given, await teacher.pulls(given));
       for (const [name, gradient] of gradients) {
         const sum = sums.get(name);
@@ -200,62 +231,6 @@ async function descend(
     const rate = highest * Math.min(1, done / WARM_UP) * 0.5 * (1 + Math.cos(Math.PI * done));
     for (const [name, sum] of sums) states.get(name)?.step(sum, rate);
     progress(done);
-  }
-}
-
-/** The original network, as far as its tensors are targets. */
-class Teacher {
-  private readonly weights = new Map<string, number>();
-
-  private constructor(
-    private readonly runner: Runner,
-    private readonly losses: readonly string[],
-    private readonly outputs: readonly string[],
-  ) {}
-
-  static async open(
-    prepared: Model,
-    losses: readonly string[],
-    outputs: readonly string[],
-    threads: number,
-  ): Promise<Teacher> {
-    return new Teacher(await Runner.open(extract(prepared, [], losses).model, { threads }), losses, outputs);
-  }
-
-  /** Takes the variance of every tensor: a loss is relative to it. */
-  async measure(data: Dataset, batches: readonly (readonly number[])[]): Promise<void> {
-    const sums = new Map(this.losses.map((name) => [name, { sum: 0, squares: 0, count: 0 }]));
-    for (const chosen of batches) {
-      const values = await this.runner.run(await gatherRows(data, chosen));
-      for (const [name, sum] of sums) {
-        const tensor = values.get(name);
-        if (tensor === undefined) continue;
-        const value = floats(tensor);
-        for (const x of value) {
-          sum.sum += x;
-          sum.squares += x * x;
-        }
-        sum.count += value.length;
-      }
-    }
-    const outputs = this.losses.filter((name) => this.outputs.includes(name)).length;
-    for (const [name, { sum, squares, count }] of sums) {
-      const variance = (squares - (sum * sum) / count) / batches.length;
-      const share = this.outputs.includes(name) ? 1 / outputs : INNER / Math.max(1, this.losses.length - outputs);
-      this.weights.set(name, variance > 0 ? share / variance : 0);
-    }
-  }
-
-  async pulls(samples: Samples): Promise<Map<string, Pull>> {
-    const values = await this.runner.run(samples);
-    const pulls = new Map<string, Pull>();
-    for (const [name, value] of values)
-      pulls.set(name, { target: { dims: value.dims, data: floats(value) }, weight: this.weights.get(name) ?? 0 });
-    return pulls;
-  }
-
-  async release(): Promise<void> {
-    await this.runner.release();
   }
 }
 

@@ -163,7 +163,7 @@ function Measured({ metrics }: { metrics: Metrics }) {
       {on === undefined ? null : <li>{`Accuracy, agreement and error on ${measuredOnText(on)}`}</li>}
       {distillation === undefined ? null : (
         <li>
-          {`Distillation: ${String(distillation.passes)} passes over ${count(distillation.samples)} samples, without labels; error on ${count(distillation.held_out)} held-out samples ${distillation.relative_error_before.toFixed(4)} → ${distillation.relative_error_after.toFixed(4)}${distillation.kept ? '' : ', not kept'}`}
+          {`Distillation: ${String(distillation.passes)} passes over ${count(distillation.samples)}${(distillation.variations ?? []).length > 0 ? ' varied' : ''} samples, without labels; error on ${count(distillation.held_out)} held-out samples ${distillation.relative_error_before.toFixed(4)} → ${distillation.relative_error_after.toFixed(4)}${distillation.kept ? '' : ', not kept'}`}
         </li>
       )}
       {coding === undefined ? null : (

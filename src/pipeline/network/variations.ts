@@ -1,0 +1,106 @@
+import type { Samples } from '../../datasets/index.js';
+import type { Tensor } from '../../datasets/tensor.js';
+
+/** What samples of a kind of data may be changed by without becoming something else. */
+export type Variation = 'mirrored' | 'shifted' | 'mixed';
+
+/** Of an axis, a shift goes this far at most. */
+const SHIFT = 1 / 8;
+/** Shorter axes have no neighbours to speak of. */
+const SHORTEST_IMAGE = 8;
+const SHORTEST_SIGNAL = 64;
+const MOST_COLOURS = 4;
+
+/** The axes of [n, ...] along which neighbours belong together, the last of them from left to right. */
+export type Axes = readonly [number, number] | readonly [number];
+
+/**
+ * Images [n, c, h, w] or [n, h, w, c] of one to four channels, signals [n, l], [n, c, l] or [n, l, c].
+ * @returns null for anything else, of which nothing is known
+ */
+export function axesOf({ dims }: Pick<Tensor, 'dims'>): Axes | null {
+  const [, a = 0, b = 0, c = 0] = dims;
+  if (dims.length === 4) {
+    if (a <= MOST_COLOURS && Math.min(b, c) >= SHORTEST_IMAGE) return [2, 3];
+    return c <= MOST_COLOURS && Math.min(a, b) >= SHORTEST_IMAGE ? [1, 2] : null;
+  }
+  if (dims.length === 3) return Math.max(a, b) < SHORTEST_SIGNAL ? null : [b >= a ? 2 : 1];
+  return dims.length === 2 && a >= SHORTEST_SIGNAL ? [1] : null;
+}
+
+/**
+ * The same samples, changed at random: mirrored left to right (half of them), shifted by up to an eighth of each axis with reflected borders,
+ * mixed with another one of the batch (half of them, the weight uniform in 0..1; mixup, Zhang et al. 2018, arXiv 1710.09412).
+ * Networks with several inputs get their samples as they are: what belongs together in them is not known.
+ *
+ * @param samples of one input, [n, ...], which takes floats: whole numbers come back as such
+ */
+export function varied(samples: Samples, kinds: ReadonlySet<Variation>, random: () => number): Samples {
+  const [entry] = samples;
+  if (entry === undefined || samples.size > 1 || kinds.size === 0) return samples;
+  const [name, tensor] = entry;
+  const axes = axesOf(tensor);
+  if (axes === null || tensor.data instanceof BigInt64Array || tensor.data instanceof BigUint64Array) return samples;
+  const given = tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data);
+  const rows = tensor.dims[0] ?? 0;
+  const data = new Float32Array(given.length);
+  const length = data.length / Math.max(1, rows);
+  for (let row = 0; row < rows; row++) {
+    const places = axes.map((axis, i) => {
+      const size = tensor.dims[axis] ?? 1;
+      const reach = kinds.has('shifted') ? Math.floor(size * SHIFT) : 0;
+      const shift = Math.floor(random() * (2 * reach + 1)) - reach;
+      const mirror = i === axes.length - 1 && kinds.has('mirrored') && random() < 0.5;
+      return Int32Array.from({ length: size }, (_, at) => reflected((mirror ? size - 1 - at : at) + shift, size));
+    });
+    const own = given.subarray(row * length, (row + 1) * length);
+    move(own, data.subarray(row * length, (row + 1) * length), { dims: tensor.dims.slice(1), axes, places });
+  }
+  if (kinds.has('mixed')) mix(data, rows, random);
+  return new Map([[name, { dims: tensor.dims, data }]]);
+}
+
+/** Index `at` of an axis whose borders are mirrors. */
+function reflected(at: number, size: number): number {
+  if (at < 0) return Math.min(size - 1, -at);
+  return at >= size ? Math.max(0, 2 * size - 2 - at) : at;
+}
+
+/** One sample with its places along `axes` taken from elsewhere. `axes` count from the batch axis on, which a sample lacks. */
+function move(
+  from: Float32Array,
+  to: Float32Array,
+  { dims, axes, places }: { dims: readonly number[]; axes: Axes; places: readonly Int32Array[] },
+): void {
+  const last = (axes.at(-1) ?? 1) - 1;
+  const first = axes[0] - 1;
+  const inner = dims.slice(last + 1).reduce((a, b) => a * b, 1);
+  const [rows, columns] = axes.length === 2 ? [dims[first] ?? 1, dims[last] ?? 1] : [1, dims[last] ?? 1];
+  const [ofRow, ofColumn] = axes.length === 2 ? places : [Int32Array.of(0), places[0]];
+  const outer = from.length / (rows * columns * inner);
+  for (let block = 0, at = 0; block < outer; block++) {
+    for (let r = 0; r < rows; r++) {
+      const source = (block * rows + (ofRow?.[r] ?? 0)) * columns;
+      for (let c = 0; c < columns; c++) {
+        const begin = (source + (ofColumn?.[c] ?? 0)) * inner;
+        for (let i = 0; i < inner; i++) to[at++] = from[begin + i] ?? 0;
+      }
+    }
+  }
+}
+
+/** Half of the rows, each with another one as it was before. */
+function mix(data: Float32Array, rows: number, random: () => number): void {
+  if (rows < 2) return;
+  const before = data.slice();
+  const length = data.length / rows;
+  for (let row = 0; row < rows; row++) {
+    if (random() < 0.5) continue;
+    const other = (row + 1 + Math.floor(random() * (rows - 1))) % rows;
+    const weight = random();
+    for (let i = 0; i < length; i++) {
+      const own = before[row * length + i] ?? 0;
+      data[row * length + i] = own + weight * ((before[other * length + i] ?? 0) - own);
+    }
+  }
+}

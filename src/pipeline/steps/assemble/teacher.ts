@@ -1,0 +1,159 @@
+import type { Dataset, Samples } from '../../../datasets/index.js';
+import { extract, Runner, type Model, type Pull } from '../../../models/index.js';
+import { gatherRows } from '../../network/batch.js';
+import { floats } from '../../network/network-pass.js';
+import { axesOf, varied, type Variation } from '../../network/variations.js';
+
+export const NO_VARIATION: ReadonlySet<Variation> = new Set();
+
+/** Weight of all inner feature maps together; that of the outputs is 1. */
+const INNER = 1;
+/**
+ * A variation suits the data when it moves the means of the original's feature maps hardly more than another choice of samples does:
+ * a mirrored cat is a cat, a mirrored letter is none.
+ */
+const UNLIKE = { ofVariance: 0.01, ofChoice: 3 };
+
+/** The original network, as far as its tensors are targets. */
+export class Teacher {
+  private readonly weights = new Map<string, number>();
+
+  private constructor(
+    private readonly runner: Runner,
+    private readonly losses: readonly string[],
+    private readonly outputs: readonly string[],
+  ) {}
+
+  static async open(
+    prepared: Model,
+    losses: readonly string[],
+    outputs: readonly string[],
+    threads: number,
+  ): Promise<Teacher> {
+    return new Teacher(await Runner.open(extract(prepared, [], losses).model, { threads }), losses, outputs);
+  }
+
+  /** Takes the variance of every tensor: a loss is relative to it. */
+  async measure(data: Dataset, batches: readonly (readonly number[])[]): Promise<void> {
+    const sums = new Map(this.losses.map((name) => [name, { sum: 0, squares: 0, count: 0 }]));
+    for (const chosen of batches) {
+      const values = await this.runner.run(await gatherRows(data, chosen));
+      for (const [name, sum] of sums) {
+        const tensor = values.get(name);
+        if (tensor === undefined) continue;
+        const value = floats(tensor);
+        for (const x of value) {
+          sum.sum += x;
+          sum.squares += x * x;
+        }
+        sum.count += value.length;
+      }
+    }
+    const outputs = this.losses.filter((name) => this.outputs.includes(name)).length;
+    for (const [name, { sum, squares, count }] of sums) {
+      const variance = (squares - (sum * sum) / count) / batches.length;
+      const share = this.outputs.includes(name) ? 1 / outputs : INNER / Math.max(1, this.losses.length - outputs);
+      this.weights.set(name, variance > 0 ? share / variance : 0);
+    }
+  }
+
+  /** Those that leave the data what it is. */
+  async variationsOf(
+    data: Dataset,
+    batches: readonly (readonly number[])[],
+    random: () => number,
+  ): Promise<ReadonlySet<Variation>> {
+    const samples = await Promise.all(batches.map((chosen) => gatherRows(data, chosen)));
+    const [first] = samples;
+    const [input] = first?.values() ?? [];
+    const takesFloats = this.runner.inputs.every(({ type }) => type === 'float32');
+    if (first === undefined || first.size > 1 || !takesFloats) return NO_VARIATION;
+    if (input === undefined || axesOf(input) === null) return NO_VARIATION;
+    const half = Math.ceil(samples.length / 2);
+    const plain = await this.means(samples);
+    const [some, others] = [await this.means(samples.slice(0, half)), await this.means(samples.slice(half))];
+    const usual = samples.length < 2 ? 0 : distance(some, others) / 2;
+    const suits = async (kind: Variation) => {
+      const changed = await this.means(samples.map((batch) => varied(batch, new Set([kind]), random)));
+      return distance(plain, changed) <= Math.max(UNLIKE.ofVariance, UNLIKE.ofChoice * usual);
+    };
+    // A mixture is none of the data, but between two of it; it is asked for the original's answer like them.
+    const kinds = new Set<Variation>(['mixed']);
+    for (const kind of ['mirrored', 'shifted'] as const) if (await suits(kind)) kinds.add(kind);
+    return kinds;
+  }
+
+  /** Mean and variance of every channel (the second axis) of every tensor. */
+  private async means(batches: readonly Samples[]): Promise<Map<string, ChannelMeans>> {
+    const found = new Map<string, ChannelMeans>();
+    for (const samples of batches) {
+      for (const [name, tensor] of await this.runner.run(samples)) {
+        const channels = tensor.dims[1] ?? 1;
+        const own = found.get(name) ?? new ChannelMeans(channels);
+        own.add(floats(tensor), tensor.dims);
+        found.set(name, own);
+      }
+    }
+    return found;
+  }
+
+  async pulls(samples: Samples): Promise<Map<string, Pull>> {
+    const values = await this.runner.run(samples);
+    const pulls = new Map<string, Pull>();
+    for (const [name, value] of values)
+      pulls.set(name, { target: { dims: value.dims, data: floats(value) }, weight: this.weights.get(name) ?? 0 });
+    return pulls;
+  }
+
+  async release(): Promise<void> {
+    await this.runner.release();
+  }
+}
+
+/** Sums of the channels (the second axis) of a tensor over samples. */
+class ChannelMeans {
+  private readonly sums: Float64Array;
+  private readonly squares: Float64Array;
+  private count = 0;
+
+  constructor(private readonly channels: number) {
+    this.sums = new Float64Array(channels);
+    this.squares = new Float64Array(channels);
+  }
+
+  /** @param values [n, channels, ...] */
+  add(values: Float32Array, dims: readonly number[]): void {
+    const inner = dims.slice(2).reduce((a, b) => a * b, 1);
+    for (let at = 0, channel = 0; at < values.length; channel = (channel + 1) % this.channels) {
+      let [sum, square] = [0, 0];
+      for (const end = at + inner; at < end; at++) {
+        const x = values[at] ?? 0;
+        sum += x;
+        square += x * x;
+      }
+      this.sums[channel] = (this.sums[channel] ?? 0) + sum;
+      this.squares[channel] = (this.squares[channel] ?? 0) + square;
+    }
+    this.count += values.length / this.channels;
+  }
+
+  /** Squared difference of the means of all channels, over their variance here. */
+  distance(other: ChannelMeans): number {
+    let [difference, variance] = [0, 0];
+    for (let channel = 0; channel < this.channels; channel++) {
+      const mean = (this.sums[channel] ?? 0) / this.count;
+      difference += (mean - (other.sums[channel] ?? 0) / other.count) ** 2;
+      variance += (this.squares[channel] ?? 0) / this.count - mean ** 2;
+    }
+    return variance > 0 ? difference / variance : 0;
+  }
+}
+
+/** The mean over all tensors. */
+function distance(a: ReadonlyMap<string, ChannelMeans>, b: ReadonlyMap<string, ChannelMeans>): number {
+  const all = [...a].flatMap(([name, own]) => {
+    const other = b.get(name);
+    return other === undefined ? [] : [own.distance(other)];
+  });
+  return all.reduce((sum, one) => sum + one, 0) / Math.max(1, all.length);
+}
