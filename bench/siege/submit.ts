@@ -47,6 +47,7 @@ export async function openSubmitter({ client }: Deployment, files: JobFiles): Pr
       const spec = {
         ...sources,
         target: { parameter_ratio: 2 },
+        effort: 'quick',
         method: { samples: 1000, max_iterations: 10, inputs: 'symmetric' },
         benchmark: { batch_sizes: [1] },
         ...change,

@@ -52,7 +52,7 @@ describe('the commands against a started service', () => {
   const submit = (...rest: string[]) =>
     sparank(
       ...['submit', files.model, '--calibration', files.calibration, '--target', 'parameter_ratio=2'],
-      ...['--samples', '500', '--inputs', 'symmetric', '--batch-sizes', '1', ...rest],
+      ...['--samples', '500', '--inputs', 'symmetric', '--batch-sizes', '1', '--effort', 'quick', ...rest],
     );
 
   it('prints the address, the documentation and, once, the key with its place', () => {

@@ -27,6 +27,7 @@ test('a client waits through a kill of the service, hears every event once, and 
   await stack.hold(HELD);
   const job = await sparank.compress(files.model, files.calibration, {
     target: { parameter_ratio: 2 },
+    effort: 'quick',
     method: { samples: 500, max_iterations: 2, inputs: 'symmetric' },
     benchmark: { batch_sizes: [1] },
     labels: { of: 'the client' },

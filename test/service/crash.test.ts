@@ -36,6 +36,7 @@ async function submit(
     model: await upload(model),
     calibration: await upload(calibration),
     ...wish,
+    effort: 'quick',
     method: { samples: 2000, max_iterations: 20, inputs: 'symmetric' },
     benchmark: { batch_sizes: [1] },
   });

@@ -33,6 +33,7 @@ describe('two teams on real workers', () => {
         model,
         calibration,
         target: { parameter_ratio: 2 },
+        effort: 'quick',
         method: { samples: 1000, max_iterations: 5, inputs: 'symmetric' },
         benchmark: { batch_sizes: [1] },
       });

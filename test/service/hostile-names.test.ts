@@ -21,6 +21,7 @@ describe('a model whose names nobody can write down', () => {
   async function submit(model: Buffer, key: string) {
     const spec = {
       target: { parameter_ratio: 2 },
+      effort: 'quick',
       method: { samples: 64, max_iterations: 2, inputs: 'symmetric' },
       benchmark: { batch_sizes: [1] },
     };

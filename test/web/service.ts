@@ -45,6 +45,7 @@ export async function startWhole(): Promise<WholeService> {
         ...(await sources(as)),
         target: { parameter_ratio: 2 },
         ...{
+          effort: 'quick',
           method: { samples: 500, max_iterations: 2 },
           benchmark: { batch_sizes: [1] },
           labels: { pipeline: 'nightly' },

@@ -99,6 +99,7 @@ def quick():
     """A specification that is done in a moment."""
     return {
         "target": {"parameter_ratio": 2},
+        "effort": "quick",
         "method": {"samples": 500, "max_iterations": 2, "inputs": "symmetric"},
         "benchmark": {"batch_sizes": [1]},
     }
