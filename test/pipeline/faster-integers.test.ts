@@ -33,20 +33,16 @@ it('finds the layers that another form of the network makes slower, and keeps wh
   const limits = { ...LIMITS, maxSamples: 100 };
   const calibration = await openDataset(path, { directory, limits, what: 'calibration', signal });
   const data = { calibration, batch: 4, fixedBatch: null };
-  const float = await network({ first: true, second: false });
-  expect(integerIslands(float).map(({ layers }) => layers)).toEqual([['a'], ['y']]);
-  const forms = {
-    // Stands for integers that make the first layer faster and the second slower.
-    mixed: { all: await network({ first: false, second: true }), part: await network({ first: false, second: false }) },
-    slower: { all: await network({ first: true, second: true }), part: float },
-    faster: { all: await network({ first: false, second: false }), part: float },
-  };
-  const left = async ({ all, part }: { all: Model; part: Model }) => {
+  const [light, heavy] = [await network({ first: false, second: false }), await network({ first: true, second: true })];
+  const first = await network({ first: true, second: false });
+  expect(integerIslands(light).map(({ layers }) => layers)).toEqual([['a'], ['y']]);
+  /** `all` stands for the integers of a network, `part` for those of some of its layers: each layer a hundred times faster or slower. */
+  const left = async (float: Model, all: Model, part: Model) => {
     const timing = { batches: [32], threads: 1, signal };
     return [...(await slowerWithIntegers(float, (kept) => (kept.size === 0 ? all : part), data, timing))];
   };
-  expect(await left(forms.mixed)).toEqual(['y']);
-  expect(await left(forms.slower)).toEqual(['a', 'y']);
-  expect(await left(forms.faster)).toEqual([]);
+  expect(await left(first, await network({ first: false, second: true }), light)).toEqual(['y']);
+  expect(await left(light, heavy, light)).toEqual(['a', 'y']);
+  expect(await left(heavy, light, heavy)).toEqual([]);
   await calibration.close();
 }, 60_000);
