@@ -1,5 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { LRUCache } from 'lru-cache';
 import { Type } from 'typebox';
+import type { PoolMoment } from '../../database/records.js';
 import type { RouteOptions } from '../deps.js';
 import { teamOf } from '../plugins/auth.js';
 import { isAdmin } from '../teams/access.js';
@@ -118,7 +120,10 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     },
   );
 
-  let known: { until: number; data: ReturnType<typeof database.pool.history> } | null = null;
+  const history = new LRUCache<'hour', PoolMoment[]>({
+    ...{ max: 1, ttl: HISTORY_MS },
+    fetchMethod: () => database.pool.history(HISTORY_MINUTES),
+  });
   app.get(
     '/pool/history',
     {
@@ -131,14 +136,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       },
     },
     async () => {
-      if (known === null || known.until < performance.now()) {
-        const asked = { until: performance.now() + HISTORY_MS, data: database.pool.history(HISTORY_MINUTES) };
-        asked.data.catch(() => {
-          if (known === asked) known = null;
-        });
-        known = asked;
-      }
-      const data = await known.data;
+      const data = await history.forceFetch('hour');
       return { data: data.map(({ at, running, waiting }) => ({ at: at.toISOString(), running, waiting })) };
     },
   );

@@ -1,4 +1,4 @@
-import { quantile, type PairedLatency } from './latency.js';
+import { mean, quantile, type PairedLatency } from './latency.js';
 
 /**
  * How often the interval is to hold the ratio. Of single runs an interval would say little: runs that follow one another share the
@@ -50,8 +50,6 @@ function trimmedInterval(values: readonly number[]): { center: number; halfWidth
   const error = Math.sqrt(inflated) / ((1 - (2 * cut) / n) * Math.sqrt(n));
   return { center, halfWidth: (TWO_SIDED_95[freedom] ?? NORMAL_95 * (1 + 1.2 / freedom)) * error };
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
 
 function correlationOfNeighbours(values: readonly number[], middle: number): number {
   let [products, squares] = [0, 0];

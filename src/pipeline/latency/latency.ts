@@ -72,6 +72,11 @@ async function millisecondsOf(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - begun;
 }
 
+export const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
+
+/** Other work on the machine makes runs slower, never faster: what a run takes when there is little of it. */
+export const quietTime = (times: readonly number[]): number => quantile(times, 0.2);
+
 /** Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996). */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -16,6 +16,9 @@ const RUNS = { warmup: 2, minRuns: 7, fewestRuns: 3, maxRuns: 50, budgetSeconds:
 /** For all layers together: a deep network has less for each. */
 const ALL_SECONDS = 10;
 
+/** Why a layer is compressed that is not faster for it. */
+export const SLOWER_NOTE = 'smaller, but slower by itself: compressed for its size';
+
 /** A compressed network and its ledger. */
 export interface TimedNetwork {
   model: Model;
@@ -90,7 +93,7 @@ const SLOWER = 1.1;
 /** What is smaller and not faster says so. */
 function withTime(row: LayerRow, latency: LayerRow['latency_ms']): LayerRow {
   const slower = row.decision === 'compressed' && latency !== null && latency.after > SLOWER * latency.before;
-  const reason = slower ? (row.reason ?? 'smaller, but slower by itself: compressed for its size') : row.reason;
+  const reason = slower ? (row.reason ?? SLOWER_NOTE) : row.reason;
   return { ...row, latency_ms: latency, reason };
 }
 

@@ -4,7 +4,7 @@ import type { Spec } from '../../jobs/spec.js';
 import { Runner, type Model, type Samples } from '../../models/index.js';
 import { repeatRows } from '../network/batch.js';
 import { speedupOfBlocks } from './block-interval.js';
-import { measureInTurn, quantile, type PairedLatency } from './latency.js';
+import { measureInTurn, quantile, type MeasureOptions, type PairedLatency } from './latency.js';
 
 /** Runs of a block. */
 const RUNS = { warmup: 2, minRuns: 3, maxRuns: 40, fewestRuns: 1 };
@@ -69,7 +69,8 @@ export async function networkBlocks(
   const patience = 1000 * PATIENCE * NETWORK_SECONDS * models.length * sizes.length;
   for (let block = 0; block < BLOCKS; block++) {
     if (block >= FEWEST_BLOCKS && performance.now() - begun > patience) break;
-    const times = await timeBlock(models, images, { open, signal });
+    const budgetSeconds = (NETWORK_SECONDS / BLOCKS) * models.length;
+    const times = await timesInTurn(models, images, { open, runs: { ...RUNS, budgetSeconds }, signal });
     for (const [size, [before = [], ...others]] of times.entries())
       for (const [i, after] of others.entries()) blocks[size]?.[i]?.push({ before, after });
     progress((block + 1) / BLOCKS);
@@ -77,21 +78,19 @@ export async function networkBlocks(
   return blocks;
 }
 
-/** [size][model], milliseconds, in sessions opened for the block. */
-async function timeBlock(
+/** All models in turn, in sessions opened for it: [batch][model], milliseconds of every run. */
+export async function timesInTurn(
   models: readonly Model[],
   images: readonly Samples[],
-  { open, signal }: Pick<BlockTiming, 'open' | 'signal'>,
+  { open, runs, signal }: Pick<BlockTiming, 'open' | 'signal'> & { runs: MeasureOptions },
 ): Promise<number[][][]> {
   const runners: TimedRunner[] = [];
   try {
     for (const model of models) runners.push(await open(model));
     const times: number[][][] = [];
     for (const batch of images) {
-      const runs = runners.map((runner) => () => runner.run(batch));
-      times.push(
-        await measureInTurn(runs, { ...RUNS, budgetSeconds: (NETWORK_SECONDS / BLOCKS) * runners.length, signal }),
-      );
+      const each = runners.map((runner) => () => runner.run(batch));
+      times.push(await measureInTurn(each, { ...runs, signal }));
     }
     return times;
   } finally {

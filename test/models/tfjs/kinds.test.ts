@@ -189,17 +189,18 @@ describe('a graph-model', () => {
     expectSame(tensors([again.predict(tf.tensor(data, [2, 6, 6, 2]))].flat() as tf.Tensor[]), expected, 'again');
   }
 
-  it('with the signature of a module of TensorFlow Hub is read, and keeps it', async () => {
-    const signature = {
-      inputs: {
-        images: {
-          name: 'x:0',
-          dtype: 'DT_FLOAT',
-          tensorShape: { dim: [-1, 6, 6, 2].map((size) => ({ size: String(size) })) },
-        },
+  const signature = {
+    inputs: {
+      images: {
+        name: 'x:0',
+        dtype: 'DT_FLOAT',
+        tensorShape: { dim: [-1, 6, 6, 2].map((size) => ({ size: String(size) })) },
       },
-      outputs: { default: { name: 'Identity:0', dtype: 'DT_FLOAT' } },
-    };
+    },
+    outputs: { default: { name: 'Identity:0', dtype: 'DT_FLOAT' } },
+  };
+
+  it('with the signature of a module of TensorFlow Hub is read, and keeps it', async () => {
     const given = graph().files(['Identity'], signature);
     await expectGraph(given);
     const back = JSON.parse(String((await written(await load(given)))['model.json'])) as { signature: unknown };
@@ -207,16 +208,6 @@ describe('a graph-model', () => {
   });
 
   it('whose placeholder has no shape takes it from the signature', async () => {
-    const signature = {
-      inputs: {
-        images: {
-          name: 'x:0',
-          dtype: 'DT_FLOAT',
-          tensorShape: { dim: [-1, 6, 6, 2].map((size) => ({ size: String(size) })) },
-        },
-      },
-      outputs: { default: { name: 'Identity:0', dtype: 'DT_FLOAT' } },
-    };
     for (const shape of [{ shape: { unknownRank: true } }, undefined]) {
       const given = graph().files(['Identity'], signature);
       const json = JSON.parse(String(given['model.json'])) as {

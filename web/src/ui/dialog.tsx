@@ -28,6 +28,18 @@ export const Dialog = ({ open, onClose, title, description, children }: DialogPr
   </Radix.Root>
 );
 
+/** What is stored nowhere and has to be copied now. */
+export const ShownOnce = ({ secret, ...dialog }: Omit<DialogProps, 'open' | 'children'> & { secret: string }) => (
+  <Dialog open {...dialog}>
+    <output className="secret mono">{secret}</output>
+    <div className="actions">
+      <button type="button" className="button primary" onClick={dialog.onClose}>
+        Done
+      </button>
+    </div>
+  </Dialog>
+);
+
 export interface ConfirmProps extends DialogProps {
   action: string;
   pending: boolean;

@@ -32,6 +32,7 @@ export function watchForm(stream: Readable, boundary: string): FormWatch {
   // The first one needs no line break before it.
   let rest: Buffer = Buffer.from('\r\n');
   let inHeaders = false;
+  let over = false;
   let found = 0;
   let tell: () => void = () => undefined;
   const unreadable = new Promise<void>((resolve) => (tell = resolve));
@@ -54,18 +55,19 @@ export function watchForm(stream: Readable, boundary: string): FormWatch {
     if (at < 0 || behind + 2 > bytes.length) return null;
     found++;
     inHeaders = true;
-    if (bytes.toString('latin1', behind, behind + 2) === '--') stream.off('data', look);
+    if (bytes.toString('latin1', behind, behind + 2) === '--') over = true;
     return behind;
   }
 
   function look(chunk: Buffer): void {
     const bytes = Buffer.concat([rest, chunk]);
     let from = 0;
-    while (stream.listeners('data').includes(look)) {
+    while (!over) {
       const next = inHeaders ? pastHeaders(bytes, from) : pastDelimiter(bytes, from);
       if (next === null) break;
       from = next;
     }
+    if (over) stream.off('data', look);
     // A delimiter, or the two characters behind it, may go on in the next chunk.
     rest = bytes.subarray(inHeaders ? from : Math.max(from, bytes.length - delimiter.length - 1));
   }

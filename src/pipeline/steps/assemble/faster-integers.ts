@@ -7,13 +7,12 @@ import {
   type Samples,
   type Tensor,
 } from '../../../models/index.js';
-import { repeatRows } from '../../network/batch.js';
+import { batchesOf } from '../../network/batch.js';
 import { inputsOf } from '../../latency/layer-latency.js';
-import { measureInTurn, quantile } from '../../latency/latency.js';
+import { mean, measureInTurn, quietTime } from '../../latency/latency.js';
+import { timesInTurn } from '../../latency/network-latency.js';
 import type { Calibration } from './activation-ranges.js';
 
-/** Other work on the machine makes runs slower, never faster. */
-const QUIET = 0.2;
 /** Of an island, both ways. */
 const RUNS = { warmup: 2, minRuns: 7, fewestRuns: 3, maxRuns: 50, budgetSeconds: 0.3 };
 /** All islands together, at one batch size. */
@@ -43,8 +42,7 @@ export async function slowerWithIntegers(
 ): Promise<Set<string>> {
   const islands = integerIslands(float);
   const all = integersBut(new Set());
-  const sizes = new Set(batches.map((batch) => network.fixedBatch ?? Math.min(batch, network.batch)));
-  const images = await Promise.all([...sizes].map((batch) => repeatRows(network.calibration, batch)));
+  const { images } = await batchesOf(network, batches);
   const slower: Island[] = [];
   for (const island of islands) {
     signal.throwIfAborted();
@@ -56,15 +54,16 @@ export async function slowerWithIntegers(
   const names = (of: readonly Island[]) => new Set(of.flatMap(({ layers }) => layers));
   const choices = [names(islands), new Set<string>()];
   if (slower.length > 0 && slower.length < islands.length) choices.push(names(slower));
-  const times = await wholeTimes([float, ...choices.slice(1).map(integersBut)], images, { threads, signal });
+  const models = [float, ...choices.slice(1).map(integersBut)];
+  const open = (model: Model) => Runner.open(model, { threads });
+  const whole = await timesInTurn(models, images, { open, runs: WHOLE, signal });
+  const times = models.map((_, i) => mean(whole.map((of) => quietTime(of[i] ?? []) / quietTime(of[0] ?? []))));
   const [first = new Set<string>()] = choices;
   return choices.reduce(
     (best, choice, i) => ((times[i] ?? 1) < (times[choices.indexOf(best)] ?? 1) ? choice : best),
     first,
   );
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Of an island with integers, against the same in float32. */
 async function shareOfTime(
@@ -85,28 +84,7 @@ async function shareOfTime(
     const budgetSeconds = Math.min(RUNS.budgetSeconds, ALL_SECONDS / of);
     const runs = runners.map((runner) => () => runner.feed(feeds));
     const [before = [], after = []] = await measureInTurn(runs, { ...RUNS, budgetSeconds, signal });
-    return quantile(after, QUIET) / quantile(before, QUIET);
-  } finally {
-    for (const runner of runners) await runner.release();
-  }
-}
-
-/** Of every network against the first, the mean over the batch sizes. */
-async function wholeTimes(
-  models: readonly Model[],
-  images: readonly Samples[],
-  { threads, signal }: { threads: number; signal: AbortSignal },
-): Promise<number[]> {
-  const shares = models.map((): number[] => []);
-  const runners: Runner[] = [];
-  try {
-    for (const model of models) runners.push(await Runner.open(model, { threads }));
-    for (const samples of images) {
-      const runs = runners.map((runner) => () => runner.run(samples));
-      const times = (await measureInTurn(runs, { ...WHOLE, signal })).map((list) => quantile(list, QUIET));
-      for (const [i, time] of times.entries()) shares[i]?.push(time / (times[0] ?? time));
-    }
-    return shares.map(mean);
+    return quietTime(after) / quietTime(before);
   } finally {
     for (const runner of runners) await runner.release();
   }

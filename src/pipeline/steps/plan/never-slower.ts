@@ -1,11 +1,12 @@
 import type { AllocationLayer } from '../../../compression/index.js';
 import type { Warning } from '../../../jobs/results.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import { DENSE, isDense, rewrite, Runner, type Model, type Samples } from '../../../models/index.js';
+import { DENSE, isDense, rewrite, Runner, type Model } from '../../../models/index.js';
 import { dummyFactors } from '../../latency/candidate-latency.js';
-import { measureInTurn, quantile } from '../../latency/latency.js';
+import { quietTime } from '../../latency/latency.js';
+import { timesInTurn } from '../../latency/network-latency.js';
 import type { Curves } from '../../curves/curves.js';
-import { repeatRows } from '../../network/batch.js';
+import { batchesOf } from '../../network/batch.js';
 import { openNetwork } from '../../network/network.js';
 import type { StepContext } from '../../step.js';
 import type { Chosen } from './plan-points.js';
@@ -16,8 +17,6 @@ const SHARES = [0.8, 0.6, 0.45];
 const SLOWER = 0.97;
 /** Another plan has to be so much faster than the one that was counted best. */
 const CLEARLY = 1.03;
-/** Other work on the machine makes runs slower, never faster. */
-const QUIET = 0.2;
 const WHOLE = { warmup: 3, minRuns: 11, fewestRuns: 3, maxRuns: 60, budgetSeconds: 1.5 };
 
 /** The candidates with at most `share` of the work of the layer itself. */
@@ -69,16 +68,16 @@ export async function fastEnough(
   if (benchmark.runtime === 'tensorflowjs') return { choice: first };
   const network = await openNetwork(context, assignment);
   try {
-    // A run of more images than one of the other steps takes would take too long, and tells no more.
-    const sizes = [
-      ...new Set(benchmark.batch_sizes.map((batch) => network.fixedBatch ?? Math.min(batch, network.batch))),
-    ];
-    const images: Samples[] = [];
-    for (const batch of sizes) images.push(await repeatRows(network.calibration, batch));
-    const run = { threads: benchmark.threads ?? context.threads, signal: context.signal };
-    const built = (choice: readonly number[]) => networkOf(network.prepared, { curves, tables, choice });
-    const speeds = async (of: readonly number[][]) =>
-      speedups([network.original, ...of.map(built)], images, run).then(([, ...others]) => others);
+    const { sizes, images } = await batchesOf(network, benchmark.batch_sizes);
+    const threads = benchmark.threads ?? context.threads;
+    const open = (model: Model) => Runner.open(model, { threads });
+    /** Of every plan, at every batch size. */
+    const speeds = async (of: readonly number[][]): Promise<number[][]> => {
+      const built = of.map((choice) => networkOf(network.prepared, { curves, tables, choice }));
+      const given = { open, runs: WHOLE, signal: context.signal };
+      const times = await timesInTurn([network.original, ...built], images, given);
+      return of.map((_, i) => times.map(([before = [], ...after]) => quietTime(before) / quietTime(after[i] ?? [])));
+    };
     const [counted = []] = await speeds([first]);
     context.progress(0.5);
     if (Math.min(...counted) >= SLOWER) return { choice: first };
@@ -114,25 +113,4 @@ export function networkOf(
     }),
   );
   return rewrite(model, replacements);
-}
-
-/** Of every network against the first, at every batch size. */
-async function speedups(
-  models: readonly Model[],
-  images: readonly Samples[],
-  { threads, signal }: { threads: number; signal: AbortSignal },
-): Promise<number[][]> {
-  const found = models.map((): number[] => []);
-  const runners: Runner[] = [];
-  try {
-    for (const model of models) runners.push(await Runner.open(model, { threads }));
-    for (const samples of images) {
-      const runs = runners.map((runner) => () => runner.run(samples));
-      const times = (await measureInTurn(runs, { ...WHOLE, signal })).map((list) => quantile(list, QUIET));
-      for (const [i, time] of times.entries()) found[i]?.push((times[0] ?? time) / time);
-    }
-    return found;
-  } finally {
-    for (const runner of runners) await runner.release();
-  }
 }

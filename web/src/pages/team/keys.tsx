@@ -4,7 +4,7 @@ import { call, get } from '../../api/call.js';
 import type { ApiKey, NewKey, Page, Scope } from '../../api/types.js';
 import { useCan, useSession } from '../../app/session.js';
 import { ago, moment } from '../../format/time.js';
-import { Confirm, Dialog } from '../../ui/dialog.js';
+import { Confirm, Dialog, ShownOnce } from '../../ui/dialog.js';
 import { Failure } from '../../ui/failure.js';
 import { Icon } from '../../ui/icon.js';
 import { useNow } from '../../ui/now.js';
@@ -30,14 +30,12 @@ function NewKeyDialog({ onClose }: { onClose: () => void }) {
   });
   if (make.data !== undefined)
     return (
-      <Dialog open onClose={onClose} title="The key, shown this once" description="It is stored nowhere. Copy it now.">
-        <output className="secret mono">{make.data.key}</output>
-        <div className="actions">
-          <button type="button" className="button primary" onClick={onClose}>
-            Done
-          </button>
-        </div>
-      </Dialog>
+      <ShownOnce
+        onClose={onClose}
+        title="The key, shown this once"
+        description="It is stored nowhere. Copy it now."
+        secret={make.data.key}
+      />
     );
   return (
     <Dialog open onClose={onClose} title="New key">

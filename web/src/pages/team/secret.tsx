@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { ApiError, call, get } from '../../api/call.js';
 import { moment } from '../../format/time.js';
-import { Dialog } from '../../ui/dialog.js';
+import { Dialog, ShownOnce } from '../../ui/dialog.js';
 import { Failure } from '../../ui/failure.js';
 import { Icon } from '../../ui/icon.js';
 
@@ -30,19 +30,12 @@ function SecretDialog({ onClose }: { onClose: () => void }) {
   });
   if (make.data !== undefined)
     return (
-      <Dialog
-        open
+      <ShownOnce
         onClose={onClose}
         title="The signing secret, shown this once"
         description="Give it to whoever verifies the messages. A secret that it takes the place of goes on signing beside it for a day."
-      >
-        <output className="secret mono">{make.data.secret}</output>
-        <div className="actions">
-          <button type="button" className="button primary" onClick={onClose}>
-            Done
-          </button>
-        </div>
-      </Dialog>
+        secret={make.data.secret}
+      />
     );
   const failed = make.error ?? info.error;
   const known = info.data ?? null;
