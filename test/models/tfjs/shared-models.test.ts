@@ -11,10 +11,10 @@ const filesIn = (name: string): Files =>
   Object.fromEntries(readdirSync(join(FOLDER, name)).map((file) => [file, readFileSync(join(FOLDER, name, file))]));
 
 const MODELS = [
-  { name: 'blazeface-graph', shape: [1, 256, 256, 3], layers: false },
-  { name: 'esrgan-slim-x2-layers', shape: [2, 24, 20, 3], layers: true },
-  { name: 'mobilenetv2-layers-uint8', shape: [1, 224, 224, 3], layers: true },
-  { name: 'mobilenetv2-graph-uint8', shape: [1, 224, 224, 3], layers: false },
+  { name: 'blazeface-graph', shape: [1, 256, 256, 3], layers: false, reduced: false },
+  { name: 'esrgan-slim-x2-layers', shape: [2, 24, 20, 3], layers: true, reduced: false },
+  { name: 'mobilenetv2-layers-uint8', shape: [1, 224, 224, 3], layers: true, reduced: true },
+  { name: 'mobilenetv2-graph-uint8', shape: [1, 224, 224, 3], layers: false, reduced: true },
 ];
 
 describe.skipIf(!existsSync(FOLDER))(
@@ -24,7 +24,7 @@ describe.skipIf(!existsSync(FOLDER))(
       expect(await tf.setBackend('wasm')).toBe(true);
     });
 
-    it.each(MODELS)('$name gives what TensorFlow.js gives', { timeout: 120_000 }, async ({ name, shape, layers }) => {
+    it.each(MODELS)('$name gives what TensorFlow.js gives', { timeout: 120_000 }, async ({ name, shape, layers, reduced }) => {
       const files = filesIn(name);
       const model = await load(files);
       const data = noise(
@@ -38,11 +38,13 @@ describe.skipIf(!existsSync(FOLDER))(
       const found = await run(model, { [input]: { dims: shape, data } });
       expect(found).toHaveLength(expected.length);
       const again = layers ? await loadLayers(await written(model)) : await loadGraph(await written(model));
+      // Weights that came with fewer bits go as float16, after normalizations were folded into them: each is off by up to 2^-11 of itself.
+      const most = reduced ? 1e-3 : 1e-4;
       const back = [again.predict(tf.tensor(data, shape))].flat() as tf.Tensor[];
       expect(back).toHaveLength(expected.length);
       back.forEach((tensor, i) => {
         const whole = { dims: tensor.shape, data: tensor.dataSync() as Float32Array };
-        expect(difference(whole, plain(expected[i] as tf.Tensor)), 'written again').toBeLessThan(1e-4);
+        expect(difference(whole, plain(expected[i] as tf.Tensor)), 'written again').toBeLessThan(most);
       });
       found.forEach((tensor, i) => {
         expect(difference(tensor, plain(expected[i] as tf.Tensor))).toBeLessThan(1e-4);
