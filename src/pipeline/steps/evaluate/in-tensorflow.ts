@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import type { Dataset } from '../../../datasets/index.js';
 import type { Metrics } from '../../../jobs/results.js';
 import type { Spec } from '../../../jobs/spec.js';
-import { formatOf, inFormat, saveModel, TensorflowRunner, type Model } from '../../../models/index.js';
+import { formatOf, TensorflowRunner, type Model } from '../../../models/index.js';
 import { networkLatencies } from '../../latency/network-latency.js';
 import { compareModels } from '../../network/compare.js';
+import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
 import { spread } from '../../cost/budgets.js';
 import type { StepContext } from '../../step.js';
 
@@ -33,7 +34,7 @@ export async function measureInTensorflow(
   const directory = join(context.directory, 'tensorflow');
   await mkdir(directory, { recursive: true });
   const paths = new Map(networks.map(({ model, path }) => [model, path]));
-  paths.set(original.model, await pathOf(original, format, directory));
+  paths.set(original.model, await originalInTensorflow(original, format, directory));
   const { backend, version } = await TensorflowRunner.runtime();
   const open = (model: Model) => {
     const path = paths.get(model);
@@ -56,16 +57,4 @@ export async function measureInTensorflow(
     if (comparison === undefined || latency === undefined) throw new RangeError('a network was not measured');
     return { backend, version, latency, speedup: latency[0]?.speedup ?? 1, ...comparison };
   });
-}
-
-/** Of the original: the file that was sent, or, where that is for another runtime, the same network written for this one. */
-async function pathOf(
-  { model, prepared, path }: InTensorflow['original'],
-  format: Model['format'],
-  directory: string,
-): Promise<string> {
-  if (formatOf(model.format).tensorflow === true) return path;
-  const written = join(directory, 'original.zip');
-  await saveModel(inFormat(prepared, format), written);
-  return written;
 }

@@ -3,7 +3,6 @@ import type { AllocationLayer } from '../../../compression/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { writtenFormat } from '../../../jobs/points.js';
 import {
-  formatOf,
   inFormat,
   isDense,
   Runner,
@@ -19,6 +18,7 @@ import { inputOf } from '../../latency/layer-latency.js';
 import type { TimedRunner } from '../../latency/network-latency.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
 import { openNetwork, type Network } from '../../network/network.js';
+import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
 import { networkOf } from './never-slower.js';
 import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
@@ -56,7 +56,7 @@ export async function planSpeedup(
         : (model: Model) => Runner.open(model, { threads });
     const original =
       spec.benchmark.runtime === 'tensorflowjs'
-        ? await openSent(assignment, network, format, context)
+        ? await openOriginal(assignment, network, format, context)
         : await Runner.open(network.original, { threads });
     try {
       const run = { ...WHOLE, signal: context.signal };
@@ -140,16 +140,17 @@ async function openWritten(model: Model, { directory, limits, signal }: StepCont
   return TensorflowRunner.open(model, path, { directory, limits, signal });
 }
 
-/** The original in TensorFlow.js: what was sent, where that is for it. */
-async function openSent(
+/** The original in TensorFlow.js, by way of the same file as in the verdict. */
+async function openOriginal(
   { inputs }: Assignment,
   { original, prepared }: Network,
   format: Model['format'],
   context: StepContext,
 ): Promise<TimedRunner> {
-  if (formatOf(original.format).tensorflow !== true) return openWritten(inFormat(prepared, format), context);
   const { directory, limits, signal } = context;
-  return TensorflowRunner.open(original, context.path(inputs.model.key), { directory, limits, signal });
+  const sent = { model: original, prepared, path: context.path(inputs.model.key) };
+  const path = await originalInTensorflow(sent, format, join(directory, 'tensorflow'));
+  return TensorflowRunner.open(original, path, { directory, limits, signal });
 }
 
 /** The speedup of a network with factors of the chosen sizes. */
