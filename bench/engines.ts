@@ -72,11 +72,11 @@ async function products(name: string, device: Engine, host: Engine): Promise<voi
     const x = matrix(samples, d, normals(samples * d, random));
     const w = matrix(m, d, normals(m * d, random));
     const gflop = (2 * samples * d * m) / 1e9;
-    const cpu = await repeated(() => host.multiply(x, w, { b: true }));
-    const sent = await repeated(() => device.multiply(x, w, { b: true }));
+    const cpu = await repeated(() => host.multiply(x, w, { transposeB: true }));
+    const sent = await repeated(() => device.multiply(x, w, { transposeB: true }));
     const held = device.hold(x);
-    const kept = await repeated(() => device.multiply(held, w, { b: true }));
-    const error = worst(await device.multiply(held, w, { b: true }), x, w);
+    const kept = await repeated(() => device.multiply(held, w, { transposeB: true }));
+    const error = worst(await device.multiply(held, w, { transposeB: true }), x, w);
     held.dispose();
     const cpuGram = m > 1000 ? NaN : (await repeated(() => host.gram(x))).usual;
     const gram = m > 1000 ? NaN : (await repeated(() => device.gram(x))).usual;

@@ -25,7 +25,7 @@ function counted(engine: Engine): { engine: Engine; flops: number; seconds: numb
   count.engine = {
     ...engine,
     multiply: (a: Operand, b: Operand, t: Transpose = {}) =>
-      around(2 * a.rows * a.cols * (t.b ? b.rows : b.cols), engine.multiply(a, b, t)),
+      around(2 * a.rows * a.cols * (t.transposeB ? b.rows : b.cols), engine.multiply(a, b, t)),
     gram: (a) => around(2 * a.rows * a.cols * a.cols, engine.gram(a)),
   };
   return count;

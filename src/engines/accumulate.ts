@@ -11,7 +11,7 @@ export async function accumulate(multiply: Multiply, a: Matrix, b: Matrix): Prom
   const sum = new Float64Array(a.cols * b.cols);
   for (let begin = 0; begin < a.rows; begin += CHUNK_ROWS) {
     const end = Math.min(begin + CHUNK_ROWS, a.rows);
-    const part = (await multiply(rowsOf(a, begin, end), rowsOf(b, begin, end), { a: true })).data;
+    const part = (await multiply(rowsOf(a, begin, end), rowsOf(b, begin, end), { transposeA: true })).data;
     for (let i = 0; i < sum.length; i++) sum[i] = sum[i] + part[i];
   }
   return sum;

@@ -23,8 +23,8 @@ export interface Resident {
 export type Operand = Matrix | Resident;
 
 export interface Transpose {
-  a?: boolean;
-  b?: boolean;
+  transposeA?: boolean;
+  transposeB?: boolean;
 }
 
 export interface Engine {
@@ -61,8 +61,8 @@ export function productShape(
   b: { rows: number; cols: number },
   transpose: Transpose = {},
 ): { rows: number; inner: number; cols: number } {
-  const [rows, inner] = transpose.a ? [a.cols, a.rows] : [a.rows, a.cols];
-  const [innerB, cols] = transpose.b ? [b.cols, b.rows] : [b.rows, b.cols];
+  const [rows, inner] = transpose.transposeA ? [a.cols, a.rows] : [a.rows, a.cols];
+  const [innerB, cols] = transpose.transposeB ? [b.cols, b.rows] : [b.rows, b.cols];
   if (inner !== innerB) throw new RangeError(`inner sizes ${inner} and ${innerB} of a product differ`);
   return { rows, inner, cols };
 }

@@ -24,7 +24,7 @@ describe('a fully connected layer with fewer samples than outputs', () => {
     const whole = randomLayer(SHAPE);
     const seen = few(whole, 100);
     const unseen = matrix(600, 400, whole.inputs.subarray(100 * 400));
-    const response = await engine.multiply(unseen, matrix(150, 400, whole.weights), { b: true });
+    const response = await engine.multiply(unseen, matrix(150, 400, whole.weights), { transposeB: true });
     const y = applyActivation(
       whole.activation,
       response.data.map((x, i) => x + (whole.bias[i % 150] ?? NaN)),

@@ -87,7 +87,7 @@ function dataFree({ weights, bias }: LayerProblem): Factors {
 /** Share of answers kept, and squared error of the outputs over their energy. */
 async function onFresh(problem: LayerProblem, fresh: Float32Array, factors: Factors) {
   const inputs = matrix(fresh.length / INPUTS, INPUTS, fresh);
-  const truth = await engine.multiply(inputs, matrix(OUTPUTS, INPUTS, problem.weights), { b: true });
+  const truth = await engine.multiply(inputs, matrix(OUTPUTS, INPUTS, problem.weights), { transposeB: true });
   const got = await factoredResponse(engine, factors, inputs, problem);
   let [kept, squares, energy] = [0, 0, 0];
   for (let r = 0; r < inputs.rows; r++) {

@@ -84,7 +84,7 @@ describe('with an engine', () => {
           u.data.map((x, i) => x * 0.8 ** (i % size)),
         ),
         w,
-        { b: true },
+        { transposeB: true },
       );
       const { left, right } = await rankStep(engine, k, { rank: 8, warm: null, random });
       const low = await engine.multiply(left, right);
@@ -101,7 +101,7 @@ describe('with an engine', () => {
     const engine = await createEngine('onnxruntime', { threads: 1 });
     const a = await engine.multiply(matrix(50, 5, normals(250, random)), matrix(5, 400, normals(2000, random)));
     const basis = await leadingRightSubspace(engine, a, 10, random);
-    const back = await engine.multiply(await engine.multiply(a, basis), basis, { b: true });
+    const back = await engine.multiply(await engine.multiply(a, basis), basis, { transposeB: true });
     expect(gap(back.data, a.data)).toBeLessThan(1e-4);
     await engine.dispose();
   });
@@ -117,7 +117,7 @@ it('makes an orthonormal basis of columns of any scale, most of them dependent u
     // Columns of very different length; the first is much longer than the average.
     for (let i = 0; i < a.data.length; i++) a.data[i] = (a.data[i] ?? 0) * 10 ** (4 * (1 - (i % cols) / 40));
     const q = await orthonormal(engine, a);
-    const back = await engine.multiply(q, await engine.multiply(q, left, { a: true }));
+    const back = await engine.multiply(q, await engine.multiply(q, left, { transposeA: true }));
     expect(gap(back.data, left.data)).toBeLessThan(2e-3);
   } finally {
     await engine.dispose();

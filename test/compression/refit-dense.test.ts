@@ -14,7 +14,7 @@ afterAll(() => engine.dispose());
 async function asymmetric(samples: number, change: (x: number, i: number) => number) {
   const problem = randomLayer({ m: 12, channels: 40, taps: 1, samples, seed: 67 });
   const clean = await engine.multiply(matrix(samples, 40, problem.inputs), matrix(12, 40, problem.weights), {
-    b: true,
+    transposeB: true,
   });
   const target = clean.data.map((x, i) => x + (problem.bias[i % 12] ?? NaN));
   return { ...problem, inputs: problem.inputs.map(change), target };

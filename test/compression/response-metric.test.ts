@@ -22,7 +22,7 @@ afterAll(() => engine.dispose());
 /** Few directions matter: R Rᵀ with R [m, 3]. */
 async function steepMetric(m: number, seed: number): Promise<Float32Array> {
   const r = matrix(m, 3, normals(m * 3, seededRandom(seed)));
-  return (await engine.multiply(r, r, { b: true })).data;
+  return (await engine.multiply(r, r, { transposeB: true })).data;
 }
 
 const OPTIONS = { reconstruction: 'after_activation', maxIterations: 40, seed: 1, ridge: 1e-6 } as const;
@@ -31,7 +31,7 @@ const OPTIONS = { reconstruction: 'after_activation', maxIterations: 40, seed: 1
 async function errorIn(metric: Matrix, problem: LayerProblem, factors: Factors): Promise<number> {
   const { inputs, weights, bias } = problem;
   const rows = matrix(inputs.length / (problem.channels * problem.taps), problem.channels * problem.taps, inputs);
-  const own = await engine.multiply(rows, matrix(bias.length, rows.cols, weights), { b: true });
+  const own = await engine.multiply(rows, matrix(bias.length, rows.cols, weights), { transposeB: true });
   const fit = await factoredResponse(engine, factors, rows, problem);
   const rest = matrix(
     own.rows,
@@ -46,7 +46,7 @@ describe('a metric of the response', () => {
     const given = await steepMetric(12, 3);
     const metric = responseMetric(given);
     if (metric === null) throw new Error('no metric');
-    const square = await engine.multiply(metric.turn, metric.turn, { b: true });
+    const square = await engine.multiply(metric.turn, metric.turn, { transposeB: true });
     const scale = 12 / given.reduce((sum, x, i) => (i % 13 === 0 ? sum + x : sum), 0);
     given.forEach((x, i) => expect(square.data[i]).toBeCloseTo(scale * x + (i % 13 === 0 ? 0.05 : 0), 4));
     const same = await engine.multiply(metric.turn, metric.back);

@@ -29,7 +29,7 @@ const wide: LayerProblem = randomLayer({
 
 async function response(): Promise<Matrix> {
   const inputs = matrix(SAMPLES, D, wide.inputs);
-  const all = await engine.multiply(inputs, matrix(M, D, wide.weights), { b: true });
+  const all = await engine.multiply(inputs, matrix(M, D, wide.weights), { transposeB: true });
   return centered(all, columnMeans(all));
 }
 
@@ -50,8 +50,8 @@ const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((to
 
 /** || a - a v vᵀ ||² for orthonormal rows or columns of v. */
 async function outside(a: Matrix, v: Matrix, transpose: boolean): Promise<number> {
-  const scores = await engine.multiply(a, v, { b: transpose });
-  const back = await engine.multiply(scores, v, { b: !transpose });
+  const scores = await engine.multiply(a, v, { transposeB: transpose });
+  const back = await engine.multiply(scores, v, { transposeB: !transpose });
   return sum(a.data.map((x, i) => (x - (back.data[i] ?? NaN)) ** 2));
 }
 
@@ -79,7 +79,7 @@ describe('a layer of many more outputs than inputs', () => {
 
   it('has those of the turned response in a metric', async () => {
     const root = normals(M * M, seededRandom(3));
-    const moments = await engine.multiply(matrix(M, M, root), matrix(M, M, root), { b: true });
+    const moments = await engine.multiply(matrix(M, M, root), matrix(M, M, root), { transposeB: true });
     const metric = responseMetric(moments.data);
     if (metric === null) throw new Error('no metric');
     const own = await response();
@@ -110,8 +110,8 @@ describe('a layer of many more outputs than inputs', () => {
     const counting: Engine = {
       ...engine,
       multiply: (a, b, transpose = {}) => {
-        const [rows, inner] = transpose.a === true ? [a.cols, a.rows] : [a.rows, a.cols];
-        counted.multiplications += rows * inner * (transpose.b === true ? b.rows : b.cols);
+        const [rows, inner] = transpose.transposeA === true ? [a.cols, a.rows] : [a.rows, a.cols];
+        counted.multiplications += rows * inner * (transpose.transposeB === true ? b.rows : b.cols);
         return engine.multiply(a, b, transpose);
       },
     };
@@ -125,7 +125,7 @@ describe('a layer of many more outputs than inputs', () => {
 /** Energy of the response with its bias: what errors are relative to. */
 async function outsideMean(): Promise<number> {
   const inputs = matrix(SAMPLES, D, wide.inputs);
-  const all = await engine.multiply(inputs, matrix(M, D, wide.weights), { b: true });
+  const all = await engine.multiply(inputs, matrix(M, D, wide.weights), { transposeB: true });
   return sum(all.data.map((x, i) => (x + (wide.bias[i % M] ?? NaN)) ** 2));
 }
 

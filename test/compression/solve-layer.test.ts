@@ -41,7 +41,7 @@ describe('against a float64 reference', () => {
     ] as const) {
       const problem = randomLayer({ m, channels: 5, taps: 4, samples: 300, seed });
       const inputs = matrix(300, 20, problem.inputs);
-      const response = await used.multiply(inputs, matrix(m, 20, problem.weights), { b: true });
+      const response = await used.multiply(inputs, matrix(m, 20, problem.weights), { transposeB: true });
       const target = matrix(
         300,
         m,
@@ -178,7 +178,7 @@ describe('the iterations', () => {
   it('bring both residuals below their tolerances after a ReLU, with adaptive rho from either side', async () => {
     for (const rho of [0.05, 1, 50]) {
       const inputs = matrix(1500, 108, problem.inputs);
-      const response = await engine.multiply(inputs, matrix(32, 108, problem.weights), { b: true });
+      const response = await engine.multiply(inputs, matrix(32, 108, problem.weights), { transposeB: true });
       const target = matrix(
         1500,
         32,
@@ -289,7 +289,7 @@ describe('asymmetric inputs', () => {
   it('the refit on the compressed network’s inputs recovers part of what they lost', async () => {
     const { factors } = await solveLayer(engine, problem, { rank: 10, groups: 1 }, OPTIONS);
     const weights = matrix(32, 108, problem.weights);
-    const clean = await engine.multiply(matrix(2000, 108, problem.inputs), weights, { b: true });
+    const clean = await engine.multiply(matrix(2000, 108, problem.inputs), weights, { transposeB: true });
     const target = clean.data.map((x, i) => x + (problem.bias[i % 32] ?? NaN));
     const inputs = problem.inputs.map((x) => 0.8 * x + 0.2 * random());
     const shifted: LayerProblem = { ...problem, inputs, target };

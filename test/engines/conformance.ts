@@ -55,7 +55,7 @@ export function conformance(name: string, create: () => Promise<Engine>, check: 
         for (const tb of [false, true]) {
           const a = ta ? draw(inner, rows) : draw(rows, inner);
           const b = tb ? draw(cols, inner) : draw(inner, cols);
-          const got = await engine.multiply(a, b, { a: ta, b: tb });
+          const got = await engine.multiply(a, b, { transposeA: ta, transposeB: tb });
           expect([got.rows, got.cols]).toEqual([rows, cols]);
           // sqrt(300) roundings of 6e-8, with room for the order of the sums
           expect(worst(got.data, product(a, b, ta, tb))).toBeLessThan(3e-6);
@@ -95,16 +95,18 @@ export function conformance(name: string, create: () => Promise<Engine>, check: 
       const held = engine.hold(a);
       for (let i = 0; i < 3; i++) {
         const b = draw(30, 6);
-        expect(worst((await engine.multiply(held, b, { a: true })).data, product(a, b, true, false))).toBeLessThan(
-          3e-6,
-        );
+        expect(
+          worst((await engine.multiply(held, b, { transposeA: true })).data, product(a, b, true, false)),
+        ).toBeLessThan(3e-6);
       }
       held.dispose();
     });
 
     it('gives the same result for the same operands', async () => {
       const a = draw(65, 130);
-      expect((await engine.multiply(a, a, { b: true })).data).toEqual((await engine.multiply(a, a, { b: true })).data);
+      expect((await engine.multiply(a, a, { transposeB: true })).data).toEqual(
+        (await engine.multiply(a, a, { transposeB: true })).data,
+      );
     });
 
     it('does not touch its operands', async () => {

@@ -56,8 +56,8 @@ if (absent === null) {
     it('counts what has to be sent: not what is held', async () => {
       const held = engine.hold(a);
       asked.length = 0;
-      await engine.multiply(a, b, { a: true });
-      await engine.multiply(held, b, { a: true });
+      await engine.multiply(a, b, { transposeA: true });
+      await engine.multiply(held, b, { transposeA: true });
       await engine.gram(a);
       expect(asked).toEqual([
         { flops: 2 * 40 * 30 * 20, sent: 4 * (1200 + 800), received: 4 * 600 },
@@ -71,7 +71,7 @@ if (absent === null) {
       const held = engine.hold(a);
       const results: Float32Array[] = [];
       for (answer of [false, true, false, true]) {
-        results.push((await engine.multiply(held, b, { a: true })).data);
+        results.push((await engine.multiply(held, b, { transposeA: true })).data);
       }
       answer = true;
       const [host, device, ...rest] = results;
@@ -83,7 +83,7 @@ if (absent === null) {
     it('does not know a matrix any more that it held', async () => {
       const held = engine.hold(a);
       held.dispose();
-      await expect(engine.multiply(held, b, { a: true })).rejects.toThrow();
+      await expect(engine.multiply(held, b, { transposeA: true })).rejects.toThrow();
     });
   });
 } else {

@@ -57,8 +57,8 @@ export async function* maskedExplanations(
       yield {
         groups,
         columns,
-        train: await engine.multiply(inputs.held, w, { b: true }),
-        test: await engine.multiply(centered(test, inputs.mean), w, { b: true }),
+        train: await engine.multiply(inputs.held, w, { transposeB: true }),
+        test: await engine.multiply(centered(test, inputs.mean), w, { transposeB: true }),
       };
     }
   } finally {
@@ -89,12 +89,12 @@ function onlyColumns(a: Matrix, kept: readonly number[]): Matrix {
 
 /** a (I - Vᵀ V) for rows that are responses. */
 async function without(engine: Engine, a: Matrix, leading: Matrix): Promise<Matrix> {
-  const scores = await engine.multiply(a, leading, { b: true });
+  const scores = await engine.multiply(a, leading, { transposeB: true });
   return difference(a, await engine.multiply(scores, leading));
 }
 
 /** (I - Vᵀ V) W */
 async function withoutRows(engine: Engine, weights: Matrix, leading: Matrix): Promise<Matrix> {
   const part = await engine.multiply(leading, weights);
-  return difference(weights, await engine.multiply(leading, part, { a: true }));
+  return difference(weights, await engine.multiply(leading, part, { transposeA: true }));
 }

@@ -115,9 +115,9 @@ async function lookAt(engine: Engine, problem: LayerProblem, options: Statistics
   const enough = await withAddedSamples(engine, { ...problem, inputs: seenInputs.data }, options.seed);
   const train = matrix(enough.inputs.length / d, d, enough.inputs);
   const weights = matrix(m, d, problem.weights);
-  const response = await engine.multiply(train, weights, { b: true });
+  const response = await engine.multiply(train, weights, { transposeB: true });
   const mean = columnMeans(response);
-  const seen = await engine.multiply(test, weights, { b: true });
+  const seen = await engine.multiply(test, weights, { transposeB: true });
   const skip = problem.skip === undefined ? undefined : split(matrix(samples, m, problem.skip))[1];
   const offset = mean.map((value, i) => value + problem.bias[i]);
   const own = { train: centered(response, mean), test: centered(seen, mean) };
@@ -248,13 +248,15 @@ async function explainedBy(
     prior: matrix(response.cols, columns.cols),
     ridge: RIDGE,
   });
-  const k = await engine.multiply(response, features.held, { a: true });
+  const k = await engine.multiply(response, features.held, { transposeA: true });
   for (let i = 0; i < k.data.length; i++) k.data[i] = k.data[i] / response.rows;
   const whiten = matrix(columns.cols, columns.cols, Float32Array.from(features.whiten));
-  const unseen = await engine.multiply(centered(channelColumns(test, kept, taps), features.mean), whiten, { b: true });
+  const unseen = await engine.multiply(centered(channelColumns(test, kept, taps), features.mean), whiten, {
+    transposeB: true,
+  });
   const explained = {
-    train: await engine.multiply(features.held, k, { b: true }),
-    test: await engine.multiply(unseen, k, { b: true }),
+    train: await engine.multiply(features.held, k, { transposeB: true }),
+    test: await engine.multiply(unseen, k, { transposeB: true }),
   };
   features.held.dispose();
   return explained;
@@ -266,6 +268,6 @@ async function withoutLeading(
   rank: number,
 ): Promise<Matrix> {
   const used = Math.min(rank, directions.rows);
-  const scores = await engine.multiply(residual, rowsOf(directions, 0, used), { b: true });
+  const scores = await engine.multiply(residual, rowsOf(directions, 0, used), { transposeB: true });
   return difference(residual, await engine.multiply(scores, rowsOf(terms, 0, used)));
 }

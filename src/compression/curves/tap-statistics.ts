@@ -75,11 +75,11 @@ export async function tapStatistics(
     matrix(inputs.rows, n, tapsInside(await tapColumns(engine, inputs, basis, widest), taps));
   const prior = matrix(m, n, tapsInside(basis.prior, taps));
   const features = await whitenedFeatures(engine, await columns(train), { free: n, prior, ridge: RIDGE });
-  const k = await engine.multiply(response, features.held, { a: true });
+  const k = await engine.multiply(response, features.held, { transposeA: true });
   features.held.dispose();
   for (let i = 0; i < k.data.length; i++) k.data[i] = k.data[i] / train.rows + features.pull[i];
   const inverse = matrix(n, n, Float32Array.from(features.whiten));
-  const unseen = await engine.multiply(centered(await columns(test), features.mean), inverse, { b: true });
+  const unseen = await engine.multiply(centered(await columns(test), features.mean), inverse, { transposeB: true });
   const terms = transposed(k);
 
   const counts = allowed.map((width) => width * taps);

@@ -21,7 +21,7 @@ export const channel: ShapeFit = {
     const columns = basis === null ? original : await engine.multiply(original, basis);
     /** right [k, v] as rows on the inputs [k, d]. */
     const onInputs = async (right: Matrix): Promise<Matrix> => {
-      const wide = basis === null ? right : await engine.multiply(right, basis, { b: true });
+      const wide = basis === null ? right : await engine.multiply(right, basis, { transposeB: true });
       return kind === 'response' ? engine.multiply(wide, weights) : wide;
     };
     const prior =
@@ -45,7 +45,7 @@ export const channel: ShapeFit = {
 
   async lastFactor({ engine, part, inputs }) {
     const { rank, q, p } = part;
-    const columns = await engine.multiply(inputs, matrix(rank, inputs.cols, q), { b: true });
+    const columns = await engine.multiply(inputs, matrix(rank, inputs.cols, q), { transposeB: true });
     return {
       columns,
       coefficients: matrix(p.length / rank, rank, p),

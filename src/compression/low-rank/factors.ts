@@ -71,7 +71,7 @@ export async function factoredResponse(
   let out = matrix(inputs.rows, m);
   if (factors.lowRank !== null) {
     const { columns, coefficients } = await lastFactor({ engine, part: factors.lowRank, inputs, patch });
-    out = await engine.multiply(columns, coefficients, { b: true });
+    out = await engine.multiply(columns, coefficients, { transposeB: true });
   }
   if (factors.sparse !== null) {
     const part = await sparseResponse(engine, factors.sparse, inputs, { m, taps: patch.taps });

@@ -19,7 +19,7 @@ export async function behindWeights(
 ): Promise<Matrix> {
   const split = { outer: channels, taps: weights.cols / channels };
   const weighted = await engine.multiply(metric, weights);
-  return engine.multiply(unfold(weights, split), unfold(weighted, split), { a: true });
+  return engine.multiply(unfold(weights, split), unfold(weighted, split), { transposeA: true });
 }
 
 /** E[r'(z) r'(z)ᵀ] [m, m] over samples z [N, m]: what an activation does to M, elementwise. */

@@ -60,7 +60,9 @@ export async function tapBasis(
   const moments = await secondMoments(engine, inputs, split, lean);
   const unfoldedWeights = unfold(weights, split);
   const weighed =
-    metric === null ? unfoldedWeights : unfold(await engine.multiply(metric.turn, weights, { a: true }), split);
+    metric === null
+      ? unfoldedWeights
+      : unfold(await engine.multiply(metric.turn, weights, { transposeA: true }), split);
   const square = matrix(outer, outer, Float32Array.from(await engine.gram(weighed)));
   const width = Math.min(outer, size + OVERSAMPLING);
   let v = matrix(outer, width, normals(outer * width, random));
@@ -70,14 +72,16 @@ export async function tapBasis(
   // Rayleigh-Ritz in the metric of the moments.
   const image = await engine.multiply(moments, v);
   const whiten = await metricInverse(engine, v, image);
-  const half = await engine.multiply(image, whiten, { b: true });
-  const small = await engine.multiply(half, await engine.multiply(square, half), { a: true });
+  const half = await engine.multiply(image, whiten, { transposeB: true });
+  const small = await engine.multiply(half, await engine.multiply(square, half), { transposeA: true });
   const { vectors } = symmetricEigen(symmetric(small), width);
   const kept = Math.min(size, width);
   const rotation = matrix(kept, width, Float32Array.from(vectors.subarray(0, kept * width)));
-  const functionals = await engine.multiply(await engine.multiply(rotation, whiten), v, { b: true });
+  const functionals = await engine.multiply(await engine.multiply(rotation, whiten), v, { transposeB: true });
   // The functionals are orthonormal in the moments, so that their images are the coefficients.
-  const coefficients = await engine.multiply(unfoldedWeights, await engine.multiply(functionals, moments), { b: true });
+  const coefficients = await engine.multiply(unfoldedWeights, await engine.multiply(functionals, moments), {
+    transposeB: true,
+  });
   return { split, functionals, prior: matrix(weights.rows, split.taps * kept, coefficients.data) };
 }
 
@@ -93,7 +97,10 @@ export async function givenBasis(
   const projected = await engine.multiply(functionals, await secondMoments(engine, inputs, split, lean));
   const whiten = await metricInverse(engine, transposed(functionals), transposed(projected));
   const half = await engine.multiply(whiten, projected);
-  const coefficients = await engine.multiply(await engine.multiply(unfold(weights, split), half, { b: true }), whiten);
+  const coefficients = await engine.multiply(
+    await engine.multiply(unfold(weights, split), half, { transposeB: true }),
+    whiten,
+  );
   return { split, functionals, prior: matrix(weights.rows, split.taps * size, coefficients.data) };
 }
 
@@ -132,7 +139,7 @@ async function secondMoments(engine: Engine, inputs: Matrix, split: TapSplit, le
 export async function tapColumns(engine: Engine, inputs: Matrix, basis: TapBasis, size: number): Promise<Matrix> {
   const { split, functionals } = basis;
   const used = rowsOf(functionals, 0, size);
-  const product = await engine.multiply(unfold(inputs, split), used, { b: true });
+  const product = await engine.multiply(unfold(inputs, split), used, { transposeB: true });
   return matrix(inputs.rows, split.taps * size, product.data);
 }
 
@@ -205,7 +212,7 @@ function everyNth(a: Matrix, stride: number): Matrix {
 /** W [k, k] with W (vᵀ C v) Wᵀ = I, for `image` = C v. */
 async function metricInverse(engine: Engine, v: Matrix, image: Matrix): Promise<Matrix> {
   const k = v.cols;
-  const gram = symmetric(await engine.multiply(v, image, { a: true }));
+  const gram = symmetric(await engine.multiply(v, image, { transposeA: true }));
   let largest = 0;
   for (let i = 0; i < k; i++) largest = Math.max(largest, gram[i * k + i]);
   for (let i = 0; i < k; i++) gram[i * k + i] = gram[i * k + i] + Math.max(1e-6 * largest, 1e-30);

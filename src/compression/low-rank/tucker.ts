@@ -38,7 +38,7 @@ export const tucker: ShapeFit = {
     if (basis === null) throw new RangeError('a tucker part without its basis');
     const split = firstConvolution.split(patch);
     const z = await tapColumns(engine, inputs, givenFunctionals(split, basis, inner), inner);
-    const columns = await engine.multiply(z, tapsOutside(q, rank, split.taps), { b: true });
+    const columns = await engine.multiply(z, tapsOutside(q, rank, split.taps), { transposeB: true });
     return {
       columns,
       coefficients: matrix(p.length / rank, rank, p),

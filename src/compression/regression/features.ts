@@ -70,8 +70,8 @@ export async function whitenedFeatures(
   const weighted = columnsTimes(prior, penalties);
   if (lean !== null)
     for (let i = 0; i < weighted.data.length; i++) weighted.data[i] = weighted.data[i] + lean.toward.data[i];
-  const pull = (await engine.multiply(weighted, inverse, { b: true })).data;
-  const psi = await engine.multiply(columns, inverse, { b: true });
+  const pull = (await engine.multiply(weighted, inverse, { transposeB: true })).data;
+  const psi = await engine.multiply(columns, inverse, { transposeB: true });
   return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
 }
 

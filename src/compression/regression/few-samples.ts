@@ -31,7 +31,7 @@ export async function withAddedSamples(engine: Engine, problem: LayerProblem, se
   }
   if (problem.target === undefined) return { ...problem, inputs: all };
   const drawn = matrix(added, d, all.subarray(samples * d));
-  const response = await engine.multiply(drawn, matrix(m, d, weights), { b: true });
+  const response = await engine.multiply(drawn, matrix(m, d, weights), { transposeB: true });
   const target = new Float32Array((samples + added) * m);
   target.set(problem.target);
   for (let i = 0; i < response.data.length; i++) {

@@ -50,7 +50,7 @@ async function alternatingFit(
   { target, rank, warm, random }: { target: Matrix; rank: number; warm: Matrix | null; random: () => number },
 ): Promise<Fit> {
   const { inputs } = masked;
-  const response = (w: Matrix) => engine.multiply(inputs.held, w, { b: true });
+  const response = (w: Matrix) => engine.multiply(inputs.held, w, { transposeB: true });
   let weights = masked.warm;
   let sparse = await response(weights);
   for (let sweep = 0; ; sweep++) {
@@ -95,7 +95,7 @@ async function jointFit(
     if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
     return { freePart: matrix(wanted.cols, 0), lowRank: null, warm: null, mean, prediction };
   }
-  const k = await engine.multiply(wanted, features.held, { a: true });
+  const k = await engine.multiply(wanted, features.held, { transposeA: true });
   scaleAndAdd(k, wanted.rows, features.pull);
   for (const row of without) k.data.fill(0, row * n, (row + 1) * n);
   const freePart = columnRange(k, 0, free);
@@ -120,8 +120,12 @@ async function limitedPart(
     const lowRank = await rankStep(engine, k, { rank, warm, random });
     return { lowRank, span: lowRank.left };
   }
-  const turned = await rankStep(engine, await engine.multiply(metric.turn, k, { a: true }), { rank, warm, random });
-  const left = await engine.multiply(metric.back, turned.left, { a: true });
+  const turned = await rankStep(engine, await engine.multiply(metric.turn, k, { transposeA: true }), {
+    rank,
+    warm,
+    random,
+  });
+  const left = await engine.multiply(metric.back, turned.left, { transposeA: true });
   return { lowRank: { left, right: turned.right }, span: turned.left };
 }
 
@@ -134,8 +138,8 @@ async function predict(
   const { n, free, held } = features;
   const m = freePart.rows;
   if (lowRank !== null && free === 0 && lowRank.left.cols * (m + n) < m * n) {
-    const projected = await engine.multiply(held, lowRank.right, { b: true });
-    return engine.multiply(projected, lowRank.left, { b: true });
+    const projected = await engine.multiply(held, lowRank.right, { transposeB: true });
+    return engine.multiply(projected, lowRank.left, { transposeB: true });
   }
   const low = lowRank === null ? null : await engine.multiply(lowRank.left, lowRank.right);
   const coefficients = matrix(m, n);
@@ -143,5 +147,5 @@ async function predict(
     coefficients.data.set(freePart.data.subarray(i * free, (i + 1) * free), i * n);
     if (low !== null) coefficients.data.set(low.data.subarray(i * low.cols, (i + 1) * low.cols), i * n + free);
   }
-  return engine.multiply(held, coefficients, { b: true });
+  return engine.multiply(held, coefficients, { transposeB: true });
 }

@@ -77,17 +77,17 @@ export async function spectrum(
   const n = columns.cols;
   const { values, vectors } = symmetricEigen(await engine.gram(columns), n);
   const rotated = matrix(n, n, Float32Array.from(vectors));
-  const principal = basis === null ? rotated : await engine.multiply(rotated, basis, { b: true });
+  const principal = basis === null ? rotated : await engine.multiply(rotated, basis, { transposeB: true });
   return {
     values: Array.from(values, (value) => Math.max(0, value / residual.rows)),
-    directions: metric === null ? principal : await engine.multiply(principal, metric.turn, { b: true }),
+    directions: metric === null ? principal : await engine.multiply(principal, metric.turn, { transposeB: true }),
     terms: metric === null ? principal : await engine.multiply(principal, metric.back),
   };
 }
 
 /** In the metric, rows lie in another span. */
 const turnedSpan = async (engine: Engine, span: Matrix, metric: ResponseMetric | null): Promise<Matrix> =>
-  metric === null ? span : orthonormal(engine, await engine.multiply(metric.turn, span, { a: true }));
+  metric === null ? span : orthonormal(engine, await engine.multiply(metric.turn, span, { transposeA: true }));
 
 /** Null: all columns as they are. */
 async function leadingBasis(
@@ -110,7 +110,7 @@ export async function rankCurve(
     ranks,
   }: { predicted: Matrix; explained: Matrix | null; spectrum: Pick<Spectrum, 'directions' | 'terms'>; ranks: number[] },
 ): Promise<{ ranks: number[]; errors: number[] }> {
-  const scores = await engine.multiply(predicted, directions, { b: true });
+  const scores = await engine.multiply(predicted, directions, { transposeB: true });
   return { ranks, errors: await partialErrors(engine, measure, { scores, terms, explained, counts: ranks }) };
 }
 

@@ -74,7 +74,7 @@ export async function maskedRegression(
     let out: Matrix;
     if (inputs.gram !== null) out = await engine.multiply(w, inputs.gram);
     else {
-      out = await engine.multiply(await engine.multiply(w, inputs.held, { b: true }), inputs.held);
+      out = await engine.multiply(await engine.multiply(w, inputs.held, { transposeB: true }), inputs.held);
       for (let i = 0; i < out.data.length; i++) out.data[i] = out.data[i] / samples;
     }
     for (let i = 0; i < out.data.length; i++) {
@@ -83,7 +83,7 @@ export async function maskedRegression(
     return out;
   };
   const w = matrix(m, d, Float32Array.from(warm.data));
-  const cross = await engine.multiply(target, inputs.held, { a: true });
+  const cross = await engine.multiply(target, inputs.held, { transposeA: true });
   const start = await apply(w);
   const scale = new Float64Array(m);
   const rest = matrix(m, d);

@@ -41,7 +41,7 @@ export async function rankStep(engine: Engine, k: Matrix, { rank, warm, random }
       : k.cols <= dense
         ? await tallSubspace(engine, k, rank)
         : await subspaceIteration(engine, k, { rank, warm, random });
-  return { left, right: await engine.multiply(left, k, { a: true }) };
+  return { left, right: await engine.multiply(left, k, { transposeA: true }) };
 }
 
 export function identityMatrix(n: number): Matrix {
@@ -87,17 +87,17 @@ function leadingColumns(a: Float64Array, n: number, rank: number): Matrix {
 async function subspaceIteration(engine: Engine, k: Matrix, { rank, warm, random }: RankSearch): Promise<Matrix> {
   const width = warm === null ? Math.min(k.rows, rank + OVERSAMPLING) : rank;
   let basis = warm ?? matrix(k.rows, width, normals(k.rows * width, random));
-  let image = await engine.multiply(basis, k, { a: true });
+  let image = await engine.multiply(basis, k, { transposeA: true });
   let energy = 0;
   for (let step = 0; step < (warm === null ? COLD_STEPS : WARM_STEPS); step++) {
-    basis = await orthonormal(engine, await engine.multiply(k, image, { b: true }));
-    image = await engine.multiply(basis, k, { a: true });
+    basis = await orthonormal(engine, await engine.multiply(k, image, { transposeB: true }));
+    image = await engine.multiply(basis, k, { transposeA: true });
     const captured = squaredNorm(image.data);
     if (captured - energy <= 1e-7 * captured) break;
     energy = captured;
   }
   if (width === rank) return basis;
-  const small = await engine.multiply(image, image, { b: true });
+  const small = await engine.multiply(image, image, { transposeB: true });
   return engine.multiply(basis, leadingColumns(Float64Array.from(small.data), width, rank));
 }
 
@@ -114,7 +114,7 @@ export async function orthonormal(engine: Engine, a: Matrix): Promise<Matrix> {
     const n = q.cols;
     const gram = await engine.gram(q);
     const inverse = lowerSolveIdentity(shiftedCholesky(gram, n), n);
-    q = await engine.multiply(q, matrix(n, n, Float32Array.from(inverse)), { b: true });
+    q = await engine.multiply(q, matrix(n, n, Float32Array.from(inverse)), { transposeB: true });
   }
   return q;
 }
@@ -156,7 +156,7 @@ export async function leadingRightSubspace(
   let basis = matrix(a.cols, width, normals(a.cols * width, random));
   for (let step = 0; step < 3; step++) {
     const image = await orthonormal(engine, await engine.multiply(a, basis));
-    basis = await orthonormal(engine, await engine.multiply(a, image, { a: true }));
+    basis = await orthonormal(engine, await engine.multiply(a, image, { transposeA: true }));
   }
   if (width <= size) return basis;
   const image = await engine.multiply(a, basis);

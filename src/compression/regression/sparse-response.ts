@@ -12,10 +12,10 @@ export async function sparseResponse(
   const { stores, width } = PATTERN[pattern];
   if (stores === 'columns') {
     const columns = channelColumns(inputs, kept, width(taps));
-    return engine.multiply(columns, matrix(m, columns.cols, weights), { b: true });
+    return engine.multiply(columns, matrix(m, columns.cols, weights), { transposeB: true });
   }
-  if (stores === 'all') return engine.multiply(inputs, matrix(m, inputs.cols, weights), { b: true });
-  const rows = await engine.multiply(inputs, matrix(kept.length, inputs.cols, weights), { b: true });
+  if (stores === 'all') return engine.multiply(inputs, matrix(m, inputs.cols, weights), { transposeB: true });
+  const rows = await engine.multiply(inputs, matrix(kept.length, inputs.cols, weights), { transposeB: true });
   const out = matrix(inputs.rows, m);
   for (let n = 0; n < out.rows; n++) {
     kept.forEach((row, i) => (out.data[n * m + row] = rows.data[n * kept.length + i]));

@@ -56,7 +56,7 @@ export async function refitDense(engine: Engine, problem: LayerProblem): Promise
   };
   const error = async ([x, t, s]: Matrix[], layer: { weights: Float32Array; bias: Float32Array }): Promise<number> => {
     if (x === undefined || t === undefined || s === undefined) throw new RangeError('no samples');
-    const response = await engine.multiply(x, matrix(m, d, layer.weights), { b: true });
+    const response = await engine.multiply(x, matrix(m, d, layer.weights), { transposeB: true });
     addToRows(response, layer.bias);
     addInto(response.data, s.data, response.data);
     const y = applyActivation(problem.activation, t.data);

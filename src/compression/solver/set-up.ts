@@ -82,7 +82,7 @@ export async function setUp(
   const random = seededRandom(options.seed);
   const inputs = matrix(shape.samples, shape.d, problem.inputs);
   const weights = matrix(shape.m, shape.d, problem.weights);
-  const response = await engine.multiply(inputs, weights, { b: true });
+  const response = await engine.multiply(inputs, weights, { transposeB: true });
   const metric = responseMetric(problem.metric);
   const target = targetOf(problem, shape, response);
   const lean = leanOf(inputs, options.lean ?? 0);

@@ -48,7 +48,7 @@ const tryLean =
     const { factors } = await solveLeaning(engine, train, wanted, linear);
     const shape = checkProblem(test);
     const inputs = matrix(shape.samples, shape.d, test.inputs);
-    const response = await engine.multiply(inputs, matrix(shape.m, shape.d, test.weights), { b: true });
+    const response = await engine.multiply(inputs, matrix(shape.m, shape.d, test.weights), { transposeB: true });
     return errorOf({ engine, inputs, target: targetOf(test, shape, response) }, test, factors);
   };
 
@@ -117,8 +117,8 @@ async function leanOn(
   for (const [row, column] of sparse.entries()) rows.data[row * shape.d + column] = 1;
   rows.data.set(low.data, sparse.length * shape.d);
   const [penalty, toward] = [
-    await engine.multiply(rows, rows, { b: true }),
-    await engine.multiply(weights, rows, { b: true }),
+    await engine.multiply(rows, rows, { transposeB: true }),
+    await engine.multiply(weights, rows, { transposeB: true }),
   ];
   for (const { data } of [penalty, toward]) for (let i = 0; i < data.length; i++) data[i] = lean * (data[i] ?? 0);
   return { penalty, toward };

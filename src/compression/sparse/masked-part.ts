@@ -82,7 +82,7 @@ export async function chooseMasked(
 
 /** Energies of the responses of W's rows. */
 async function rowEnergies(engine: Engine, inputs: MaskedInputs, weights: Matrix): Promise<Float64Array> {
-  const response = await engine.multiply(inputs.held, weights, { b: true });
+  const response = await engine.multiply(inputs.held, weights, { transposeB: true });
   const energies = new Float64Array(weights.rows);
   response.data.forEach((x, i) => {
     const row = i % weights.rows;

@@ -132,7 +132,7 @@ export async function channelGains(
   for (let begin = 0; begin < channels; begin += block) {
     const end = Math.min(channels, begin + block);
     const columns = block >= channels ? inputs : columnRange(inputs, begin * taps, end * taps);
-    const cross = await engine.multiply(residual, columns, { a: true });
+    const cross = await engine.multiply(residual, columns, { transposeA: true });
     explainedEnergy(cross, { factors, begin, end, taps }, gains);
   }
   return gains;

@@ -12,10 +12,10 @@ export async function createOnnxRuntimeEngine(threads: number): Promise<Engine> 
   const sessions = new Map<number, Promise<Session>>();
 
   function session(transpose: Transpose): Promise<Session> {
-    const key = (transpose.a ? 1 : 0) + (transpose.b ? 2 : 0);
+    const key = (transpose.transposeA ? 1 : 0) + (transpose.transposeB ? 2 : 0);
     let found = sessions.get(key);
     if (found === undefined) {
-      found = openSession(runtime, productModel(transpose.a ?? false, transpose.b ?? false), {
+      found = openSession(runtime, productModel(transpose.transposeA ?? false, transpose.transposeB ?? false), {
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         // A product's result is handed to the caller: an arena would only keep a second copy of the largest one.

@@ -17,8 +17,8 @@ export function tensorflowEngine(tf: TensorFlow, { gpu, threads }: { gpu: boolea
       tf.matMul(
         held.get(a) ?? upload(a as Matrix),
         held.get(b) ?? upload(b as Matrix),
-        transpose.a ?? false,
-        transpose.b ?? false,
+        transpose.transposeA ?? false,
+        transpose.transposeB ?? false,
       ),
     );
     try {

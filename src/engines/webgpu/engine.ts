@@ -78,7 +78,7 @@ export async function createWebgpuEngine(threads: number, placement?: Placement)
     const cost = { flops: 2 * rows * inner * cols, sent: toSend(a) + toSend(b), received: 4 * rows * cols };
     if (cost.flops === 0) return matrix(rows, cols);
     if (!worthwhile(cost)) return host.multiply(onHost(a), onHost(b), transpose);
-    const [ta, tb] = [transpose.a ?? false, transpose.b ?? false];
+    const [ta, tb] = [transpose.transposeA ?? false, transpose.transposeB ?? false];
     const running = await session(`${String(ta)} ${String(tb)}`, () =>
       openOnGpu(runtime, deviceProductModel(ta, tb), 'cpu'),
     );

@@ -64,7 +64,7 @@ export async function responseBasis(
   return {
     mean,
     down: await engine.multiply(metric.turn, basis),
-    up: await engine.multiply(metric.back, basis, { a: true }),
+    up: await engine.multiply(metric.back, basis, { transposeA: true }),
   };
 }
 

@@ -72,7 +72,7 @@ describe('counted work', () => {
     ...inner,
     multiply: async (a, b, transpose) => {
       const result: Matrix = await inner.multiply(a, b, transpose);
-      macs += result.rows * result.cols * (transpose?.a === true ? a.rows : a.cols);
+      macs += result.rows * result.cols * (transpose?.transposeA === true ? a.rows : a.cols);
       return result;
     },
     gram: (a) => {

@@ -15,7 +15,9 @@ export async function layerResponse(
   { m, d }: Pick<Layer, 'm' | 'd'>,
   { inputs, weights, bias, skip }: LayerProblem,
 ): Promise<LayerResponse> {
-  const response = await engine.multiply(matrix(inputs.length / d, d, inputs), matrix(m, d, weights), { b: true });
+  const response = await engine.multiply(matrix(inputs.length / d, d, inputs), matrix(m, d, weights), {
+    transposeB: true,
+  });
   const own = response.data.map((value, i) => value + (bias[i % m] ?? 0));
   return { own, wanted: skip === undefined ? own : own.map((value, i) => value + (skip[i] ?? 0)) };
 }

@@ -107,7 +107,7 @@ async function before(
     case 'depthwise': {
       if (n !== flow.channels) return null;
       const weights = weightsOf(flow.weights(), n);
-      const products = await engine.multiply(weights, weights, { b: true });
+      const products = await engine.multiply(weights, weights, { transposeB: true });
       return [elementwise((i, j) => products.data[i * n + j] ?? 0)];
     }
     case 'scale': {
