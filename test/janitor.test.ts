@@ -91,7 +91,7 @@ describe('the sweep of files that jobs left behind', () => {
     const inspected = await finish();
     const plan = await claimed();
     const [over, writing] = [`${outputPrefix(plan)}a`, `${outputPrefix({ ...plan, attempt: plan.attempt + 1 })}a`];
-    await database.pool.handBack(plan.taskId, plan.attempt);
+    await database.pool.requeue(plan.taskId, plan.attempt);
     expect(await claimed()).toMatchObject({ taskId: plan.taskId, attempt: plan.attempt + 1 });
     for (const key of [over, writing]) await put(key);
     expect(await sweep()).toBe(1);

@@ -271,7 +271,7 @@ export type HeartbeatState =
   | 'ok'
   /** The task moved on to another attempt, or ended: stop, upload nothing. */
   | 'lost'
-  /** The job is being canceled, or has ended: stop at once, then call `fail` or `handBack`, whichever is at hand. */
+  /** The job is being canceled, or has ended: stop at once, then call `fail` or `requeue`, whichever is at hand. */
   | 'cancel';
 
 export interface ReleasableTask {
@@ -348,12 +348,12 @@ export interface PoolRepository {
     idleSeconds?: number,
   ): Promise<'retrying' | 'failed' | 'canceled' | 'lost'>;
   /** A graceful stop: back to waiting at once, and not counted as a failed attempt. False when the fence refused. */
-  handBack(taskId: string, attempt: number, idleSeconds?: number): Promise<boolean>;
+  requeue(taskId: string, attempt: number, idleSeconds?: number): Promise<boolean>;
   /**
    * The worker's own fault: back to waiting at once for the others, and not counted while there are others in service and this has
    * not happened too often; else as `fail`.
    */
-  giveBack(
+  requeueElsewhere(
     taskId: string,
     attempt: number,
     error: SerializedError,

@@ -34,7 +34,7 @@ async function finish(id: string) {
 }
 /** As a worker does whose job is canceled. */
 const letGo = async (task: Assignment | null) => {
-  if (task !== null) await service.database.pool.handBack(task.taskId, task.attempt);
+  if (task !== null) await service.database.pool.requeue(task.taskId, task.attempt);
 };
 const failNext = async () => {
   const task = await claimNext(service.database);

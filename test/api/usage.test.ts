@@ -44,7 +44,7 @@ async function run(teamId: string, labels: Record<string, string>, seconds: numb
     'update tasks set started_at = clock_timestamp() - make_interval(secs => $2) where id = $1',
     [assignment.taskId, seconds],
   );
-  await service.database.pool.handBack(assignment.taskId, assignment.attempt);
+  await service.database.pool.requeue(assignment.taskId, assignment.attempt);
   while ((await service.database.jobs.get(teamId, id))?.status !== 'succeeded') await finishNext(service.database, 0);
   return id;
 }

@@ -128,7 +128,7 @@ describe('a job with several targets', () => {
     const task = await claimed(database);
     const status = async (point: number) => (await database.layers.list(DEFAULT_TEAM, id, point))?.[0]?.status;
     expect([await status(1), await status(2)]).toEqual(['running', 'done']);
-    await database.pool.handBack(task.taskId, task.attempt);
+    await database.pool.requeue(task.taskId, task.attempt);
     expect([await status(1), await status(2)]).toEqual(['waiting', 'done']);
   });
 

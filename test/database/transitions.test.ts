@@ -40,14 +40,14 @@ describe('the fence', () => {
     const database = await postgres.open();
     const { id } = await createJob(database);
     const old = await claimed(database, 'wrk_old');
-    expect(await database.pool.handBack(old.taskId, old.attempt)).toBe(true);
+    expect(await database.pool.requeue(old.taskId, old.attempt)).toBe(true);
     const current = await claimed(database, 'wrk_new');
     expect(current).toMatchObject({ taskId: old.taskId, attempt: old.attempt + 1 });
 
     expect(await succeed(database, old)).toBe(false);
     expect(await database.pool.heartbeat(old.taskId, old.attempt, { fraction: 0.5 })).toBe('lost');
     expect(await database.pool.fail(old.taskId, old.attempt, badModel)).toBe('lost');
-    expect(await database.pool.handBack(old.taskId, old.attempt)).toBe(false);
+    expect(await database.pool.requeue(old.taskId, old.attempt)).toBe(false);
     expect(await job(database, id)).toMatchObject({ status: 'running', error: null });
 
     expect(await database.pool.heartbeat(current.taskId, current.attempt, { fraction: 0.5 })).toBe('ok');
@@ -163,7 +163,7 @@ describe('failures', () => {
     for (let i = 1; i <= 3; i++) {
       const assignment = await claimed(database);
       expect(assignment.attempt).toBe(i);
-      expect(await database.pool.handBack(assignment.taskId, assignment.attempt)).toBe(true);
+      expect(await database.pool.requeue(assignment.taskId, assignment.attempt)).toBe(true);
     }
     expect((await claimed(database)).attempt).toBe(4);
   });
@@ -284,7 +284,7 @@ describe('cancel', () => {
     expect(await database.pool.claim(task.taskId, task.attempt, 'wrk_a')).toBeNull();
   });
 
-  it.each(['fail', 'succeed', 'handBack', 'expire'] as const)(
+  it.each(['fail', 'succeed', 'requeue', 'expire'] as const)(
     'a running job is canceling until its worker lets go (%s), then canceled',
     async (way) => {
       const database = await postgres.open({ LEASE_SECONDS: 0.3 });
@@ -300,7 +300,7 @@ describe('cancel', () => {
       await until('the worker is told', () => woken.length > 0, 5);
       if (way === 'fail') expect(await database.pool.fail(taskId, attempt, crash)).toBe('canceled');
       if (way === 'succeed') expect(await succeed(database, { taskId, attempt, ...rest })).toBe(false);
-      if (way === 'handBack') expect(await database.pool.handBack(taskId, attempt)).toBe(true);
+      if (way === 'requeue') expect(await database.pool.requeue(taskId, attempt)).toBe(true);
       if (way === 'expire')
         await until('the lease ends', async () => (await database.pool.reconcile(IN_QUEUE)).expiredLeases === 1);
       expect(await job(database, id)).toMatchObject({ status: 'canceled', error: null });

@@ -286,7 +286,7 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
         ['wrk_a', 'wrk_b', 'wrk_c'].map((worker) => database.pool.claim(taskId, attempt, worker)),
       );
       expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
-      expect(await database.pool.handBack(taskId, attempt)).toBe(true);
+      expect(await database.pool.requeue(taskId, attempt)).toBe(true);
       expect(await database.pool.claim(taskId, attempt, 'wrk_d')).toBeNull();
     });
   });

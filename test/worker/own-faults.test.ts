@@ -104,7 +104,8 @@ describe('a task on a worker with a fault of its own', () => {
       // Its pauses are not what this is about.
       await runSql(database.url, 'update tasks set not_before = clock_timestamp()');
       const next = await claimNext(database);
-      if (next !== null) ends.push(await database.pool.giveBack(next.taskId, next.attempt, { ...error, faults: [] }));
+      if (next !== null)
+        ends.push(await database.pool.requeueElsewhere(next.taskId, next.attempt, { ...error, faults: [] }));
       return (await job(id))?.status === 'failed';
     });
     expect(ends.filter((end) => end === 'handed_back')).toHaveLength(5);
@@ -173,14 +174,14 @@ describe('device time', () => {
     if (one === null) throw new Error('no task');
     // More than there was: the clock has not gone on by an hour.
     await database.pool.heartbeat(one.taskId, one.attempt, { fraction: 0.5, idleSeconds: 1800 });
-    await database.pool.handBack(one.taskId, one.attempt, 3600);
+    await database.pool.requeue(one.taskId, one.attempt, 3600);
     const [row] = await runSql<{ idle: number }>(database.url, 'select idle_seconds as idle from tasks');
     expect(row?.idle).toBe(0);
     expect(await job(id)).toMatchObject({ seconds: { device: 0 } });
     const two = await claimNext(database);
     if (two === null) throw new Error('no task');
     await runSql(database.url, "update tasks set started_at = started_at - interval '100 s'");
-    await database.pool.handBack(two.taskId, two.attempt, 60);
+    await database.pool.requeue(two.taskId, two.attempt, 60);
     const { seconds } = (await job(id)) ?? { seconds: { device: 0 } };
     expect(Math.floor(seconds.device)).toBe(40);
   });

@@ -159,7 +159,7 @@ describe('a task on a worker', () => {
       return never();
     };
     await rig.runNext({
-      database: { pool: { ...pool, succeed, handBack: never, fail: never, heartbeat: never }, notifications },
+      database: { pool: { ...pool, succeed, requeue: never, fail: never, heartbeat: never }, notifications },
       shutdown: shutdown.signal,
     });
     expect(await job()).toMatchObject({ status: 'running', phase: 'inspect' });
@@ -188,7 +188,7 @@ describe('a task on a worker', () => {
         if (other !== '') return stored;
         const [taskId = '', attempt] = key.slice(workPrefix(jobId).length).split('/', 1)[0]?.split('.') ?? [];
         other = outputPrefix({ jobId, taskId, kind: 'inspect', attempt: Number(attempt) + 1 });
-        await database.pool.handBack(taskId, Number(attempt));
+        await database.pool.requeue(taskId, Number(attempt));
         await rig.runNext();
         return stored;
       },

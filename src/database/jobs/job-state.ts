@@ -144,14 +144,14 @@ export const workIsGone = ({
   or (jobs.status in ('failed', 'canceled') and jobs.finished_at < clock_timestamp() - make_interval(secs => ${ARTIFACT_TTL_DAYS * 86_400})))`;
 
 /** Puts a task back: the next attempt waits until `delaySeconds` from now. */
-export async function putBack(
+export async function requeueTask(
   tx: Tx,
   task: Task,
-  change: { failed: boolean; handedBack?: boolean; delaySeconds: number; error?: SerializedError },
+  change: { failed: boolean; elsewhere?: boolean; delaySeconds: number; error?: SerializedError },
 ): Promise<void> {
   await tx.$executeRaw`
     update tasks set state = 'waiting', attempt = attempt + 1, failures = failures + ${change.failed ? 1 : 0},
-      hand_backs = hand_backs + ${change.handedBack === true ? 1 : 0},
+      hand_backs = hand_backs + ${change.elsewhere === true ? 1 : 0},
       not_before = clock_timestamp() + make_interval(secs => ${change.delaySeconds}),
       worker_id = null, claim_token = null, lease_until = null, fraction = 0, idle_seconds = 0,
       error = coalesce(${change.error === undefined ? null : JSON.stringify(change.error)}::jsonb, error)

@@ -14,7 +14,7 @@ import {
   NO_POINT,
   patchLayer,
   publicError,
-  putBack,
+  requeueTask,
   settleClock,
 } from '../jobs/job-state.js';
 import { holdLaterTasks, recompute } from '../jobs/recompute.js';
@@ -50,7 +50,7 @@ export async function endAttempt(
   if (error.missing !== undefined) await recompute(tx, job, error.missing);
   if (error.origin !== 'input' && failures < settings.TASK_ATTEMPTS) {
     const delaySeconds = backoffSeconds(failures);
-    await putBack(tx, task, { failed: true, delaySeconds, error });
+    await requeueTask(tx, task, { failed: true, delaySeconds, error });
     await holdLaterTasks(tx, job.id);
     await settleClock(tx, job.id);
     await addEvent(tx, job, 'task.retrying', {
@@ -76,7 +76,7 @@ export async function stopTask(tx: Tx, task: Task): Promise<void> {
   await patchLayer(tx, task, { status: 'waiting', worker_id: null, attempt: null });
 }
 
-export function handBack({ transaction }: DatabaseContext): PoolRepository['handBack'] {
+export function requeue({ transaction }: DatabaseContext): PoolRepository['requeue'] {
   return (taskId, attempt, idleSeconds) =>
     transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
@@ -84,7 +84,7 @@ export function handBack({ transaction }: DatabaseContext): PoolRepository['hand
       if (job === null || task === null) return false;
       await countDeviceTime(tx, task, 'now', idleSeconds);
       if (job.status === 'running') {
-        await putBack(tx, task, { failed: false, delaySeconds: 0 });
+        await requeueTask(tx, task, { failed: false, delaySeconds: 0 });
         await holdLaterTasks(tx, job.id);
       } else await stopTask(tx, task);
       await settleClock(tx, job.id);
@@ -93,10 +93,10 @@ export function handBack({ transaction }: DatabaseContext): PoolRepository['hand
     });
 }
 
-/** Workers may give a task back so often before it counts as a failure: what all of them trip over may be the task. */
+/** Workers may call a fault their own so often; then it counts as a failure: what all of them trip over may be the task. */
 const MOST_HAND_BACKS = 5;
 
-export function giveBack(context: DatabaseContext): PoolRepository['giveBack'] {
+export function requeueElsewhere(context: DatabaseContext): PoolRepository['requeueElsewhere'] {
   return (taskId, attempt, error, idleSeconds) =>
     context.transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
@@ -106,7 +106,7 @@ export function giveBack(context: DatabaseContext): PoolRepository['giveBack'] {
       const spare = job.status === 'running' && task.handBacks < MOST_HAND_BACKS && (await anotherCanRun(tx, task));
       if (!spare) return endAttempt(tx, context, { job, task }, error);
       const delaySeconds = task.handBacks === 0 ? 0 : backoffSeconds(task.handBacks);
-      await putBack(tx, task, { failed: false, handedBack: true, delaySeconds, error });
+      await requeueTask(tx, task, { failed: false, elsewhere: true, delaySeconds, error });
       await holdLaterTasks(tx, job.id);
       await settleClock(tx, job.id);
       return 'handed_back';

@@ -4,7 +4,7 @@ import { backlog } from './backlog.js';
 import { claim } from './claim.js';
 import { expire, expireRows } from './expire.js';
 import { filesInUse, uploadsInUse } from './files-in-use.js';
-import { fail, giveBack, handBack } from './fail.js';
+import { fail, requeueElsewhere, requeue } from './fail.js';
 import { heartbeat } from './heartbeat.js';
 import { history } from './history.js';
 import { neededFiles } from './needed-files.js';
@@ -18,8 +18,8 @@ export const poolRepository = (context: DatabaseContext): PoolRepository => ({
   heartbeat: heartbeat(context),
   succeed: succeed(context),
   fail: fail(context),
-  handBack: handBack(context),
-  giveBack: giveBack(context),
+  requeue: requeue(context),
+  requeueElsewhere: requeueElsewhere(context),
   release: release(context),
   unrelease: unrelease(context),
   reconcile: reconcile(context),

@@ -9,7 +9,7 @@ import {
   lockJob,
   lockRunningTask,
   NO_LAYER,
-  putBack,
+  requeueTask,
 } from '../jobs/job-state.js';
 import type { PoolRepository, Reconciled, ReleasableTask } from '../repositories.js';
 import { endAttempt } from './fail.js';
@@ -86,7 +86,7 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
       const job = await lockJob(tx, { taskId });
       const task = await tx.task.findFirst({ where: { id: taskId, attempt, state: 'released' } });
       if (job === null || task === null) return null;
-      await putBack(tx, task, { failed: false, delaySeconds: 0 });
+      await requeueTask(tx, task, { failed: false, delaySeconds: 0 });
       return changedTask(task);
     });
   }

@@ -6,17 +6,17 @@ import { ComputeError } from '../compute/compute-process.js';
 import type { Run } from './run.js';
 import type { TaskDeps } from './task-deps.js';
 
-/** Time to tell PostgreSQL of a handed-back task while stopping; after it, the lease runs out by itself. */
-const HAND_BACK_MS = 3000;
+/** Time to tell PostgreSQL of a requeued task while stopping; after it, the lease runs out by itself. */
+const REQUEUE_MS = 3000;
 
-/** Tells the database how a task ended that has no result: interrupted, given back or failed. */
+/** Tells the database how a task ended that has no result: requeued, canceled or failed. */
 export async function recordEnd(deps: TaskDeps, run: Run, error: unknown): Promise<TaskOutcome> {
   switch (run.interruption()) {
     case 'lost':
       run.log.warn('the task went to another attempt');
       return 'lost';
     case 'shutdown':
-      return handBack(deps, run);
+      return requeue(deps, run);
     case 'cancel':
       return canceled(deps, run);
     case null:
@@ -24,15 +24,15 @@ export async function recordEnd(deps: TaskDeps, run: Run, error: unknown): Promi
   }
 }
 
-async function handBack({ database: { pool } }: TaskDeps, run: Run): Promise<TaskOutcome> {
+async function requeue({ database: { pool } }: TaskDeps, run: Run): Promise<TaskOutcome> {
   const { patience, log } = run;
   const { taskId, attempt } = run.assignment;
-  const backoff = patience.until(AbortSignal.timeout(HAND_BACK_MS));
-  const handedBack = await untilItWorks(
-    () => answerOrAbort(pool.handBack(taskId, attempt, patience.idleSeconds), backoff.signal),
+  const backoff = patience.until(AbortSignal.timeout(REQUEUE_MS));
+  const requeued = await untilItWorks(
+    () => answerOrAbort(pool.requeue(taskId, attempt, patience.idleSeconds), backoff.signal),
     backoff,
   );
-  log.info({ handed_back: handedBack }, 'stopped');
+  log.info({ requeued }, 'stopped');
   return 'handed_back';
 }
 
@@ -69,7 +69,7 @@ async function failed(deps: TaskDeps, run: Run, error: unknown): Promise<TaskOut
   const end = await untilItWorks(
     () =>
       answerOrAbort(
-        pool[own ? 'giveBack' : 'fail'](taskId, attempt, serializeError(reported), patience.idleSeconds),
+        pool[own ? 'requeueElsewhere' : 'fail'](taskId, attempt, serializeError(reported), patience.idleSeconds),
         shutdown,
       ),
     patience.until(shutdown),
