@@ -1,4 +1,4 @@
-import type { Dataset, Samples } from '../../../datasets/index.js';
+import type { Dataset, Samples, Tensor } from '../../../datasets/index.js';
 import { extract, Runner, type Model, type Pull } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
 import { floats } from '../../network/network-pass.js';
@@ -69,32 +69,23 @@ export class Teacher {
     const takesFloats = this.runner.inputs.every(({ type }) => type === 'float32');
     if (first === undefined || first.size > 1 || !takesFloats) return NO_VARIATION;
     if (input === undefined || axesOf(input) === null) return NO_VARIATION;
+    const [plain, some, others] = [new Means(), new Means(), new Means()];
     const half = Math.ceil(samples.length / 2);
-    const plain = await this.means(samples);
-    const [some, others] = [await this.means(samples.slice(0, half)), await this.means(samples.slice(half))];
-    const usual = samples.length < 2 ? 0 : distance(some, others) / 2;
+    for (const [i, batch] of samples.entries()) {
+      const values = await this.runner.run(batch);
+      plain.add(values);
+      (i < half ? some : others).add(values);
+    }
+    const usual = samples.length < 2 ? 0 : some.distance(others) / 2;
     const suits = async (kind: Variation) => {
-      const changed = await this.means(samples.map((batch) => varied(batch, new Set([kind]), random)));
-      return distance(plain, changed) <= Math.max(UNLIKE.ofVariance, UNLIKE.ofChoice * usual);
+      const changed = new Means();
+      for (const batch of samples) changed.add(await this.runner.run(varied(batch, new Set([kind]), random)));
+      return plain.distance(changed) <= Math.max(UNLIKE.ofVariance, UNLIKE.ofChoice * usual);
     };
     // A mixture is none of the data, but between two of it; it is asked for the original's answer like them.
     const kinds = new Set<Variation>(['mixed']);
     for (const kind of ['mirrored', 'shifted'] as const) if (await suits(kind)) kinds.add(kind);
     return kinds;
-  }
-
-  /** Mean and variance of every channel (the second axis) of every tensor. */
-  private async means(batches: readonly Samples[]): Promise<Map<string, ChannelMeans>> {
-    const found = new Map<string, ChannelMeans>();
-    for (const samples of batches) {
-      for (const [name, tensor] of await this.runner.run(samples)) {
-        const channels = tensor.dims[1] ?? 1;
-        const own = found.get(name) ?? new ChannelMeans(channels);
-        own.add(floats(tensor), tensor.dims);
-        found.set(name, own);
-      }
-    }
-    return found;
   }
 
   async pulls(samples: Samples): Promise<Map<string, Pull>> {
@@ -107,6 +98,28 @@ export class Teacher {
 
   async release(): Promise<void> {
     await this.runner.release();
+  }
+}
+
+/** Mean and variance of every channel of every tensor. */
+class Means {
+  private readonly tensors = new Map<string, ChannelMeans>();
+
+  add(values: ReadonlyMap<string, Tensor>): void {
+    for (const [name, tensor] of values) {
+      const own = this.tensors.get(name) ?? new ChannelMeans(tensor.dims[1] ?? 1);
+      own.add(floats(tensor), tensor.dims);
+      this.tensors.set(name, own);
+    }
+  }
+
+  /** The mean over all tensors. */
+  distance(other: Means): number {
+    const all = [...this.tensors].flatMap(([name, own]) => {
+      const same = other.tensors.get(name);
+      return same === undefined ? [] : [own.distance(same)];
+    });
+    return all.reduce((sum, one) => sum + one, 0) / Math.max(1, all.length);
   }
 }
 
@@ -147,13 +160,4 @@ class ChannelMeans {
     }
     return variance > 0 ? difference / variance : 0;
   }
-}
-
-/** The mean over all tensors. */
-function distance(a: ReadonlyMap<string, ChannelMeans>, b: ReadonlyMap<string, ChannelMeans>): number {
-  const all = [...a].flatMap(([name, own]) => {
-    const other = b.get(name);
-    return other === undefined ? [] : [own.distance(other)];
-  });
-  return all.reduce((sum, one) => sum + one, 0) / Math.max(1, all.length);
 }
