@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { LRUCache } from 'lru-cache';
 import { estimatePosition, expectedStart } from '../../scheduling/fair-share.js';
 import { canRun, type Needs } from '../../scheduling/worker-classes.js';
 import { forecast, type Forecast } from '../../scheduling/forecast.js';
@@ -57,40 +58,35 @@ export interface QueueBoard {
  * The look is repeated when it is old, and its age grows with what it costs.
  */
 export function queueBoard(context: DatabaseContext): QueueBoard {
-  let latest: { snapshot: Promise<Snapshot>; until: number } | null = null;
   const readHabits = habitReader(context);
-
-  function look(): Promise<Snapshot> {
-    if (latest !== null && performance.now() < latest.until) return latest.snapshot;
-    const begun = performance.now();
-    // Everybody who asks while it is under way waits for the same one.
-    const current = { snapshot: read(context, readHabits), until: Infinity };
-    latest = current;
-    current.snapshot.then(
-      () => {
-        const took = performance.now() - begun;
-        current.until = performance.now() + Math.min(LONGEST_AGE_MS, took / SHARE_OF_TIME);
-      },
-      () => {
-        if (latest === current) latest = null;
-      },
-    );
-    return current.snapshot;
-  }
+  // Everybody who asks while a look is under way waits for the same one.
+  const looks = new LRUCache<'queue', Snapshot>({
+    max: 1,
+    ttlResolution: 0,
+    fetchMethod: async (_key, _stale, { options }) => {
+      const begun = performance.now();
+      const snapshot = await read(context, readHabits);
+      options.ttl = goodFor(performance.now() - begun);
+      return snapshot;
+    },
+  });
 
   return {
     async place(job) {
-      const snapshot = await look();
+      const snapshot = await looks.forceFetch('queue');
       const begun = performance.now();
       const place = placeOn(snapshot, job);
       // A forecast takes this process's time as the look takes the database's.
-      const took = performance.now() - begun;
-      if (latest !== null)
-        latest.until = Math.max(latest.until, performance.now() + Math.min(LONGEST_AGE_MS, took / SHARE_OF_TIME));
+      const ttl = Math.max(looks.getRemainingTTL('queue'), goodFor(performance.now() - begun));
+      // Only of the look that is kept: a newer one may be under way.
+      if (looks.get('queue') === snapshot) looks.set('queue', snapshot, { ttl });
       return place;
     },
   };
 }
+
+/** How long what took so long to find is good for, in milliseconds. */
+const goodFor = (tookMs: number): number => Math.min(LONGEST_AGE_MS, tookMs / SHARE_OF_TIME);
 
 function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob): QueuePlace {
   const own = snapshot.teams.get(teamId);
