@@ -17,7 +17,7 @@ import {
   type Model,
   type WeightCoding,
 } from '../src/models/index.js';
-import { compareModels } from '../src/pipeline/network/compare.js';
+import { compareModels } from '../src/pipeline/network/compare/compare.js';
 import { inputEnergies } from '../src/pipeline/steps/assemble/input-energy.js';
 import { integerNetwork } from '../src/pipeline/steps/assemble/integer-network.js';
 import { networkLatencies } from '../src/pipeline/latency/network-latency.js';

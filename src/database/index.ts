@@ -11,7 +11,7 @@ import { installationRepository } from './installation/installation-repository.j
 import { jobRepository } from './jobs/job-repository.js';
 import { withKeyCache } from './teams/key-cache.js';
 import { keyRepository } from './teams/key-repository.js';
-import { artifactRepository, eventRepository, layerRepository } from './usage/ledger-repositories.js';
+import { artifactRepository, eventRepository, layerRepository } from './ledger/ledger-repositories.js';
 import { migrate } from './connection/migrate.js';
 import { preparedStatements } from './connection/prepared.js';
 import { announcements } from './connection/announcements.js';

@@ -2,7 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readConfig } from '../../src/config/index.js';
 import { type Prisma, PrismaClient } from '../../src/database/generated/client.js';
-import { expireRows } from '../../src/database/tasks/expire.js';
+import { expireRows } from '../../src/database/tasks/files/expire.js';
 import { createJob, finishNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openDataset, writeNpz } from '../../src/datasets/index.js';
 import { floatTensor } from '../../src/models/ir/tensors.js';
-import { accuracyOf, compareModels } from '../../src/pipeline/network/compare.js';
+import { accuracyOf, compareModels } from '../../src/pipeline/network/compare/compare.js';
 import { build, LIMITS, node, scratch } from '../models/graphs.js';
 
 const UNIT = [1, 0, 0, 0, 1, 0, 0, 0, 1];

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { holdsClasses } from '../../src/models/index.js';
 import { makeInt, makeInts } from '../../src/models/ir/attributes.js';
 import { int64Tensor } from '../../src/models/ir/tensors.js';
-import { Agreement, OutputError } from '../../src/pipeline/network/output-error.js';
+import { Agreement, OutputError } from '../../src/pipeline/network/compare/output-error.js';
 import { build, node, tensorOf, type Sketch } from '../models/graphs.js';
 
 const tensor = (...values: number[]) => ({ dims: [1, values.length], data: Float32Array.from(values) });

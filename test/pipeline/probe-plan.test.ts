@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planProbes, probeWork } from '../../src/pipeline/network/probe-plan.js';
+import { planProbes, probeWork } from '../../src/pipeline/steps/inspect/probe-plan.js';
 
 /** A chain of equal 3x3 convolutions of `channels`, on maps of `positions`. */
 function chain(depth: number, channels: number, positions: number, blocked: string | null = null) {

@@ -5,7 +5,7 @@ import { beforeSelection } from '../../src/models/index.js';
 import { makeInt } from '../../src/models/ir/attributes.js';
 import type { NodeProto, TensorProto } from '../../src/models/ir/messages.js';
 import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
-import { compareModels } from '../../src/pipeline/network/compare.js';
+import { compareModels } from '../../src/pipeline/network/compare/compare.js';
 import { build, LIMITS, node, noise, scratch, tensorOf } from '../models/graphs.js';
 
 const WIDTH = 12;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/pipeline/network/random.js';
-import { axesOf, varied, type Variation } from '../../src/pipeline/network/variations.js';
+import { axesOf, varied, type Variation } from '../../src/pipeline/steps/assemble/variations.js';
 
 const tensor = (dims: number[], value: (at: number) => number = (at) => at) => ({
   dims,

@@ -11,7 +11,7 @@ import { jobEtag, matches, statusSeen } from './etag.js';
 import { isFinished, placeOf, retryAfterSeconds, viewJob } from './read.js';
 import { JobSchema } from './schema.js';
 import { stillGood } from './still-good.js';
-import { clientGone, watch } from './watch.js';
+import { clientGone, watch } from './live/watch.js';
 
 const MAX_WAIT_SECONDS = 60;
 /** A notification that is lost with its connection costs this at most. */

@@ -3,12 +3,12 @@ import type { RouteOptions } from '../deps.js';
 import { jobActions } from './actions.js';
 import { cancelJobs } from './cancel-many.js';
 import { jobArtifacts } from './artifacts.js';
-import { jobEvents } from './events.js';
+import { jobEvents } from './live/events.js';
 import { getJob } from './get.js';
 import { jobLayers } from './layers.js';
 import { listJobs } from './list.js';
 import { jobTasks } from './tasks.js';
-import { teamEvents } from './team-events.js';
+import { teamEvents } from './live/team-events.js';
 import { submitJob } from './submit/index.js';
 
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, options) => {

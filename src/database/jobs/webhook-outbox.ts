@@ -2,7 +2,7 @@ import type { WebhookType } from '../../jobs/webhook.js';
 import type { Tx } from '../connection/context.js';
 import { newId } from '../connection/ids.js';
 import { jobRecord } from './job-record.js';
-import { artifactRecord } from '../usage/ledger-repositories.js';
+import { artifactRecord } from '../ledger/ledger-repositories.js';
 import type { EndedJob } from '../records.js';
 
 /**

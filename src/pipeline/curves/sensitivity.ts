@@ -17,7 +17,7 @@ import {
   type Parts,
   type Tensor,
 } from '../../models/index.js';
-import { OutputError } from '../network/output-error.js';
+import { OutputError } from '../network/compare/output-error.js';
 
 /** What rank-limited responses of one layer do to the layer itself and to the network's output. */
 export interface SensitivityPoint {

@@ -6,7 +6,7 @@ import type { Assignment } from '../../jobs/tasks.js';
 import type { Model } from '../../models/index.js';
 import type { StepContext } from '../step.js';
 import { breakdownOf } from './breakdown.js';
-import { BATCH, compareModels } from './compare.js';
+import { BATCH, compareModels } from './compare/compare.js';
 import { halves, toMeasure } from './held-out.js';
 import { openSamples, type Network } from './network.js';
 

@@ -17,10 +17,10 @@ import { outputsToPull } from './distill-losses.js';
 import { NO_VARIATION, Teacher } from './teacher.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
-import { OutputError } from '../../network/output-error.js';
+import { OutputError } from '../../network/compare/output-error.js';
 import { passWork } from '../../cost/work.js';
 import { seededRandom } from '../../network/random.js';
-import { varied, type Variation } from '../../network/variations.js';
+import { varied, type Variation } from './variations.js';
 import type { StepContext } from '../../step.js';
 
 /** Apart from the generators of the other steps. */

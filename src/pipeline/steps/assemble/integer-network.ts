@@ -15,7 +15,7 @@ import {
 import { activationHistograms, type Calibration } from './activation-ranges.js';
 import { slowerWithIntegers } from './faster-integers.js';
 import { batches } from '../../network/network-pass.js';
-import { OutputError } from '../../network/output-error.js';
+import { OutputError } from '../../network/compare/output-error.js';
 
 /** Images that choices are compared on, and single layers. */
 const IMAGES = 128;

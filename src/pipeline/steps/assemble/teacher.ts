@@ -2,7 +2,7 @@ import type { Dataset, Samples, Tensor } from '../../../datasets/index.js';
 import { extract, Runner, type Model, type Pull } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
 import { floats } from '../../network/network-pass.js';
-import { axesOf, varied, type Variation } from '../../network/variations.js';
+import { axesOf, varied, type Variation } from './variations.js';
 
 export const NO_VARIATION: ReadonlySet<Variation> = new Set();
 

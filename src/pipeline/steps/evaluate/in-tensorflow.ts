@@ -5,7 +5,7 @@ import type { Metrics } from '../../../jobs/results.js';
 import type { Spec } from '../../../jobs/spec.js';
 import { formatOf, TensorflowRunner, type Model } from '../../../models/index.js';
 import { networkLatencies } from '../../latency/network-latency.js';
-import { compareModels } from '../../network/compare.js';
+import { compareModels } from '../../network/compare/compare.js';
 import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
 import { spread } from '../../cost/budgets.js';
 import type { StepContext } from '../../step.js';

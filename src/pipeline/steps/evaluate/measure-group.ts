@@ -20,7 +20,7 @@ import { finishedOf, finishedOne } from '../../files/finished.js';
 import { layerLatencies, type TimedNetwork } from '../../latency/layer-latency.js';
 import { networkLatencies } from '../../latency/network-latency.js';
 import type { repeatRows } from '../../network/batch.js';
-import { BATCH, compareModels } from '../../network/compare.js';
+import { BATCH, compareModels } from '../../network/compare/compare.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { StepContext } from '../../step.js';
 import { measureInTensorflow } from './in-tensorflow.js';

@@ -4,7 +4,7 @@ import type { Layer } from '../../../models/index.js';
 import { expectedSeconds, type Expected } from '../../cost/expected.js';
 import { splitSamples } from '../../network/held-out.js';
 import type { Network } from '../../network/network.js';
-import { planProbes, type ProbePlan } from '../../network/probe-plan.js';
+import { planProbes, type ProbePlan } from './probe-plan.js';
 
 export interface Expectation {
   plan: ProbePlan;

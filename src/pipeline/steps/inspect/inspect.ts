@@ -40,7 +40,7 @@ import { files } from '../../files/step-files.js';
 import { newRow } from '../../files/layer-rows.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { batches, floats, runPart } from '../../network/network-pass.js';
-import type { ProbePlan } from '../../network/probe-plan.js';
+import type { ProbePlan } from './probe-plan.js';
 import { placesIn, planSamples, type SamplePlan } from '../../network/sample-plan.js';
 import {
   chooseProbes,

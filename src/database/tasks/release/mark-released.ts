@@ -1,6 +1,6 @@
-import type { Run } from '../connection/context.js';
-import type { LaneRecord } from '../records.js';
-import type { ReleasableTask } from '../repositories.js';
+import type { Run } from '../../connection/context.js';
+import type { LaneRecord } from '../../records.js';
+import type { ReleasableTask } from '../../repositories.js';
 
 /** Where a task is to go. */
 export interface Destination {

@@ -1,7 +1,7 @@
-import type { JobRow } from '../../database/records.js';
-import type { Database } from '../../database/repositories.js';
-import { placeOf } from './read.js';
-import { presentRow, type JobRowView } from './schema.js';
+import type { JobRow } from '../../../database/records.js';
+import type { Database } from '../../../database/repositories.js';
+import { placeOf } from '../read.js';
+import { presentRow, type JobRowView } from '../schema.js';
 
 /** A change is dated before it is committed: looks overlap, and what was seen is not told again. */
 const OVERLAP_MS = 2_000;

@@ -1,7 +1,7 @@
-import type { DatabaseContext } from '../connection/context.js';
-import type { PoolOverview } from '../records.js';
-import type { PoolRepository } from '../repositories.js';
-import { LIVE, liveLanes, listWorkers } from '../workers/worker-repository.js';
+import type { DatabaseContext } from '../../connection/context.js';
+import type { PoolOverview } from '../../records.js';
+import type { PoolRepository } from '../../repositories.js';
+import { LIVE, liveLanes, listWorkers } from '../../workers/worker-repository.js';
 
 export function overview({ prisma, prepared }: DatabaseContext): PoolRepository['overview'] {
   return async () => {

@@ -1,8 +1,8 @@
-import type { DatabaseContext } from '../connection/context.js';
-import type { Backlog } from '../records.js';
-import type { PoolRepository } from '../repositories.js';
-import { depthByClass, type TaskGroup } from '../../scheduling/class-depth.js';
-import { liveLanes } from '../workers/worker-repository.js';
+import type { DatabaseContext } from '../../connection/context.js';
+import type { Backlog } from '../../records.js';
+import type { PoolRepository } from '../../repositories.js';
+import { depthByClass, type TaskGroup } from '../../../scheduling/class-depth.js';
+import { liveLanes } from '../../workers/worker-repository.js';
 
 /** What waits, for how long, and how the last hour's jobs ended: for the operators' metrics. */
 export function backlog({ prisma, prepared }: DatabaseContext): PoolRepository['backlog'] {

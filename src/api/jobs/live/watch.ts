@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import type { Notifications } from '../../database/repositories.js';
+import type { Notifications } from '../../../database/repositories.js';
 
 /** Aborts when the client is gone (or has its answer). */
 export function clientGone(reply: FastifyReply): AbortSignal {

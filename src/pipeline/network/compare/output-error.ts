@@ -1,5 +1,5 @@
-import type { Parts, Tensor } from '../../models/index.js';
-import { floats } from './network-pass.js';
+import type { Parts, Tensor } from '../../../models/index.js';
+import { floats } from '../network-pass.js';
 
 interface Sums {
   squares: number;

@@ -7,12 +7,12 @@ import {
   settleAccounts,
   usualCost,
   type TeamAccount,
-} from '../../scheduling/fair-share.js';
-import { canRun, PLAIN_LANE } from '../../scheduling/worker-classes.js';
-import type { DatabaseContext, Run } from '../connection/context.js';
-import type { LaneRecord } from '../records.js';
-import type { PoolRepository } from '../repositories.js';
-import { lanesOf, liveOffers } from '../workers/worker-repository.js';
+} from '../../../scheduling/fair-share.js';
+import { canRun, PLAIN_LANE } from '../../../scheduling/worker-classes.js';
+import type { DatabaseContext, Run } from '../../connection/context.js';
+import type { LaneRecord } from '../../records.js';
+import type { PoolRepository } from '../../repositories.js';
+import { lanesOf, liveOffers } from '../../workers/worker-repository.js';
 import {
   highestAccount,
   type InUse,

@@ -1,13 +1,13 @@
-import { countLabels, type Dataset } from '../../datasets/index.js';
-import { InputError } from '../../errors/index.js';
-import type { Metrics } from '../../jobs/results.js';
-import { holdsClasses, outputParts, Runner, type Model, type Tensor } from '../../models/index.js';
-import { repeatRows } from './batch.js';
+import { countLabels, type Dataset } from '../../../datasets/index.js';
+import { InputError } from '../../../errors/index.js';
+import type { Metrics } from '../../../jobs/results.js';
+import { holdsClasses, outputParts, Runner, type Model, type Tensor } from '../../../models/index.js';
+import { repeatRows } from '../batch.js';
 import { comparedTensors } from './compared.js';
 import { Agreement, argmaxRows, OutputError } from './output-error.js';
-import { batches, floats } from './network-pass.js';
-import { firstBad, requireFiniteOutputs } from './non-finite.js';
-import type { StepContext } from '../step.js';
+import { batches, floats } from '../network-pass.js';
+import { firstBad, requireFiniteOutputs } from '../non-finite.js';
+import type { StepContext } from '../../step.js';
 
 /** Samples of one run, where memory allows. */
 export const BATCH = 32;

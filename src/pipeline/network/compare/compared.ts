@@ -1,4 +1,4 @@
-import { beforeSelection, Runner, type Model, type Samples } from '../../models/index.js';
+import { beforeSelection, Runner, type Model, type Samples } from '../../../models/index.js';
 
 /**
  * The tensors whose difference is the error of the outputs, by output: the output itself, or, where it sorts, selects or suppresses, what goes into that.

@@ -1,8 +1,8 @@
-import { outputPrefix } from '../../jobs/files.js';
-import type { TaskKind } from '../../jobs/tasks.js';
-import type { DatabaseContext } from '../connection/context.js';
-import { workIsGone } from '../jobs/job-state.js';
-import type { PoolRepository } from '../repositories.js';
+import { outputPrefix } from '../../../jobs/files.js';
+import type { TaskKind } from '../../../jobs/tasks.js';
+import type { DatabaseContext } from '../../connection/context.js';
+import { workIsGone } from '../../jobs/job-state.js';
+import type { PoolRepository } from '../../repositories.js';
 
 interface Row {
   id: string;

@@ -1,5 +1,5 @@
-import { BUDGETS } from '../cost/budgets.js';
-import { probeWorks, type Counted } from '../cost/work.js';
+import { BUDGETS } from '../../cost/budgets.js';
+import { probeWorks, type Counted } from '../../cost/work.js';
 
 /** What the network is asked about every layer, and over how many of the first calibration images. */
 export interface ProbePlan {

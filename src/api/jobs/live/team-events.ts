@@ -2,14 +2,14 @@ import type { SSEMessage } from '@fastify/sse';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type, type Static } from 'typebox';
-import type { JobFilter } from '../../database/records.js';
-import type { RouteDeps, RouteOptions } from '../deps.js';
-import { prefers } from '../negotiate.js';
-import { callerFrom, teamOf } from '../plugins/auth.js';
-import { requestFault } from '../problem.js';
-import { ChoiceSchema, LIST_PARAMETERS, readChoice } from './filter.js';
+import type { JobFilter } from '../../../database/records.js';
+import type { RouteDeps, RouteOptions } from '../../deps.js';
+import { prefers } from '../../negotiate.js';
+import { callerFrom, teamOf } from '../../plugins/auth.js';
+import { requestFault } from '../../problem.js';
+import { ChoiceSchema, LIST_PARAMETERS, readChoice } from '../filter.js';
 import { changesSince, JobFeed, type Change } from './feed.js';
-import { stillGood } from './still-good.js';
+import { stillGood } from '../still-good.js';
 import { clientGone } from './watch.js';
 
 /** A stream looks so often whether its key is good, with or without changes. */

@@ -1,9 +1,9 @@
-import type { StepFile } from '../../jobs/tasks.js';
-import type { DatabaseContext } from '../connection/context.js';
-import { Prisma } from '../generated/client.js';
-import { workIsGone } from '../jobs/job-state.js';
-import type { NeededFile } from '../records.js';
-import type { PoolRepository } from '../repositories.js';
+import type { StepFile } from '../../../jobs/tasks.js';
+import type { DatabaseContext } from '../../connection/context.js';
+import { Prisma } from '../../generated/client.js';
+import { workIsGone } from '../../jobs/job-state.js';
+import type { NeededFile } from '../../records.js';
+import type { PoolRepository } from '../../repositories.js';
 
 interface Row {
   id: string;

@@ -1,6 +1,6 @@
-import type { TeamAccount, WaitingTask } from '../../scheduling/fair-share.js';
-import { laneOf, type Needs, type Offer } from '../../scheduling/worker-classes.js';
-import type { Run } from '../connection/context.js';
+import type { TeamAccount, WaitingTask } from '../../../scheduling/fair-share.js';
+import { laneOf, type Needs, type Offer } from '../../../scheduling/worker-classes.js';
+import type { Run } from '../../connection/context.js';
 
 /** Weight of the newest value in the moving averages of what a task and a job cost. */
 const AVERAGE_STEP = 0.2;

@@ -1,5 +1,5 @@
-import type { Samples } from '../../datasets/index.js';
-import type { Tensor } from '../../datasets/tensor.js';
+import type { Samples } from '../../../datasets/index.js';
+import type { Tensor } from '../../../datasets/tensor.js';
 
 /** What samples of a kind of data may be changed by without becoming something else. */
 export type Variation = 'mirrored' | 'shifted' | 'mixed';

@@ -1,15 +1,15 @@
 import type { SSEMessage } from '@fastify/sse';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type, type Static } from 'typebox';
-import type { EventRecord, JobRecord } from '../../database/records.js';
-import { InputError } from '../../errors/index.js';
-import type { RouteDeps, RouteOptions } from '../deps.js';
-import { prefers } from '../negotiate.js';
-import { callerFrom, teamOf } from '../plugins/auth.js';
-import { notFound } from '../problem.js';
-import { Limit, page, PageOf, Time } from '../schemas.js';
-import { isFinished } from './read.js';
-import { stillGood } from './still-good.js';
+import type { EventRecord, JobRecord } from '../../../database/records.js';
+import { InputError } from '../../../errors/index.js';
+import type { RouteDeps, RouteOptions } from '../../deps.js';
+import { prefers } from '../../negotiate.js';
+import { callerFrom, teamOf } from '../../plugins/auth.js';
+import { notFound } from '../../problem.js';
+import { Limit, page, PageOf, Time } from '../../schemas.js';
+import { isFinished } from '../read.js';
+import { stillGood } from '../still-good.js';
 import { clientGone, watch } from './watch.js';
 
 const EventSchema = Type.Object(

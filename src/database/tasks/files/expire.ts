@@ -1,5 +1,5 @@
-import type { DatabaseContext, DatabaseSettings, Tx } from '../connection/context.js';
-import type { PoolRepository } from '../repositories.js';
+import type { DatabaseContext, DatabaseSettings, Tx } from '../../connection/context.js';
+import type { PoolRepository } from '../../repositories.js';
 
 /** Answers are replayed for this long. */
 const IDEMPOTENCY_HOURS = 24;

@@ -1,6 +1,6 @@
-import type { DatabaseContext } from '../connection/context.js';
-import type { PoolMoment } from '../records.js';
-import type { PoolRepository } from '../repositories.js';
+import type { DatabaseContext } from '../../connection/context.js';
+import type { PoolMoment } from '../../records.js';
+import type { PoolRepository } from '../../repositories.js';
 
 interface Row {
   minute: number;
