@@ -132,8 +132,10 @@ describe('a source by URL', () => {
   test('that breaks off, is silent or refuses to connect is worth another attempt', async () => {
     const { port } = await serve((request, response) => {
       if (request.url === '/silent') return;
-      response.writeHead(200, { 'content-length': 100 }).write('half');
-      if (request.url === '/broken') setTimeout(() => response.destroy(), 20);
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('half', () => {
+        if (request.url === '/broken') response.destroy();
+      });
     });
     const lost = { code: 'unavailable', retryable: true };
     const open = (url: string) => downloadSource(url, sha256, { ...options, silenceMs: 200 });
@@ -146,10 +148,9 @@ describe('a source by URL', () => {
   });
 
   test('stops when told to', async () => {
-    const { port } = await serve(() => undefined);
     const stop = new AbortController();
+    const { port } = await serve(() => stop.abort(new Error('canceled')));
     const done = downloadSource(`http://localhost:${port}/`, sha256, { ...options, signal: stop.signal });
-    setTimeout(() => stop.abort(new Error('canceled')), 20);
     await expect(done).rejects.toThrow('canceled');
   });
 
@@ -157,7 +158,7 @@ describe('a source by URL', () => {
     const { port } = await serve((_request, response) => void response.write('half'));
     const stop = new AbortController();
     const body = await downloadSource(`http://localhost:${port}/`, sha256, { ...options, signal: stop.signal });
-    setTimeout(() => stop.abort(), 20);
+    body.once('data', () => stop.abort());
     await expect(buffer(body)).rejects.toThrow();
   });
 });

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Storage } from '../../src/storage/storage.js';
 import { finishNext, stepFile, stepResult, claimNext } from '../support/jobs.js';
@@ -53,11 +53,14 @@ describe('a download', () => {
   test('leaves no file open when the client goes away while it is opened', async () => {
     const address = await service.app.listen({ port: 0, host: '127.0.0.1' });
     const leaving = new AbortController();
+    const gone = new Promise<void>((resolve) => {
+      service.app.server.once('connection', (socket: Socket) => socket.once('close', () => resolve()));
+    });
     const get = service.storage.get.bind(service.storage);
     let body: Readable | undefined;
     const spy = vi.spyOn(service.storage, 'get').mockImplementationOnce(async (key, range) => {
       leaving.abort();
-      await sleep(100);
+      await gone;
       body = await get(key, range);
       return body;
     });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { finishNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
-import { expectProblem, startService, submit, type TestService } from './support/service.js';
+import { expectProblem, startService, submit, watchersOf, type TestService } from './support/service.js';
 
 let postgres: TestPostgres;
 let service: TestService;
@@ -151,19 +151,19 @@ test('closing the server ends streams and waits at once', async () => {
   const other = await startService(postgres);
   await other.app.listen({ host: '127.0.0.1', port: 0 });
   const id = await submit(other);
+  const watched = watchersOf(other, id);
   const waiting = other.call('GET', `/jobs/${id}`, { headers: { prefer: 'wait=50' } });
   const address = other.app.server.address();
   const otherPort = typeof address === 'object' && address !== null ? address.port : 0;
   const headers = { accept: 'text/event-stream', authorization: other.keys.all };
+  let streams = false;
   const ended = new Promise<void>((resolve, reject) => {
     httpGet({ port: otherPort, path: `/jobs/${id}/events`, headers, agent: false }, (response) => {
-      response.resume();
+      response.once('data', () => (streams = true)).resume();
       response.on('close', () => resolve());
     }).on('error', reject);
   });
-  await until('both are served', () => other.app.server.listening);
-  const { setTimeout: sleep } = await import('node:timers/promises');
-  await sleep(300);
+  await until('both are served', () => streams && watched() >= 2);
   const started = Date.now();
   await other.close();
   await ended;

@@ -1,10 +1,9 @@
 import { until } from '../support/until.js';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Assignment } from '../../src/jobs/tasks.js';
 import { claimNext, finishNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
-import { expectProblem, startService, submit, type TestService } from './support/service.js';
+import { expectProblem, startService, submit, watchersOf, type TestService } from './support/service.js';
 
 let postgres: TestPostgres;
 let service: TestService;
@@ -82,8 +81,9 @@ describe('GET /jobs/{id}', () => {
   test('Prefer: wait answers when the status changes', async () => {
     const id = await submit(service);
     const started = Date.now();
+    const watched = watchersOf(service, id);
     const waiting = get(id, { prefer: 'wait=20' });
-    await sleep(300);
+    await until('it waits', () => watched() === 1);
     await service.call('POST', `/jobs/${id}/cancel`);
     const response = await waiting;
     expect([response.statusCode, response.json<Job>().status]).toEqual([200, 'canceled']);
@@ -122,9 +122,10 @@ describe('GET /jobs/{id}', () => {
         payload: { name: how, scopes: ['jobs:read'], expires_at: new Date(Date.now() + seconds * 1000).toISOString() },
       })
     ).json<{ id: string; key: string }>();
+    const watched = watchersOf(service, id);
     const waiting = service.call('GET', `/jobs/${id}`, { key: `Bearer ${key}`, headers: { prefer: 'wait=50' } });
     const other = get(id, { prefer: 'wait=50' });
-    await sleep(300);
+    await until('both wait', () => watched() === 2);
     const started = Date.now();
     if (how === 'revoked')
       expect((await service.call('DELETE', `/teams/self/keys/${keyId}`)).statusCode).toBeLessThan(300);
@@ -142,8 +143,9 @@ describe('GET /jobs/{id}', () => {
     const { id: keyId, key } = (
       await service.call('POST', '/teams/self/keys', { payload: { name: 'gone', scopes: ['jobs:read'] } })
     ).json<{ id: string; key: string }>();
+    const watched = watchersOf(service, id);
     const waiting = service.call('GET', `/jobs/${id}`, { key: `Bearer ${key}`, headers: { prefer: 'wait=50' } });
-    await sleep(300);
+    await until('it waits', () => watched() === 1);
     await service.call('DELETE', `/teams/self/keys/${keyId}`);
     await service.call('POST', `/jobs/${id}/cancel`);
     expectProblem(await waiting, 401, 'unauthorized');

@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CheckSubmission } from '../../src/api/deps.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -15,11 +14,17 @@ import { countNodes, expectProblem, sha256, startService, upload, type TestServi
 let postgres: TestPostgres;
 let service: TestService;
 let checks = 0;
-let delay = 0;
+/** A check waits for it. */
+let held: Promise<void> = Promise.resolve();
+const hold = (): (() => void) => {
+  let release = (): void => undefined;
+  held = new Promise((resolve) => (release = resolve));
+  return release;
+};
 
 const check: CheckSubmission = async (files, spec) => {
   checks++;
-  await sleep(delay);
+  await held;
   return countNodes(files, spec);
 };
 
@@ -39,7 +44,7 @@ afterAll(async () => {
   await postgres.stop();
 });
 beforeEach(() => {
-  delay = 0;
+  held = Promise.resolve();
 });
 
 const target = { parameter_ratio: 4 };
@@ -323,10 +328,11 @@ describe('Idempotency-Key', () => {
 
   test('still in flight is 409', async () => {
     const given = await body(reluModel('slow'));
-    delay = 400;
+    const [before, release] = [checks, hold()];
     const first = post(given, { 'idempotency-key': 'k3' });
-    await sleep(200);
+    await until('it is checked', () => checks > before);
     expectProblem(await post(given, { 'idempotency-key': 'k3' }), 409, 'idempotency_in_flight');
+    release();
     expect((await first).statusCode).toBe(202);
   });
 
@@ -334,13 +340,15 @@ describe('Idempotency-Key', () => {
     const given = await body(reluModel('slower'));
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     try {
-      delay = 1500;
+      const [before, release] = [checks, hold()];
       const first = post(given, { 'idempotency-key': 'k6' });
-      await sleep(300);
+      await until('it is checked', () => checks > before);
       await runSql(service.database.url, "update idempotency_keys set in_flight_until = now() - interval '1 second'");
+      const held = vi.spyOn(service.database.idempotency, 'hold');
       vi.advanceTimersByTime(30_000);
-      await sleep(300);
+      await held.mock.results[0]?.value;
       expectProblem(await post(given, { 'idempotency-key': 'k6' }), 409, 'idempotency_in_flight');
+      release();
       expect((await first).statusCode).toBe(202);
       expect((await post(given, { 'idempotency-key': 'k6' })).headers['idempotent-replayed']).toBe('true');
     } finally {

@@ -69,10 +69,10 @@ describe('a call', () => {
   });
 
   test('ends with its signal, also while it waits for the next try', async () => {
-    const sparank = await start(json(503, {}, { 'retry-after': '30' }));
+    await start(json(503, {}, { 'retry-after': '30' }));
     const controller = new AbortController();
-    const asked = sparank.jobs.get('job_1', controller.signal);
-    setTimeout(() => controller.abort(new Error('enough')), 20);
+    const onRetry = () => void setImmediate(() => controller.abort(new Error('enough')));
+    const asked = new Sparank({ url: service.url, onRetry }).jobs.get('job_1', controller.signal);
     await expect(asked).rejects.toThrow('enough');
   });
 

@@ -12,6 +12,7 @@ import { Proxy } from '../../bench/siege/proxy.js';
 import { createJob, finishNext } from '../support/jobs.js';
 import { quietLog } from '../support/log.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
 
 let postgres: TestPostgres;
@@ -116,7 +117,10 @@ describe('notifications', () => {
     database.notifications.subscribe(b.id, () => woken.push('b'));
     database.notifications.subscribe('tasks', () => woken.push('tasks'));
     await until('the listener is connected', () => woken.includes('b'));
-    await sleep(100);
+    // What was announced before has come when this has.
+    database.notifications.subscribe('last', () => woken.push('last'));
+    await runSql(database.url, "select pg_notify('sparank', 'last')");
+    await until('all that was on its way', () => woken.includes('last'));
     woken.length = 0;
     await finishNext(database, 0);
     await until('the job and the relay are woken', () => woken.includes('a') && woken.includes('tasks'));
@@ -133,11 +137,12 @@ describe('notifications', () => {
     await until('it is woken after the reconnect', () => calls === 2);
     await database.jobs.requestCancel(DEFAULT_TEAM, id);
     await until('it hears changes', () => calls > 2);
+    let others = 0;
+    database.notifications.subscribe(id, () => others++);
     unsubscribe();
-    await sleep(50);
     const before = calls;
     await database.jobs.retry(DEFAULT_TEAM, id);
-    await sleep(200);
+    await until('somebody else hears the next change', () => others > 0);
     expect(calls).toBe(before);
   });
 });
@@ -176,6 +181,7 @@ describe('a connection whose other end has gone without a word', () => {
   it('is told from one that has nothing to say', async () => {
     const { proxy, client } = await connected();
     await client.query('select 1');
+    // Real time: what is tried is that silence alone is no loss.
     await sleep(3 * SILENCE_MS);
     expect((await client.query('select 2 as two')).rows).toEqual([{ two: 2 }]);
     await client.end();

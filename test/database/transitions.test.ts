@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database, Reconciled } from '../../src/database/repositories.js';
@@ -184,13 +185,18 @@ describe('the reconciler', () => {
   });
 
   it('leaves a lease alone that is renewed', async () => {
-    const database = await postgres.open({ LEASE_SECONDS: 0.5 });
+    const database = await postgres.open({ LEASE_SECONDS: 6 });
     await createJob(database);
     const { taskId, attempt } = await claimed(database);
-    for (const end = Date.now() + 1500; Date.now() < end; await new Promise((done) => setTimeout(done, 50))) {
-      expect(await database.pool.heartbeat(taskId, attempt, { fraction: 0.5 })).toBe('ok');
+    const pass = (seconds: number) =>
+      runSql(database.url, `update tasks set lease_until = lease_until - interval '${seconds} seconds'`);
+    for (let i = 0; i < 3; i++) {
+      await pass(4);
       expect((await database.pool.reconcile(IN_QUEUE)).expiredLeases).toBe(0);
+      expect(await database.pool.heartbeat(taskId, attempt, { fraction: 0.5 })).toBe('ok');
     }
+    await pass(7);
+    await until('it ends', async () => (await database.pool.reconcile(IN_QUEUE)).expiredLeases === 1);
   });
 
   it('releases again, under a new attempt, what the queue has lost; the old message is refused', async () => {
@@ -292,7 +298,7 @@ describe('cancel', () => {
       const { taskId, attempt, ...rest } = await claimed(database);
       const woken: string[] = [];
       database.notifications.subscribe(`cancel:${id}`, () => woken.push('cancel'));
-      await new Promise((done) => setTimeout(done, 100));
+      await until('the listener is connected', () => woken.length > 0);
       woken.length = 0;
       const outcome = await database.jobs.requestCancel(DEFAULT_TEAM, id);
       expect(outcome).toMatchObject({ changed: true, job: { status: 'canceling' } });
@@ -412,10 +418,11 @@ describe('the clocks', () => {
     const { id } = await createJob(database);
     await finishNext(database, 2);
     await finishNext(database, 2);
-    await new Promise((done) => setTimeout(done, 300));
+    // The database's own clock is what counts: real time has to pass.
+    await sleep(300);
     const layers = [await claimed(database, 'wrk_a'), await claimed(database, 'wrk_b')];
     const before = (await job(database, id)).seconds;
-    await new Promise((done) => setTimeout(done, 500));
+    await sleep(500);
     for (const layer of layers) await succeed(database, layer);
     const after = (await job(database, id)).seconds;
     expect(before.queued).toBeGreaterThan(0.29);

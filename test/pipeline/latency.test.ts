@@ -1,6 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { measurePaired, quantile } from '../../src/pipeline/latency/latency.js';
+
+afterEach(() => void vi.useRealTimers());
 
 describe('paired latency', () => {
   it('runs both sides equally often, in turn, each behind a run of its own, and swaps their order in every second pair', async () => {
@@ -22,8 +23,9 @@ describe('paired latency', () => {
     const order: string[] = [];
     const run = (name: string) => async () => {
       order.push(name);
-      await sleep(12);
+      vi.advanceTimersByTime(12);
     };
+    vi.useFakeTimers({ toFake: ['performance'] });
     await measurePaired(run('b'), run('a'), { warmup: 1, minRuns: 2, maxRuns: 2, budgetSeconds: 0 });
     expect(order.join('')).toBe('ba' + 'baab');
   });

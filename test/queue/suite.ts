@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
@@ -142,12 +141,13 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
       await queue.add({ ...message(1), lane });
       await queue.add(message(2));
       await until('the plain message', () => seen['plain']?.length === 1);
-      await sleep(300);
+      await queue.add(message(3));
+      await until('another plain message', () => seen['plain']?.length === 2);
       expect(await queue.has({ ...message(1), lane })).toBe(true);
       expect(await queue.depth([lane])).toEqual({ waiting: 1, active: 0 });
       await queue.consume(async ({ taskId }) => void seen['gpu']?.push(taskId), { concurrency: 1, lane });
       await until('the other message', () => seen['gpu']?.length === 1);
-      expect(seen).toEqual({ plain: ['tsk_test2'], gpu: ['tsk_test1'] });
+      expect(seen).toEqual({ plain: ['tsk_test2', 'tsk_test3'], gpu: ['tsk_test1'] });
       expect(queue.boards([lane])).toHaveLength(2);
     });
 
@@ -191,12 +191,15 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
     it('closes a consumer after the running handler, and at the deadline when it does not end', async () => {
       const { queue } = await begin();
       let [begun, handled] = [0, 0];
-      const quick = await queue.consume(async () => void (begun++, await sleep(150), handled++), { concurrency: 1 });
+      let finish = (): void => undefined;
+      const finished = new Promise<void>((resolve) => (finish = resolve));
+      const quick = await queue.consume(async () => void (begun++, await finished, handled++), { concurrency: 1 });
       await queue.add(message(1));
       // Not the queue's word for it: a message may be on its way, and goes back then.
       await until('it is handled', () => begun === 1);
-      await quick.close(10);
-      expect(handled).toBe(1);
+      const closed = quick.close(10).then(() => handled);
+      finish();
+      expect(await closed).toBe(1);
 
       let release = (): void => undefined;
       const stuck = await queue.consume(() => new Promise<void>((resolve) => (release = resolve)), { concurrency: 1 });
@@ -217,9 +220,11 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
       await consumer.pause();
       await consumer.close(1);
       await queue.add(message(2));
-      await sleep(300);
-      expect(seen).toEqual(['tsk_test1']);
       expect((await queue.depth()).waiting).toBe(1);
+      const others: string[] = [];
+      await queue.consume(async ({ taskId }) => void others.push(taskId), { concurrency: 1 });
+      await until('another takes it', () => others.length === 1);
+      expect(seen).toEqual(['tsk_test1']);
     });
 
     it('brings a job through with two relays and three workers, every task once', async () => {

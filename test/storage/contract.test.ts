@@ -7,6 +7,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../support/until.js';
 import { openStorage } from '../../src/storage/open.js';
 import type { Storage } from '../../src/storage/storage.js';
 import { startS3 } from './s3-server.js';
@@ -210,7 +211,8 @@ describe.each([
     const body = new PassThrough();
     const put = storage.put('broken/c', body);
     body.write(Buffer.alloc(100));
-    setTimeout(() => body.destroy(), 20);
+    await until('the first bytes are taken', () => body.readableLength === 0);
+    body.destroy();
     await expect(put).rejects.toMatchObject({ code: 'invalid_request', origin: 'input' });
     expect(await storage.head('broken/c')).toBeNull();
     expect(await backend.leftovers()).toEqual([]);
@@ -221,12 +223,11 @@ describe.each([
     const stop = new AbortController();
     const put = storage.put('aborted/a', body, { signal: stop.signal });
     const reason = new Error('enough');
-    setTimeout(() => stop.abort(reason), 300);
-    const feed = (async () => {
-      for (const chunk of chunks(Buffer.alloc(n), 65_536)) if (!body.write(chunk)) await once(body, 'drain');
-    })().catch(() => undefined); // the put destroys the body
-    await expect(put).rejects.toBe(reason);
-    await feed;
+    const rejected = expect(put).rejects.toBe(reason);
+    for (const chunk of chunks(Buffer.alloc(n), 65_536)) if (!body.write(chunk)) await once(body, 'drain');
+    await until('all of it is taken', () => body.readableLength === 0);
+    stop.abort(reason);
+    await rejected;
     expect(body.destroyed).toBe(true);
     expect(await storage.head('aborted/a')).toBeNull();
     expect(await backend.leftovers()).toEqual([]);
@@ -238,7 +239,7 @@ describe.each([
     const body = new PassThrough();
     const put = storage.put('atomic/a', body);
     body.write(Buffer.from('new'));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until('the new bytes are taken', () => body.readableLength === 0);
     expect((await read('atomic/a')).toString()).toBe('old');
     body.end();
     await put;

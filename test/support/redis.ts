@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { freePort } from '../../src/database/embedded/server.js';
 
@@ -52,7 +52,7 @@ export async function startRedis(): Promise<TestRedis> {
   let server = await start();
   const kill = async () => {
     server.kill('SIGKILL');
-    while (server.exitCode === null && server.signalCode === null) await sleep(10);
+    if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
   };
   return {
     url,

@@ -1,10 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ComputeError, ComputeProcess } from '../../src/worker/compute/compute-process.js';
+import { until } from '../support/until.js';
 import { isAlive, request, STEPS } from './request.js';
 
 const never = () => new AbortController().signal;
@@ -81,8 +83,9 @@ describe('the compute process', () => {
 
   it('is free within a second of an abort, even inside a blocking call', async () => {
     const cancel = new AbortController();
-    const running = compute.run(await make('busy'), cancel.signal, () => undefined).catch((error: unknown) => error);
-    await sleep(500);
+    const request = await make('busy');
+    const running = compute.run(request, cancel.signal, () => undefined).catch((error: unknown) => error);
+    await until('the step blocks', () => existsSync(join(request.directory, 'busy')));
     const pid = compute.pid ?? 0;
     const started = performance.now();
     cancel.abort('cancel');

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import pino from 'pino';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { buildApp } from '../../../src/api/app.js';
 import type { CheckSubmission } from '../../../src/api/deps.js';
 import { hashKey } from '../../../src/api/plugins/auth.js';
@@ -36,6 +36,12 @@ export const countNodes: CheckSubmission = async ({ model }) => {
     });
   }
 };
+
+/** How many have begun to watch a job since the call. */
+export function watchersOf({ database }: TestService, jobId: string): () => number {
+  const subscribe = vi.spyOn(database.notifications, 'subscribe');
+  return () => subscribe.mock.calls.filter(([topic]) => topic === jobId).length;
+}
 
 export interface TestService {
   app: FastifyInstance;

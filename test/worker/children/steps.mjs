@@ -41,7 +41,8 @@ const BEHAVIOURS = {
   async bug() {
     throw new TypeError('undefined is not a function');
   },
-  async busy() {
+  async busy(_assignment, context) {
+    writeFileSync(join(context.directory, 'busy'), '');
     busyFor(60_000);
     return { layers: [] };
   },
