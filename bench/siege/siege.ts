@@ -72,7 +72,7 @@ export async function besiege(deployment: Deployment, files: JobFiles, options: 
   const { submit } = await openSubmitter(deployment, files);
   let over = false;
 
-  const lane = async () => {
+  const workerClass = async () => {
     while (!over) {
       try {
         const { id, key } = await submit();
@@ -95,7 +95,7 @@ export async function besiege(deployment: Deployment, files: JobFiles, options: 
       }
     }
   };
-  const lanes = Array.from({ length: options.jobs }, lane);
+  const classes = Array.from({ length: options.jobs }, workerClass);
 
   const first = [...(options.first ?? [])];
   for (let done = 0; options.goOn(done);) {
@@ -118,7 +118,7 @@ export async function besiege(deployment: Deployment, files: JobFiles, options: 
     );
   }
   over = true;
-  await Promise.all(lanes);
+  await Promise.all(classes);
   // A restored dump brings jobs back to life that had been looked at.
   const revived = await deployment.query<{ id: string }>(
     "select id from jobs where status not in ('succeeded', 'failed', 'canceled')",

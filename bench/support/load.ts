@@ -67,7 +67,7 @@ export async function load(
   const start = performance.now();
   const end = start + seconds * 1000;
   let begunCalls = 0;
-  const lane = async () => {
+  const workerClass = async () => {
     for (let begun = start; begun < end && begunCalls < calls;) {
       begunCalls++;
       begun = performance.now();
@@ -77,7 +77,7 @@ export async function load(
     }
   };
   try {
-    await Promise.all(Array.from({ length: concurrency }, lane));
+    await Promise.all(Array.from({ length: concurrency }, workerClass));
   } finally {
     agent.destroy();
   }

@@ -59,7 +59,10 @@ export async function relayOnce({ database, queue, logger }: TurnDeps): Promise<
     try {
       await queue.addAll(batch);
     } catch (error) {
-      logger.warn({ err: error, tasks: batch.length, lane: batch[0]?.lane }, 'the queue did not take tasks');
+      logger.warn(
+        { err: error, tasks: batch.length, worker_class: batch[0]?.workerClass },
+        'the queue did not take tasks',
+      );
       refused.push(...batch);
     }
   }
@@ -68,15 +71,15 @@ export async function relayOnce({ database, queue, logger }: TurnDeps): Promise<
   return { released: tasks.length, refused: refused.length };
 }
 
-/** Each for one lane, in order. */
+/** Each for one worker class, in order. */
 function batches(tasks: ReleasableTask[]): ReleasableTask[][] {
-  const lanes = new Map<string, ReleasableTask[]>();
+  const classes = new Map<string, ReleasableTask[]>();
   for (const task of tasks) {
-    const lane = lanes.get(task.lane) ?? [];
-    lanes.set(task.lane, lane);
-    lane.push(task);
+    const same = classes.get(task.workerClass) ?? [];
+    classes.set(task.workerClass, same);
+    same.push(task);
   }
-  return [...lanes.values()].flatMap((lane) =>
-    Array.from({ length: Math.ceil(lane.length / BATCH) }, (_, i) => lane.slice(i * BATCH, (i + 1) * BATCH)),
+  return [...classes.values()].flatMap((same) =>
+    Array.from({ length: Math.ceil(same.length / BATCH) }, (_, i) => same.slice(i * BATCH, (i + 1) * BATCH)),
   );
 }

@@ -3,7 +3,7 @@ import { WaitingError } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InfrastructureError } from '../errors/index.js';
 import { within } from '../errors/within.js';
-import { PLAIN_LANE } from '../scheduling/worker-classes.js';
+import { PLAIN_CLASS } from '../scheduling/worker-classes.js';
 import type { Log } from '../observability/log.js';
 import type { TaskConsumer, TaskHandler, TaskMessage, TaskQueue } from './queue.js';
 
@@ -47,8 +47,9 @@ export interface Backend {
 
 const QUEUE_NAME = 'sparank-tasks';
 
-/** Every lane has a queue of its own: BullMQ's workers take whatever comes next in theirs. */
-const queueName = (lane: string): string => (lane === PLAIN_LANE ? QUEUE_NAME : `${QUEUE_NAME}-${lane}`);
+/** Every worker class has a queue of its own: BullMQ's workers take whatever comes next in theirs. */
+const queueName = (workerClass: string): string =>
+  workerClass === PLAIN_CLASS ? QUEUE_NAME : `${QUEUE_NAME}-${workerClass}`;
 
 export const QUEUE_OPTIONS = {
   // PostgreSQL decides about attempts; a message that was handled, however it went, must free its id.
@@ -87,7 +88,7 @@ async function answered<T>({ trouble }: Pick<Backend, 'trouble'>, work: Promise<
 
 export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
   const open = new Map<string, ReturnType<Backend['openQueue']>>();
-  const lane = (name: string = PLAIN_LANE) => {
+  const queueOf = (name: string = PLAIN_CLASS) => {
     const known = open.get(name);
     if (known !== undefined) return known;
     const opened = backend.openQueue(queueName(name));
@@ -95,46 +96,46 @@ export function bullmqQueue(backend: Backend, logger: Log): TaskQueue {
     open.set(name, opened);
     return opened;
   };
-  const all = (lanes: readonly string[]) => {
-    for (const name of lanes) lane(name);
+  const all = (classes: readonly string[]) => {
+    for (const name of classes) queueOf(name);
     return [...open.values()];
   };
-  lane();
+  queueOf();
   // Kept from their start on: a message may arrive, and the queue be closed, before a consumer is known to be ready.
   const consumers = new Set<Promise<TaskConsumer>>();
 
   return {
     async add(message) {
-      await answered(backend, lane(message.lane).queue.add('task', message, { jobId: messageId(message) }));
+      await answered(backend, queueOf(message.workerClass).queue.add('task', message, { jobId: messageId(message) }));
     },
     async addAll(messages) {
       const [first] = messages;
       if (first === undefined) return;
       const jobs = messages.map((data) => ({ name: 'task', data, opts: { jobId: messageId(data) } }));
-      await answered(backend, lane(first.lane).queue.addBulk(jobs));
+      await answered(backend, queueOf(first.workerClass).queue.addBulk(jobs));
     },
     async has(message) {
-      const state = await answered(backend, lane(message.lane).queue.getJobState(messageId(message)));
+      const state = await answered(backend, queueOf(message.workerClass).queue.getJobState(messageId(message)));
       return !['unknown', 'completed', 'failed'].includes(state);
     },
-    async depth(lanes = []) {
+    async depth(classes = []) {
       const depth = { waiting: 0, active: 0 };
-      for (const { queue } of all(lanes)) {
+      for (const { queue } of all(classes)) {
         const counts = await answered(backend, queue.getJobCounts('wait', 'active', 'prioritized', 'delayed'));
         for (const [state, n] of Object.entries(counts)) depth[state === 'active' ? 'active' : 'waiting'] += n;
       }
       return depth;
     },
     async check() {
-      await answered(backend, lane().queue.getJobCounts('wait'));
+      await answered(backend, queueOf().queue.getJobCounts('wait'));
     },
     advice: async () => (backend.advice === undefined ? [] : answered(backend, backend.advice())),
-    async consume(handle, { concurrency, lane: name = PLAIN_LANE }) {
+    async consume(handle, { concurrency, workerClass: name = PLAIN_CLASS }) {
       const starting = startConsumer(backend, queueName(name), { handle, concurrency }, logger);
       consumers.add(starting);
       return starting;
     },
-    boards: (lanes = []) => all(lanes).map(({ board }) => board),
+    boards: (classes = []) => all(classes).map(({ board }) => board),
     async close() {
       // One that did not start has closed itself.
       await Promise.all(

@@ -9,26 +9,26 @@ export interface TaskMessage {
   taskId: string;
   attempt: number;
   /** The workers that it is for (src/scheduling/worker-classes.ts); absent: those without anything particular. */
-  lane?: string;
+  workerClass?: string;
 }
 
 export interface TaskQueue {
   /** Adding a message that is already there does nothing. */
   add(message: TaskMessage): Promise<void>;
-  /** Messages of one lane, in their order, with one call. When it fails, some may have been added. */
+  /** Messages for one worker class, in their order, with one call. When it fails, some may have been added. */
   addAll(messages: readonly TaskMessage[]): Promise<void>;
   /** True while it waits or is being handled. */
   has(message: TaskMessage): Promise<boolean>;
-  /** Over these lanes, and those that this process has added to. */
-  depth(lanes?: readonly string[]): Promise<{ waiting: number; active: number }>;
+  /** Over these classes, and those that this process has added to. */
+  depth(classes?: readonly string[]): Promise<{ waiting: number; active: number }>;
   /** Throws when the backend does not answer. */
   check(): Promise<void>;
   /** What of the backend's settings endangers messages, one sentence each. */
   advice(): Promise<string[]>;
-  /** Starts to hand out the messages of a lane, `concurrency` at a time. */
-  consume(handle: TaskHandler, options: { concurrency: number; lane?: string }): Promise<TaskConsumer>;
-  /** For the operators' dashboard: the messages of every lane, to look at. */
-  boards(lanes?: readonly string[]): BaseAdapter[];
+  /** Starts to hand out the messages for a worker class, `concurrency` at a time. */
+  consume(handle: TaskHandler, options: { concurrency: number; workerClass?: string }): Promise<TaskConsumer>;
+  /** For the operators' dashboard: the messages for every class, to look at. */
+  boards(classes?: readonly string[]): BaseAdapter[];
   close(): Promise<void>;
 }
 

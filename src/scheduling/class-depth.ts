@@ -5,7 +5,7 @@ import { canRun, type Needs, type Offer } from './worker-classes.js';
 export interface TaskGroup {
   state: 'waiting' | 'released' | 'running';
   /** Where they were released to. */
-  lane: string;
+  workerClass: string;
   needs: Needs;
   count: number;
 }
@@ -30,8 +30,8 @@ const placeOf = (offer: Offer): Place => ({
 });
 
 /** From its name, as `laneOf` makes it: its workers may be gone. */
-function placeOfLane(lane: string): Place {
-  const parts = lane === '' ? [] : lane.split('.');
+function placeOfClass(workerClass: string): Place {
+  const parts = workerClass === '' ? [] : workerClass.split('.');
   const label = parts.find((part) => part.startsWith('class-'));
   return {
     device: parts.some((part) => part !== label) ? 'gpu' : 'cpu',
@@ -52,7 +52,7 @@ function placeOfNeeds(needs: Needs): Place {
  * Open tasks by the kind of worker that has them or will get them: what waits is counted where the relay would send it, to the
  * workers with the least to offer that can run it. Zeros for every kind of live worker, and for processors and GPUs anyhow.
  */
-export function depthByClass(groups: readonly TaskGroup[], lanes: readonly Offer[]): ClassDepth[] {
+export function depthByClass(groups: readonly TaskGroup[], classes: readonly Offer[]): ClassDepth[] {
   const sums = new Map<string, ClassDepth>();
   const add = (place: Place, state: TaskGroup['state'], count: number) => {
     const key = JSON.stringify([place.device, place.class, state]);
@@ -63,12 +63,12 @@ export function depthByClass(groups: readonly TaskGroup[], lanes: readonly Offer
     { device: 'cpu', class: '' },
     { device: 'gpu', class: '' },
   ];
-  for (const place of [...always, ...lanes.map(placeOf)])
+  for (const place of [...always, ...classes.map(placeOf)])
     for (const state of ['waiting', 'released', 'running'] as const) add(place, state, 0);
-  for (const { state, lane, needs, count } of groups) {
-    if (state !== 'waiting') add(placeOfLane(lane), state, count);
+  for (const { state, workerClass, needs, count } of groups) {
+    if (state !== 'waiting') add(placeOfClass(workerClass), state, count);
     else {
-      const first = lanes.find((offer) => canRun(needs, offer));
+      const first = classes.find((offer) => canRun(needs, offer));
       add(first === undefined ? placeOfNeeds(needs) : placeOf(first), state, count);
     }
   }

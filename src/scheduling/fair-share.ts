@@ -112,7 +112,7 @@ export function compareWithinTeam(a: WaitingTask, b: WaitingTask): number {
   );
 }
 
-interface Lane<T extends WaitingTask> {
+interface TeamQueue<T extends WaitingTask> {
   teamId: string;
   account: TeamAccount;
   tasks: T[];
@@ -121,44 +121,44 @@ interface Lane<T extends WaitingTask> {
   share: number;
 }
 
-/** Notes where the lane stands; to be called whenever its account has changed. */
-function place(lane: Lane<WaitingTask>, guess: number): void {
-  lane.standing = standing(lane.account, guess);
-  lane.share = (lane.account.inUse + 1) / lane.account.weight;
+/** Notes where the queue stands; to be called whenever its account has changed. */
+function place(queue: TeamQueue<WaitingTask>, guess: number): void {
+  queue.standing = standing(queue.account, guess);
+  queue.share = (queue.account.inUse + 1) / queue.account.weight;
 }
 
-function lanesOf<T extends WaitingTask>(
+function queuesOf<T extends WaitingTask>(
   tasks: T[],
   accounts: ReadonlyMap<string, TeamAccount>,
   guess: number,
-): Lane<T>[] {
-  const lanes = new Map<string, Lane<T>>();
+): TeamQueue<T>[] {
+  const queues = new Map<string, TeamQueue<T>>();
   for (const task of tasks) {
     const account = accounts.get(task.teamId);
     if (account === undefined) continue;
-    let lane = lanes.get(task.teamId);
-    if (lane === undefined) {
-      lane = { teamId: task.teamId, account: { ...account }, tasks: [], standing: 0, share: 0 };
-      lanes.set(task.teamId, lane);
+    let queue = queues.get(task.teamId);
+    if (queue === undefined) {
+      queue = { teamId: task.teamId, account: { ...account }, tasks: [], standing: 0, share: 0 };
+      queues.set(task.teamId, queue);
     }
-    lane.tasks.push(task);
+    queue.tasks.push(task);
   }
-  for (const lane of lanes.values()) {
-    lane.tasks.sort(compareWithinTeam);
-    place(lane, guess);
+  for (const queue of queues.values()) {
+    queue.tasks.sort(compareWithinTeam);
+    place(queue, guess);
   }
-  return [...lanes.values()];
+  return [...queues.values()];
 }
 
-const compareLanes = (a: Lane<WaitingTask>, b: Lane<WaitingTask>): number =>
+const compareQueues = (a: TeamQueue<WaitingTask>, b: TeamQueue<WaitingTask>): number =>
   a.standing - b.standing || a.share - b.share || (a.teamId < b.teamId ? -1 : 1);
 
-/** The lane that is to have the next place. */
-function lowest<T extends WaitingTask>(lanes: Lane<T>[]): Lane<T> | undefined {
-  let found: Lane<T> | undefined;
-  for (const lane of lanes) {
-    if (lane.tasks.length === 0 || lane.account.inUse >= lane.account.limit) continue;
-    if (found === undefined || compareLanes(lane, found) < 0) found = lane;
+/** The queue that is to have the next place. */
+function lowest<T extends WaitingTask>(queues: TeamQueue<T>[]): TeamQueue<T> | undefined {
+  let found: TeamQueue<T> | undefined;
+  for (const queue of queues) {
+    if (queue.tasks.length === 0 || queue.account.inUse >= queue.account.limit) continue;
+    if (found === undefined || compareQueues(queue, found) < 0) found = queue;
   }
   return found;
 }
@@ -170,14 +170,14 @@ export function chooseTasks<T extends WaitingTask>(
   room: number,
 ): T[] {
   const guess = usualCost(accounts.values());
-  const lanes = lanesOf(waiting, accounts, guess);
+  const queues = queuesOf(waiting, accounts, guess);
   const chosen: T[] = [];
   while (chosen.length < room) {
-    const lane = lowest(lanes);
-    const task = lane?.tasks.shift();
-    if (lane === undefined || task === undefined) break;
-    lane.account.inUse++;
-    place(lane, guess);
+    const queue = lowest(queues);
+    const task = queue?.tasks.shift();
+    if (queue === undefined || task === undefined) break;
+    queue.account.inUse++;
+    place(queue, guess);
     chosen.push(task);
   }
   return chosen;
@@ -239,10 +239,10 @@ export function chooseSwaps(
   most = Infinity,
 ): Swap[] {
   const guess = usualCost(accounts.values());
-  const lanes = lanesOf(waiting, accounts, guess);
+  const queues = queuesOf(waiting, accounts, guess);
   const now = new Map([...accounts].map(([id, account]) => [id, { ...account }]));
-  const byTeam = new Map(lanes.map((lane) => [lane.teamId, lane]));
-  for (const lane of lanes) lane.account = now.get(lane.teamId) ?? lane.account;
+  const byTeam = new Map(queues.map((queue) => [queue.teamId, queue]));
+  for (const queue of queues) queue.account = now.get(queue.teamId) ?? queue.account;
   const held = new Map<string, WaitingTask[]>();
   for (const task of released) {
     const tasks = held.get(task.teamId);
@@ -263,42 +263,42 @@ export function chooseSwaps(
     if (account === undefined) return;
     account.inUse += by;
     if (at.has(teamId)) at.set(teamId, standing(account, guess));
-    const lane = byTeam.get(teamId);
-    if (lane !== undefined) place(lane, guess);
+    const queue = byTeam.get(teamId);
+    if (queue !== undefined) place(queue, guess);
   };
-  const swap = (out: WaitingTask, lane: Lane<WaitingTask>) => {
-    const task = lane.tasks.shift();
+  const swap = (out: WaitingTask, queue: TeamQueue<WaitingTask>) => {
+    const task = queue.tasks.shift();
     if (task === undefined) return;
     const tasks = held.get(out.teamId) ?? [];
     tasks.splice(tasks.indexOf(out), 1);
     if (tasks.length === 0) held.delete(out.teamId);
     moved(out.teamId, -1);
-    moved(lane.teamId, 1);
+    moved(queue.teamId, 1);
     swaps.push({ out, in: task });
   };
-  for (const lane of lanes) {
+  for (const queue of queues) {
     for (;;) {
-      const first = lane.tasks[0];
-      const out = first && held.get(lane.teamId)?.findLast((task) => task.priority < first.priority);
+      const first = queue.tasks[0];
+      const out = first && held.get(queue.teamId)?.findLast((task) => task.priority < first.priority);
       if (out === undefined || !now.has(out.teamId)) break;
-      swap(out, lane);
+      swap(out, queue);
     }
   }
   for (;;) {
-    const lane = lowest(lanes);
-    if (lane === undefined) return swaps;
+    const queue = lowest(queues);
+    if (queue === undefined) return swaps;
     let out: WaitingTask | undefined;
     let highest = -Infinity;
     for (const [teamId, tasks] of held) {
-      const stands = teamId === lane.teamId ? undefined : at.get(teamId);
+      const stands = teamId === queue.teamId ? undefined : at.get(teamId);
       const last = tasks.at(-1);
       if (stands === undefined || last === undefined || stands < highest) continue;
       // Of teams that stand alike, the task that is last of all.
       if (out !== undefined && stands === highest && compareWithinTeam(last, out) <= 0) continue;
       [out, highest] = [last, stands];
     }
-    if (out === undefined || highest < needed(lane.account, guess) || swaps.length >= most) return swaps;
-    swap(out, lane);
+    if (out === undefined || highest < needed(queue.account, guess) || swaps.length >= most) return swaps;
+    swap(out, queue);
   }
 }
 

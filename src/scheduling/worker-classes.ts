@@ -2,8 +2,8 @@ import { HOST_ENGINE } from '../engines/index.js';
 import type { Resources, Spec } from '../jobs/spec.js';
 
 /**
- * Workers that have the same to offer form a lane: a queue of its own, whose places are shared fairly between the teams. A task
- * is released into a lane that has what its job asks for, so no worker ever gets a task that it cannot run.
+ * Workers that have the same to offer form a class with a queue of its own, whose places are shared fairly between the teams. A task
+ * is released to a class that has what its job asks for, so no worker ever gets a task that it cannot run.
  */
 
 /** What a worker offers. */
@@ -18,8 +18,8 @@ export interface Offer {
 /** What only some workers have; null: any worker will do. */
 export type Needs = Resources | null;
 
-/** The lane of the workers without anything particular. */
-export const PLAIN_LANE = '';
+/** The name of the class of the workers without anything particular. */
+export const PLAIN_CLASS = '';
 
 export function needsOf({ resources }: Pick<Spec, 'resources'>): Needs {
   return resources === undefined || Object.keys(resources).length === 0 ? null : resources;
@@ -33,7 +33,7 @@ export const canRun = (needs: Needs, offer: Offer): boolean =>
     (needs.class === undefined || needs.class === offer.class));
 
 /** A name that is good for a queue: equal offers have the same. */
-export function laneOf({ engine, deviceMemoryBytes, class: label }: Offer): string {
+export function workerClassOf({ engine, deviceMemoryBytes, class: label }: Offer): string {
   return [
     ...(engine === HOST_ENGINE ? [] : [engine]),
     ...(label === null ? [] : [`class-${label}`]),
@@ -45,4 +45,4 @@ export function laneOf({ engine, deviceMemoryBytes, class: label }: Offer): stri
 export const byOffer = (a: Offer, b: Offer): number =>
   a.deviceMemoryBytes - b.deviceMemoryBytes ||
   Number(a.class !== null) - Number(b.class !== null) ||
-  (laneOf(a) < laneOf(b) ? -1 : 1);
+  (workerClassOf(a) < workerClassOf(b) ? -1 : 1);

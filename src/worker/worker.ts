@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../config/index.js';
-import { laneOf } from '../scheduling/worker-classes.js';
+import { workerClassOf } from '../scheduling/worker-classes.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { Database } from '../database/repositories.js';
 import type { TaskConsumer, TaskQueue } from '../queue/queue.js';
@@ -166,7 +166,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
           running.add(run);
           return run;
         },
-        { concurrency: 1, lane: laneOf(device) },
+        { concurrency: 1, workerClass: workerClassOf(device) },
       );
       await settle();
     }, starting);

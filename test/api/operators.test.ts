@@ -102,15 +102,15 @@ describe('a draining worker', () => {
     const drained = await service.call('POST', '/admin/workers/wrk_a/drain');
     expect(drained.json()).toMatchObject({ id: 'wrk_a', draining_since: expect.any(String) as string });
     expect(await database.workers.upsert(worker('wrk_a'))).toEqual({ draining: true });
-    expect((await database.pool.overview()).lanes).toEqual([]);
+    expect((await database.pool.overview()).classes).toEqual([]);
     await database.workers.upsert(worker('wrk_b'));
-    expect((await database.pool.overview()).lanes).toMatchObject([{ workers: 1, slots: 1, running: 0 }]);
+    expect((await database.pool.overview()).classes).toMatchObject([{ workers: 1, slots: 1, running: 0 }]);
     expect((await service.call('POST', '/admin/workers/wrk_a/drain')).statusCode).toBe(200);
 
     const undone = await service.call('DELETE', '/admin/workers/wrk_a/drain');
     expect(undone.json()).toMatchObject({ draining_since: null });
     expect(await database.workers.upsert(worker('wrk_a'))).toEqual({ draining: false });
-    expect((await database.pool.overview()).lanes).toMatchObject([{ workers: 2, slots: 2, running: 1 }]);
+    expect((await database.pool.overview()).classes).toMatchObject([{ workers: 2, slots: 2, running: 1 }]);
     expect((await audit()).map(({ action }) => action).slice(0, 2)).toEqual(['worker.undrained', 'worker.drained']);
     expectProblem(await service.call('POST', '/admin/workers/wrk_none/drain'), 404, 'not_found');
   });
@@ -119,10 +119,10 @@ describe('a draining worker', () => {
     const { database } = service;
     await database.workers.upsert({ ...worker('wrk_gpu'), engine: 'webgpu' });
     await createJob(database);
-    expect(await database.pool.release()).toMatchObject([{ lane: 'webgpu' }]);
+    expect(await database.pool.release()).toMatchObject([{ workerClass: 'webgpu' }]);
     await service.call('POST', '/admin/workers/wrk_gpu/drain');
     await database.workers.upsert(worker('wrk_plain'));
-    expect(await database.pool.release()).toMatchObject([{ lane: '', attempt: 2 }]);
+    expect(await database.pool.release()).toMatchObject([{ workerClass: '', attempt: 2 }]);
   });
 });
 

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
 import type { Database } from '../../src/database/repositories.js';
-import { canRun, laneOf, needsOf, type Offer } from '../../src/scheduling/worker-classes.js';
+import { canRun, workerClassOf, needsOf, type Offer } from '../../src/scheduling/worker-classes.js';
 import type { Resources } from '../../src/jobs/spec.js';
 import { createJob, testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -30,7 +30,8 @@ const add = (database: Database, id: string, offer: Offer, slots = 1) =>
   database.workers.upsert({ id, ...offer, device: 'test', threads: 1, slots });
 const askFor = (database: Database, resources: Resources, team = DEFAULT_TEAM) =>
   createJob(database, { spec: { ...testSpec(), resources } }, team);
-const lanes = async (database: Database) => ((await database.pool.release()) ?? []).map(({ lane }) => lane);
+const classes = async (database: Database) =>
+  ((await database.pool.release()) ?? []).map(({ workerClass }) => workerClass);
 
 describe('a job that asks for something', () => {
   it.each<[string, Resources, Offer[]]>([
@@ -47,7 +48,7 @@ describe('a job that asks for something', () => {
       const database = await postgres.open();
       await add(database, 'wrk_a', offer);
       await askFor(database, resources);
-      expect(await lanes(database)).toEqual(expected.includes(offer) ? [laneOf(offer)] : []);
+      expect(await classes(database)).toEqual(expected.includes(offer) ? [workerClassOf(offer)] : []);
     }
   });
 
@@ -87,11 +88,11 @@ describe('a job that asks for something', () => {
     const database = await postgres.open();
     await add(database, 'wrk_cpu', cpu);
     const job = await askFor(database, onGpu);
-    expect(await lanes(database)).toEqual([]);
+    expect(await classes(database)).toEqual([]);
     expect(await database.jobs.place(job)).toMatchObject({ reason: 'no_such_worker', expectedStartSeconds: null });
     expect((await database.pool.overview()).tasks).toMatchObject({ waiting: 1, unmatched: 1 });
     await add(database, 'wrk_gpu', gpu);
-    expect(await lanes(database)).toEqual([laneOf(gpu)]);
+    expect(await classes(database)).toEqual([workerClassOf(gpu)]);
     const again = await postgres.openAgain(database);
     expect(await again.jobs.place(job)).toMatchObject({ position: 1, reason: 'waiting_for_worker' });
   });
@@ -114,7 +115,7 @@ describe('a job that asks for something', () => {
     await add(database, 'wrk_large', large);
     await askFor(database, { device_memory_bytes: 20 * GIB });
     const [first] = (await database.pool.release()) ?? [];
-    expect(first?.lane).toBe(laneOf(large));
+    expect(first?.workerClass).toBe(workerClassOf(large));
     await runSql(database.url, "update workers set last_seen_at = now() - interval '2 minutes' where id = 'wrk_large'");
     expect(await database.pool.release()).toEqual([]);
     expect(await database.pool.claim(first?.taskId ?? '', first?.attempt ?? 0, 'wrk_large')).toBeNull();
@@ -160,10 +161,12 @@ describe('several classes', () => {
     await add(database, 'wrk_gpu', gpu);
     for (let i = 0; i < 2; i++) await createJob(database);
     const [first, second] = (await database.pool.release()) ?? [];
-    expect([first?.lane, second?.lane]).toEqual([laneOf(gpu), laneOf(gpu)]);
+    expect([first?.workerClass, second?.workerClass]).toEqual([workerClassOf(gpu), workerClassOf(gpu)]);
     expect(await database.pool.claim(first?.taskId ?? '', first?.attempt ?? 0, 'wrk_gpu')).not.toBeNull();
     await add(database, 'wrk_cpu', cpu);
-    expect(await database.pool.release()).toEqual([{ taskId: second?.taskId, attempt: 2, lane: laneOf(cpu) }]);
+    expect(await database.pool.release()).toEqual([
+      { taskId: second?.taskId, attempt: 2, workerClass: workerClassOf(cpu) },
+    ]);
     expect(await database.pool.claim(second?.taskId ?? '', 1, 'wrk_gpu')).toBeNull();
     expect(await database.pool.claim(second?.taskId ?? '', 2, 'wrk_cpu')).not.toBeNull();
     expect(await database.pool.release()).toEqual([]);
@@ -176,8 +179,8 @@ describe('several classes', () => {
     await add(database, 'wrk_gpu', gpu, 4);
     for (let i = 0; i < 4; i++) await askFor(database, { engine: 'onnxruntime' });
     for (let i = 0; i < 4; i++) await askFor(database, onGpu);
-    expect(await lanes(database)).toHaveLength(3);
-    expect(await lanes(database)).toEqual([]);
+    expect(await classes(database)).toHaveLength(3);
+    expect(await classes(database)).toEqual([]);
   });
 
   it(

@@ -217,7 +217,7 @@ describe('the reconciler', () => {
       },
     ]);
     expect(await database.pool.claim(task.taskId, task.attempt, 'wrk_late')).toBeNull();
-    expect(await database.pool.release()).toEqual([{ taskId: task.taskId, attempt: 2, lane: '' }]);
+    expect(await database.pool.release()).toEqual([{ taskId: task.taskId, attempt: 2, workerClass: '' }]);
   });
 
   it('ends a running job at its deadline, and its worker stops', async () => {

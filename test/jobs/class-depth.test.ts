@@ -1,19 +1,24 @@
 import { expect, it } from 'vitest';
 import { depthByClass, type TaskGroup } from '../../src/scheduling/class-depth.js';
-import { byOffer, laneOf, type Offer } from '../../src/scheduling/worker-classes.js';
+import { byOffer, workerClassOf, type Offer } from '../../src/scheduling/worker-classes.js';
 
 const cpu: Offer = { engine: 'onnxruntime', class: null, deviceMemoryBytes: 0 };
 const labelled: Offer = { ...cpu, class: 'big' };
 const gpu: Offer = { engine: 'webgpu', class: null, deviceMemoryBytes: 80 * 2 ** 30 };
-const lanes = [gpu, cpu, labelled].sort(byOffer);
+const classes = [gpu, cpu, labelled].sort(byOffer);
 
-const depth = (groups: TaskGroup[], offers = lanes) =>
+const depth = (groups: TaskGroup[], offers = classes) =>
   Object.fromEntries(
     depthByClass(groups, offers)
       .filter(({ count }) => count > 0)
       .map((one) => [`${one.device}/${one.class}/${one.state}`, one.count]),
   );
-const waiting = (needs: TaskGroup['needs'], count: number): TaskGroup => ({ state: 'waiting', lane: '', needs, count });
+const waiting = (needs: TaskGroup['needs'], count: number): TaskGroup => ({
+  state: 'waiting',
+  workerClass: '',
+  needs,
+  count,
+});
 
 it('what waits is counted where it will run, what is released where it is', () => {
   expect(
@@ -22,9 +27,9 @@ it('what waits is counted where it will run, what is released where it is', () =
       waiting({ engine: 'webgpu' }, 3),
       waiting({ device_memory_bytes: 2 ** 30 }, 4),
       waiting({ class: 'big' }, 2),
-      { state: 'released', lane: laneOf(gpu), needs: null, count: 1 },
-      { state: 'running', lane: laneOf(labelled), needs: { class: 'big' }, count: 6 },
-      { state: 'running', lane: '', needs: null, count: 7 },
+      { state: 'released', workerClass: workerClassOf(gpu), needs: null, count: 1 },
+      { state: 'running', workerClass: workerClassOf(labelled), needs: { class: 'big' }, count: 6 },
+      { state: 'running', workerClass: '', needs: null, count: 7 },
     ]),
   ).toEqual({
     'cpu//waiting': 5,
@@ -45,7 +50,7 @@ it('what no live worker can run is counted for the kind that it asks for, and ne
         waiting({ class: 'mine' }, 3),
         waiting({ engine: 'onnxruntime', class: 'mine' }, 4),
         waiting(null, 5),
-        { state: 'running', lane: laneOf({ ...gpu, class: 'gone' }), needs: null, count: 6 },
+        { state: 'running', workerClass: workerClassOf({ ...gpu, class: 'gone' }), needs: null, count: 6 },
       ],
       [],
     ),
@@ -60,7 +65,7 @@ it('what no live worker can run is counted for the kind that it asks for, and ne
 });
 
 it('a kind of workers without tasks is zero, so that it can be scaled down', () => {
-  const zeros = depthByClass([], lanes).map((one) => `${one.device}/${one.class}/${one.state} ${one.count}`);
+  const zeros = depthByClass([], classes).map((one) => `${one.device}/${one.class}/${one.state} ${one.count}`);
   expect(zeros.sort()).toEqual(
     ['cpu/', 'cpu/big', 'gpu/']
       .flatMap((place) => ['released', 'running', 'waiting'].map((state) => `${place}/${state} 0`))

@@ -136,19 +136,19 @@ export function queueSuite(name: string, setUp: () => Promise<BackendUnderTest>)
     it('hands the messages of a class to its workers only', async () => {
       const { queue } = await begin();
       const seen: Record<string, string[]> = { plain: [], gpu: [] };
-      const lane = 'tensorflow.class-gpu.memory-17179869184';
+      const workerClass = 'tensorflow.class-gpu.memory-17179869184';
       await queue.consume(async ({ taskId }) => void seen['plain']?.push(taskId), { concurrency: 1 });
-      await queue.add({ ...message(1), lane });
+      await queue.add({ ...message(1), workerClass });
       await queue.add(message(2));
       await until('the plain message', () => seen['plain']?.length === 1);
       await queue.add(message(3));
       await until('another plain message', () => seen['plain']?.length === 2);
-      expect(await queue.has({ ...message(1), lane })).toBe(true);
-      expect(await queue.depth([lane])).toEqual({ waiting: 1, active: 0 });
-      await queue.consume(async ({ taskId }) => void seen['gpu']?.push(taskId), { concurrency: 1, lane });
+      expect(await queue.has({ ...message(1), workerClass })).toBe(true);
+      expect(await queue.depth([workerClass])).toEqual({ waiting: 1, active: 0 });
+      await queue.consume(async ({ taskId }) => void seen['gpu']?.push(taskId), { concurrency: 1, workerClass });
       await until('the other message', () => seen['gpu']?.length === 1);
       expect(seen).toEqual({ plain: ['tsk_test2', 'tsk_test3'], gpu: ['tsk_test1'] });
-      expect(queue.boards([lane])).toHaveLength(2);
+      expect(queue.boards([workerClass])).toHaveLength(2);
     });
 
     it('has a message while it is handled, and takes its id again afterwards', async () => {

@@ -245,7 +245,7 @@ describe('a pool with a worker at fault', () => {
       trouble: { reason: expect.stringContaining('Signature') as string },
     });
     await until('the pool knows', async () => (await database.pool.overview()).workers[0]?.trouble != null);
-    expect((await database.pool.overview()).lanes).toEqual([]);
+    expect((await database.pool.overview()).classes).toEqual([]);
 
     await start(storage, 'sound');
     await until('the other one has done the job', async () => (await job(first))?.status === 'succeeded', 30);

@@ -87,8 +87,8 @@ export const adminRoutes: FastifyPluginAsync<RouteOptions> = async (app, { deps 
       // Workers come and go, and with them the queues.
       board.addHook('onRequest', async (request) => {
         if (!request.url.startsWith(`${BOARD}/api/`)) return;
-        const { lanes } = await deps.database.pool.overview();
-        replaceQueues(deps.queue.boards(lanes.map(({ lane }) => lane)));
+        const { classes } = await deps.database.pool.overview();
+        replaceQueues(deps.queue.boards(classes.map(({ name }) => name)));
       });
       await board.register(serverAdapter.registerPlugin());
     },

@@ -78,7 +78,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
     for (const [state, value] of Object.entries(values)) target.set({ state }, value);
   };
   /** As they were when the database was asked last. */
-  let lanes: string[] = [];
+  let classes: string[] = [];
   async function readDatabase(): Promise<void> {
     const [pool, backlog, starts] = await Promise.all([
       database.pool.overview(),
@@ -89,7 +89,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
     const { unmatched: withoutWorker, ...states } = pool.tasks;
     set(tasks, states);
     unmatched.set({ state: 'waiting' }, withoutWorker);
-    lanes = pool.lanes.map(({ lane }) => lane);
+    classes = pool.classes.map(({ name }) => name);
     for (const { count, ...labels } of backlog.classes) classTasks.set(labels, count);
     set(jobs, pool.jobs);
     for (const engine of new Set(pool.workers.map((worker) => worker.engine))) {
@@ -113,7 +113,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
     webhooks.set({ state: 'pending' }, backlog.webhooks.pending);
     overdue.set({ state: 'pending' }, backlog.webhooks.overdueSeconds);
   }
-  const readQueue = async () => set(messages, await queue.depth(lanes));
+  const readQueue = async () => set(messages, await queue.depth(classes));
 
   /** What is known is worth having just when a backend is down. */
   const attempt = async (backend: string, read: () => Promise<void>, gauges: Gauge<never>[]) => {

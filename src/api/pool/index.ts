@@ -95,14 +95,14 @@ export const poolRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       const running = pool.teams.reduce((sum, team) => sum + team.runningTasks, 0);
       return {
         workers: pool.workers.map((worker) => presentWorker(worker, { teamId, admin })),
-        classes: pool.lanes.map((lane) => ({
-          engine: lane.engine,
-          class: lane.class,
-          device_memory_bytes: lane.deviceMemoryBytes,
-          workers: lane.workers,
-          slots: lane.slots,
-          running_tasks: lane.running,
-          released_tasks: lane.released,
+        classes: pool.classes.map((workerClass) => ({
+          engine: workerClass.engine,
+          class: workerClass.class,
+          device_memory_bytes: workerClass.deviceMemoryBytes,
+          workers: workerClass.workers,
+          slots: workerClass.slots,
+          running_tasks: workerClass.running,
+          released_tasks: workerClass.released,
         })),
         queue: { jobs: pool.jobs, tasks: pool.tasks },
         own: own.sort((a, b) => a.place.position - b.place.position),

@@ -62,8 +62,8 @@ async function examineBackends(config: Config): Promise<Finding[]> {
         () => queue.advice(),
       ),
       await examine('workers', async () => {
-        const { lanes, tasks } = await database.pool.overview();
-        const found = lanes.map(
+        const { classes, tasks } = await database.pool.overview();
+        const found = classes.map(
           ({ engine, class: label, deviceMemoryBytes, workers }) =>
             `${workers} x ${[engine, label, deviceMemoryBytes === 0 ? null : `${deviceMemoryBytes} bytes`].filter((one) => one !== null).join(' ')}`,
         );

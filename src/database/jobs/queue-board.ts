@@ -5,9 +5,9 @@ import { canRun, type Needs } from '../../scheduling/worker-classes.js';
 import { forecast, type Forecast } from '../../scheduling/forecast.js';
 import type { DatabaseContext } from '../connection/context.js';
 import { priorityNumber } from './job-record.js';
-import type { LaneRecord, QueuedJob, QueuePlace } from '../records.js';
+import type { WorkerClass, QueuedJob, QueuePlace } from '../records.js';
 import { type BegunRow, habitReader, readBegun, type TeamHabits } from './pool-state.js';
-import { liveLanes } from '../workers/worker-repository.js';
+import { liveClasses } from '../workers/worker-repository.js';
 
 /** Reading the queue may take this part of the database's time, whoever polls and however long the queue is. */
 const SHARE_OF_TIME = 1 / 25;
@@ -21,7 +21,7 @@ interface TeamBoard {
   jobSeconds: number;
   /** What is left of its running jobs, in whole jobs. */
   rest: number;
-  /** By lane: device seconds over weight. */
+  /** By the name of a worker class: device seconds over weight. */
   accounts: Record<string, number>;
   queues: Queue[];
 }
@@ -39,7 +39,7 @@ interface Queue {
 }
 
 interface Snapshot {
-  lanes: LaneRecord[];
+  classes: WorkerClass[];
   jobSeconds: number;
   taskSeconds: number;
   teams: Map<string, TeamBoard>;
@@ -91,9 +91,10 @@ const goodFor = (tookMs: number): number => Math.min(LONGEST_AGE_MS, tookMs / SH
 function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob): QueuePlace {
   const own = snapshot.teams.get(teamId);
   const rank = priorityNumber(priority);
-  const lanes = snapshot.lanes.filter((lane) => canRun(needs, lane));
+  const classes = snapshot.classes.filter((workerClass) => canRun(needs, workerClass));
   // Only who wants the same workers stands in the way; without any, only who asks for the same.
-  const isRival = (other: Needs) => isDeepStrictEqual(other, needs) || lanes.some((lane) => canRun(other, lane));
+  const isRival = (other: Needs) =>
+    isDeepStrictEqual(other, needs) || classes.some((workerClass) => canRun(other, workerClass));
   let [higher, before] = [0, 0];
   for (const queue of own?.queues ?? []) {
     if (queue.priority < rank || !isRival(queue.needs)) continue;
@@ -106,12 +107,13 @@ function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob
     const queued = team.queues.reduce((sum, queue) => sum + (isRival(queue.needs) ? queue.seqs.length : 0), 0);
     return id !== teamId && queued > 0 ? [{ weight: team.weight, queued }] : [];
   });
-  const total = (of: (lane: LaneRecord) => number) => lanes.reduce((sum, lane) => sum + of(lane), 0);
-  const slots = total((lane) => lane.slots);
-  const running = total((lane) => lane.running);
-  const released = total((lane) => lane.released);
+  const total = (of: (workerClass: WorkerClass) => number) =>
+    classes.reduce((sum, workerClass) => sum + of(workerClass), 0);
+  const slots = total((workerClass) => workerClass.slots);
+  const running = total((workerClass) => workerClass.running);
+  const released = total((workerClass) => workerClass.released);
   const limit = own?.limit ?? Infinity;
-  const expected = forecastFor(snapshot, { needs, lanes, slots }).startOf(teamId, rank, before);
+  const expected = forecastFor(snapshot, { needs, classes, slots }).startOf(teamId, rank, before);
   return {
     position: estimatePosition(ahead, weight, others),
     reason:
@@ -141,14 +143,15 @@ function placeOn(snapshot: Snapshot, { teamId, seq, priority, needs }: QueuedJob
 /** What it is for the jobs that ask for the same: only who wants the same workers stands in the way. */
 function forecastFor(
   snapshot: Snapshot,
-  { needs, lanes, slots }: { needs: Needs; lanes: LaneRecord[]; slots: number },
+  { needs, classes, slots }: { needs: Needs; classes: WorkerClass[]; slots: number },
 ): Forecast {
   const key = JSON.stringify(needs);
   const known = snapshot.forecasts.get(key);
   if (known !== undefined) return known;
-  const isRival = (other: Needs) => isDeepStrictEqual(other, needs) || lanes.some((lane) => canRun(other, lane));
+  const isRival = (other: Needs) =>
+    isDeepStrictEqual(other, needs) || classes.some((workerClass) => canRun(other, workerClass));
   const all = [...snapshot.habits.values()].flatMap(({ latest }) => latest);
-  const account = ({ accounts }: TeamBoard) => accounts[lanes[0]?.lane ?? ''] ?? 0;
+  const account = ({ accounts }: TeamBoard) => accounts[classes[0]?.name ?? ''] ?? 0;
   const rivals = [...snapshot.teams].flatMap(([id, team]) => {
     const begun = snapshot.begun.filter((job) => job.teamId === id && isRival(job.needs));
     const queued = team.queues.filter((queue) => isRival(queue.needs)).map((queue) => merged(team, queue, isRival));
@@ -217,7 +220,7 @@ interface TeamRow {
 
 async function read(context: DatabaseContext, readHabits: ReturnType<typeof habitReader>): Promise<Snapshot> {
   const { prisma, prepared, settings } = context;
-  const [queues, teams, lanes, begun, released] = await Promise.all([
+  const [queues, teams, classes, begun, released] = await Promise.all([
     // Nothing but what its index has; the times of the first and the last job stand for those between.
     prisma.$queryRaw<QueueRow[]>`
       select queue.*, extract(epoch from first.created_at)::float8 as "firstAt", extract(epoch from last.created_at)::float8 as "lastAt"
@@ -236,7 +239,7 @@ async function read(context: DatabaseContext, readHabits: ReturnType<typeof habi
         from tasks where state in ('released', 'running') group by team_id) use on use.team_id = team.id
       left join (select team_id, sum(1 - fraction) as rest from jobs where status = 'running' group by team_id) open
         on open.team_id = team.id`,
-    liveLanes(prepared),
+    liveClasses(prepared),
     readBegun(context),
     prisma.$queryRaw<{ teamId: string; priority: number; needs: Needs; count: number }[]>`
       select j.team_id as "teamId", j.priority::int, j.needs, count(*)::int from tasks t join jobs j on j.id = t.job_id
@@ -266,7 +269,7 @@ async function read(context: DatabaseContext, readHabits: ReturnType<typeof habi
     boards.get(teamId)?.queues.push({ priority, needs, seqs, createdAt, released: alike?.count ?? 0 });
   }
   return {
-    lanes,
+    classes,
     jobSeconds: meanOfKnown(teams.map((team) => team.jobSeconds)),
     taskSeconds: meanOfKnown(teams.map((team) => team.taskSeconds)),
     teams: boards,

@@ -28,7 +28,7 @@ export interface ReleasableTask {
   taskId: string;
   attempt: number;
   /** The workers that it is for: see src/scheduling/worker-classes.ts. */
-  lane: string;
+  workerClass: string;
 }
 
 /** What a reconciler changed. */

@@ -50,7 +50,7 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
   };
 
   /** While PostgreSQL was down nobody could renew a lease: they count from its start. */
-  function expiredLeases(): Promise<Omit<ReleasableTask, 'lane'>[]> {
+  function expiredLeases(): Promise<Omit<ReleasableTask, 'workerClass'>[]> {
     return prisma.$queryRaw`
       select id as "taskId", attempt from tasks
       where state = 'running' and lease_until < clock_timestamp()
@@ -58,7 +58,7 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
       order by lease_until limit ${BATCH}`;
   }
 
-  function expireLease({ taskId, attempt }: Omit<ReleasableTask, 'lane'>): Promise<Changed | null> {
+  function expireLease({ taskId, attempt }: Omit<ReleasableTask, 'workerClass'>): Promise<Changed | null> {
     return transaction(async (tx) => {
       const job = await lockJob(tx, { taskId });
       const task = job === null ? null : await lockRunningTask(tx, taskId, attempt);
@@ -75,7 +75,7 @@ export function reconcile(context: DatabaseContext): PoolRepository['reconcile']
 
   function longReleased(): Promise<ReleasableTask[]> {
     return prisma.$queryRaw`
-      select id as "taskId", attempt, lane from tasks
+      select id as "taskId", attempt, lane as "workerClass" from tasks
       where state = 'released' and released_at < clock_timestamp() - make_interval(secs => ${RELEASE_GRACE_SECONDS})
       order by released_at limit ${BATCH}`;
   }

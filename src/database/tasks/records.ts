@@ -1,6 +1,6 @@
 import type { TaskKind, TaskState } from '../../jobs/tasks.js';
 import type { ClassDepth } from '../../scheduling/class-depth.js';
-import type { LaneRecord, WorkerRecord } from '../workers/records.js';
+import type { WorkerClass, WorkerRecord } from '../workers/records.js';
 
 /** The files of a job that someone may still read or is writing, and how far its tasks have come. */
 export interface JobFilesInUse {
@@ -54,7 +54,7 @@ export interface PoolOverview {
   /** `unmatched`: those of the waiting ones that no live worker can run. */
   tasks: { waiting: number; released: number; running: number; unmatched: number };
   /** Live workers by what they have, with the tasks that were released to them. */
-  lanes: LaneRecord[];
+  classes: WorkerClass[];
   teams: { teamId: string; weight: number; queuedJobs: number; runningTasks: number; waitingTasks: number }[];
 }
 

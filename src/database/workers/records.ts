@@ -18,8 +18,8 @@ export interface WorkerRecord extends Offer {
 }
 
 /** Live workers that have the same to offer. */
-export interface LaneRecord extends Offer {
-  lane: string;
+export interface WorkerClass extends Offer {
+  name: string;
   workers: number;
   slots: number;
   running: number;

@@ -1,10 +1,10 @@
-import { byOffer, laneOf, type Offer } from '../../scheduling/worker-classes.js';
+import { byOffer, workerClassOf, type Offer } from '../../scheduling/worker-classes.js';
 import type { TaskKind } from '../../jobs/tasks.js';
 import { noteDeed } from '../audit/audit-repository.js';
 import { SESSION } from '../connection/notifications.js';
 import type { DatabaseContext, Run, Tx } from '../connection/context.js';
 import { Prisma } from '../generated/client.js';
-import type { LaneRecord, WorkerRecord } from '../records.js';
+import type { WorkerClass, WorkerRecord } from '../records.js';
 import type { WorkerRepository } from '../repositories.js';
 
 /** A worker that was not seen for this long has no places to fill. */
@@ -50,9 +50,9 @@ type LiveOffer = Offer & { workers: number; slots: number };
  * The live workers by what they have, those with the least first. What drains or is out of service has no places to fill, and what it
  * runs takes none.
  */
-export async function liveLanes(run: Run): Promise<LaneRecord[]> {
-  const [offers, tasks] = [await liveOffers(run), await inUseByLane(run)];
-  return lanesOf(offers, tasks);
+export async function liveClasses(run: Run): Promise<WorkerClass[]> {
+  const [offers, tasks] = [await liveOffers(run), await inUseByClass(run)];
+  return classesOf(offers, tasks);
 }
 
 export const liveOffers = (run: Run): Promise<LiveOffer[]> =>
@@ -62,25 +62,25 @@ export const liveOffers = (run: Run): Promise<LiveOffer[]> =>
      from workers w where ${TAKES_TASKS} group by 1, 2, 3`,
   );
 
-const inUseByLane = (run: Run): Promise<Pick<LaneRecord, 'lane' | 'running' | 'released'>[]> =>
+const inUseByClass = (run: Run): Promise<Pick<WorkerClass, 'name' | 'running' | 'released'>[]> =>
   run(
-    'tasks in use by lane',
-    `select lane, count(*) filter (where state = 'running' and not exists (
+    'tasks in use by class',
+    `select lane as name, count(*) filter (where state = 'running' and not exists (
          select from workers w where w.id = tasks.worker_id and (w.draining_since is not null or w.trouble is not null)))::int
          as running,
        count(*) filter (where state = 'released')::int as released
      from tasks where state in ('released', 'running') group by lane`,
   );
 
-export const lanesOf = (
+export const classesOf = (
   offers: LiveOffer[],
-  tasks: Pick<LaneRecord, 'lane' | 'running' | 'released'>[],
-): LaneRecord[] =>
+  tasks: Pick<WorkerClass, 'name' | 'running' | 'released'>[],
+): WorkerClass[] =>
   [...offers].sort(byOffer).map((offer) => {
-    const lane = laneOf(offer);
-    const own = tasks.filter((one) => one.lane === lane);
+    const name = workerClassOf(offer);
+    const own = tasks.filter((one) => one.name === name);
     const sum = (of: (one: (typeof own)[number]) => number) => own.reduce((total, one) => total + of(one), 0);
-    return { ...offer, lane, running: sum((one) => one.running), released: sum((one) => one.released) };
+    return { ...offer, name, running: sum((one) => one.running), released: sum((one) => one.released) };
   });
 
 export const workerRepository = ({ prisma, prepared, transaction }: DatabaseContext): WorkerRepository => ({

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { Database, ReleasableTask } from '../../../src/database/repositories.js';
 import type { Assignment } from '../../../src/jobs/tasks.js';
-import { canRun, laneOf, needsOf, type Needs, type Offer } from '../../../src/scheduling/worker-classes.js';
+import { canRun, workerClassOf, needsOf, type Needs, type Offer } from '../../../src/scheduling/worker-classes.js';
 import type { Resources } from '../../../src/jobs/spec.js';
 import { createJob, newJob, stepFile, stepResult } from '../../support/jobs.js';
 import { setClock } from './simulated-clock.js';
@@ -113,20 +113,20 @@ export class SimulatedPool {
       const idle = free.filter((worker) => waiting.some((needs) => canRun(needs, worker)));
       if (idle.length === 0) return;
       const released = await this.#release();
-      if (released === 0 && idle.some((worker) => (this.#queues.get(laneOf(worker)) ?? []).length === 0))
+      if (released === 0 && idle.some((worker) => (this.#queues.get(workerClassOf(worker)) ?? []).length === 0))
         throw new Error('a place is free and a task waits');
     }
   }
 
   async #release(): Promise<number> {
     const tasks = (await this.database.pool.release()) ?? [];
-    for (const task of tasks) this.#queues.set(task.lane, [...(this.#queues.get(task.lane) ?? []), task]);
+    for (const task of tasks) this.#queues.set(task.workerClass, [...(this.#queues.get(task.workerClass) ?? []), task]);
     return tasks.length;
   }
 
   async #take(worker: SimulatedWorker): Promise<void> {
     while (this.#isFree(worker)) {
-      const message = this.#queues.get(laneOf(worker))?.shift();
+      const message = this.#queues.get(workerClassOf(worker))?.shift();
       if (message === undefined) return;
       const task = await this.database.pool.claim(message.taskId, message.attempt, worker.id);
       // Out of date: it was taken back.

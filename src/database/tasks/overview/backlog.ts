@@ -2,12 +2,12 @@ import type { DatabaseContext } from '../../connection/context.js';
 import type { Backlog } from '../../records.js';
 import type { PoolRepository } from '../../repositories.js';
 import { depthByClass, type TaskGroup } from '../../../scheduling/class-depth.js';
-import { liveLanes } from '../../workers/worker-repository.js';
+import { liveClasses } from '../../workers/worker-repository.js';
 
 /** What waits, for how long, and how the last hour's jobs ended: for the operators' metrics. */
 export function backlog({ prisma, prepared }: DatabaseContext): PoolRepository['backlog'] {
   return async () => {
-    const [teams, groups, lanes, ended, webhooks] = await Promise.all([
+    const [teams, groups, classes, ended, webhooks] = await Promise.all([
       prisma.$queryRaw<Backlog['teams']>`
         select team.id as "teamId", coalesce(j.queued, 0)::int as "jobsQueued", coalesce(j.running, 0)::int as "jobsRunning",
           coalesce(t.waiting, 0)::int as "tasksWaiting", coalesce(t.released, 0)::int as "tasksReleased",
@@ -27,10 +27,10 @@ export function backlog({ prisma, prepared }: DatabaseContext): PoolRepository['
         where j.team_id is not null or t.team_id is not null
         order by coalesce(t.waiting, 0) + coalesce(t.released, 0) desc, team.id`,
       prisma.$queryRaw<TaskGroup[]>`
-        select state::text, case when state = 'waiting' then '' else lane end as lane,
+        select state::text, case when state = 'waiting' then '' else lane end as "workerClass",
           case when state = 'waiting' then needs end as needs, count(*)::int as count
         from tasks where state in ('waiting', 'released', 'running') group by 1, 2, 3`,
-      liveLanes(prepared),
+      liveClasses(prepared),
       prisma.$queryRaw<Backlog['endedLastHour']>`
         select status, coalesce(error->>'origin', 'none') as origin, count(*)::int as count from jobs
         where finished_at > statement_timestamp() - interval '1 hour' group by 1, 2`,
@@ -42,7 +42,7 @@ export function backlog({ prisma, prepared }: DatabaseContext): PoolRepository['
     ]);
     return {
       teams,
-      classes: depthByClass(groups, lanes),
+      classes: depthByClass(groups, classes),
       endedLastHour: ended,
       webhooks: webhooks[0] ?? { pending: 0, overdueSeconds: 0 },
     };

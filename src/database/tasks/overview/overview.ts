@@ -1,13 +1,13 @@
 import type { DatabaseContext } from '../../connection/context.js';
 import type { PoolOverview } from '../../records.js';
 import type { PoolRepository } from '../../repositories.js';
-import { LIVE, liveLanes, listWorkers } from '../../workers/worker-repository.js';
+import { LIVE, liveClasses, listWorkers } from '../../workers/worker-repository.js';
 
 export function overview({ prisma, prepared }: DatabaseContext): PoolRepository['overview'] {
   return async () => {
-    const [workers, lanes, jobs, teams, [left]] = await Promise.all([
+    const [workers, classes, jobs, teams, [left]] = await Promise.all([
       listWorkers(prisma),
-      liveLanes(prepared),
+      liveClasses(prepared),
       prisma.job.groupBy({
         by: ['status'],
         where: { status: { in: ['queued', 'running', 'canceling'] } },
@@ -32,7 +32,7 @@ export function overview({ prisma, prepared }: DatabaseContext): PoolRepository[
       teams.reduce((sum, team) => sum + value(team), 0);
     return {
       workers,
-      lanes,
+      classes,
       jobs: { queued: jobCount('queued'), running: jobCount('running', 'canceling') },
       tasks: {
         waiting: total((team) => team.waitingTasks),

@@ -1,17 +1,17 @@
 import type { Run } from '../../connection/context.js';
-import type { LaneRecord } from '../../records.js';
+import type { WorkerClass } from '../../records.js';
 import type { ReleasableTask } from '../../repositories.js';
 
 /** Where a task is to go. */
 export interface Destination {
   taskId: string;
-  lane: string;
+  workerClass: string;
 }
 
 interface Row {
   id: string;
   attempt: number;
-  lane: string;
+  workerClass: string;
 }
 
 const inOrder = (rows: Row[], asked: Destination[]): ReleasableTask[] => {
@@ -33,8 +33,8 @@ export async function markReleased(run: Run, tasks: Destination[]): Promise<Rele
        select id, new.lane from unnest($1::text[], $2::text[]) as new(task, lane) join tasks on id = new.task
        where state = 'waiting' for no key update of tasks skip locked)
      update tasks set state = 'released', released_at = clock_timestamp(), lane = chosen.lane
-     from chosen where tasks.id = chosen.id returning tasks.id, tasks.attempt, tasks.lane`,
-    [tasks.map(({ taskId }) => taskId), tasks.map(({ lane }) => lane)],
+     from chosen where tasks.id = chosen.id returning tasks.id, tasks.attempt, tasks.lane as "workerClass"`,
+    [tasks.map(({ taskId }) => taskId), tasks.map(({ workerClass }) => workerClass)],
   );
   return inOrder(marked, tasks);
 }
@@ -48,8 +48,8 @@ export async function moveReleased(run: Run, tasks: Destination[]): Promise<Rele
        select id, new.lane from unnest($1::text[], $2::text[]) as new(task, lane) join tasks on id = new.task
        where state = 'released' for no key update of tasks skip locked)
      update tasks set attempt = attempt + 1, released_at = clock_timestamp(), lane = chosen.lane
-     from chosen where tasks.id = chosen.id returning tasks.id, tasks.attempt, tasks.lane`,
-    [tasks.map(({ taskId }) => taskId), tasks.map(({ lane }) => lane)],
+     from chosen where tasks.id = chosen.id returning tasks.id, tasks.attempt, tasks.lane as "workerClass"`,
+    [tasks.map(({ taskId }) => taskId), tasks.map(({ workerClass }) => workerClass)],
   );
   return inOrder(moved, tasks);
 }
@@ -68,9 +68,9 @@ export async function takeBack(run: Run, taskIds: string[]): Promise<Set<string>
 }
 
 /** What was released to workers that are gone, or have changed. */
-export async function takeBackOthers(run: Run, lanes: LaneRecord[]): Promise<number> {
-  const offers = lanes.map(({ lane, engine, deviceMemoryBytes, class: label }) => ({
-    lane,
+export async function takeBackOthers(run: Run, classes: WorkerClass[]): Promise<number> {
+  const offers = classes.map(({ name, engine, deviceMemoryBytes, class: label }) => ({
+    lane: name,
     engine,
     memory: deviceMemoryBytes,
     label,
@@ -82,7 +82,7 @@ export async function takeBackOthers(run: Run, lanes: LaneRecord[]): Promise<num
        and not exists (
        select from jsonb_to_recordset($1::jsonb) as l(lane text, engine text, memory float8, label text)
        where l.lane = t.lane and (t.needs is null or sparank_can_run(t.needs, l.engine, l.memory::bigint, l.label)))`,
-    [JSON.stringify(offers), lanes.map(({ lane }) => lane)],
+    [JSON.stringify(offers), classes.map(({ name }) => name)],
   );
   const taken = await takeBack(
     run,

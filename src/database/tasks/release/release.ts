@@ -8,34 +8,34 @@ import {
   usualCost,
   type TeamAccount,
 } from '../../../scheduling/fair-share.js';
-import { canRun, PLAIN_LANE } from '../../../scheduling/worker-classes.js';
+import { canRun, PLAIN_CLASS } from '../../../scheduling/worker-classes.js';
 import type { DatabaseContext, Run } from '../../connection/context.js';
-import type { LaneRecord } from '../../records.js';
+import type { WorkerClass } from '../../records.js';
 import type { PoolRepository } from '../../repositories.js';
-import { lanesOf, liveOffers } from '../../workers/worker-repository.js';
+import { classesOf, liveOffers } from '../../workers/worker-repository.js';
 import {
   highestAccount,
   type InUse,
-  type LaneAccount,
-  type LaneTask,
+  type ClassAccount,
+  type ClassTask,
   readAccounts,
   releasedTasks,
   settleCharges,
   tasksInUse,
   waitingTasks,
   writeAccounts,
-} from './lane-accounts.js';
+} from './class-accounts.js';
 import { markReleased, moveReleased, takeBack, takeBackOthers } from './mark-released.js';
 
 /** Any number that no one else uses: one relay at a time chooses. */
 const RELAY_LOCK = 712_001;
-/** Of a lane in one turn: a swap costs as much as a release, and the next turn makes more. */
+/** Of a worker class in one turn: a swap costs as much as a release, and the next turn makes more. */
 const MOST_SWAPS = 64;
 const SWAPS_OF_TEAM = 16;
 
 /** Before the first worker has registered: what anyone can run may wait for it in the queue. */
-const NOBODY: LaneRecord = {
-  lane: PLAIN_LANE,
+const NOBODY: WorkerClass = {
+  name: PLAIN_CLASS,
   engine: '',
   deviceMemoryBytes: 0,
   class: null,
@@ -46,13 +46,13 @@ const NOBODY: LaneRecord = {
 };
 
 interface Turn {
-  lane: LaneRecord;
-  accounts: Map<string, LaneAccount>;
+  workerClass: WorkerClass;
+  accounts: Map<string, ClassAccount>;
 }
 
 interface Choice {
   taskId: string;
-  lane: string;
+  workerClass: string;
   /** The released task that makes way for it. */
   out: string | null;
 }
@@ -78,13 +78,13 @@ export function release({ inTransaction, settings }: DatabaseContext): PoolRepos
       const live = () =>
         offers.length === 0
           ? [{ ...NOBODY }]
-          : lanesOf(
+          : classesOf(
               offers,
-              inUse.map((one) => ({ ...one, running: one.running - one.draining })),
+              inUse.map((one) => ({ ...one, name: one.workerClass, running: one.running - one.draining })),
             );
       if ((await takeBackOthers(run, live())) > 0) inUse = await tasksInUse(run);
       const turns: Turn[] = [];
-      for (const lane of live()) turns.push(await settle(run, lane, inUse, settings.MAX_RUNNING_TASKS));
+      for (const workerClass of live()) turns.push(await settle(run, workerClass, inUse, settings.MAX_RUNNING_TASKS));
       const choices = await choose(run, turns);
       const moves = await rebalance(run, turns, choices);
       const out = await takeBack(
@@ -101,51 +101,55 @@ export function release({ inTransaction, settings }: DatabaseContext): PoolRepos
     });
 }
 
-async function settle(run: Run, lane: LaneRecord, inUse: InUse[], limit: number): Promise<Turn> {
-  const accounts = await readAccounts(run, lane, inUse, limit);
-  if (accounts.size === 0) return { lane, accounts };
+async function settle(run: Run, workerClass: WorkerClass, inUse: InUse[], limit: number): Promise<Turn> {
+  const accounts = await readAccounts(run, workerClass, inUse, limit);
+  if (accounts.size === 0) return { workerClass, accounts };
   const waiting = new Set([...accounts].flatMap(([id, { next }]) => (next === null ? [] : [id])));
-  const changed = settleAccounts(accounts, waiting, await highestAccount(run, lane.lane));
-  await writeAccounts(run, lane.lane, changed);
+  const changed = settleAccounts(accounts, waiting, await highestAccount(run, workerClass.name));
+  await writeAccounts(run, workerClass.name, changed);
   for (const [id, account] of changed) accounts.set(id, account);
-  return { lane, accounts };
+  return { workerClass, accounts };
 }
 
-/** A team's task that is in use in one lane counts for its limit in the others too. */
-function use(turns: Turn[], lane: LaneRecord, teamId: string, n: 1 | -1): void {
+/** A team's task that is in use in one worker class counts for its limit in the others too. */
+function use(turns: Turn[], workerClass: WorkerClass, teamId: string, n: 1 | -1): void {
   for (const turn of turns) {
     const account = turn.accounts.get(teamId);
     if (account === undefined) continue;
-    if (turn.lane === lane) account.inUse += n;
+    if (turn.workerClass === workerClass) account.inUse += n;
     else account.limit -= n;
   }
 }
 
-/** Lane by lane, those with the least to offer first: fair in each of them, and no task twice. */
+/** Class by class, those with the least to offer first: fair in each of them, and no task twice. */
 async function choose(run: Run, turns: Turn[]): Promise<Choice[]> {
   const taken = new Set<string>();
   const choices: Choice[] = [];
-  let released: LaneTask[] | null = null;
-  for (const { lane, accounts } of turns) {
-    const room = releaseRoom(lane.slots, lane.running + lane.released, usualCost(accounts.values()));
+  let released: ClassTask[] | null = null;
+  for (const { workerClass, accounts } of turns) {
+    const room = releaseRoom(
+      workerClass.slots,
+      workerClass.running + workerClass.released,
+      usualCost(accounts.values()),
+    );
     const maySwap = () => mayBeSwaps(accounts.values());
     if (room === 0 && !maySwap()) continue;
-    const { open, chosen } = await firstTasks(run, { lane, accounts }, room, taken);
+    const { open, chosen } = await firstTasks(run, { workerClass, accounts }, room, taken);
     for (const { taskId, teamId } of chosen) {
       taken.add(taskId);
-      lane.released++;
-      use(turns, lane, teamId, 1);
-      choices.push({ taskId, lane: lane.lane, out: null });
+      workerClass.released++;
+      use(turns, workerClass, teamId, 1);
+      choices.push({ taskId, workerClass: workerClass.name, out: null });
     }
     const left = open.filter(({ taskId }) => !taken.has(taskId));
     if (left.length === 0 || !maySwap()) continue;
     released ??= await releasedTasks(run);
-    const held = released.filter((task) => task.lane === lane.lane);
+    const held = released.filter((task) => task.workerClass === workerClass.name);
     for (const swap of chooseSwaps(left, held, accounts, MOST_SWAPS)) {
       taken.add(swap.in.taskId);
-      use(turns, lane, swap.in.teamId, 1);
-      use(turns, lane, swap.out.teamId, -1);
-      choices.push({ taskId: swap.in.taskId, lane: lane.lane, out: swap.out.taskId });
+      use(turns, workerClass, swap.in.teamId, 1);
+      use(turns, workerClass, swap.out.teamId, -1);
+      choices.push({ taskId: swap.in.taskId, workerClass: workerClass.name, out: swap.out.taskId });
     }
   }
   return choices;
@@ -157,18 +161,18 @@ async function choose(run: Run, turns: Turn[]): Promise<Choice[]> {
  */
 async function firstTasks(
   run: Run,
-  { lane, accounts }: Turn,
+  { workerClass, accounts }: Turn,
   room: number,
   taken: ReadonlySet<string>,
-): Promise<{ open: LaneTask[]; chosen: LaneTask[] }> {
+): Promise<{ open: ClassTask[]; chosen: ClassTask[] }> {
   const teams = byStanding(accounts, room + MOST_SWAPS);
   let most =
     (mayBeSwaps(accounts.values()) ? SWAPS_OF_TEAM : 2) + Math.ceil(room / Math.max(1, teams.length)) + taken.size;
   for (;;) {
-    const read = teams.length === 0 ? [] : await waitingTasks(run, lane, teams, most);
+    const read = teams.length === 0 ? [] : await waitingTasks(run, workerClass, teams, most);
     const open = read.filter(({ taskId }) => !taken.has(taskId));
     const chosen = chooseTasks(open, accounts, room);
-    const count = (tasks: LaneTask[]) => {
+    const count = (tasks: ClassTask[]) => {
       const counts = new Map<string, number>();
       for (const { teamId } of tasks) counts.set(teamId, (counts.get(teamId) ?? 0) + 1);
       return counts;
@@ -182,29 +186,35 @@ async function firstTasks(
   }
 }
 
-/** A free place for which nothing waits takes over what stands behind running tasks in another lane. */
-async function rebalance(run: Run, turns: Turn[], choices: Choice[]): Promise<{ taskId: string; lane: string }[]> {
-  const free = ({ lane }: Turn) => lane.slots - lane.running - lane.released;
-  const surplus = ({ lane }: Turn) => lane.released - Math.max(0, lane.slots - lane.running);
+/** A free place for which nothing waits takes over what stands behind running tasks in another class. */
+async function rebalance(
+  run: Run,
+  turns: Turn[],
+  choices: Choice[],
+): Promise<{ taskId: string; workerClass: string }[]> {
+  const free = ({ workerClass }: Turn) => workerClass.slots - workerClass.running - workerClass.released;
+  const surplus = ({ workerClass }: Turn) =>
+    workerClass.released - Math.max(0, workerClass.slots - workerClass.running);
   if (turns.length < 2 || !turns.some((one) => free(one) > 0) || !turns.some((one) => surplus(one) > 0)) return [];
   const released = await releasedTasks(run);
   const gone = new Set(choices.map(({ out }) => out));
-  const moves: { taskId: string; lane: string }[] = [];
+  const moves: { taskId: string; workerClass: string }[] = [];
   for (const to of turns) {
     if (free(to) <= 0) continue;
     for (const from of turns) {
       if (from === to) continue;
       const movable = released.filter(
-        (task) => task.lane === from.lane.lane && !gone.has(task.taskId) && canRun(task.needs, to.lane),
+        (task) =>
+          task.workerClass === from.workerClass.name && !gone.has(task.taskId) && canRun(task.needs, to.workerClass),
       );
       const places = Math.min(free(to), surplus(from));
       for (const { taskId, teamId } of chooseTasks(movable, unlimited(to.accounts), places)) {
         gone.add(taskId);
-        from.lane.released--;
-        to.lane.released++;
-        use(turns, from.lane, teamId, -1);
-        use(turns, to.lane, teamId, 1);
-        moves.push({ taskId, lane: to.lane.lane });
+        from.workerClass.released--;
+        to.workerClass.released++;
+        use(turns, from.workerClass, teamId, -1);
+        use(turns, to.workerClass, teamId, 1);
+        moves.push({ taskId, workerClass: to.workerClass.name });
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { TeamAccount, WaitingTask } from '../../../scheduling/fair-share.js';
-import { laneOf, type Needs, type Offer } from '../../../scheduling/worker-classes.js';
+import { workerClassOf, type Needs, type Offer } from '../../../scheduling/worker-classes.js';
 import type { Run } from '../../connection/context.js';
 
 /** Weight of the newest value in the moving averages of what a task and a job cost. */
@@ -42,14 +42,14 @@ export async function settleCharges(run: Run): Promise<void> {
 }
 
 /** A task that is not taken yet: what it needs and, when it is released, to whom. */
-export interface LaneTask extends WaitingTask {
+export interface ClassTask extends WaitingTask {
   needs: Needs;
-  lane: string;
+  workerClass: string;
 }
 
-/** What a team has in use in a lane. */
+/** What a team has in use in a worker class. */
 export interface InUse {
-  lane: string;
+  workerClass: string;
   teamId: string;
   running: number;
   /** Of those that run, with workers that drain. */
@@ -63,7 +63,7 @@ export interface InUse {
 export const tasksInUse = (run: Run): Promise<InUse[]> =>
   run(
     'tasks in use',
-    `select t.lane, t.team_id as "teamId", count(*) filter (where t.state = 'running')::int as running,
+    `select t.lane as "workerClass", t.team_id as "teamId", count(*) filter (where t.state = 'running')::int as running,
        count(*) filter (where t.state = 'running' and t.worker_id in (select id from workers where draining_since is not null))::int
          as draining,
        count(*) filter (where t.state = 'released')::int as released,
@@ -73,8 +73,8 @@ export const tasksInUse = (run: Run): Promise<InUse[]> =>
      from tasks t join teams team on team.id = t.team_id where t.state in ('released', 'running') group by 1, 2`,
   );
 
-/** A team's account in a lane, with the priority of its first task that waits there. */
-export type LaneAccount = TeamAccount & { next: number | null; lowest: number | null };
+/** A team's account in a worker class, with the priority of its first task that waits there. */
+export type ClassAccount = TeamAccount & { next: number | null; lowest: number | null };
 
 interface AccountRow {
   id: string;
@@ -87,7 +87,7 @@ interface AccountRow {
 }
 
 /**
- * In one lane, of every team that has tasks in use, or waiting there, or that is noted as waiting. Tasks in other lanes take
+ * In one worker class, of every team that has tasks in use, or waiting there, or that is noted as waiting. Tasks in other classes take
  * their part of the limit.
  */
 export async function readAccounts(
@@ -95,9 +95,9 @@ export async function readAccounts(
   offer: Offer,
   inUse: InUse[],
   limit: number,
-): Promise<Map<string, LaneAccount>> {
-  const lane = laneOf(offer);
-  const own = new Map(inUse.flatMap((one) => (one.lane === lane ? [[one.teamId, one] as const] : [])));
+): Promise<Map<string, ClassAccount>> {
+  const workerClass = workerClassOf(offer);
+  const own = new Map(inUse.flatMap((one) => (one.workerClass === workerClass ? [[one.teamId, one] as const] : [])));
   const all = new Map<string, number>();
   for (const { teamId, running, released } of inUse) all.set(teamId, (all.get(teamId) ?? 0) + running + released);
   const rows = await run<AccountRow>(
@@ -113,7 +113,7 @@ export async function readAccounts(
        order by t.priority desc, t.rank, t.layer, t.point, t.id limit 1
      ) next on true
      where next.priority is not null or account.backlogged or team.id = any($3)`,
-    [lane, limit, [...all.keys()], offer.engine, offer.deviceMemoryBytes, offer.class],
+    [workerClass, limit, [...all.keys()], offer.engine, offer.deviceMemoryBytes, offer.class],
   );
   return new Map(
     rows.map(({ id, ...account }) => {
@@ -125,16 +125,16 @@ export async function readAccounts(
   );
 }
 
-export async function highestAccount(run: Run, lane: string): Promise<number> {
+export async function highestAccount(run: Run, workerClass: string): Promise<number> {
   const [row] = await run<{ highest: number }>(
     'highest account',
     'select coalesce(max(virtual_seconds), 0)::float8 as highest from team_lanes where lane = $1',
-    [lane],
+    [workerClass],
   );
   return row?.highest ?? 0;
 }
 
-export async function writeAccounts(run: Run, lane: string, changed: Map<string, TeamAccount>): Promise<void> {
+export async function writeAccounts(run: Run, workerClass: string, changed: Map<string, TeamAccount>): Promise<void> {
   if (changed.size === 0) return;
   const rows = [...changed].map(([id, { virtualSeconds, backlogged }]) => ({ id, virtualSeconds, backlogged }));
   await run(
@@ -144,17 +144,17 @@ export async function writeAccounts(run: Run, lane: string, changed: Map<string,
      from jsonb_to_recordset($2::jsonb) as new(id text, "virtualSeconds" float8, backlogged boolean)
      on conflict (team_id, lane) do update
        set virtual_seconds = greatest(l.virtual_seconds, excluded.virtual_seconds), backlogged = excluded.backlogged`,
-    [lane, JSON.stringify(rows)],
+    [workerClass, JSON.stringify(rows)],
   );
 }
 
-/** The first tasks of these teams that the workers of the lane can run, `most` of each. */
-export const waitingTasks = (run: Run, offer: Offer, teams: string[], most: number): Promise<LaneTask[]> =>
+/** The first tasks of these teams that the workers of the class can run, `most` of each. */
+export const waitingTasks = (run: Run, offer: Offer, teams: string[], most: number): Promise<ClassTask[]> =>
   run(
     'waiting tasks',
     `select next.* from unnest($1::text[]) as team(id)
      cross join lateral (
-       select t.id as "taskId", t.attempt, t.team_id as "teamId", t.priority::int, t.rank, t.layer, t.point, t.needs, t.lane
+       select t.id as "taskId", t.attempt, t.team_id as "teamId", t.priority::int, t.rank, t.layer, t.point, t.needs, t.lane as "workerClass"
        from tasks t
        where t.team_id = team.id and t.state = 'waiting' and t.not_before <= clock_timestamp()
          and (t.needs is null or sparank_can_run(t.needs, $3, $4, $5))
@@ -163,9 +163,9 @@ export const waitingTasks = (run: Run, offer: Offer, teams: string[], most: numb
     [teams, most, offer.engine, offer.deviceMemoryBytes, offer.class],
   );
 
-export const releasedTasks = (run: Run): Promise<LaneTask[]> =>
+export const releasedTasks = (run: Run): Promise<ClassTask[]> =>
   run(
     'released tasks',
-    `select id as "taskId", attempt, team_id as "teamId", priority::int, rank, layer, point, needs, lane
+    `select id as "taskId", attempt, team_id as "teamId", priority::int, rank, layer, point, needs, lane as "workerClass"
      from tasks where state in ('released', 'running') and state = 'released'`,
   );
