@@ -21,7 +21,7 @@ import { taskRepository } from './tasks/task-repository.js';
 import type { Database } from './repositories.js';
 import { predictionRepository } from './predictions/prediction-repository.js';
 import { teamRepository } from './teams/team-repository.js';
-import { guarded, withQuickTries } from './connection/trouble.js';
+import { guarded, withQuickTries } from './connection/transient-errors.js';
 import { uploadRepository } from './uploads/upload-repository.js';
 import { usageRepository } from './usage/usage-repository.js';
 import { webhookRepository } from './webhooks/webhook-repository.js';

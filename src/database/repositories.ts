@@ -13,7 +13,7 @@ import type { WorkerRepository } from './workers/port.js';
 
 /**
  * The port to PostgreSQL, by aggregate. Every client-facing method takes the team first and sees nothing of another team (a foreign id is
- * `null`, like a missing one). Connection trouble is `InfrastructureError('unavailable')` after a few quick tries.
+ * `null`, like a missing one). Transient errors are `InfrastructureError('unavailable')` after a few quick tries.
  */
 export type * from './audit/port.js';
 export type * from './installation/port.js';

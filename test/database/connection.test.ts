@@ -5,7 +5,7 @@ import { readConfig } from '../../src/config/index.js';
 import { freePort } from '../../src/database/embedded/server.js';
 import { openDatabase } from '../../src/database/index.js';
 import { DEFAULT_TEAM } from '../../src/database/records.js';
-import { guarded, isPassingTrouble, withQuickTries } from '../../src/database/connection/trouble.js';
+import { guarded, isTransientError, withQuickTries } from '../../src/database/connection/transient-errors.js';
 import { InputError } from '../../src/errors/index.js';
 import { PostgresClient } from '../../src/database/connection/postgres-client.js';
 import { Proxy } from '../../bench/siege/proxy.js';
@@ -73,26 +73,26 @@ describe('a lost connection', () => {
   });
 
   it('is told from errors that trying again cannot help', async () => {
-    expect(isPassingTrouble(Object.assign(new Error('x'), { code: '57P01' }))).toBe(true);
+    expect(isTransientError(Object.assign(new Error('x'), { code: '57P01' }))).toBe(true);
     expect(
-      isPassingTrouble({
+      isTransientError({
         code: 'P2010',
         meta: { driverAdapterError: { cause: { kind: 'postgres', originalCode: '40P01' } } },
       }),
     ).toBe(true);
-    expect(isPassingTrouble(Object.assign(new Error('x'), { code: '23505' }))).toBe(false);
-    expect(isPassingTrouble(new Error('column does not exist'))).toBe(false);
+    expect(isTransientError(Object.assign(new Error('x'), { code: '23505' }))).toBe(false);
+    expect(isTransientError(new Error('column does not exist'))).toBe(false);
     // What a client wrote, quoted.
     const quoted = 'invalid input syntax for type json: "connection terminated"';
-    expect(isPassingTrouble(Object.assign(new Error(quoted), { code: '22P02' }))).toBe(false);
+    expect(isTransientError(Object.assign(new Error(quoted), { code: '22P02' }))).toBe(false);
     expect(
-      isPassingTrouble({
+      isTransientError({
         message: quoted,
         code: 'P2010',
         meta: { driverAdapterError: { cause: { originalCode: '22P02' } } },
       }),
     ).toBe(false);
-    expect(isPassingTrouble(Object.assign(new Error(quoted), { name: 'PrismaClientValidationError' }))).toBe(false);
+    expect(isTransientError(Object.assign(new Error(quoted), { name: 'PrismaClientValidationError' }))).toBe(false);
     let calls = 0;
     const refuse = () => {
       calls++;
@@ -169,12 +169,12 @@ describe('a connection whose other end has gone without a word', () => {
     return { proxy, client, direct };
   }
 
-  it('is lost, as passing trouble', async () => {
+  it('is lost, as a transient error', async () => {
     const { proxy, client } = await connected();
     await client.query('select 1');
     expect(proxy.silence()).toBe(1);
     const error: unknown = await client.query('select 1').catch((reason: unknown) => reason);
-    expect(isPassingTrouble(error)).toBe(true);
+    expect(isTransientError(error)).toBe(true);
     await proxy.close();
   });
 

@@ -8,7 +8,7 @@ import { newId } from '../connection/ids.js';
 import { jobRecord, priorityNumber } from './job-record.js';
 import type { JobRecord, NewJob } from '../records.js';
 import type { JobRepository } from '../repositories.js';
-import { withQuickTries } from '../connection/trouble.js';
+import { withQuickTries } from '../connection/transient-errors.js';
 
 /** More submissions of a team than this are never under way at once (every one holds a database connection). */
 const IN_FLIGHT = 1000;

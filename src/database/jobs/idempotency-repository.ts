@@ -1,7 +1,7 @@
 import type { DatabaseContext } from '../connection/context.js';
 import { newId } from '../connection/ids.js';
 import type { IdempotencyRepository } from '../repositories.js';
-import { withQuickTries } from '../connection/trouble.js';
+import { withQuickTries } from '../connection/transient-errors.js';
 
 /** A request that gave no sign of life for this long is taken to be dead. */
 const IN_FLIGHT_SECONDS = 15;

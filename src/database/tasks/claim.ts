@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Assignment } from '../../jobs/tasks.js';
 import type { DatabaseContext } from '../connection/context.js';
 import type { PoolRepository } from '../repositories.js';
-import { withQuickTries } from '../connection/trouble.js';
+import { withQuickTries } from '../connection/transient-errors.js';
 
 export function claim({ prepared, announce, settings }: DatabaseContext): PoolRepository['claim'] {
   return (taskId, attempt, workerId, onDraining) => {

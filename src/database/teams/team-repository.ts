@@ -6,7 +6,7 @@ import { newId } from '../connection/ids.js';
 import type { TeamLimits, TeamRecord } from '../records.js';
 import type { TeamRepository } from '../repositories.js';
 import { clearTeam, closeTeam, dropTeam } from './remove-team.js';
-import { withQuickTries } from '../connection/trouble.js';
+import { withQuickTries } from '../connection/transient-errors.js';
 
 const teamRecord = (team: Team): TeamRecord => ({
   id: team.id,

@@ -24,7 +24,7 @@ const FIRST_PAUSE_MS = 40;
 const ANSWERED = /^([0-9][0-9A-Z]{4}|(P0|F0|HV)[0-9A-Z]{3}|PrismaClientValidationError)$/;
 
 /** Whether PostgreSQL is away, or busy, for a while. */
-export function isPassingTrouble(error: unknown): boolean {
+export function isTransientError(error: unknown): boolean {
   const codes = [...codesOf(error)];
   if (codes.some((code) => PASSING.some((pattern) => pattern.test(code)))) return true;
   return !codes.some((code) => ANSWERED.test(code)) && says(error, PASSING_MESSAGE);
@@ -37,7 +37,7 @@ function says(error: unknown, pattern: RegExp, depth = 0): boolean {
   return ['cause', 'meta', 'driverAdapterError', 'error'].some((name) => says(fields[name], pattern, depth + 1));
 }
 
-/** Runs `work` a few times while PostgreSQL is in passing trouble. `work` must be harmless to repeat after an unknown commit. */
+/** Runs `work` a few times past transient errors of PostgreSQL. `work` must be harmless to repeat after an unknown commit. */
 export async function withQuickTries<T>(work: (attempt: number) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -47,7 +47,7 @@ export async function withQuickTries<T>(work: (attempt: number) => Promise<T>): 
       const fault = ownFault(cause);
       if (fault !== null)
         throw new OwnFaultError('unavailable', `the database refuses this process (${fault})`, { cause });
-      if (!isPassingTrouble(cause)) throw cause;
+      if (!isTransientError(cause)) throw cause;
       if (attempt === QUICK_TRIES) {
         throw new InfrastructureError('unavailable', 'the database does not answer', { cause });
       }
