@@ -2,12 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import multipart from '@fastify/multipart';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { JobRecord } from '../../../database/records.js';
 import { killPoint } from '../../../fault-injection/kill-point.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
-import { SpecRequestSchema, SpecSchema } from '../../../jobs/spec.js';
-import type { RouteOptions } from '../../deps.js';
+import { SpecRequestSchema, SpecSchema, type Spec } from '../../../jobs/spec.js';
+import type { RouteDeps, RouteOptions } from '../../deps.js';
 import { teamOf } from '../../plugins/auth.js';
 import { bodyIsCheckedByHandler } from '../../validation.js';
 import { SPEC_EXAMPLES } from '../../openapi/examples.js';
@@ -86,67 +87,94 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       },
     },
     async (request, reply) => {
-      const teamId = teamOf(request);
-      const key = readIdempotencyKey(request);
+      const caller = { teamId: teamOf(request), key: readIdempotencyKey(request) };
       const directory = await mkdtemp(join(deps.scratch, 'submit-'));
       /** Told when the files are gone from the scratch directory. */
       let over: (() => void) | null = null;
       try {
-        if (request.isMultipart()) over = deps.incoming.add(teamId);
+        if (request.isMultipart()) over = deps.incoming.add(caller.teamId);
         const submission: Submission = request.isMultipart()
-          ? await readMultipart(deps, teamId, { request, directory }, checkIncomplete)
+          ? await readMultipart(deps, caller.teamId, { request, directory }, checkIncomplete)
           : { given: request.body, files: {} };
         const given = nameParts(submission);
         const spec = resolveSpec(given);
-        if (fetchesFiles(spec)) over ??= deps.incoming.add(teamId);
+        if (fetchesFiles(spec)) over ??= deps.incoming.add(caller.teamId);
         const open = async () => {
-          await checkWebhook(deps, teamId, spec);
-          const files = await openSources(deps, teamId, { spec, files: submission.files, directory });
+          await checkWebhook(deps, caller.teamId, spec);
+          const files = await openSources(deps, caller.teamId, { spec, files: submission.files, directory });
           const checked = await check?.(files, spec, directory);
           return { files, estimate: checked?.estimate ?? null };
         };
-
         if (request.query.dry_run) {
           const { estimate } = await open();
           return await reply.code(200).send({ object: 'dry_run', spec, estimate });
         }
-
         const make = async (idempotencyToken?: string): Promise<JobRecord> => {
-          await refuseFull(teamId);
+          await refuseFull(caller.teamId);
           const { files } = await open();
-          const kept = await keepSources(files, spec);
-          const job = await deps.database.jobs.create(teamId, {
-            spec: kept.spec,
-            inputs: kept.inputs,
-            labels: spec.labels,
-            traceparent: request.span?.traceparent ?? null,
-            priority: spec.priority,
-            deadlineSeconds: spec.deadline_seconds,
-            ...(idempotencyToken === undefined ? {} : { idempotencyToken }),
-          });
-          killPoint('job-committed');
-          return job;
+          return createJob(deps, request, { teamId: caller.teamId, spec, files, idempotencyToken });
         };
-        const answer: Answer =
-          key === null
-            ? { view: await viewJob(deps.database, await make()), replayed: false }
-            : await once(deps, request, { teamId, key, bodyHash: hashBody(given) }, make);
-        request.log.info({ job_id: answer.view.id, team_id: teamId, replayed: answer.replayed }, 'job accepted');
-        const expected = answer.view.queue?.expected_start_seconds ?? null;
-        // To be held against when it starts; nobody waits for that.
-        if (expected !== null && !answer.replayed)
-          deps.database.predictions
-            .note(answer.view.id, expected)
-            .catch((error: unknown) => request.log.debug({ err: error }, 'a prediction was not noted'));
-        if (answer.replayed) reply.header('Idempotent-Replayed', 'true');
+        const { view, replayed } = await answerOnce(deps, request, { ...caller, given }, make);
+        if (replayed) reply.header('Idempotent-Replayed', 'true');
         return await reply
           .code(202)
-          .header('Location', `/jobs/${answer.view.id}`)
+          .header('Location', `/jobs/${view.id}`)
           .header('Retry-After', FIRST_LOOK_SECONDS)
-          .send(answer.view);
+          .send(view);
       } finally {
         await rm(directory, { recursive: true, force: true }).finally(() => over?.());
       }
     },
   );
 };
+
+/** Keeps the files, then makes the job that reads them. */
+async function createJob(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  {
+    teamId,
+    spec,
+    files,
+    idempotencyToken,
+  }: {
+    teamId: string;
+    spec: Spec;
+    files: Awaited<ReturnType<typeof openSources>>;
+    idempotencyToken: string | undefined;
+  },
+): Promise<JobRecord> {
+  const kept = await keepSources(files, spec);
+  const job = await deps.database.jobs.create(teamId, {
+    spec: kept.spec,
+    inputs: kept.inputs,
+    labels: spec.labels,
+    traceparent: request.span?.traceparent ?? null,
+    priority: spec.priority,
+    deadlineSeconds: spec.deadline_seconds,
+    ...(idempotencyToken === undefined ? {} : { idempotencyToken }),
+  });
+  killPoint('job-committed');
+  return job;
+}
+
+/** The job that `make` makes, or, for a key that was used before with the same body, the first answer again. */
+async function answerOnce(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  { teamId, key, given }: { teamId: string; key: string | null; given: unknown },
+  make: (idempotencyToken?: string) => Promise<JobRecord>,
+): Promise<Answer> {
+  const { view, replayed }: Answer =
+    key === null
+      ? { view: await viewJob(deps.database, await make()), replayed: false }
+      : await once(deps, request, { teamId, key, bodyHash: hashBody(given) }, make);
+  request.log.info({ job_id: view.id, team_id: teamId, replayed }, 'job accepted');
+  const expected = view.queue?.expected_start_seconds ?? null;
+  // To be held against when it starts; nobody waits for that.
+  if (expected !== null && !replayed)
+    deps.database.predictions
+      .note(view.id, expected)
+      .catch((error: unknown) => request.log.debug({ err: error }, 'a prediction was not noted'));
+  return { view, replayed };
+}
