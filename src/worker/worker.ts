@@ -5,7 +5,7 @@ import type { Config } from '../config/index.js';
 import { workerClassOf } from '../scheduling/worker-classes.js';
 import type { FilesNeeded } from '../pipeline/step.js';
 import type { Database } from '../database/repositories.js';
-import type { TaskConsumer, TaskQueue } from '../queue/queue.js';
+import type { TaskMessage, TaskQueue } from '../queue/queue.js';
 import type { Storage } from '../storage/storage.js';
 import { openScratch } from '../storage/scratch.js';
 import type { Telemetry } from '../observability/telemetry.js';
@@ -16,6 +16,7 @@ import { ComputeProcess } from './compute/compute-process.js';
 import { checkEngine } from './device/check-engine.js';
 import { findDevice } from './device/device.js';
 import { InService, type Trouble } from './in-service.js';
+import { Intake } from './intake.js';
 import { probe } from './probe.js';
 import { FileCache } from './task/file-cache.js';
 import { stepLimits } from './limits.js';
@@ -71,25 +72,6 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const stopping = new AbortController();
   const shutdown = new AbortController();
 
-  let consumer: TaskConsumer | null = null;
-  let draining = false;
-  let paused = false;
-  /** An operator may want this worker to end its task and take no more; so does its own trouble. */
-  async function settle(): Promise<void> {
-    const wanted = draining || service.trouble !== null;
-    if (consumer === null || wanted === paused || stopping.signal.aborted) return;
-    paused = wanted;
-    if (wanted) await consumer.pause();
-    else consumer.resume();
-  }
-  /** Told by the table of workers. */
-  async function obey(wanted: boolean): Promise<void> {
-    if (wanted === draining) return;
-    draining = wanted;
-    logger.info(wanted ? 'draining: the worker takes no more tasks' : 'the worker takes tasks again');
-    await settle();
-  }
-
   const probeSelf = () => probe({ directory: scratch.path, storage, database });
   const service = new InService({
     async probe({ code }) {
@@ -98,7 +80,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     },
     async onChange(trouble) {
       deps.metrics.outOfService(id, trouble?.code ?? null);
-      await settle();
+      await intake.settle();
       // Those who are told later (the next sign of life tells them) only release tasks here that others take back.
       await answerOrAbort(registration.now(), AbortSignal.timeout(TELL_MS)).catch((error: unknown) =>
         logger.warn({ err: error }, 'could not tell of a change of service'),
@@ -107,6 +89,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     logger,
     signal: stopping.signal,
   });
+  const intake = new Intake({ outOfService: () => service.trouble !== null, stopping: stopping.signal, logger });
   const registration = keepRegistered(
     database,
     id,
@@ -119,7 +102,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       deviceMemoryBytes: device.deviceMemoryBytes,
       trouble: service.trouble,
     }),
-    { logger, onState: ({ draining: wanted }) => obey(wanted) },
+    { logger, onState: ({ draining }) => intake.obey(draining) },
   );
 
   const running = new Set<Promise<void>>();
@@ -140,37 +123,19 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     logger,
     service,
     onDraining: () =>
-      void obey(true).catch((error: unknown) => logger.warn({ err: error }, 'could not stop to take tasks')),
+      void intake.obey(true).catch((error: unknown) => logger.warn({ err: error }, 'could not stop to take tasks')),
     shutdown: shutdown.signal,
   };
-  // It holds no task yet, so it may wait for as long as it takes.
-  const starting: Backoff = {
-    signal: stopping.signal,
-    limitMs: Infinity,
-    retry: (error) => classOf(error) !== 'input',
-    onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'cannot start yet'),
+  const consume = async () => {
+    const handle = (message: TaskMessage) => {
+      const run = runTask(task, message).finally(() => running.delete(run));
+      running.add(run);
+      return run;
+    };
+    await intake.begin(await queue.consume(handle, { concurrency: 1, workerClass: workerClassOf(device) }));
   };
-  const ready = (async () => {
-    await untilItWorks(() => registration.now(), starting);
-    try {
-      await answerOrAbort(probeSelf(), stopping.signal);
-    } catch (error) {
-      stopping.signal.throwIfAborted();
-      await service.leave(asSparankError(error));
-      await service.ended();
-    }
-    await untilItWorks(async () => {
-      consumer = await queue.consume(
-        (message) => {
-          const run = runTask(task, message).finally(() => running.delete(run));
-          running.add(run);
-          return run;
-        },
-        { concurrency: 1, workerClass: workerClassOf(device) },
-      );
-      await settle();
-    }, starting);
-  })();
+  const register = () => registration.now();
+  const ready = start({ register, probe: probeSelf, consume }, { service, stopping: stopping.signal, logger });
   ready.then(
     () => logger.info({ device, pid: process.pid }, 'the worker is ready'),
     (error: unknown) => stopping.signal.aborted || logger.error({ err: error }, 'the worker cannot start'),
@@ -183,7 +148,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     },
     get health(): WorkerHealth {
       const { trouble, atFault } = service;
-      const working = consumer === null ? 'starting' : 'in_service';
+      const working = intake.open ? 'in_service' : 'starting';
       return { id, state: trouble === null ? working : 'out_of_service', trouble, at_fault: atFault };
     },
     async close(graceSeconds) {
@@ -191,11 +156,11 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       await ready.catch(() => undefined);
       await service.ended();
       const timer = setTimeout(() => shutdown.abort(), graceSeconds * 1000);
-      await consumer?.pause();
-      await Promise.all(running);
-      clearTimeout(timer);
-      shutdown.abort();
-      await consumer?.close(1);
+      await intake.close(async () => {
+        await Promise.all(running);
+        clearTimeout(timer);
+        shutdown.abort();
+      });
       await compute.stop();
       registration.stop();
       await database.workers.remove(id).catch((error: unknown) => logger.debug({ err: error }, 'could not sign off'));
@@ -203,4 +168,26 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       logger.info('the worker has stopped');
     },
   };
+}
+
+/** Tells of the worker, tries it out, and lets tasks come. It holds none yet, so it may wait for as long as it takes. */
+async function start(
+  { register, probe, consume }: Record<'register' | 'probe' | 'consume', () => Promise<void>>,
+  { service, stopping, logger }: { service: InService; stopping: AbortSignal; logger: Logger },
+): Promise<void> {
+  const patience: Backoff = {
+    signal: stopping,
+    limitMs: Infinity,
+    retry: (error) => classOf(error) !== 'input',
+    onFailure: (error, wait) => logger.warn({ err: error, wait_ms: wait }, 'cannot start yet'),
+  };
+  await untilItWorks(register, patience);
+  try {
+    await answerOrAbort(probe(), stopping);
+  } catch (error) {
+    stopping.throwIfAborted();
+    await service.leave(asSparankError(error));
+    await service.ended();
+  }
+  await untilItWorks(consume, patience);
 }
