@@ -1,3 +1,4 @@
+import type { Spec } from '../../jobs/spec.js';
 import type { Layer } from '../../models/index.js';
 import { passWork, solveWork, statisticsWork, type Counted } from './work.js';
 
@@ -27,6 +28,13 @@ export function affordableImages(layers: readonly Counted[], images: number, fix
   if (most >= images) return images;
   return fixedBatch === null ? most : Math.max(fixedBatch, most - (most % fixedBatch));
 }
+
+/** TensorFlow.js is slower than ONNX Runtime: agreement and error are measured on so many samples there. */
+export const MOST_IN_TENSORFLOW = 64;
+
+/** Batch sizes that are timed in TensorFlow.js: beside ONNX Runtime the first is enough to know. */
+export const batchesInTensorflow = ({ batch_sizes: sizes, runtime }: Spec['benchmark']): number[] =>
+  runtime === 'tensorflowjs' ? sizes : sizes.slice(0, 1);
 
 /** Numbers of `wanted` images, evenly over all: neighbours are often alike. */
 export const spread = (count: number, wanted: number): Uint32Array =>

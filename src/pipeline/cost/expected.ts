@@ -1,7 +1,9 @@
-import { targetsOf } from '../../jobs/points.js';
+import { targetsOf, writtenFormat } from '../../jobs/points.js';
 import type { PhaseShares } from '../../jobs/progress.js';
 import type { Spec } from '../../jobs/spec.js';
 import { targetOf, wishOf } from '../../jobs/targets.js';
+import { formatOf, type ModelFormatName } from '../../models/index.js';
+import { batchesInTensorflow, MOST_IN_TENSORFLOW } from './budgets.js';
 import { passWork, probeWorks, solveWork, statisticsWork, type Counted } from './work.js';
 
 /** Counted work of a second on two quiet cores. Only the ratio to what is bounded by time, as the speed is, depends on it. */
@@ -14,6 +16,14 @@ const STEP_SECONDS = 0.5;
 const LATENCY_SECONDS = 3.5;
 /** Single layers, timed; all of them together at most so long. */
 const LAYER_LATENCY_SECONDS = { each: 0.45, all: 11 };
+/** The same in TensorFlow.js, on its backend wasm: one thread, 1e10 to 2.5e10 on four networks (one core of an AMD EPYC). */
+const TENSORFLOW_WORK_PER_SECOND = 1e10;
+/** Runs of a network, where it is so slow that they and not the time decide: of the speed (the fewest, and the usual), and of each trial of a plan. */
+const TENSORFLOW_RUNS = { fewest: 25, usual: 50, trial: 18 };
+/** Until the speed of a slow network is measured with the fewest runs. */
+const MOST_LATENCY_SECONDS = 3 * LATENCY_SECONDS;
+/** Whole networks that a plan for a speedup times. */
+const TIMED_PLANS = { count: 6, seconds: 2 };
 /** Of the check that a planned network is not slower, for every batch size. */
 const CHECK_SECONDS = 2;
 /** Trials of a plan that is made on the network itself. */
@@ -24,13 +34,20 @@ export interface Expected {
   images: number;
   samples: number;
   probes: { images: number; layerErrors: readonly number[]; tapErrors: readonly number[] };
-  spec: Pick<Spec, 'method' | 'benchmark' | 'target' | 'targets'>;
+  spec: Pick<Spec, 'method' | 'benchmark' | 'target' | 'targets' | 'output'>;
+  /** Of the model that was sent. */
+  format: ModelFormatName;
   /** Samples that the result is measured on. */
   measured: number;
 }
 
 /** Seconds of the parts of the inspection: the pass over the images, then every layer. */
-export function expectedInspection({ layers, images, samples, probes }: Omit<Expected, 'spec' | 'measured'>): {
+export function expectedInspection({
+  layers,
+  images,
+  samples,
+  probes,
+}: Omit<Expected, 'spec' | 'measured' | 'format'>): {
   capture: number;
   layers: number[];
 } {
@@ -65,13 +82,19 @@ export function expectedSeconds(expected: Expected): PhaseShares {
     const { name } = wishOf(target);
     return sum + (name === 'speedup' || name === 'max_accuracy_drop' ? TRIALS[name] : 0);
   }, 0);
-  const checks = points.filter((target) => targetOf(wishOf(target).name).cost !== null).length;
+  const tensorflow = expectedInTensorflow(expected, points.map(wishOf));
+  // What TensorFlow.js makes of a plan is not checked beforehand.
+  const checks =
+    spec.benchmark.runtime === 'tensorflowjs'
+      ? 0
+      : points.filter((target) => targetOf(wishOf(target).name).cost !== null).length;
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
   return {
     inspect: inspection.capture + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),
     plan:
       STEP_SECONDS +
       trials * (open.length + refit + compare) +
+      tensorflow.plan +
       checks * CHECK_SECONDS * spec.benchmark.batch_sizes.length,
     layers: points.length * (fits + LAYER_SECONDS.layers * open.length),
     assemble: points.length * (STEP_SECONDS + refit),
@@ -79,6 +102,28 @@ export function expectedSeconds(expected: Expected): PhaseShares {
       STEP_SECONDS +
       (points.length + 1) * compare +
       (points.length + 1) * LATENCY_SECONDS * spec.benchmark.batch_sizes.length +
+      tensorflow.evaluate +
       timed,
+  };
+}
+
+/** What is added where the compressed networks are for TensorFlow.js, and run in it. */
+function expectedInTensorflow(
+  { layers, spec, format, measured }: Expected,
+  wishes: readonly ReturnType<typeof wishOf>[],
+): { plan: number; evaluate: number } {
+  if (formatOf(writtenFormat(spec, format)).tensorflow !== true) return { plan: 0, evaluate: 0 };
+  const pass = passWork(layers) / TENSORFLOW_WORK_PER_SECOND;
+  const { fewest, usual, trial } = TENSORFLOW_RUNS;
+  const timed = batchesInTensorflow(spec.benchmark).map((batch) =>
+    Math.min(Math.max(LATENCY_SECONDS, usual * batch * pass), Math.max(MOST_LATENCY_SECONDS, fewest * batch * pass)),
+  );
+  const compared = Math.min(measured, MOST_IN_TENSORFLOW) * pass;
+  const speedups = spec.benchmark.runtime === 'tensorflowjs' ? wishes.filter(({ name }) => name === 'speedup') : [];
+  const [batch = 1] = spec.benchmark.batch_sizes;
+  const plan = Math.max(TIMED_PLANS.seconds, 2 * trial * batch * pass);
+  return {
+    plan: speedups.length * TIMED_PLANS.count * plan,
+    evaluate: (wishes.length + 1) * (compared + timed.reduce((sum, seconds) => sum + seconds, 0)),
   };
 }

@@ -18,6 +18,7 @@ function job(depth: number, channels: number, positions: number): Expected {
     probes: { images: 16, layerErrors: [0.2, 0.02], tapErrors: [0.06] },
     spec: spec({ parameter_ratio: 2 }),
     measured: 32,
+    format: 'onnx',
   };
 }
 
@@ -38,6 +39,33 @@ describe('what a job is expected to take', () => {
     expect(expectedSeconds(two).inspect).toBe(expectedSeconds(one).inspect);
     const tried = expectedSeconds({ ...one, spec: spec({ speedup: 2 }) });
     expect(tried.plan).toBeGreaterThan(2 * expectedSeconds(one).plan);
+  });
+
+  it('counts what runs in TensorFlow.js: for models that come or go in its formats, at the batch sizes that are timed there', () => {
+    const onnx = job(10, 64, 784);
+    const sent: Expected = { ...onnx, format: 'tfjs_layers' };
+    const { inspect, layers, plan, evaluate } = expectedSeconds(onnx);
+    const beside = expectedSeconds(sent);
+    expect(beside).toMatchObject({ inspect, layers, plan });
+    // The original and one compressed network, timed for 3.5 seconds each, and 32 samples of both.
+    expect(beside.evaluate - evaluate).toBeGreaterThan(7);
+    expect(expectedSeconds({ ...onnx, spec: { ...onnx.spec, output: { format: 'tfjs_graph' } } })).toEqual(beside);
+    expect(expectedSeconds({ ...sent, spec: { ...onnx.spec, output: { format: 'onnx' } } })).toEqual(
+      expectedSeconds(onnx),
+    );
+    const slower = expectedSeconds({ ...job(10, 256, 3136), format: 'tfjs_layers' });
+    expect(slower.evaluate - expectedSeconds(job(10, 256, 3136)).evaluate).toBeGreaterThan(60);
+    const named = { ...onnx.spec, benchmark: { ...onnx.spec.benchmark, runtime: 'tensorflowjs' as const } };
+    const more = expectedSeconds({ ...sent, spec: named });
+    expect(onnx.spec.benchmark.batch_sizes.length).toBeGreaterThan(1);
+    expect(more.evaluate).toBeGreaterThan(beside.evaluate + 7 * (onnx.spec.benchmark.batch_sizes.length - 1) - 1e-9);
+    // Its plan of a size is not checked for speed, that of a speed is made with it.
+    expect(more.plan).toBeLessThan(beside.plan);
+    const quick = spec({ speedup: 2 });
+    const timed = { ...quick, benchmark: named.benchmark };
+    expect(expectedSeconds({ ...sent, spec: timed }).plan).toBeGreaterThan(
+      expectedSeconds({ ...sent, spec: quick }).plan,
+    );
   });
 
   it('gives a layer with more behind it more of the inspection, and a blocked one nothing', () => {

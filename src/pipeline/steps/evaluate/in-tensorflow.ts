@@ -7,11 +7,9 @@ import { formatOf, TensorflowRunner, type Model } from '../../../models/index.js
 import { networkLatencies } from '../../latency/network-latency.js';
 import { compareModels } from '../../network/compare/compare.js';
 import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
-import { spread } from '../../cost/budgets.js';
+import { batchesInTensorflow, MOST_IN_TENSORFLOW, spread } from '../../cost/budgets.js';
 import type { StepContext } from '../../step.js';
 
-/** It is slower than ONNX Runtime: agreement and error are measured on so many samples there. */
-const MOST_SAMPLES = 64;
 /** Samples of one run. */
 const BATCH = 8;
 
@@ -42,14 +40,15 @@ export async function measureInTensorflow(
     return TensorflowRunner.open(model, path, { directory, limits, signal });
   };
   const models = networks.map(({ model }) => model);
-  const few = data.count > MOST_SAMPLES ? data.subset(spread(data.count, MOST_SAMPLES)) : data;
+  const few = data.count > MOST_IN_TENSORFLOW ? data.subset(spread(data.count, MOST_IN_TENSORFLOW)) : data;
   const progress = () => undefined;
   const comparisons = await compareModels(original.model, models, few, { context, batch: BATCH, open, progress });
-  // Beside ONNX Runtime the first batch size is enough to know.
-  const { batch_sizes: sizes, runtime } = spec.benchmark;
-  const batches = runtime === 'tensorflowjs' ? sizes : sizes.slice(0, 1);
   const latencies = await networkLatencies(original.model, models, few, {
-    ...{ threads: 1, spec: { benchmark: { ...spec.benchmark, batch_sizes: batches } }, mostWithArena: Infinity },
+    ...{
+      threads: 1,
+      spec: { benchmark: { ...spec.benchmark, batch_sizes: batchesInTensorflow(spec.benchmark) } },
+      mostWithArena: Infinity,
+    },
     ...{ open, signal, progress },
   });
   return networks.map((_, i) => {

@@ -9,7 +9,7 @@ import { planProbes, type ProbePlan } from './probe-plan.js';
 export interface Expectation {
   plan: ProbePlan;
   /** What the inspection alone is counted from. */
-  counted: Omit<Expected, 'spec' | 'measured'>;
+  counted: Omit<Expected, 'spec' | 'measured' | 'format'>;
   seconds: PhaseShares;
 }
 
@@ -19,5 +19,5 @@ export function expectation(network: Network, layers: readonly Layer[], spec: Sp
   const plan = planProbes(layers, images, batch, fixedBatch !== null);
   const counted = { layers, images, samples, probes: plan };
   const measured = splitSamples(images, 0, null).heldOut.length;
-  return { plan, counted, seconds: expectedSeconds({ ...counted, spec, measured }) };
+  return { plan, counted, seconds: expectedSeconds({ ...counted, spec, measured, format: network.original.format }) };
 }
