@@ -1,0 +1,117 @@
+import { type TapFits } from '../../../compression/index.js';
+import { extract, rewrite, Runner, type FloatTensor, type Layer, type Tensor } from '../../../models/index.js';
+import type { ActivationStore } from '../../files/activation-store.js';
+import { type TapEffect } from '../../curves/effects.js';
+import { type Network } from '../../network/network.js';
+import { batches, floats, runPart } from '../../network/network-pass.js';
+import type { ProbePlan } from './probe-plan.js';
+import type { chooseProbes } from '../../curves/sensitivity.js';
+import {
+  chooseWidths,
+  SensitivityProbe,
+  type ResponseBasis,
+  type SensitivityPoint,
+  type Variant,
+} from '../../curves/sensitivity.js';
+import type { StepContext } from '../../step.js';
+
+export const outputNames = (network: Network): string[] => network.prepared.graph.output.map(({ name }) => name);
+
+/** What an error in one layer does to the network's outputs. */
+export async function sensitivityOf(
+  network: Network,
+  layer: Layer,
+  {
+    basis,
+    probes,
+    fits,
+    rest: { store, plan, before },
+  }: {
+    basis: ResponseBasis;
+    probes: ReturnType<typeof chooseProbes>;
+    fits: readonly TapFits[];
+    rest: { store: ActivationStore; plan: ProbePlan; before: ReadonlySet<string> };
+  },
+  context: StepContext,
+): Promise<{ ranks: SensitivityPoint[]; taps: TapEffect[] }> {
+  const { threads, signal } = context;
+  const ranges = batches(plan.images, network.batch);
+  const read = async (name: string, batch: number): Promise<Tensor> => {
+    if (store.has(name)) return store.read(name, batch);
+    const { begin, end } = ranges[batch] ?? { begin: 0, end: 0 };
+    const value = (await network.calibration.batch(begin, end)).get(name);
+    if (value === undefined) throw new RangeError(`${name} is neither stored nor an input`);
+    return value;
+  };
+  if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
+  const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };
+  const narrow = await openVariants(network, layer, { fits, errors: plan.tapErrors, read, threads });
+  try {
+    const variants = narrow.flatMap((tap) => tap.variants);
+    const probe = await SensitivityProbe.open(part, layer, { basis, probes, variants, before, read });
+    try {
+      const visit = async (response: FloatTensor, { index }: { index: number }) => {
+        await probe.add(response, index, signal);
+        context.progress((index + 1) / ranges.length);
+      };
+      await runPart(network, network.prepared, {
+        store,
+        to: layer.output,
+        images: plan.images,
+        threads,
+        visit,
+        signal,
+        from: [layer.input],
+      });
+      const points = probe.points();
+      const ranks = points.splice(0, probes.length);
+      const taps = narrow.map((tap) => ({ fits: tap.fits, points: points.splice(0, tap.variants.length) }));
+      return { ranks, taps };
+    } finally {
+      await probe.release();
+    }
+  } finally {
+    for (const tap of narrow) await tap.close();
+  }
+}
+
+/** The layer with a narrow first convolution, at a few widths, as networks of their own. */
+async function openVariants(
+  network: Network,
+  layer: Layer,
+  {
+    fits,
+    errors,
+    read,
+    threads,
+  }: {
+    fits: readonly TapFits[];
+    errors: readonly number[];
+    read: (name: string, batch: number) => Promise<Tensor>;
+    threads: number;
+  },
+): Promise<{ fits: TapFits; variants: Variant[]; close: () => Promise<void> }[]> {
+  const result = [];
+  for (const fit of fits) {
+    const runners: Runner[] = [];
+    const variants: Variant[] = [];
+    for (const probe of chooseWidths(fit, errors)) {
+      const changed = rewrite(network.prepared, new Map([[layer.name, await fit.dense(probe.rank)]]));
+      const runner = await Runner.open(extract(changed, [layer.input], [layer.output]).model, { threads });
+      runners.push(runner);
+      variants.push({
+        ...probe,
+        respond: async (batch) => {
+          const value = (await runner.feed(new Map([[layer.input, await read(layer.input, batch)]]))).get(layer.output);
+          if (value === undefined) throw new RangeError(`${layer.output} was not computed`);
+          return { dims: value.dims, data: floats(value) };
+        },
+      });
+    }
+    const close = async () => {
+      for (const runner of runners) await runner.release();
+    };
+    result.push({ fits: fit, variants, close });
+  }
+  return result;
+}
