@@ -7,13 +7,14 @@ const WITH_POINTER = new Set([400, 406, 413, 414, 415, 422, 431]);
 /** Words of programs, not of answers to clients. */
 const INTERNAL = /FST_|Multipart:|ERR_|\bat \w+ \(|node_modules|prisma|undefined|\[object|NaN/i;
 
-/** Whether the client said it itself, percent-encoded perhaps. */
+/** Whether the client said it itself, percent-encoded or cut into chunks perhaps. */
 function saidBefore({ bytes }: FuzzedRequest, word: string): boolean {
   const text = bytes.toString('latin1');
   const decoded = text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
-  return `${text} ${decoded}`.toLowerCase().includes(word.toLowerCase());
+  const joined = text.replaceAll(/\r\n[0-9a-f]+\r\n/gi, '');
+  return `${text} ${decoded} ${joined}`.toLowerCase().includes(word.toLowerCase());
 }
 
 interface Problem {

@@ -9,7 +9,7 @@ import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 export interface SpecOptions {
   target: Record<string, number>[];
   constraint: Record<string, number>;
-  effort?: string;
+  effort?: string | number;
   samples?: number;
   iterations?: number;
   seed?: number;
@@ -83,7 +83,11 @@ export function addSpecOptions(command: Command): Command {
       numberPair,
       {},
     )
-    .option('--effort <how>', `how long it may take to come nearer to the original: ${EFFORTS.join(', ')}`)
+    .option(
+      '--effort <how>',
+      `how long it may take to come nearer to the original: ${EFFORTS.join(', ')}, or seconds`,
+      (text) => (/^\d+$/.test(text) ? Number(text) : text),
+    )
     .option('--samples <n>', 'samples of a layer', number)
     .option('--iterations <n>', 'ADMM iterations of a layer at most', number)
     .option('--inputs <how>', 'refit, symmetric or asymmetric')

@@ -184,6 +184,8 @@ export const ResourcesSchema = object({
 });
 
 export const EFFORTS = ['quick', 'standard', 'thorough'] as const;
+/** A day. */
+const MAX_EFFORT_SECONDS = 86_400;
 
 export const PRIORITIES = ['low', 'normal', 'high'] as const;
 
@@ -214,9 +216,9 @@ export const SpecSchema = object(
     ),
     // Jobs from before it have none.
     effort: Type.Optional(
-      oneOf(EFFORTS, {
+      Type.Union([oneOf(EFFORTS), Type.Integer({ minimum: 1, maximum: MAX_EFFORT_SECONDS })], {
         description:
-          'how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it; standard (the default): minutes, over varied samples, where the outputs are far from the original; thorough: up to half an hour, and where they are near too. Times are of two processor cores',
+          'how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): up to five minutes for each target; thorough: up to half an hour for each; a number: what of so many seconds the rest of the job leaves. All are counted as work and not timed, so that a job gives the same network on every machine: seconds are those of two processor cores',
       }),
     ),
     benchmark: Type.Object(BenchmarkSchema.properties, { $id: 'Benchmark', additionalProperties: false, default: {} }),
@@ -260,7 +262,8 @@ export type Constraints = Static<typeof ConstraintsSchema>;
 export type Method = Static<typeof MethodSchema>;
 export type Benchmark = Static<typeof BenchmarkSchema>;
 export type Resources = Static<typeof ResourcesSchema>;
-export type Effort = (typeof EFFORTS)[number];
+/** By name, or in seconds. */
+export type Effort = (typeof EFFORTS)[number] | number;
 /** Of a specification that names none. */
 export const USUAL_EFFORT: Effort = 'standard';
 export type Priority = (typeof PRIORITIES)[number];

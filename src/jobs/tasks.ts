@@ -15,6 +15,9 @@ export type TaskKind = (typeof TASK_KINDS)[number];
 export const PHASES = ['inspect', 'plan', 'layers', 'assemble', 'evaluate'] as const;
 export type Phase = (typeof PHASES)[number];
 
+/** Of every phase of a job, on two quiet cores; and what of `assemble` is for changing all layers together. */
+export type ExpectedSeconds = Readonly<Record<Phase | 'distillation', number>>;
+
 export const JOB_STATUSES = ['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled'] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
@@ -60,8 +63,8 @@ export interface InspectResult {
   layers: LayerRow[];
   /** Null where the network is too large to be drawn; absent in the results of older versions. */
   graph?: NetworkNode[] | null;
-  /** Seconds of every phase of the job, as counted beforehand; a check says so, the step itself tells it on its way. */
-  expected?: Readonly<Record<Phase, number>>;
+  /** As counted beforehand; absent in the results of older versions. */
+  expected?: ExpectedSeconds;
 }
 export interface LayerAllocation {
   index: number;

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { FIRST_TASK, nextTasks, phaseOf, type NewTask } from '../jobs/next-tasks.js';
 import { choicesOf, targetsOf } from '../jobs/points.js';
-import { etaSeconds, jobFraction, type PhaseShares } from '../jobs/progress.js';
+import { etaSeconds, jobFraction, usualShares, type PhaseShares } from '../jobs/progress.js';
 import type { LayerRow, Point } from '../jobs/results.js';
 import type { Spec } from '../jobs/spec.js';
 import type { Assignment, FinishedTask, MeasuredPoint, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
@@ -140,8 +140,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
 
 /** Of the job, from the progress of its tasks, which run one after the other. It never falls. */
 function jobEstimate({ spec, onEstimate }: LocalOptions, started: number) {
-  const points = targetsOf(spec).length;
-  let shares: PhaseShares | undefined;
+  let shares = usualShares(targetsOf(spec).length, spec.effort);
   let reached = 0;
   const tasks = { kind: '', total: 1, left: 1 };
   return {
@@ -155,8 +154,7 @@ function jobEstimate({ spec, onEstimate }: LocalOptions, started: number) {
     progress: (kind: TaskKind, fraction: number) => {
       if (kind !== tasks.kind) Object.assign(tasks, { kind, total: tasks.left });
       const done = tasks.total - tasks.left + fraction;
-      const expected = shares === undefined ? {} : { shares };
-      reached = Math.max(reached, jobFraction({ phase: phaseOf(kind), done, total: tasks.total, points, ...expected }));
+      reached = Math.max(reached, jobFraction({ phase: phaseOf(kind), done, total: tasks.total, shares }));
       onEstimate?.(reached, etaSeconds(reached, (performance.now() - started) / 1000));
     },
   };

@@ -4,7 +4,7 @@ import { backoffSeconds } from '../../src/jobs/backoff.js';
 import { InputError } from '../../src/errors/index.js';
 import { nextTasks } from '../../src/jobs/next-tasks.js';
 import { atTarget, choicesOf, targetsOf } from '../../src/jobs/points.js';
-import { etaSeconds, jobFraction } from '../../src/jobs/progress.js';
+import { etaSeconds, jobFraction, usualShares } from '../../src/jobs/progress.js';
 import { resolveSpec } from '../../src/jobs/resolve-spec.js';
 import type { Target } from '../../src/jobs/spec.js';
 import { PHASES, type PlanResult, type TaskKind } from '../../src/jobs/tasks.js';
@@ -136,13 +136,14 @@ describe('a specification with several targets', () => {
 describe('progress', () => {
   it.each([1, 2, 8])('grows from phase to phase up to the whole, with %i points', (n) => {
     const points = PHASES.flatMap((phase) =>
-      [0, 0.5, 1].map((done) => jobFraction({ phase, done, total: 1, points: n })),
+      [0, 0.5, 1].map((done) => jobFraction({ phase, done, total: 1, shares: usualShares(n) })),
     );
     expect(points).toEqual([...points].sort((a, b) => a - b));
     expect(points[0]).toBe(0);
     expect(points.at(-1)).toBeCloseTo(1, 12);
-    expect(jobFraction({ phase: 'layers', done: 0, total: 0 })).toBe(
-      jobFraction({ phase: 'layers', done: 0, total: 5 }),
+    const shares = usualShares(n, 'quick');
+    expect(jobFraction({ phase: 'layers', done: 0, total: 0, shares })).toBe(
+      jobFraction({ phase: 'layers', done: 0, total: 5, shares }),
     );
   });
 

@@ -1,8 +1,9 @@
 import { artifactContentType } from '../../jobs/artifacts.js';
 import { nextTasks, phaseOf, type Finished, type NewTask } from '../../jobs/next-tasks.js';
 import { choicesOf, layersToSolve } from '../../jobs/points.js';
-import { phaseSpan } from '../../jobs/progress.js';
+import { phaseSpan, usualShares, type PhaseShares } from '../../jobs/progress.js';
 import type { LayerRow } from '../../jobs/results.js';
+import type { Spec } from '../../jobs/spec.js';
 import type { Phase, PlanResult, StepFile, StepResult, StepResults, TaskKind } from '../../jobs/tasks.js';
 import { newId } from '../connection/ids.js';
 import type { StoredPoint } from '../records.js';
@@ -21,6 +22,9 @@ export interface TaskOfJob {
   seconds: number | null;
   /** Of the job. */
   targets: number;
+  effort: Spec['effort'] | null;
+  /** By its inspection; null until that is done. */
+  expected: PhaseShares | null;
   /** Whether the job's end is told to an URL. */
   notifies: boolean;
   /** For layers and the evaluation; for the inspection when it is made again. */
@@ -71,7 +75,9 @@ export function consequences(task: TaskOfJob, outcome: Outcome, artifactDays: nu
   const result = withWorker(task, outcome.result);
   const finished = finishedStep(task, result);
   const next = nextTasks(finished).map((one) => ({ ...one, id: newId('tsk') }));
-  const progress = (phase: Phase): Progress => ({ phase, ...phaseSpan(phase, task.targets) });
+  const expected = task.kind === 'inspect' ? (result as StepResults['inspect']).expected : task.expected;
+  const shares = expected ?? usualShares(task.targets, task.effort ?? undefined);
+  const progress = (phase: Phase): Progress => ({ phase, ...phaseSpan(phase, shares) });
   return {
     result,
     files: outcome.files,

@@ -49,7 +49,8 @@ export function succeed({
       'task to commit',
       `select t.id, t.job_id as "jobId", t.team_id as "teamId", t.attempt, t.kind, t.layer, t.point, t.worker_id as "workerId",
         extract(epoch from clock_timestamp() - t.started_at)::float8 as seconds,
-        coalesce(jsonb_array_length(j.spec->'targets'), 1) as targets, j.spec->'webhook' is not null as notifies,
+        coalesce(jsonb_array_length(j.spec->'targets'), 1) as targets, j.spec->'effort' as effort,
+        (select result->'expected' from tasks where job_id = j.id and kind = 'inspect') as expected, j.spec->'webhook' is not null as notifies,
         case when t.kind in ('inspect', 'layer', 'evaluate') then
           (select result from tasks where job_id = j.id and kind = 'plan' and state = 'succeeded') end as plan,
         exists (select from tasks where job_id = j.id and state = 'canceled') as holds
@@ -99,6 +100,7 @@ export function succeed({
 function fromClaim({ assignment, workerId, seconds }: Claimed): TaskOfJob {
   const { taskId, jobId, teamId, attempt, kind, layer, point, spec, finished } = assignment;
   const plan = finished.find((step): step is FinishedTask<'plan'> => step.kind === 'plan')?.result ?? null;
+  const inspected = finished.find((step): step is FinishedTask<'inspect'> => step.kind === 'inspect')?.result;
   return {
     id: taskId,
     jobId,
@@ -110,6 +112,8 @@ function fromClaim({ assignment, workerId, seconds }: Claimed): TaskOfJob {
     workerId,
     seconds,
     targets: spec.targets?.length ?? 1,
+    effort: spec.effort ?? null,
+    expected: inspected?.expected ?? null,
     notifies: (spec.webhook ?? null) !== null,
     plan,
     holds: false,

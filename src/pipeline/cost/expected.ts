@@ -1,13 +1,13 @@
 import { targetsOf, writtenFormat } from '../../jobs/points.js';
-import type { PhaseShares } from '../../jobs/progress.js';
-import type { Spec } from '../../jobs/spec.js';
+import { USUAL_EFFORT, type Spec } from '../../jobs/spec.js';
 import { targetOf, wishOf } from '../../jobs/targets.js';
+import { PHASES, type ExpectedSeconds } from '../../jobs/tasks.js';
 import { formatOf, type ModelFormatName } from '../../models/index.js';
 import { batchesInTensorflow, MOST_IN_TENSORFLOW } from './budgets.js';
+import { affordablePasses, distillationBudget, FEWEST, HELD_OUT } from './effort.js';
+import { WORK_PER_SECOND } from './rate.js';
 import { passWork, probeWorks, solveWork, statisticsWork, type Counted } from './work.js';
 
-/** Counted work of a second on two quiet cores. Only the ratio to what is bounded by time, as the speed is, depends on it. */
-const WORK_PER_SECOND = 3e10;
 /** Of a layer, whatever its size: sessions that are opened for its parts, files. */
 const LAYER_SECONDS = { inspect: 0.3, layers: 0.1, assemble: 0.15 };
 /** Reading and checking of files, in every step. */
@@ -28,13 +28,15 @@ const TIMED_PLANS = { count: 6, seconds: 2 };
 const CHECK_SECONDS = 2;
 /** Trials of a plan that is made on the network itself. */
 const TRIALS = { max_accuracy_drop: 6, speedup: 1 } as const;
+/** What a compressed network has of the work of the original, before it is planned. */
+const USUAL_WORK = 1 / 2;
 
 export interface Expected {
   layers: readonly Counted[];
   images: number;
   samples: number;
   probes: { images: number; layerErrors: readonly number[]; tapErrors: readonly number[] };
-  spec: Pick<Spec, 'method' | 'benchmark' | 'target' | 'targets' | 'output'>;
+  spec: Pick<Spec, 'method' | 'benchmark' | 'target' | 'targets' | 'output' | 'effort'>;
   /** Of the model that was sent. */
   format: ModelFormatName;
   /** Samples that the result is measured on. */
@@ -63,9 +65,29 @@ export function expectedInspection({
 
 /**
  * Seconds of every phase of a job. From them come the shares of the shown progress, and so what is expected to be left: known before
- * anything is computed.
+ * anything is computed. An effort in seconds is for all of them: what the rest leaves of it is for the distillation.
  */
-export function expectedSeconds(expected: Expected): PhaseShares {
+export function expectedSeconds(expected: Expected): ExpectedSeconds {
+  const { effort = USUAL_EFFORT } = expected.spec;
+  const points = targetsOf(expected.spec).length;
+  const rest = withoutDistillation(expected);
+  const left = typeof effort === 'number' ? effort - PHASES.reduce((sum, phase) => sum + rest[phase], 0) : 0;
+  const distillation = points * distillationSeconds(expected, left / points);
+  return { ...rest, assemble: rest.assemble + distillation, distillation };
+}
+
+/** Of one target. Networks that turn out near enough to the original are not distilled: that is known only when they are there. */
+function distillationSeconds({ layers, images, spec }: Expected, seconds: number): number {
+  const { effort = USUAL_EFFORT, method } = spec;
+  const samples = images - Math.floor(images / HELD_OUT);
+  const work = (1 + 3 * USUAL_WORK) * passWork(layers);
+  // The little that is tried with little effort is for networks that have lost much.
+  const usual = () => (effort === 'quick' ? 0 : affordablePasses(distillationBudget(effort, seconds), work, samples));
+  const passes = images < FEWEST ? 0 : (method.distillation_passes ?? usual());
+  return (passes * samples * work) / WORK_PER_SECOND;
+}
+
+function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distillation'> {
   const { layers, images, samples, spec, measured } = expected;
   const inspection = expectedInspection(expected);
   const points = targetsOf(spec);

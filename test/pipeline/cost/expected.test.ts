@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { everySeconds } from '../../../src/cli/commands/compress.js';
 import { etaSeconds, jobFraction } from '../../../src/jobs/progress.js';
+import { PHASES } from '../../../src/jobs/tasks.js';
 import { resolveSpec } from '../../../src/jobs/resolve-spec.js';
 import { expectedInspection, expectedSeconds, type Expected } from '../../../src/pipeline/cost/expected.js';
 
 const source = { upload: 'x' };
-const spec = (target: Record<string, number>) => resolveSpec({ model: source, calibration: source, target });
+const spec = (target: Record<string, number>, effort: string | number = 'quick') =>
+  resolveSpec({ model: source, calibration: source, target, effort });
 
 /** A chain of equal 3x3 convolutions of `channels`, on maps of `positions`. */
 function job(depth: number, channels: number, positions: number): Expected {
@@ -22,9 +24,13 @@ function job(depth: number, channels: number, positions: number): Expected {
   };
 }
 
+function total(expected: Expected): number {
+  const seconds = expectedSeconds(expected);
+  return PHASES.reduce((sum, phase) => sum + seconds[phase], 0);
+}
+
 describe('what a job is expected to take', () => {
   it('grows with depth, width and maps, and is the inspection above all in a deep network', () => {
-    const total = (expected: Expected) => Object.values(expectedSeconds(expected)).reduce((sum, x) => sum + x, 0);
     expect(total(job(20, 64, 3136))).toBeGreaterThan(total(job(10, 64, 3136)));
     expect(total(job(10, 128, 3136))).toBeGreaterThan(total(job(10, 64, 3136)));
     expect(total(job(10, 64, 12544))).toBeGreaterThan(total(job(10, 64, 3136)));
@@ -66,6 +72,24 @@ describe('what a job is expected to take', () => {
     expect(expectedSeconds({ ...sent, spec: timed }).plan).toBeGreaterThan(
       expectedSeconds({ ...sent, spec: quick }).plan,
     );
+  });
+
+  it('counts what the effort affords, and gives an effort in seconds what the rest leaves of it', () => {
+    const small = { ...job(6, 32, 256), images: 1024 };
+    const of = (effort: string | number, other: Partial<Expected> = {}) =>
+      expectedSeconds({ ...small, spec: spec({ parameter_ratio: 2 }, effort), ...other });
+    expect(of('quick').distillation).toBe(0);
+    expect(of('standard').distillation).toBeGreaterThan(0);
+    expect(of('thorough').distillation).toBeCloseTo(2.5 * of('standard').distillation, 6);
+    expect(of('standard').assemble).toBeCloseTo(of('quick').assemble + of('standard').distillation, 6);
+    const rest = total({ ...small, spec: spec({ parameter_ratio: 2 }) });
+    const asked = Math.ceil(rest + 0.5 * of('standard').distillation);
+    const bounded = { ...small, spec: spec({ parameter_ratio: 2 }, asked) };
+    // Passes are whole.
+    expect(total(bounded)).toBeLessThanOrEqual(asked);
+    expect(total(bounded)).toBeGreaterThan(0.95 * asked);
+    expect(of(Math.floor(rest)).distillation).toBe(0);
+    expect(of('standard', { images: 60 }).distillation).toBe(0);
   });
 
   it('gives a layer with more behind it more of the inspection, and a blocked one nothing', () => {

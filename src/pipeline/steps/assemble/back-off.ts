@@ -69,9 +69,10 @@ export async function backOff(
       const before = tried.get(step);
       if (before !== undefined) return before;
       // How many there will be is not known: each takes half of what is left.
-      const inner = within(context, 1 - 0.5 ** tried.size, 1 - 0.5 ** (tried.size + 1));
+      const share = 0.5 ** (tried.size + 1);
+      const inner = within(context, 1 - 2 * share, 1 - share);
       const factors = await solveAll(assignment, inner, ladder[step] ?? [], known);
-      const built = await buildNetwork(assignment, inner, network, factors);
+      const built = await buildNetwork(assignment, inner, network, { solved: factors, share });
       const coded = await judge(built.coded ?? built.compressed);
       const plain = built.coded === null || coded.holds ? coded : await judge(built.compressed);
       tried.set(step, { built, coded, plain });

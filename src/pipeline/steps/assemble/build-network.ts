@@ -1,7 +1,10 @@
 import { InfrastructureError } from '../../../errors/index.js';
+import { targetsOf } from '../../../jobs/points.js';
 import { USUAL_EFFORT } from '../../../jobs/spec.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { rewrite, Runner, type Factors, type Model, type Replacement } from '../../../models/index.js';
+import { distillationBudget, type DistillationBudget } from '../../cost/effort.js';
+import { finishedOne } from '../../files/finished.js';
 import { firstBad } from '../../network/non-finite.js';
 import type { Network } from '../../network/network.js';
 import { refitInOrder } from '../../network/refit.js';
@@ -27,21 +30,25 @@ export interface Built {
   errors: ReadonlyMap<number, number>;
 }
 
-/** Puts solved layers into the network: refitted in order, distilled and coded as the specification says, tried on samples. */
+/**
+ * Puts solved layers into the network: refitted in order, distilled and coded as the specification says, tried on samples.
+ * @param share of what the effort affords, where several networks are built for one target
+ */
 export async function buildNetwork(
   assignment: Assignment,
   context: StepContext,
   network: Network,
-  solved: ReadonlyMap<number, Factors>,
+  { solved, share = 1 }: { solved: ReadonlyMap<number, Factors>; share?: number },
 ): Promise<Built> {
   const { method } = assignment.spec;
+  const budget = budgetOf(assignment, share);
   const errors = new Map<number, number>();
   const replacements =
     method.inputs === 'symmetric'
       ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
       : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), network, { solved, errors });
   const overflown = new Set<string>();
-  let built = await finish(assignment, context, network, replacements);
+  let built = await finish(assignment, context, network, { replacements, budget });
   // What fits the samples may overflow elsewhere. With no layer replaced the network is the original, whose outputs are numbers.
   while (!built.finite) {
     const images = await firstImages(network);
@@ -50,10 +57,18 @@ export async function buildNetwork(
     if (dropped === undefined) throw new InfrastructureError('compute_failed', 'the network as it came overflows');
     replacements.delete(dropped);
     overflown.add(dropped);
-    built = await finish(assignment, context, network, replacements);
+    built = await finish(assignment, context, network, { replacements, budget });
   }
   const { distilled, compressed, coded } = built;
   return { distilled, compressed, coded, replacements, overflown, errors };
+}
+
+/** For one target, of which it is `share`. */
+function budgetOf(assignment: Assignment, share: number): DistillationBudget {
+  const { spec } = assignment;
+  const seconds = finishedOne(assignment, 'inspect').result.expected?.distillation ?? 0;
+  const { work, ...budget } = distillationBudget(spec.effort ?? USUAL_EFFORT, seconds / targetsOf(spec).length);
+  return { ...budget, work: share * work };
 }
 
 /** The network with these layers, distilled and coded, and whether its first outputs are numbers. */
@@ -61,11 +76,11 @@ async function finish(
   assignment: Assignment,
   context: StepContext,
   network: Network,
-  replacements: ReadonlyMap<string, Replacement>,
+  { replacements, budget }: { replacements: ReadonlyMap<string, Replacement>; budget: DistillationBudget },
 ) {
   const fitted = rewrite(network.prepared, replacements);
-  const { effort = USUAL_EFFORT, method } = assignment.spec;
-  const setting = { passes: method.distillation_passes, effort, seed: method.seed };
+  const { method } = assignment.spec;
+  const setting = { passes: method.distillation_passes, budget, seed: method.seed };
   const distilled = await distill(network, fitted, setting, within(context, REFIT_SHARE, 0.95));
   const compressed = distilled?.model ?? fitted;
   const coded = await codeNetwork(assignment, compressed, network, context);

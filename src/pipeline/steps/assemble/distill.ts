@@ -1,7 +1,6 @@
 import { AdamState } from '../../../compression/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
-import type { Effort } from '../../../jobs/spec.js';
 import type { Distillation } from '../../../jobs/tasks.js';
 import {
   extract,
@@ -18,6 +17,7 @@ import { NO_VARIATION, Teacher } from './teacher.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { OutputError } from '../../network/compare/output-error.js';
+import { affordablePasses, FEWEST, FEWEST_VARIED, HELD_OUT, STEP, type DistillationBudget } from '../../cost/effort.js';
 import { passWork } from '../../cost/work.js';
 import { seededRandom } from '../../network/random.js';
 import { varied, type Variation } from './variations.js';
@@ -25,41 +25,21 @@ import type { StepContext } from '../../step.js';
 
 /** Apart from the generators of the other steps. */
 const STREAM = 0xd157;
-/** Samples of one step of the optimizer. */
-const STEP = 32;
-/** One of so many samples is held out. */
-const HELD_OUT = 8;
-/** Fewer samples tell nothing that the fit of the layers did not use already. */
-const FEWEST = 64;
-/** Fewer steps end before they have made up for the first ones, which are large in every direction. */
-const FEWEST_STEPS = 100;
 /** Samples that tell which variations suit them. */
 const LOOKED_AT = 256;
-/** Fewer passes end while those over varied samples still make up for their first ones. */
-const FEWEST_VARIED = 20;
 /** Step at the highest rate, relative to the root mean square of a layer's weights: over the samples as they are, and over varied ones. */
 const RATE = { plain: 0.01, varied: 0.02 };
 /** Below this relative error of the outputs the rate falls with its square: nearer networks are spoilt by large steps. */
 const FULL_RATE_ERROR = 0.2;
-/**
- * Work in multiply-accumulates, at most so many passes, and how near to the original (relative error of the outputs) a network is for nothing
- * to be tried. Two quiet cores do some 3e10 a second.
- */
-const EFFORTS: Record<Effort, { work: number; passes: number; near: number }> = {
-  quick: { work: 9e11, passes: 16, near: 0.15 },
-  standard: { work: 9e12, passes: 100, near: 0.15 },
-  thorough: { work: 6e13, passes: 250, near: 0.03 },
-};
-
 /** Share of the steps over which the rate rises. */
 const WARM_UP = 0.1;
 /** Feature maps of original and compressed network and their derivatives, in units of the original's. */
 const MAPS_HELD = 4;
 
 interface Setting {
-  /** null: as many as the effort allows. */
+  /** null: as many as the budget affords. */
   passes: number | null;
-  effort: Effort;
+  budget: DistillationBudget;
   seed: number;
 }
 
@@ -70,7 +50,7 @@ interface Setting {
  * kept only if the outputs on those come nearer too.
  *
  * @returns null where nothing is to be gained or can be done: few samples, a network that is near the original already, more work than
- *   `auto` may take, operators that cannot be carried over
+ *   the budget has, operators that cannot be carried over
  */
 export async function distill(
   network: Network,
@@ -91,9 +71,9 @@ export async function distill(
   const held = whole(order.slice(0, Math.max(batch, Math.floor(images / HELD_OUT))), batch);
   const rest = order.slice(held.flat().length);
   const probe = await calibration.batch(0, batch);
-  const affordable = passesOf(setting.effort, (await workOf(network, compressed, probe, threads)) * rest.length);
-  const enough = affordable * Math.floor(rest.length / STEP) >= FEWEST_STEPS;
-  const passes = setting.passes ?? (enough ? affordable : 0);
+  const { budget } = setting;
+  const passes =
+    setting.passes ?? affordablePasses(budget, await workOf(network, compressed, probe, threads), rest.length);
   if (passes === 0 || rest.length < batch) return null;
 
   const outputs = outputsToPull(compressed, prepared);
@@ -101,7 +81,7 @@ export async function distill(
   const errorOf = (model: Model) =>
     outputError(original, extract(model, [], outputs).model, { calibration, batches: held }, context);
   const before = await errorOf(compressed);
-  if (setting.passes === null && before < EFFORTS[setting.effort].near) return null;
+  if (setting.passes === null && before < budget.near) return null;
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
   const losses = [...outputs, ...new Set(inner)];
   const student = await TrainableNetwork.open(compressed, { weights, losses, samples: probe }, { threads }).catch(
@@ -184,13 +164,6 @@ interface Schedule {
   highest: number;
   variations: ReadonlySet<Variation>;
   random: () => number;
-}
-
-/** What an effort affords at `work` a pass; between few plain passes and many varied ones there is nothing to be gained. */
-function passesOf(effort: Effort, work: number): number {
-  const affordable = (of: Effort) => Math.min(EFFORTS[of].passes, Math.floor(EFFORTS[of].work / work));
-  const most = affordable(effort);
-  return most >= FEWEST_VARIED ? most : Math.min(most, affordable('quick'));
 }
 
 async function descend(

@@ -1,5 +1,5 @@
-import type { PhaseShares } from '../../../jobs/progress.js';
 import type { Spec } from '../../../jobs/spec.js';
+import type { ExpectedSeconds } from '../../../jobs/tasks.js';
 import type { Layer } from '../../../models/index.js';
 import { expectedSeconds, type Expected } from '../../cost/expected.js';
 import { splitSamples } from '../../network/held-out.js';
@@ -10,7 +10,7 @@ export interface Expectation {
   plan: ProbePlan;
   /** What the inspection alone is counted from. */
   counted: Omit<Expected, 'spec' | 'measured' | 'format'>;
-  seconds: PhaseShares;
+  seconds: ExpectedSeconds;
 }
 
 /** What a job on these files takes, counted before anything of it is computed. */

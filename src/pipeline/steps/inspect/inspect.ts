@@ -29,9 +29,9 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     const engine = await createEngine(context.engine, { threads: context.threads });
     const store = new ActivationStore(context.directory);
     let layers: Layer[];
+    const { plan, counted, seconds: expected } = expectation(network, checked, assignment.spec);
+    context.expect?.(expected);
     try {
-      const { plan, counted, seconds } = expectation(network, checked, assignment.spec);
-      context.expect?.(seconds);
       const parts = expectedInspection(counted);
       const all = parts.layers.reduce((sum, seconds) => sum + seconds, parts.capture);
       const within = (begin: number, length: number) => (share: number) => {
@@ -63,7 +63,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     }
     const model = await summarize(assignment, context, network);
     const rows = layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern));
-    return { model, layers: rows, graph: graphOf(network, layers) };
+    return { model, layers: rows, graph: graphOf(network, layers), expected };
   } finally {
     await network.close();
   }
