@@ -46,6 +46,8 @@ export async function demo({ json, stay = false }: { json: boolean; stay?: boole
     const { id } = await client.compress(path('model.onnx'), path('calibration.npz'), {
       evaluation: path('evaluation.npz'),
       target: TARGET,
+      // The usual effort is minutes: too long for a first look.
+      effort: 'quick',
       labels: { example: 'fashion-mnist' },
     });
     const job = await follow(client, id, displayFor(json), interrupted.signal);

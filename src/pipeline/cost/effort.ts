@@ -26,7 +26,7 @@ const QUICK: DistillationBudget = { work: 9e11, passes: 16, near: 0.15 };
 const MOST_PASSES = 250;
 const BUDGETS: Readonly<Record<Exclude<Effort, number>, DistillationBudget>> = {
   quick: QUICK,
-  standard: { work: 9e12, passes: 100, near: 0.03 },
+  standard: { work: 1.2e13, passes: 100, near: 0.03 },
   thorough: { work: 6e13, passes: MOST_PASSES, near: 0.03 },
 };
 

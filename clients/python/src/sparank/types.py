@@ -154,7 +154,7 @@ class Spec(TypedDict):
     constraints: Constraints
     method: Method
     output: NotRequired[Output]
-    effort: NotRequired[Literal['quick', 'standard', 'thorough']]
+    effort: NotRequired[Literal['quick', 'standard', 'thorough'] | int]
     benchmark: Benchmark
     resources: NotRequired[Resources]
     priority: Literal['low', 'normal', 'high']
@@ -871,7 +871,7 @@ class SpecRequest(TypedDict):
     constraints: NotRequired[ConstraintsRequest]
     method: NotRequired[MethodRequest]
     output: NotRequired[OutputRequest]
-    effort: NotRequired[Literal['quick', 'standard', 'thorough']]
+    effort: NotRequired[Literal['quick', 'standard', 'thorough'] | int]
     benchmark: NotRequired[BenchmarkRequest]
     resources: NotRequired[Resources]
     priority: NotRequired[Literal['low', 'normal', 'high']]
