@@ -11,6 +11,8 @@ export interface Answer {
 export type Outcome = Answer | 'cut' | 'late';
 
 const ANSWER_MS = 30_000;
+/** In so many pieces the head of an answer has come: after `100 Continue` it is the second. */
+const HEAD_CHUNKS = 2;
 /** One port for each connection, and those that were closed rest for a minute: where 127/8 is this machine, there are enough. */
 const ADDRESSES = process.platform === 'linux' ? 200 : 1;
 
@@ -66,7 +68,7 @@ export function send(port: number, { bytes, leaves }: FuzzedRequest, number: num
     const timer = setTimeout(() => end('late'), ANSWER_MS);
     socket.on('data', (chunk) => {
       chunks.push(chunk);
-      const answer = leaves || chunks.length === 1 ? parse(Buffer.concat(chunks)) : null;
+      const answer = leaves || chunks.length <= HEAD_CHUNKS ? parse(Buffer.concat(chunks)) : null;
       if (answer !== null && (leaves || answer.headers.get('content-type')?.startsWith('text/event-stream') === true))
         end(answer);
     });

@@ -1,4 +1,6 @@
 import { get as httpGet, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { finishNext } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
@@ -191,8 +193,16 @@ test('a key may have only so many streams open, other keys are not touched, and 
   });
 });
 
-test('HEAD of a stream is answered at once and leaves none open', async () => {
+test('HEAD of a stream is answered at once, and the connection ends where the client says so', async () => {
   const id = await submit(service);
+  for (const path of [`/jobs/${id}/events`, '/jobs/events']) {
+    const socket = connect(port, '127.0.0.1');
+    const lines = [`HEAD ${path} HTTP/1.1`, 'Host: x', 'Connection: close', 'Accept: text/event-stream'];
+    socket.write([...lines, `Authorization: ${service.keys.all}`, '', ''].join('\r\n'));
+    const answer = await text(socket);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(answer).toMatch(/connection: close/i);
+  }
   for (const path of [`/jobs/${id}/events`, '/jobs/events']) {
     const headers = { accept: 'text/event-stream', authorization: service.keys.all };
     const response = await fetch(`http://127.0.0.1:${String(port)}${path}`, { method: 'HEAD', headers });

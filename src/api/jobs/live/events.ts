@@ -10,7 +10,7 @@ import { notFound } from '../../problem.js';
 import { Limit, page, PageOf, Time } from '../../schemas.js';
 import { isFinished } from '../read.js';
 import { stillGood } from '../still-good.js';
-import { clientGone, watch } from './watch.js';
+import { answerHead, clientGone, watch } from './watch.js';
 
 const EventSchema = Type.Object(
   {
@@ -130,13 +130,13 @@ export const jobEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         // An EventSource reconnects by itself whenever a stream ends; only 204 tells it to stop.
         if (rest?.data.length === 0) return reply.code(204).send(null);
       }
+      if (request.method === 'HEAD') return answerHead(reply);
       const { keyId } = callerFrom(request);
       const over = streams.add(keyId);
       try {
         stream.sendHeaders();
         const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
-        // Who asks for the headers waits for no event.
-        if (request.method !== 'HEAD') await stream.send(follow(deps, { job, keyId, after: from, signal }));
+        await stream.send(follow(deps, { job, keyId, after: from, signal }));
       } finally {
         over();
       }

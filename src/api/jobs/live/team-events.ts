@@ -10,7 +10,7 @@ import { requestFault } from '../../problem.js';
 import { ChoiceSchema, LIST_PARAMETERS, readChoice } from '../filter.js';
 import { changesSince, JobFeed, type Change } from './feed.js';
 import { stillGood } from '../still-good.js';
-import { clientGone } from './watch.js';
+import { answerHead, clientGone } from './watch.js';
 
 /** A stream looks so often whether its key is good, with or without changes. */
 const CHECK_KEY_MS = 1_000;
@@ -130,6 +130,7 @@ export const teamEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     if (sse === undefined || !prefers(request, 'text/event-stream', 'application/json'))
       throw requestFault('#header/accept', 'must be text/event-stream; GET /jobs has the list');
     const [choice, since] = [readChoice(query), readSince(request)];
+    if (request.method === 'HEAD') return answerHead(reply);
     const { keyId } = callerFrom(request);
     const over = deps.streams.add(keyId);
     try {
@@ -137,8 +138,7 @@ export const teamEvents: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       // Its client waits for them before it reads the list; the first event may be far away.
       reply.raw.flushHeaders();
       const signal = AbortSignal.any([deps.closing, clientGone(reply)]);
-      if (request.method !== 'HEAD')
-        await sse.send(follow(deps, { feed: feedOf(teamId), teamId, choice, since, keyId, signal }));
+      await sse.send(follow(deps, { feed: feedOf(teamId), teamId, choice, since, keyId, signal }));
     } finally {
       over();
     }

@@ -8,6 +8,9 @@ export function clientGone(reply: FastifyReply): AbortSignal {
   return controller.signal;
 }
 
+/** Who asks for the headers of a stream waits for no event, and the connection ends if that was wanted. */
+export const answerHead = (reply: FastifyReply): FastifyReply => reply.type('text/event-stream').send('');
+
 export interface Watch {
   /** Resolves at the next notification, also one that came since the last call; after `ms`; or when the signal aborts. */
   next(ms: number): Promise<void>;
