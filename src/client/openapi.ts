@@ -1096,10 +1096,10 @@ export interface components {
         /** Warning */
         Warning: {
             /**
-             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; larger_file: the file is larger than the one that was sent; not_in_tensorflowjs: TensorFlow.js did not run the network on the backend of the worker; target_out_of_reach: the target cannot be reached; what came nearest is returned
+             * @description outputs_moved: fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25; few_calibration_samples: outputs moved, and at most half as far on the calibration samples as on others: those are too few, or unlike the others; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; larger_file: the file is larger than the one that was sent; not_in_tensorflowjs: TensorFlow.js did not run the network on the backend of the worker; target_out_of_reach: the target cannot be reached; what came nearest is returned
              * @enum {string}
              */
-            code: "outputs_moved" | "few_samples" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "larger_file" | "not_in_tensorflowjs" | "target_out_of_reach";
+            code: "outputs_moved" | "few_calibration_samples" | "few_samples" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "larger_file" | "not_in_tensorflowjs" | "target_out_of_reach";
             cause: string;
             /** @description what can be done */
             next: string;

@@ -87,6 +87,8 @@ export const CheckSchema = Type.Object(
 const WARNINGS = {
   outputs_moved:
     'fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25',
+  few_calibration_samples:
+    'outputs moved, and at most half as far on the calibration samples as on others: those are too few, or unlike the others',
   few_samples: 'fewer than 50 were measured',
   measured_on_fitted: 'too few to hold out any',
   near_edge: 'what was asked for lies within the uncertainty of what was measured',

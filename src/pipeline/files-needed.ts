@@ -54,11 +54,11 @@ export const filesNeeded: FilesNeeded = (assignment) => {
       ];
     }
     case 'evaluate': {
-      const data = inputs.evaluation ?? inputs.calibration;
       const assembled = finishedOf(assignment, 'assemble');
       return [
         inputs.model,
-        data,
+        // Calibration, too, where evaluation data is measured: whether outputs that moved did so on what was fitted.
+        ...[inputs.calibration, ...evaluation],
         ...assembled.map((task) => fileOf(task, files.model)),
         ...[files.uncoded, files.inner].flatMap((name) =>
           assembled.flatMap((task) => optionalFileOf(task, name) ?? []),

@@ -312,6 +312,7 @@ class Check(TypedDict):
 class Warning(TypedDict):
     code: Literal[
         'outputs_moved',
+        'few_calibration_samples',
         'few_samples',
         'measured_on_fitted',
         'near_edge',

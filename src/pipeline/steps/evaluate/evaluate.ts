@@ -10,7 +10,7 @@ import { writeCurve } from './curve-plot.js';
 import { finishedOf, keyOf, optionalFileOf } from '../../files/finished.js';
 import { files } from '../../files/step-files.js';
 import { load, measureGroup, type Candidate, type Original } from './measure-group.js';
-import { toMeasure } from '../../network/held-out.js';
+import { toFit, toMeasure } from '../../network/held-out.js';
 import { openSamples } from '../../network/network.js';
 import { writeManifest, writeReport } from './report.js';
 import type { StepContext } from '../../step.js';
@@ -37,7 +37,14 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
     const threads = spec.benchmark.threads ?? context.threads;
     const original = await openOriginal(assignment, model, sent, context);
     const { data, on } = withinCost(toMeasure(sent, assignment, original.fixedBatch), original);
-    const measuring = { assignment, original, data, on, threads };
+    const openFitted = async () => {
+      if (on.data === 'calibration') return null;
+      const calibration =
+        inputs.evaluation === null ? sent : await openSamples(context, model, inputs.calibration.key, 'calibration');
+      const close = () => (calibration === sent ? Promise.resolve() : calibration.close());
+      return { data: toFit(calibration, assignment, original.fixedBatch), close };
+    };
+    const measuring = { assignment, original, data, on, openFitted, threads };
     const candidates = await candidatesOf(assignment, writtenFormat(spec, original.model.format), context);
     const points: MeasuredPoint[] = [];
     for (const group of groupsWithin(candidates, TOGETHER_BYTES, bytesTogether)) {

@@ -23,6 +23,7 @@ import type { repeatRows } from '../../network/batch.js';
 import { BATCH, compareModels } from '../../network/compare/compare.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { StepContext } from '../../step.js';
+import { fewCalibrationSamples, type Fitted } from './few-calibration.js';
 import { measureInTensorflow } from './in-tensorflow.js';
 import { ledger } from './ledger.js';
 import { judge } from './verdict.js';
@@ -56,6 +57,7 @@ interface Evaluation {
   data: Dataset;
   /** What the data is. */
   on: MeasuredOn;
+  openFitted: () => Promise<Fitted | null>;
   threads: number;
 }
 
@@ -92,6 +94,7 @@ export async function measureGroup(
     });
   }
   const measured = await againstOriginal(evaluation, loaded, context);
+  const few = await tooFewFitted(evaluation, loaded, measured, context);
   const tensorflow = await inTensorflow(evaluation, loaded, context);
   const rows = await timedRows(evaluation, loaded, context);
   context.progress(1);
@@ -101,12 +104,19 @@ export async function measureGroup(
       await measuredPoint(
         evaluation,
         one,
-        { measured, rows: rows[i] ?? [], tensorflow: tensorflow.results?.[i], refused: tensorflow.warning },
+        {
+          ...{ measured, rows: rows[i] ?? [], tensorflow: tensorflow.results?.[i] },
+          warnings: [few.get(one.model) ?? [], tensorflow.warning].flat(),
+        },
         context,
       ),
     );
   return points;
 }
+
+/** Samples that are compared in one run, unless the model fixes that. */
+const comparedBatch = ({ listed: { layers } }: Original, { limits }: StepContext): number =>
+  batchWithin(limits.layerMemoryBytes / 2, mapBytes(layers).held, imagesOfRun(layers, BATCH));
 
 /** Outputs and speed of all networks, the coded ones first, then the others. */
 async function againstOriginal(
@@ -119,7 +129,7 @@ async function againstOriginal(
   const { held } = mapBytes(original.listed.layers);
   const comparisons = await compareModels(original.model, models, data, {
     context,
-    batch: batchWithin(layerMemoryBytes / 2, held, imagesOfRun(original.listed.layers, BATCH)),
+    batch: comparedBatch(original, context),
     progress: (share) => context.progress(0.4 * share),
   });
   const latencies = await networkLatencies(original.model, models, data, {
@@ -135,6 +145,22 @@ async function againstOriginal(
       if (comparison === undefined || latency === undefined) throw new RangeError('a network was not measured');
       return [model, { ...comparison, latency }];
     }),
+  );
+}
+
+async function tooFewFitted(
+  { original, openFitted }: Evaluation,
+  loaded: readonly Loaded[],
+  measured: ReadonlyMap<Model, Measured>,
+  context: StepContext,
+): Promise<Map<Model, Warning>> {
+  const networks = loaded.flatMap(({ model }) => {
+    const own = measured.get(model);
+    return own === undefined ? [] : [{ model, fidelity: own.fidelity }];
+  });
+  return fewCalibrationSamples(
+    { original: original.model, networks, openFitted },
+    { context, batch: comparedBatch(original, context), progress: () => undefined },
   );
 }
 
@@ -174,8 +200,8 @@ interface MeasuredParts {
   measured: ReadonlyMap<Model, Measured>;
   rows: LayerRow[];
   tensorflow: Metrics['tensorflowjs'] | undefined;
-  /** Why there is nothing of it. */
-  refused: Warning[];
+  /** Of what was measured beside the network itself. */
+  warnings: Warning[];
 }
 
 /** @throws {InputError} where the job names TensorFlow.js, and it cannot run the network */
@@ -207,7 +233,7 @@ async function inTensorflow(
 async function measuredPoint(
   { assignment, original, on, threads }: Evaluation,
   loaded: Loaded,
-  { measured, rows, tensorflow, refused }: MeasuredParts,
+  { measured, rows, tensorflow, warnings }: MeasuredParts,
   context: StepContext,
 ): Promise<MeasuredPoint> {
   const { point, name, bytes } = loaded.candidate;
@@ -247,7 +273,7 @@ async function measuredPoint(
     verdict: judge({ target: planned.target, constraints: assignment.spec.constraints }, metrics, [
       ...(planned.warnings ?? []),
       ...(assembled?.warnings ?? []),
-      ...refused,
+      ...warnings,
     ]),
     layers: rows,
   };

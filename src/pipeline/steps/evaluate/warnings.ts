@@ -7,12 +7,15 @@ const LARGEST_ERROR = 0.25;
 /** Fewer samples measured leave agreement and error uncertain. */
 const FEW = 50;
 
+/** Whether most uses notice that outputs are not the original's. */
+export const hasMoved = ({ top1_agreement: agreement, relative_error: error }: Metrics['fidelity']): boolean =>
+  agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT;
+
 /** What a reader of the numbers should know besides the verdict, also where it is passed. */
 export function warningsOf({ fidelity, measured_on: on, latency, bytes }: Omit<Metrics, 'seconds'>): Warning[] {
   const { top1_agreement: agreement, relative_error: error } = fidelity;
   const warnings: Warning[] = [];
-  const moved = agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT;
-  if (moved) {
+  if (hasMoved(fidelity)) {
     const cause =
       agreement === null
         ? `the outputs lie ${error.toFixed(2)} of their deviation away from the original's`
