@@ -83,14 +83,14 @@ export function goOn(job: Job): boolean {
 
 /** Running tasks, the one that ends first at the end: as many as there are places. */
 export class Endings {
-  readonly #latestFirst: Ending[] = [];
+  private readonly latestFirst: Ending[] = [];
 
   get size(): number {
-    return this.#latestFirst.length;
+    return this.latestFirst.length;
   }
 
   push(ending: Ending): void {
-    const list = this.#latestFirst;
+    const list = this.latestFirst;
     let [low, high] = [0, list.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -101,7 +101,7 @@ export class Endings {
   }
 
   pop(): Ending | undefined {
-    return this.#latestFirst.pop();
+    return this.latestFirst.pop();
   }
 }
 
@@ -132,27 +132,27 @@ export function scaleOf({ done }: BegunJob, usual: JobSample): number | null {
 }
 
 export class Fifo<T> {
-  #items: T[] = [];
-  #first = 0;
+  private items: T[] = [];
+  private begin = 0;
 
   get size(): number {
-    return this.#items.length - this.#first;
+    return this.items.length - this.begin;
   }
 
   get first(): T | undefined {
-    return this.#items[this.#first];
+    return this.items[this.begin];
   }
 
   push(item: T): void {
-    this.#items.push(item);
+    this.items.push(item);
   }
 
   shift(): T | undefined {
-    const item = this.#items[this.#first];
+    const item = this.items[this.begin];
     if (item === undefined) return undefined;
-    if (++this.#first > 1000) {
-      this.#items = this.#items.slice(this.#first);
-      this.#first = 0;
+    if (++this.begin > 1000) {
+      this.items = this.items.slice(this.begin);
+      this.begin = 0;
     }
     return item;
   }

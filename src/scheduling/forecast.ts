@@ -78,44 +78,44 @@ const LEAST_REST = 0.25;
 /** One way that it may go on. */
 class Run {
   readonly teams: Team[];
-  readonly #endings = new Endings();
-  readonly #released = new Fifo<{ job: Job; seconds: number }>();
-  readonly #random: () => number;
-  readonly #most: number;
-  readonly #taskSeconds: number | undefined;
-  #now = 0;
-  #dispatched = 0;
-  #waiting = 0;
+  private readonly endings = new Endings();
+  private readonly released = new Fifo<{ job: Job; seconds: number }>();
+  private readonly random: () => number;
+  private readonly most: number;
+  private readonly taskSeconds: number | undefined;
+  private now = 0;
+  private dispatched = 0;
+  private waiting = 0;
   /** What comes meanwhile was created after what is there. */
-  readonly #created: number;
+  private readonly created: number;
 
   constructor(
     readonly slots: number,
     given: readonly ForecastTeam[],
     seed: number,
   ) {
-    this.#random = generator(seed);
-    this.#most = Math.min(MOST_TASKS, MOST_LOOKS / Math.max(1, given.length));
+    this.random = generator(seed);
+    this.most = Math.min(MOST_TASKS, MOST_LOOKS / Math.max(1, given.length));
     const known = given.flatMap(({ begun, queued }) => [
       ...begun.map(({ createdAt }) => createdAt),
       ...queued.map(({ createdAt }) => createdAt.at(-1) ?? 0),
     ]);
-    this.#created = Math.max(0, ...known);
+    this.created = Math.max(0, ...known);
     const tasks = given.flatMap(({ latest }) => latest.flatMap((job) => Object.values(job).flat()));
-    this.#taskSeconds = tasks.length === 0 ? undefined : tasks.reduce((sum, one) => sum + one, 0) / tasks.length;
-    this.teams = given.map((team) => this.#open(team));
+    this.taskSeconds = tasks.length === 0 ? undefined : tasks.reduce((sum, one) => sum + one, 0) / tasks.length;
+    this.teams = given.map((team) => this.open(team));
     for (const [i, { begun }] of given.entries())
-      for (const [j, { released }] of begun.entries()) this.#putReleased(this.teams[i]?.open[j], released);
+      for (const [j, { released }] of begun.entries()) this.putReleased(this.teams[i]?.open[j], released);
     for (const [i, { queued }] of given.entries())
       for (const [j, { released }] of queued.entries())
-        for (let n = 0; n < released; n++) this.#putReleased(this.teams[i]?.queues[j]?.next ?? undefined, 1);
+        for (let n = 0; n < released; n++) this.putReleased(this.teams[i]?.queues[j]?.next ?? undefined, 1);
   }
 
-  #putReleased(job: Job | undefined, n: number): void {
-    for (let i = 0; i < n; i++) if (job !== undefined) this.#put(job);
+  private putReleased(job: Job | undefined, n: number): void {
+    for (let i = 0; i < n; i++) if (job !== undefined) this.put(job);
   }
 
-  #open(given: ForecastTeam): Team {
+  private open(given: ForecastTeam): Team {
     const { id, weight, limit, latest, arrivals } = given;
     const team: Team = {
       ...{
@@ -130,19 +130,19 @@ class Run {
         later: new Fifo<Job>(),
         open: [],
       },
-      nextArrival: arrivals > 0 ? this.#random() / arrivals : Infinity,
+      nextArrival: arrivals > 0 ? this.random() / arrivals : Infinity,
       queues: given.queued.map((queue) => ({ ...queue, next: null, place: -1, starts: [] })),
     };
     for (const queue of team.queues) {
-      this.#waiting += queue.createdAt.length;
-      this.#advance(team, queue);
+      this.waiting += queue.createdAt.length;
+      this.advance(team, queue);
     }
-    for (const begun of given.begun) this.#begin(team, begun);
+    for (const begun of given.begun) this.begin(team, begun);
     return team;
   }
 
-  #newJob(team: Team, priority: number, createdAt: number, place: number | null): Job {
-    const like = pick(team.latest, this.#random) ?? NOTHING;
+  private newJob(team: Team, priority: number, createdAt: number, place: number | null): Job {
+    const like = pick(team.latest, this.random) ?? NOTHING;
     return {
       ...{ team, priority, createdAt, place, like, scale: 1, used: 0, kind: 'inspect', left: 1, running: 0 },
       layers: like.layer.length,
@@ -150,9 +150,9 @@ class Run {
     };
   }
 
-  #begin(team: Team, begun: BegunJob): void {
+  private begin(team: Team, begun: BegunJob): void {
     const { kind, priority, createdAt, deviceSeconds, left, released, points, layers } = begun;
-    const job = this.#newJob(team, priority, createdAt, null);
+    const job = this.newJob(team, priority, createdAt, null);
     Object.assign(job, { kind, left: left + released, points, used: deviceSeconds, running: begun.running.length });
     if (layers !== null) job.layers = layers;
     const known = scaleOf(begun, team.usual);
@@ -161,21 +161,21 @@ class Run {
     for (const elapsed of begun.running) {
       // Like one that took longer than this.
       const longer = team.usual[kind].filter((seconds) => seconds * job.scale > elapsed);
-      const drawn = pick(longer, this.#random);
+      const drawn = pick(longer, this.random);
       const seconds = drawn === undefined ? (1 + LEAST_REST) * elapsed : drawn * job.scale;
-      this.#endings.push({ at: seconds - elapsed, seconds, job });
+      this.endings.push({ at: seconds - elapsed, seconds, job });
       team.account += seconds / team.weight;
       team.inUse++;
     }
   }
 
-  #advance(team: Team, queue: Queue): void {
+  private advance(team: Team, queue: Queue): void {
     const createdAt = queue.createdAt[++queue.place];
-    queue.next = createdAt === undefined ? null : this.#newJob(team, queue.priority, createdAt, queue.place);
+    queue.next = createdAt === undefined ? null : this.newJob(team, queue.priority, createdAt, queue.place);
   }
 
   /** The next task of a team: of its open jobs, or of the first queued one of each priority. */
-  #nextJob(team: Team): Job | null {
+  private nextJob(team: Team): Job | null {
     let best: Job | null = null;
     for (const job of team.open) if (job.left > 0 && (best === null || isBefore(job, best))) best = job;
     for (const { next } of team.queues) if (next !== null && (best === null || isBefore(next, best))) best = next;
@@ -185,81 +185,78 @@ class Run {
   }
 
   /** Gives the next place at hand to the team that stands lowest: from there on it is first come, first served. */
-  #release(): boolean {
+  private release(): boolean {
     let team: Team | null = null;
     let job: Job | null = null;
     for (const one of this.teams) {
       if (one.inUse >= one.limit || (team !== null && one.account >= team.account)) continue;
-      const next = this.#nextJob(one);
+      const next = this.nextJob(one);
       if (next !== null) [team, job] = [one, next];
     }
     if (team === null || job === null) return false;
-    this.#put(job);
+    this.put(job);
     return true;
   }
 
-  #put(job: Job): void {
+  private put(job: Job): void {
     const { team } = job;
     const queue = team.queues.find(({ next }) => next === job);
     if (queue !== undefined) {
-      this.#advance(team, queue);
+      this.advance(team, queue);
       team.open.push(job);
     } else if (team.later.first === job) {
       team.later.shift();
       team.open.push(job);
     }
-    const seconds = job.scale * (pick(job.like[job.kind], this.#random) ?? 0);
+    const seconds = job.scale * (pick(job.like[job.kind], this.random) ?? 0);
     job.left--;
     job.running++;
     team.inUse++;
     team.account += seconds / team.weight;
-    this.#released.push({ job, seconds });
+    this.released.push({ job, seconds });
   }
 
-  #fill(): void {
-    while (this.#isOn()) {
-      while (
-        releaseRoom(this.slots, this.#released.size + this.#endings.size, this.#taskSeconds) > 0 &&
-        this.#release()
-      );
-      if (this.#endings.size >= this.slots) return;
-      const task = this.#released.shift();
+  private fill(): void {
+    while (this.isOn()) {
+      while (releaseRoom(this.slots, this.released.size + this.endings.size, this.taskSeconds) > 0 && this.release());
+      if (this.endings.size >= this.slots) return;
+      const task = this.released.shift();
       if (task === undefined) return;
       const { job, seconds } = task;
       if (job.place !== null && job.kind === 'inspect') {
-        job.team.queues.find(({ priority }) => priority === job.priority)?.starts.push(this.#now);
-        this.#waiting--;
+        job.team.queues.find(({ priority }) => priority === job.priority)?.starts.push(this.now);
+        this.waiting--;
       }
-      this.#endings.push({ at: this.#now + seconds, seconds, job });
-      this.#dispatched++;
+      this.endings.push({ at: this.now + seconds, seconds, job });
+      this.dispatched++;
     }
   }
 
-  #isOn = () => this.#waiting > 0 && this.#dispatched < this.#most;
+  private isOn = () => this.waiting > 0 && this.dispatched < this.most;
 
   /** A team that had nothing to do comes back beside the lowest one that waits. */
-  #arrive(team: Team): void {
-    if (this.#nextJob(team) === null) {
-      const waiting = this.teams.filter((one) => one !== team && this.#nextJob(one) !== null);
+  private arrive(team: Team): void {
+    if (this.nextJob(team) === null) {
+      const waiting = this.teams.filter((one) => one !== team && this.nextJob(one) !== null);
       if (waiting.length > 0) team.account = Math.max(team.account, Math.min(...waiting.map(({ account }) => account)));
     }
-    team.later.push(this.#newJob(team, NORMAL, this.#created + this.#now, null));
+    team.later.push(this.newJob(team, NORMAL, this.created + this.now, null));
     team.nextArrival += 1 / team.arrivals;
   }
 
   play(): void {
-    this.#fill();
-    while (this.#isOn()) {
-      const ending = this.#endings.pop();
+    this.fill();
+    while (this.isOn()) {
+      const ending = this.endings.pop();
       if (ending === undefined) break;
-      this.#now = ending.at;
+      this.now = ending.at;
       const { job, seconds } = ending;
       job.running--;
       job.used += seconds;
       job.team.inUse--;
       if (job.running === 0 && job.left === 0 && !goOn(job)) job.team.open.splice(job.team.open.indexOf(job), 1);
-      for (const team of this.teams) while (team.nextArrival <= this.#now) this.#arrive(team);
-      this.#fill();
+      for (const team of this.teams) while (team.nextArrival <= this.now) this.arrive(team);
+      this.fill();
     }
   }
 

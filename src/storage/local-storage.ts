@@ -25,10 +25,10 @@ async function closing<T>(file: FileHandle, use: () => Promise<T>): Promise<T> {
 
 /** Files below one directory, readable by the owner only. */
 export class LocalStorage implements Storage {
-  readonly #root: string;
+  private readonly root: string;
 
   private constructor(root: string) {
-    this.#root = root;
+    this.root = root;
   }
 
   /** Makes the directory and removes partial files that a killed process left more than a day ago. */
@@ -52,7 +52,7 @@ export class LocalStorage implements Storage {
   ): Promise<{ bytes: number; sha256: string }> {
     const measure = new Measure(options.maxBytes ?? Infinity);
     const watched = watchBody(body, measure);
-    const partial = this.#partial();
+    const partial = this.partial();
     try {
       checkKey(key);
       options.signal?.throwIfAborted();
@@ -60,7 +60,7 @@ export class LocalStorage implements Storage {
       // `flush` syncs the file before it is closed, so the rename below never exposes bytes that a power cut could lose.
       const target = file.createWriteStream({ flush: true });
       await pipeline(body, measure, target, options.signal ? { signal: options.signal } : {});
-      await this.#publish(partial, key);
+      await this.publish(partial, key);
       return measure.result();
     } catch (error) {
       const failure = watched.failure();
@@ -73,7 +73,7 @@ export class LocalStorage implements Storage {
 
   async putNew(key: string, text: string): Promise<boolean> {
     checkKey(key);
-    const partial = this.#partial();
+    const partial = this.partial();
     return guarded(async () => {
       try {
         const file = await open(partial, 'wx', 0o600);
@@ -81,7 +81,7 @@ export class LocalStorage implements Storage {
           await file.writeFile(text);
           await file.sync();
         });
-        await this.#publish(partial, key, linkNew);
+        await this.publish(partial, key, linkNew);
         return true;
       } catch (error) {
         if (codeOf(error) === 'EEXIST') return false;
@@ -95,7 +95,7 @@ export class LocalStorage implements Storage {
   async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
     checkKey(key);
     return guarded(async () => {
-      const file = await open(this.#path(key), 'r').catch((error: unknown) => {
+      const file = await open(this.path(key), 'r').catch((error: unknown) => {
         throw isMissing(error) ? missing(key) : error;
       });
       try {
@@ -112,22 +112,22 @@ export class LocalStorage implements Storage {
 
   async head(key: string): Promise<StoredObject | null> {
     checkKey(key);
-    return guarded(() => this.#head(key));
+    return guarded(() => this.look(key));
   }
 
   async copy(from: string, to: string): Promise<void> {
     checkKey(from);
     checkKey(to);
-    const partial = this.#partial();
+    const partial = this.partial();
     await guarded(async () => {
       try {
-        await copyFile(this.#path(from), partial, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+        await copyFile(this.path(from), partial, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
         const file = await open(partial, 'r+');
         await closing(file, () => file.sync());
-        await this.#publish(partial, to);
+        await this.publish(partial, to);
       } catch (error) {
         await rm(partial, { force: true }).catch(() => undefined);
-        throw isMissing(error) && (await this.#head(from)) === null ? missing(from) : error;
+        throw isMissing(error) && (await this.look(from)) === null ? missing(from) : error;
       }
     });
   }
@@ -135,8 +135,8 @@ export class LocalStorage implements Storage {
   async delete(key: string): Promise<void> {
     checkKey(key);
     await guarded(async () => {
-      await rm(this.#path(key), { force: true });
-      await this.#prune(dirname(key));
+      await rm(this.path(key), { force: true });
+      await this.prune(dirname(key));
     });
   }
 
@@ -152,7 +152,7 @@ export class LocalStorage implements Storage {
 
   async *list(prefix: string): AsyncIterable<StoredObject> {
     checkPrefix(prefix);
-    yield* this.#walk(prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix);
+    yield* this.walk(prefix.slice(0, prefix.lastIndexOf('/') + 1), prefix);
   }
 
   async presign(): Promise<null> {
@@ -171,27 +171,27 @@ export class LocalStorage implements Storage {
   async check(): Promise<void> {
     const key = healthKey();
     await guarded(async () => {
-      const partial = this.#partial();
+      const partial = this.partial();
       const file = await open(partial, 'wx', 0o600);
       await closing(file, () => file.writeFile(key));
-      await this.#publish(partial, key);
-      const written = await open(this.#path(key), 'r');
+      await this.publish(partial, key);
+      const written = await open(this.path(key), 'r');
       const text = await closing(written, () => written.readFile('utf8'));
       if (text !== key) throw new Error('read back something else than was written');
     });
     await this.delete(key);
   }
 
-  #path(key: string): string {
-    return join(this.#root, key);
+  private path(key: string): string {
+    return join(this.root, key);
   }
 
-  #partial(): string {
-    return join(this.#root, INCOMING, randomUUID());
+  private partial(): string {
+    return join(this.root, INCOMING, randomUUID());
   }
 
-  async #head(key: string): Promise<StoredObject | null> {
-    const found = await stat(this.#path(key)).catch((error: unknown) => {
+  private async look(key: string): Promise<StoredObject | null> {
+    const found = await stat(this.path(key)).catch((error: unknown) => {
       if (isMissing(error)) return null;
       throw error;
     });
@@ -199,12 +199,12 @@ export class LocalStorage implements Storage {
   }
 
   /** Moves a complete file to its key. A delete may prune the empty directory just then, hence the second try. */
-  async #publish(
+  private async publish(
     partial: string,
     key: string,
     move: (from: string, to: string) => Promise<void> = rename,
   ): Promise<void> {
-    const path = this.#path(key);
+    const path = this.path(key);
     for (let attempt = 0; ; attempt++) {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       try {
@@ -220,10 +220,10 @@ export class LocalStorage implements Storage {
   }
 
   /** Removes the directories that a delete left empty. */
-  async #prune(directory: string): Promise<void> {
+  private async prune(directory: string): Promise<void> {
     for (let at = directory; at !== '.' && at !== ''; at = dirname(at)) {
       try {
-        await rmdir(this.#path(at));
+        await rmdir(this.path(at));
       } catch (error) {
         if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return;
         throw error;
@@ -231,9 +231,9 @@ export class LocalStorage implements Storage {
     }
   }
 
-  async *#walk(directory: string, prefix: string): AsyncIterable<StoredObject> {
+  private async *walk(directory: string, prefix: string): AsyncIterable<StoredObject> {
     const entries: Dirent[] = await guarded(() =>
-      readdir(join(this.#root, directory), { withFileTypes: true }).catch((error: unknown) => {
+      readdir(join(this.root, directory), { withFileTypes: true }).catch((error: unknown) => {
         if (isMissing(error)) return [];
         throw error;
       }),
@@ -244,9 +244,9 @@ export class LocalStorage implements Storage {
       const key = directory + name;
       if (!key.startsWith(prefix) && !(name.endsWith('/') && prefix.startsWith(key))) continue;
       if (name.endsWith('/')) {
-        yield* this.#walk(key, prefix);
+        yield* this.walk(key, prefix);
       } else {
-        const found = await guarded(() => this.#head(key));
+        const found = await guarded(() => this.look(key));
         if (found) yield found;
       }
     }

@@ -5,7 +5,7 @@ import { InputError } from '../errors/index.js';
 /** Passes bytes through, counts and hashes them, and refuses more than `maxBytes`. */
 export class Measure extends Transform {
   bytes = 0;
-  readonly #hash = createHash('sha256');
+  private readonly hash = createHash('sha256');
 
   constructor(readonly maxBytes: number) {
     super();
@@ -17,12 +17,12 @@ export class Measure extends Transform {
       done(new InputError('payload_too_large', `the body is larger than ${this.maxBytes} bytes`));
       return;
     }
-    this.#hash.update(chunk);
+    this.hash.update(chunk);
     done(null, chunk);
   }
 
   result(): { bytes: number; sha256: string } {
-    return { bytes: this.bytes, sha256: this.#hash.digest('hex') };
+    return { bytes: this.bytes, sha256: this.hash.digest('hex') };
   }
 }
 

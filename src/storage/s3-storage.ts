@@ -36,16 +36,16 @@ const DELETE_BATCH = 1000;
 
 /** Files in a bucket of S3 or of a store that speaks its protocol. */
 export class S3Storage implements Storage {
-  readonly #client: S3Client;
-  readonly #signer: S3Client;
-  readonly #settings: S3Settings;
-  readonly #copyBytes: number;
+  private readonly client: S3Client;
+  private readonly signer: S3Client;
+  private readonly settings: S3Settings;
+  private readonly copyBytes: number;
 
   constructor(settings: S3Settings, limits: { copyBytes?: number } = {}) {
-    this.#settings = settings;
-    this.#copyBytes = limits.copyBytes ?? COPY_BYTES;
-    this.#client = connect(settings, settings.endpoint);
-    this.#signer = settings.publicEndpoint === undefined ? this.#client : connect(settings, settings.publicEndpoint);
+    this.settings = settings;
+    this.copyBytes = limits.copyBytes ?? COPY_BYTES;
+    this.client = connect(settings, settings.endpoint);
+    this.signer = settings.publicEndpoint === undefined ? this.client : connect(settings, settings.publicEndpoint);
   }
 
   async put(
@@ -57,12 +57,12 @@ export class S3Storage implements Storage {
     const measure = new Measure(maxBytes);
     const watched = watchBody(body, measure);
     try {
-      const target = this.#target(key);
+      const target = this.target(key);
       options.signal?.throwIfAborted();
       const fed = pipeline(body, measure, options.signal ? { signal: options.signal } : {});
       // The upload is ended through its body, not through its own abort, which would not wait for the parts' removal.
       const upload = new Upload({
-        client: this.#client,
+        client: this.client,
         params: { ...target, Body: measure, ...(options.contentType && { ContentType: options.contentType }) },
         partSize: Number.isFinite(maxBytes) ? Math.max(PART_BYTES, Math.ceil(maxBytes / MAX_PARTS)) : PART_BYTES,
         queueSize: PARTS_IN_FLIGHT,
@@ -81,17 +81,17 @@ export class S3Storage implements Storage {
   }
 
   async putNew(key: string, text: string): Promise<boolean> {
-    const target = { ...this.#target(key), Body: text };
+    const target = { ...this.target(key), Body: text };
     // A store that does not know the condition would replace what is there.
     if ((await this.head(key)) !== null) return false;
-    return this.#guarded(key, async () => {
+    return this.guarded(key, async () => {
       try {
-        await this.#client.send(new PutObjectCommand({ ...target, IfNoneMatch: '*' }));
+        await this.client.send(new PutObjectCommand({ ...target, IfNoneMatch: '*' }));
       } catch (error) {
         const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
         if (status === 412 || status === 409) return false;
         if (status !== 501) throw error;
-        await this.#client.send(new PutObjectCommand(target));
+        await this.client.send(new PutObjectCommand(target));
       }
       return true;
     });
@@ -99,13 +99,13 @@ export class S3Storage implements Storage {
 
   async get(key: string, range?: { start: number; end: number }): Promise<Readable> {
     if (range && range.start > range.end) throw unsatisfiable(key);
-    return this.#fetch(key, range);
+    return this.fetch(key, range);
   }
 
   async head(key: string): Promise<StoredObject | null> {
-    const target = this.#target(key);
+    const target = this.target(key);
     try {
-      const found = await this.#client.send(new HeadObjectCommand(target));
+      const found = await this.client.send(new HeadObjectCommand(target));
       return { key, bytes: found.ContentLength ?? 0, modifiedAt: found.LastModified ?? new Date(0) };
     } catch (error) {
       if (isMissing(error)) return null;
@@ -114,20 +114,20 @@ export class S3Storage implements Storage {
   }
 
   async copy(from: string, to: string): Promise<void> {
-    const target = this.#target(to);
-    const source = this.#target(from);
+    const target = this.target(to);
+    const source = this.target(from);
     const found = await this.head(from);
     if (!found) throw missing(from);
     const CopySource = `${source.Bucket}/${source.Key}`;
-    await this.#guarded(from, async () => {
-      if (found.bytes <= this.#copyBytes) await this.#client.send(new CopyObjectCommand({ ...target, CopySource }));
-      else await this.#copyInParts(target, CopySource, found.bytes);
+    await this.guarded(from, async () => {
+      if (found.bytes <= this.copyBytes) await this.client.send(new CopyObjectCommand({ ...target, CopySource }));
+      else await this.copyInParts(target, CopySource, found.bytes);
     });
   }
 
   async delete(key: string): Promise<void> {
-    const target = this.#target(key);
-    await this.#guarded(key, () => this.#client.send(new DeleteObjectCommand(target)));
+    const target = this.target(key);
+    await this.guarded(key, () => this.client.send(new DeleteObjectCommand(target)));
   }
 
   async deletePrefix(prefix: string): Promise<number> {
@@ -138,28 +138,28 @@ export class S3Storage implements Storage {
       batch.push(key);
       deleted++;
       if (batch.length === DELETE_BATCH) {
-        await this.#deleteAll(batch);
+        await this.deleteAll(batch);
         batch = [];
       }
     }
-    await this.#deleteAll(batch);
+    await this.deleteAll(batch);
     return deleted;
   }
 
   async *list(prefix: string): AsyncIterable<StoredObject> {
     checkPrefix(prefix);
-    const request = { Bucket: this.#settings.bucket, Prefix: this.#settings.prefix + prefix };
+    const request = { Bucket: this.settings.bucket, Prefix: this.settings.prefix + prefix };
     let token: string | undefined;
     do {
       const command = new ListObjectsV2Command({
         ...request,
         ...(token !== undefined && { ContinuationToken: token }),
       });
-      const page = await this.#guarded(prefix, () => this.#client.send(command));
+      const page = await this.guarded(prefix, () => this.client.send(command));
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
         if (Key === undefined) continue;
         yield {
-          key: Key.slice(this.#settings.prefix.length),
+          key: Key.slice(this.settings.prefix.length),
           bytes: Size ?? 0,
           modifiedAt: LastModified ?? new Date(0),
         };
@@ -172,20 +172,20 @@ export class S3Storage implements Storage {
     key: string,
     options: { filename: string; contentType: string; expiresInSeconds: number },
   ): Promise<string | null> {
-    const target = this.#target(key);
-    if (!this.#settings.presign) return null;
+    const target = this.target(key);
+    if (!this.settings.presign) return null;
     const command = new GetObjectCommand({
       ...target,
       ResponseContentType: options.contentType,
       ResponseContentDisposition: attachment(options.filename),
     });
-    return this.#guarded(key, () => getSignedUrl(this.#signer, command, { expiresIn: options.expiresInSeconds }));
+    return this.guarded(key, () => getSignedUrl(this.signer, command, { expiresIn: options.expiresInSeconds }));
   }
 
   async download(key: string, path: string, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     try {
-      await downloadTo(path, await this.#fetch(key, undefined, signal), signal);
+      await downloadTo(path, await this.fetch(key, undefined, signal), signal);
     } catch (error) {
       signal?.throwIfAborted();
       throw asStorageError(error);
@@ -194,56 +194,56 @@ export class S3Storage implements Storage {
 
   async check(): Promise<void> {
     const key = healthKey();
-    const target = this.#target(key);
-    await this.#guarded(key, async () => {
-      await this.#client.send(new PutObjectCommand({ ...target, Body: key }));
-      const { Body } = await this.#client.send(new GetObjectCommand(target));
+    const target = this.target(key);
+    await this.guarded(key, async () => {
+      await this.client.send(new PutObjectCommand({ ...target, Body: key }));
+      const { Body } = await this.client.send(new GetObjectCommand(target));
       if ((await Body?.transformToString()) !== key) throw new Error('read back something else than was written');
-      await this.#client.send(new DeleteObjectCommand(target));
+      await this.client.send(new DeleteObjectCommand(target));
     });
   }
 
-  #target(key: string): { Bucket: string; Key: string } {
+  private target(key: string): { Bucket: string; Key: string } {
     checkKey(key);
-    return { Bucket: this.#settings.bucket, Key: this.#settings.prefix + key };
+    return { Bucket: this.settings.bucket, Key: this.settings.prefix + key };
   }
 
-  async #fetch(key: string, range?: { start: number; end: number }, signal?: AbortSignal): Promise<Readable> {
-    const target = this.#target(key);
+  private async fetch(key: string, range?: { start: number; end: number }, signal?: AbortSignal): Promise<Readable> {
+    const target = this.target(key);
     const command = new GetObjectCommand({ ...target, ...(range && { Range: `bytes=${range.start}-${range.end}` }) });
-    const { Body } = await this.#guarded(key, () => this.#client.send(command, signal ? { abortSignal: signal } : {}));
+    const { Body } = await this.guarded(key, () => this.client.send(command, signal ? { abortSignal: signal } : {}));
     if (!(Body instanceof Readable)) throw new InfrastructureError('storage_unavailable', 'the storage sent no body');
     return Body;
   }
 
-  async #deleteAll(keys: string[]): Promise<void> {
+  private async deleteAll(keys: string[]): Promise<void> {
     if (keys.length === 0) return;
-    const Objects = keys.map((key) => ({ Key: this.#settings.prefix + key }));
-    const command = new DeleteObjectsCommand({ Bucket: this.#settings.bucket, Delete: { Objects, Quiet: true } });
-    const { Errors } = await this.#guarded('', () => this.#client.send(command));
+    const Objects = keys.map((key) => ({ Key: this.settings.prefix + key }));
+    const command = new DeleteObjectsCommand({ Bucket: this.settings.bucket, Delete: { Objects, Quiet: true } });
+    const { Errors } = await this.guarded('', () => this.client.send(command));
     const first = Errors?.[0];
     if (first) throw asStorageError(Object.assign(new Error(first.Message), { code: first.Code }));
   }
 
-  async #copyInParts(target: { Bucket: string; Key: string }, CopySource: string, bytes: number): Promise<void> {
-    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(target));
+  private async copyInParts(target: { Bucket: string; Key: string }, CopySource: string, bytes: number): Promise<void> {
+    const { UploadId } = await this.client.send(new CreateMultipartUploadCommand(target));
     const upload = { ...target, UploadId };
     try {
       const Parts: { PartNumber: number; ETag: string | undefined }[] = [];
-      for (let start = 0; start < bytes; start += this.#copyBytes) {
+      for (let start = 0; start < bytes; start += this.copyBytes) {
         const PartNumber = Parts.length + 1;
-        const CopySourceRange = `bytes=${start}-${Math.min(start + this.#copyBytes, bytes) - 1}`;
+        const CopySourceRange = `bytes=${start}-${Math.min(start + this.copyBytes, bytes) - 1}`;
         const part = new UploadPartCopyCommand({ ...upload, CopySource, CopySourceRange, PartNumber });
-        Parts.push({ PartNumber, ETag: (await this.#client.send(part)).CopyPartResult?.ETag });
+        Parts.push({ PartNumber, ETag: (await this.client.send(part)).CopyPartResult?.ETag });
       }
-      await this.#client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }));
+      await this.client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }));
     } catch (error) {
-      await this.#client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
+      await this.client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
       throw error;
     }
   }
 
-  async #guarded<T>(key: string, work: () => Promise<T>): Promise<T> {
+  private async guarded<T>(key: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {

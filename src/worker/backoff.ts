@@ -37,7 +37,7 @@ export interface Backoff {
 
 /** The waiting of one task: every wait has the limit, and all of them together are what its team does not pay for. */
 export class Patience {
-  #idleMs = 0;
+  private idleMs = 0;
 
   constructor(
     private readonly limitMs: number,
@@ -45,17 +45,17 @@ export class Patience {
   ) {}
 
   get idleSeconds(): number {
-    return this.#idleMs / 1000;
+    return this.idleMs / 1000;
   }
 
   /** The task begins: what was waited before is nobody's. */
   begin(): void {
-    this.#idleMs = 0;
+    this.idleMs = 0;
   }
 
   until(signal: AbortSignal): Backoff {
     const { limitMs, onFailure } = this;
-    return { signal, limitMs, onFailure, onWaited: (ms) => (this.#idleMs += ms) };
+    return { signal, limitMs, onFailure, onWaited: (ms) => (this.idleMs += ms) };
   }
 }
 

@@ -33,53 +33,53 @@ export interface InServiceOptions {
  * those that can: it leaves, and returns when a probe succeeds.
  */
 export class InService {
-  readonly #options: InServiceOptions;
-  #trouble: Trouble | null = null;
-  #own = false;
-  #pauseMs: number;
-  #probing: Promise<void> = Promise.resolve();
+  private readonly options: InServiceOptions;
+  private current: Trouble | null = null;
+  private own = false;
+  private pauseMs: number;
+  private probing: Promise<void> = Promise.resolve();
 
   constructor(options: InServiceOptions) {
-    this.#options = options;
-    this.#pauseMs = options.firstMs ?? FIRST_MS;
+    this.options = options;
+    this.pauseMs = options.firstMs ?? FIRST_MS;
   }
 
   get trouble(): Trouble | null {
-    return this.#trouble;
+    return this.current;
   }
 
   /** Whether the trouble is this worker's own: a storage that is away for everybody is not. */
   get atFault(): boolean {
-    return this.#trouble !== null && this.#own;
+    return this.current !== null && this.own;
   }
 
   /** Resolves when those who route tasks have been told. */
   async leave(fault: SparankError): Promise<void> {
-    const { logger, onChange, signal } = this.#options;
-    if (this.#trouble !== null || signal.aborted) return;
-    this.#trouble = describe(fault, new Date().toISOString());
-    this.#own = fault.class !== 'outage';
-    logger.error({ err: fault, trouble: this.#trouble }, 'out of service');
-    await onChange(this.#trouble);
-    this.#probing = this.#probe(fault);
+    const { logger, onChange, signal } = this.options;
+    if (this.current !== null || signal.aborted) return;
+    this.current = describe(fault, new Date().toISOString());
+    this.own = fault.class !== 'outage';
+    logger.error({ err: fault, trouble: this.current }, 'out of service');
+    await onChange(this.current);
+    this.probing = this.probe(fault);
   }
 
   /** A task was done: the next fault is a new one, and not the old one that a probe did not see. */
   worked(): void {
-    this.#pauseMs = this.#options.firstMs ?? FIRST_MS;
+    this.pauseMs = this.options.firstMs ?? FIRST_MS;
   }
 
   /** Resolves when no probe is under way any more; call it after the signal. */
   ended(): Promise<void> {
-    return this.#probing;
+    return this.probing;
   }
 
-  async #probe(fault: SparankError): Promise<void> {
-    const { probe, onChange, logger, signal } = this.#options;
-    const since = this.#trouble?.since ?? new Date().toISOString();
+  private async probe(fault: SparankError): Promise<void> {
+    const { probe, onChange, logger, signal } = this.options;
+    const since = this.current?.since ?? new Date().toISOString();
     for (;;) {
-      await sleep(this.#pauseMs, undefined, { signal }).catch(() => undefined);
-      this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_MS);
+      await sleep(this.pauseMs, undefined, { signal }).catch(() => undefined);
+      this.pauseMs = Math.min(2 * this.pauseMs, LONGEST_MS);
       if (signal.aborted) return;
       try {
         await answerOrAbort(probe(fault), signal);
@@ -87,12 +87,12 @@ export class InService {
       } catch (error) {
         if (signal.aborted) return;
         const last = asSparankError(error);
-        this.#own = last.class !== 'outage';
-        this.#trouble = describe(last, since);
-        logger.warn({ err: last, next_ms: this.#pauseMs }, 'still out of service');
+        this.own = last.class !== 'outage';
+        this.current = describe(last, since);
+        logger.warn({ err: last, next_ms: this.pauseMs }, 'still out of service');
       }
     }
-    this.#trouble = null;
+    this.current = null;
     logger.info({ since }, 'back in service');
     await onChange(null);
   }

@@ -16,10 +16,10 @@ export class Components {
     const schema = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.named(item, direction)]));
     const { title } = schema;
     if (typeof title !== 'string') return schema;
-    return { $ref: `#/components/schemas/${this.#keep(title, schema, direction)}` };
+    return { $ref: `#/components/schemas/${this.keep(title, schema, direction)}` };
   }
 
-  #keep(title: string, schema: Json, direction: Direction): string {
+  private keep(title: string, schema: Json, direction: Direction): string {
     for (const name of direction === 'sent' ? [title, `${title}Request`] : [title]) {
       const whole = { ...schema, title: name, ...(name in EXAMPLES ? { examples: EXAMPLES[name] } : {}) };
       const known = this.schemas[name];

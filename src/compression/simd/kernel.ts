@@ -78,86 +78,86 @@ function once(made: Map<number, Lanes>, key: number, make: () => Lanes): Lanes {
  * takes the number of bytes per slot, a positive multiple of 16, and `SCALARS` floats.
  */
 export class Kernel {
-  readonly #before: number[] = [];
-  readonly #loop: number[] = [];
-  readonly #after: number[] = [];
-  readonly #pointer = 1 + SCALARS;
-  readonly #constants = new Map<number, Lanes>();
-  readonly #scalars = new Map<number, Lanes>();
-  #locals = 0;
-  #sums = 0;
+  private readonly before: number[] = [];
+  private readonly loop: number[] = [];
+  private readonly after: number[] = [];
+  private readonly pointer = 1 + SCALARS;
+  private readonly constants = new Map<number, Lanes>();
+  private readonly scalars = new Map<number, Lanes>();
+  private locals = 0;
+  private sums = 0;
 
   load(slot: number): Lanes {
-    return this.#keep(this.#loop, [...get(this.#pointer), ...simd(OP.load), ALIGN, ...unsigned(slotAt(slot))]);
+    return this.keep(this.loop, [...get(this.pointer), ...simd(OP.load), ALIGN, ...unsigned(slotAt(slot))]);
   }
 
   store(slot: number, x: Lanes): void {
-    this.#loop.push(...get(this.#pointer), ...get(x.local), ...simd(OP.store), ALIGN, ...unsigned(slotAt(slot)));
+    this.loop.push(...get(this.pointer), ...get(x.local), ...simd(OP.store), ALIGN, ...unsigned(slotAt(slot)));
   }
 
   /** The scalar of that index, in all lanes. */
   scalar(index: number): Lanes {
-    return once(this.#scalars, index, () => this.#keep(this.#before, [...get(1 + index), ...simd(OP.splat)]));
+    return once(this.scalars, index, () => this.keep(this.before, [...get(1 + index), ...simd(OP.splat)]));
   }
 
   constant(value: number): Lanes {
     const bytes = new Uint8Array(Float32Array.of(value).buffer);
-    return once(this.#constants, value, () => this.#keep(this.#before, [F32_CONST, ...bytes, ...simd(OP.splat)]));
+    return once(this.constants, value, () => this.keep(this.before, [F32_CONST, ...bytes, ...simd(OP.splat)]));
   }
 
-  add = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.add, a, b);
-  sub = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.sub, a, b);
-  mul = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.mul, a, b);
-  divide = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.divide, a, b);
-  absolute = (a: Lanes): Lanes => this.#keep(this.#loop, [...get(a.local), ...simd(OP.absolute)]);
+  add = (a: Lanes, b: Lanes): Lanes => this.binary(OP.add, a, b);
+  sub = (a: Lanes, b: Lanes): Lanes => this.binary(OP.sub, a, b);
+  mul = (a: Lanes, b: Lanes): Lanes => this.binary(OP.mul, a, b);
+  divide = (a: Lanes, b: Lanes): Lanes => this.binary(OP.divide, a, b);
+  absolute = (a: Lanes): Lanes => this.keep(this.loop, [...get(a.local), ...simd(OP.absolute)]);
   /** To the nearest whole number. */
-  nearest = (a: Lanes): Lanes => this.#keep(this.#loop, [...get(a.local), ...simd(OP.nearest)]);
+  nearest = (a: Lanes): Lanes => this.keep(this.loop, [...get(a.local), ...simd(OP.nearest)]);
 
   /** 2 to the power of whole numbers between -126 and 127: their exponent put in its place. */
   powerOfTwo(whole: Lanes): Lanes {
     const BIAS = [I32_CONST, ...EXPONENT_BIAS, ...simd(OP.splatIntegers)];
     const exponent = [...get(whole.local), ...simd(OP.toIntegers), ...BIAS, ...simd(OP.addIntegers)];
-    return this.#keep(this.#loop, [...exponent, I32_CONST, MANTISSA_BITS, ...simd(OP.shiftLeft)]);
+    return this.keep(this.loop, [...exponent, I32_CONST, MANTISSA_BITS, ...simd(OP.shiftLeft)]);
   }
 
   /** The smaller one; a where either is not a number. */
-  min = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.pseudoMin, a, b);
+  min = (a: Lanes, b: Lanes): Lanes => this.binary(OP.pseudoMin, a, b);
   /** The larger one; a where either is not a number. */
-  max = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.pseudoMax, a, b);
-  less = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.less, a, b);
-  lessOrEqual = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.lessOrEqual, a, b);
-  greater = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.greater, a, b);
+  max = (a: Lanes, b: Lanes): Lanes => this.binary(OP.pseudoMax, a, b);
+  less = (a: Lanes, b: Lanes): Lanes => this.binary(OP.less, a, b);
+  lessOrEqual = (a: Lanes, b: Lanes): Lanes => this.binary(OP.lessOrEqual, a, b);
+  greater = (a: Lanes, b: Lanes): Lanes => this.binary(OP.greater, a, b);
   /** Bitwise: x where the mask holds, else 0. */
-  where = (mask: Lanes, x: Lanes): Lanes => this.#binary(OP.and, mask, x);
-  both = (a: Lanes, b: Lanes): Lanes => this.#binary(OP.and, a, b);
+  where = (mask: Lanes, x: Lanes): Lanes => this.binary(OP.and, mask, x);
+  both = (a: Lanes, b: Lanes): Lanes => this.binary(OP.and, a, b);
 
   /** a where the mask holds, else b. */
   select(mask: Lanes, a: Lanes, b: Lanes): Lanes {
-    return this.#keep(this.#loop, [...get(a.local), ...get(b.local), ...get(mask.local), ...simd(OP.bitselect)]);
+    return this.keep(this.loop, [...get(a.local), ...get(b.local), ...get(mask.local), ...simd(OP.bitselect)]);
   }
 
   /** Adds the squares of x to the next of the results, in double precision: results are numbered in order of the calls. */
   sumSquares(x: Lanes): void {
-    const at = [...simd(OP.load), ALIGN, ...unsigned(RESULTS_AT + 16 * this.#sums)];
-    const sum = this.#keep(this.#before, [I32_CONST, 0, ...at]);
-    const lower = this.#keep(this.#loop, promoteLower(x));
-    const upper = this.#keep(this.#loop, promoteUpper(x));
+    const at = [...simd(OP.load), ALIGN, ...unsigned(RESULTS_AT + 16 * this.sums)];
+    const sum = this.keep(this.before, [I32_CONST, 0, ...at]);
+    const lower = this.keep(this.loop, promoteLower(x));
+    const upper = this.keep(this.loop, promoteUpper(x));
     for (const half of [lower, upper]) {
-      this.#loop.push(...get(half.local), ...get(half.local), ...simd(OP.mulDouble));
+      this.loop.push(...get(half.local), ...get(half.local), ...simd(OP.mulDouble));
     }
-    this.#loop.push(...simd(OP.addDouble), ...get(sum.local), ...simd(OP.addDouble), ...set(sum.local));
-    const store = [...simd(OP.store), ALIGN, ...unsigned(RESULTS_AT + 16 * this.#sums)];
-    this.#after.push(I32_CONST, 0, ...get(sum.local), ...store);
-    this.#sums++;
+    this.loop.push(...simd(OP.addDouble), ...get(sum.local), ...simd(OP.addDouble), ...set(sum.local));
+    const store = [...simd(OP.store), ALIGN, ...unsigned(RESULTS_AT + 16 * this.sums)];
+    this.after.push(I32_CONST, 0, ...get(sum.local), ...store);
+    this.sums++;
   }
 
   /** Adds x to the sums of the columns, in double precision. */
   sumColumns(x: Lanes): void {
-    const address = [...get(this.#pointer), I32_CONST, 1, I32_SHIFT_LEFT];
+    const address = [...get(this.pointer), I32_CONST, 1, I32_SHIFT_LEFT];
     [promoteLower(x), promoteUpper(x)].forEach((half, i) => {
       const memory = [ALIGN, ...unsigned(COLUMN_SUMS_AT + 16 * i)];
       const sum = [...address, ...simd(OP.load), ...memory, ...half, ...simd(OP.addDouble)];
-      this.#loop.push(...address, ...sum, ...simd(OP.store), ...memory);
+      this.loop.push(...address, ...sum, ...simd(OP.store), ...memory);
     });
   }
 
@@ -165,21 +165,21 @@ export class Kernel {
   code(): number[] {
     const I32 = 0x7f;
     const V128 = 0x7b;
-    const next = [...get(this.#pointer), I32_CONST, 16, I32_ADD, LOCAL_TEE, ...unsigned(this.#pointer)];
+    const next = [...get(this.pointer), I32_CONST, 16, I32_ADD, LOCAL_TEE, ...unsigned(this.pointer)];
     const I32_LESS_UNSIGNED = 0x49;
     const again = [...get(0), I32_LESS_UNSIGNED, 0x0d, 0];
-    const loop = [0x03, 0x40, ...this.#loop, ...next, ...again, 0x0b];
-    const locals = [2, 1, I32, ...unsigned(this.#locals), V128];
-    const body = [...locals, ...this.#before, ...loop, ...this.#after, 0x0b];
+    const loop = [0x03, 0x40, ...this.loop, ...next, ...again, 0x0b];
+    const locals = [2, 1, I32, ...unsigned(this.locals), V128];
+    const body = [...locals, ...this.before, ...loop, ...this.after, 0x0b];
     return [...unsigned(body.length), ...body];
   }
 
-  #binary(op: number, a: Lanes, b: Lanes): Lanes {
-    return this.#keep(this.#loop, [...get(a.local), ...get(b.local), ...simd(op)]);
+  private binary(op: number, a: Lanes, b: Lanes): Lanes {
+    return this.keep(this.loop, [...get(a.local), ...get(b.local), ...simd(op)]);
   }
 
-  #keep(into: number[], value: number[]): Lanes {
-    const local = this.#pointer + 1 + this.#locals++;
+  private keep(into: number[], value: number[]): Lanes {
+    const local = this.pointer + 1 + this.locals++;
     into.push(...value, ...set(local));
     return { local };
   }

@@ -41,20 +41,20 @@ interface Running {
  * cancel a step, costs only the step: the next one gets a fresh process.
  */
 export class ComputeProcess {
-  readonly #module: string;
-  #child: ChildProcess | null = null;
-  #running: Running | null = null;
-  #runs = 0;
-  #stderr = '';
+  private readonly module: string;
+  private child: ChildProcess | null = null;
+  private running: Running | null = null;
+  private runs = 0;
+  private stderr = '';
   /** Whether the process has ever been able to take a step. */
-  #ready = false;
+  private ready = false;
 
   constructor(module: string = builtModule(import.meta.url, './child/main.js')) {
-    this.#module = module;
+    this.module = module;
   }
 
   get pid(): number | null {
-    return this.#child?.pid ?? null;
+    return this.child?.pid ?? null;
   }
 
   /**
@@ -66,15 +66,15 @@ export class ComputeProcess {
     signal: AbortSignal,
     onProgress: (fraction: number) => void,
   ): Promise<ComputeOutcome> {
-    if (this.#running) throw new Error('the compute process is busy');
+    if (this.running) throw new Error('the compute process is busy');
     signal.throwIfAborted();
-    const child = this.#child ?? this.#start();
-    const run = ++this.#runs;
+    const child = this.child ?? this.start();
+    const run = ++this.runs;
     const onAbort = () => child.kill('SIGKILL');
     signal.addEventListener('abort', onAbort);
     try {
       return await new Promise<ComputeOutcome>((resolve, reject) => {
-        this.#running = { run, started: performance.now(), onProgress, resolve, reject };
+        this.running = { run, started: performance.now(), onProgress, resolve, reject };
         const message: ToChild = { type: 'run', run, request };
         // A send that fails means that the process is gone; its 'exit' settles the promise.
         child.send(message, () => undefined);
@@ -89,41 +89,41 @@ export class ComputeProcess {
 
   /** Kills the process, and with it a running step, and waits for its end. */
   async stop(): Promise<void> {
-    const child = this.#child;
+    const child = this.child;
     if (!child) return;
     const ended = new Promise<void>((done) => child.once('close', () => done()));
     child.kill('SIGKILL');
     await ended;
   }
 
-  #start(): ChildProcess {
-    const child = fork(this.#module, [], {
+  private start(): ChildProcess {
+    const child = fork(this.module, [], {
       execArgv: [],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: { ...process.env, SPARANK_PARENT_PID: String(process.pid), NODE_OPTIONS: '' },
     });
-    this.#child = child;
-    this.#stderr = '';
-    this.#ready = false;
+    this.child = child;
+    this.stderr = '';
+    this.ready = false;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
+      this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
     });
-    child.on('message', (message: FromChild) => this.#receive(message));
-    child.on('error', (error) => this.#ended(child, error.message, ownFault(error)));
-    child.on('close', (code, signal) => this.#ended(child, signal ?? `exit code ${code ?? 'unknown'}`));
+    child.on('message', (message: FromChild) => this.receive(message));
+    child.on('error', (error) => this.ended(child, error.message, ownFault(error)));
+    child.on('close', (code, signal) => this.ended(child, signal ?? `exit code ${code ?? 'unknown'}`));
     return child;
   }
 
-  #receive(message: FromChild): void {
-    const running = this.#running;
-    this.#ready = true;
+  private receive(message: FromChild): void {
+    const running = this.running;
+    this.ready = true;
     if (message.type === 'ready' || !running || message.run !== running.run) return;
     if (message.type === 'progress') {
       running.onProgress(message.fraction);
       return;
     }
-    this.#running = null;
+    this.running = null;
     if (message.type === 'done') running.resolve({ result: message.result, usage: message.usage });
     else {
       running.reject(
@@ -132,19 +132,19 @@ export class ComputeProcess {
     }
   }
 
-  #ended(child: ChildProcess, how: string, fault: string | null = null): void {
-    if (this.#child !== child) return;
-    this.#child = null;
-    const running = this.#running;
-    this.#running = null;
+  private ended(child: ChildProcess, how: string, fault: string | null = null): void {
+    if (this.child !== child) return;
+    this.child = null;
+    const running = this.running;
+    this.running = null;
     if (!running) return;
     const killed = how === 'SIGKILL';
     const hint = killed ? ' (killed, possibly for lack of memory)' : '';
     // One that could not even start has nothing to do with the step: a library is missing, or its rights.
-    const unfit = fault !== null || (!this.#ready && !killed);
+    const unfit = fault !== null || (!this.ready && !killed);
     const error = unfit
       ? new OwnFaultError('compute_failed', `the compute process does not start (${how})`)
       : new InfrastructureError('compute_failed', `the compute process ended with ${how}${hint}`);
-    running.reject(new ComputeError({ error, usage: null, log: this.#stderr === '' ? null : this.#stderr }));
+    running.reject(new ComputeError({ error, usage: null, log: this.stderr === '' ? null : this.stderr }));
   }
 }

@@ -25,31 +25,31 @@ async function lackingBytes(directory: string): Promise<number> {
  * directory: a task gets a hard link of its own, so evicting a file never takes it from a running task.
  */
 export class FileCache {
-  readonly #directory: string;
-  readonly #storage: Storage;
-  readonly #maxBytes: number;
-  readonly #lacking: (directory: string) => Promise<number>;
-  readonly #loading = new Map<string, Promise<void>>();
+  private readonly directory: string;
+  private readonly storage: Storage;
+  private readonly maxBytes: number;
+  private readonly lacking: (directory: string) => Promise<number>;
+  private readonly loading = new Map<string, Promise<void>>();
 
   constructor(directory: string, storage: Storage, maxBytes: number, lacking = lackingBytes) {
-    this.#directory = directory;
-    this.#storage = storage;
-    this.#maxBytes = maxBytes;
-    this.#lacking = lacking;
+    this.directory = directory;
+    this.storage = storage;
+    this.maxBytes = maxBytes;
+    this.lacking = lacking;
   }
 
   /** Makes the object `key` appear at `path`, downloading it when it is not here or has another size. */
   async fetch({ key, bytes, sha256 }: StoredFile, path: string, signal: AbortSignal): Promise<void> {
     // The content too: after the database was restored, an attempt of the same number writes to the same key again.
     const name = createHash('sha256').update(`${key} ${sha256}`).digest('hex');
-    const cached = join(this.#directory, name);
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const cached = join(this.directory, name);
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
     // Also for a file that is here: otherwise a disk that copies have filled would stay full, and every task on it fail.
-    if ((await this.#lacking(this.#directory)) > 0) await this.#makeRoom(0);
+    if ((await this.lacking(this.directory)) > 0) await this.makeRoom(0);
     // A second pass covers an eviction by another process between the look and the link.
     for (let pass = 0; ; pass++) {
       const found = await stat(cached).catch(() => null);
-      if (found?.size !== bytes) await this.#load(key, cached, bytes, signal);
+      if (found?.size !== bytes) await this.load(key, cached, bytes, signal);
       try {
         const now = new Date();
         await utimes(cached, now, now);
@@ -61,20 +61,20 @@ export class FileCache {
     }
   }
 
-  async #load(key: string, cached: string, bytes: number, signal: AbortSignal): Promise<void> {
-    const waiting = this.#loading.get(cached);
+  private async load(key: string, cached: string, bytes: number, signal: AbortSignal): Promise<void> {
+    const waiting = this.loading.get(cached);
     // The other caller may have been canceled: its failure is not ours, the pass in fetch() decides.
-    if (waiting) return waiting.catch(() => this.#download(key, cached, bytes, signal));
-    const loading = this.#download(key, cached, bytes, signal).finally(() => this.#loading.delete(cached));
-    this.#loading.set(cached, loading);
+    if (waiting) return waiting.catch(() => this.download(key, cached, bytes, signal));
+    const loading = this.download(key, cached, bytes, signal).finally(() => this.loading.delete(cached));
+    this.loading.set(cached, loading);
     return loading;
   }
 
-  async #download(key: string, cached: string, bytes: number, signal: AbortSignal): Promise<void> {
-    await this.#makeRoom(bytes);
+  private async download(key: string, cached: string, bytes: number, signal: AbortSignal): Promise<void> {
+    await this.makeRoom(bytes);
     const temporary = `${cached}.${randomBytes(4).toString('hex')}${TEMPORARY}`;
     try {
-      await this.#storage.download(key, temporary, signal);
+      await this.storage.download(key, temporary, signal);
       // Part of a file is a lost file.
       if ((await stat(temporary)).size !== bytes) throw missing(key);
       await rename(temporary, cached);
@@ -84,21 +84,21 @@ export class FileCache {
   }
 
   /** Drops the files that were not used for longest until `bytes` more fit, and the disk has its reserve. */
-  async #makeRoom(bytes: number): Promise<void> {
-    const names = await readdir(this.#directory);
+  private async makeRoom(bytes: number): Promise<void> {
+    const names = await readdir(this.directory);
     const files = await Promise.all(
       names.map(async (name) => {
-        const path = join(this.#directory, name);
+        const path = join(this.directory, name);
         const found = await stat(path).catch(() => null);
         return found ? { path, name, bytes: found.size, used: found.mtimeMs } : null;
       }),
     );
     const known = files.filter((file) => file !== null).sort((a, b) => a.used - b.used);
     let total = known.reduce((sum, file) => sum + file.bytes, bytes);
-    let lacking = await this.#lacking(this.#directory);
+    let lacking = await this.lacking(this.directory);
     for (const file of known) {
       const temporary = file.name.endsWith(TEMPORARY);
-      const drop = temporary ? Date.now() - file.used > ABANDONED_MS : total > this.#maxBytes || lacking > 0;
+      const drop = temporary ? Date.now() - file.used > ABANDONED_MS : total > this.maxBytes || lacking > 0;
       if (!drop) continue;
       await rm(file.path, { force: true });
       total -= file.bytes;

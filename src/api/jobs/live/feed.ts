@@ -50,12 +50,12 @@ export async function* changesSince(database: Database, teamId: string | null, s
 
 /** The jobs of a team, or of all teams, as they change: one look at the database for all who follow in this process. */
 export class JobFeed {
-  readonly #followers = new Set<Follower>();
+  private readonly followers = new Set<Follower>();
   /** Versions that were told, with their time. */
-  readonly #told = new Map<string, { version: number; at: number }>();
-  #running = false;
-  #wake: (() => void) | null = null;
-  #pending = false;
+  private readonly told = new Map<string, { version: number; at: number }>();
+  private running = false;
+  private wake: (() => void) | null = null;
+  private pending = false;
 
   constructor(
     private readonly database: Database,
@@ -66,94 +66,94 @@ export class JobFeed {
 
   /** Changes from now on, until what it returns is called. */
   follow(follower: Follower): () => void {
-    this.#followers.add(follower);
-    if (!this.#running) void this.#run();
+    this.followers.add(follower);
+    if (!this.running) void this.run();
     return () => {
-      this.#followers.delete(follower);
-      if (this.#followers.size === 0) this.#wake?.();
+      this.followers.delete(follower);
+      if (this.followers.size === 0) this.wake?.();
     };
   }
 
-  async #run(): Promise<void> {
-    this.#running = true;
+  private async run(): Promise<void> {
+    this.running = true;
     const { notifications } = this.database satisfies Source;
     const team = this.teamId ?? '*';
     const woken = () => {
-      this.#pending = true;
-      this.#wake?.();
+      this.pending = true;
+      this.wake?.();
     };
     const stops = [
       notifications.subscribe(`team:${team}`, woken),
       notifications.subscribe(`removed:${team}`, (jobId) => {
-        if (jobId !== undefined) this.#remove(jobId);
+        if (jobId !== undefined) this.remove(jobId);
       }),
     ];
     this.closing.addEventListener('abort', woken);
     try {
       let cursor: number | null = null;
-      while (this.#followers.size > 0 && !this.closing.aborted) {
-        const asked: boolean = this.#pending;
-        this.#pending = false;
+      while (this.followers.size > 0 && !this.closing.aborted) {
+        const asked: boolean = this.pending;
+        this.pending = false;
         try {
           cursor ??= (await this.database.jobs.now()).getTime();
-          cursor = await this.#look(cursor, asked ? OVERLAP_MS : LONG_OVERLAP_MS);
+          cursor = await this.look(cursor, asked ? OVERLAP_MS : LONG_OVERLAP_MS);
         } catch (error) {
           this.onError(error);
         }
-        await this.#pause(LOOK_EVERY_MS, false);
-        await this.#pause(LOOK_AGAIN_MS - LOOK_EVERY_MS, true);
+        await this.pause(LOOK_EVERY_MS, false);
+        await this.pause(LOOK_AGAIN_MS - LOOK_EVERY_MS, true);
       }
     } finally {
       for (const stop of stops) stop();
       this.closing.removeEventListener('abort', woken);
-      this.#told.clear();
-      this.#running = false;
+      this.told.clear();
+      this.running = false;
       // Who came in the last moment.
-      if (this.#followers.size > 0 && !this.closing.aborted) void this.#run();
+      if (this.followers.size > 0 && !this.closing.aborted) void this.run();
     }
   }
 
   /** Tells what is new since the cursor; returns the next one. */
-  async #look(cursor: number, overlap: number): Promise<number> {
+  private async look(cursor: number, overlap: number): Promise<number> {
     let latest = cursor;
     for (let from = cursor - overlap; ;) {
       const rows = await this.database.jobs.changes(this.teamId, new Date(from), PAGE);
-      const fresh = rows.filter(({ id, version }) => this.#told.get(id)?.version !== version);
+      const fresh = rows.filter(({ id, version }) => this.told.get(id)?.version !== version);
       for (const job of fresh) {
         const at = job.updatedAt.getTime();
-        this.#told.set(job.id, { version: job.version, at });
+        this.told.set(job.id, { version: job.version, at });
         latest = Math.max(latest, at);
-        this.#tell(await changeOf(this.database, job));
+        this.tell(await changeOf(this.database, job));
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < PAGE) break;
       from = last.updatedAt.getTime() + (fresh.length === 0 ? 1 : 0);
     }
-    for (const [id, { at }] of this.#told) if (at < latest - 2 * LONG_OVERLAP_MS) this.#told.delete(id);
+    for (const [id, { at }] of this.told) if (at < latest - 2 * LONG_OVERLAP_MS) this.told.delete(id);
     return latest;
   }
 
-  #remove(jobId: string): void {
-    this.#told.delete(jobId);
-    this.#tell({ at: Date.now(), jobId, event: 'removed', row: null, data: JSON.stringify({ id: jobId }) });
+  private remove(jobId: string): void {
+    this.told.delete(jobId);
+    this.tell({ at: Date.now(), jobId, event: 'removed', row: null, data: JSON.stringify({ id: jobId }) });
   }
 
-  #tell(change: Change): void {
-    for (const follower of [...this.#followers]) follower(change);
+  private tell(change: Change): void {
+    for (const follower of [...this.followers]) follower(change);
   }
 
   /** So long, or until woken; the end and the last follower's leave always wake it. */
-  async #pause(ms: number, untilWoken: boolean): Promise<void> {
-    if (untilWoken && this.#pending) return;
-    if (this.#followers.size === 0 || this.closing.aborted) return;
+  private async pause(ms: number, untilWoken: boolean): Promise<void> {
+    if (untilWoken && this.pending) return;
+    if (this.followers.size === 0 || this.closing.aborted) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        if (!untilWoken && this.#followers.size > 0 && !this.closing.aborted) return;
+      this.wake = () => {
+        if (!untilWoken && this.followers.size > 0 && !this.closing.aborted) return;
         clearTimeout(timer);
         resolve();
       };
     });
-    this.#wake = null;
+    this.wake = null;
   }
 }

@@ -32,7 +32,7 @@ const unreadablePart = () =>
  */
 export class FormParts {
   /** The part that is being read. */
-  #current: Readable | null = null;
+  private current: Readable | null = null;
 
   constructor(private readonly request: FastifyRequest) {}
 
@@ -47,7 +47,7 @@ export class FormParts {
     if (raw.destroyed && !raw.complete) throw requestFault('#body', 'was cut short');
     const watch = watchForm(raw, boundary);
     let parts = 0;
-    for await (const part of this.#parsed(watch.unreadable)) {
+    for await (const part of this.parsed(watch.unreadable)) {
       parts++;
       const name = (part as Partial<MultipartFile>).fieldname ?? '';
       if (name === '') throw requestFault('#part', 'has no name: give it Content-Disposition: form-data; name="…"');
@@ -68,10 +68,10 @@ export class FormParts {
   blame(error: unknown): unknown {
     const { code = '' } = error as { code?: string };
     const ofParser = !(error instanceof SparankError) && (code === '' || code.startsWith('FST_'));
-    return ofParser && error === this.#current?.errored ? this.#fault(error) : error;
+    return ofParser && error === this.current?.errored ? this.fault(error) : error;
   }
 
-  async *#parsed(unreadable: Promise<void>): AsyncGenerator<MultipartFile> {
+  private async *parsed(unreadable: Promise<void>): AsyncGenerator<MultipartFile> {
     // Each is taken as a file, also the specification: nothing is parsed or cut on the way.
     const limits = { files: MOST_PARTS, parts: MOST_PARTS };
     const parts = this.request.parts({ isPartAFile: () => true, limits });
@@ -81,18 +81,18 @@ export class FormParts {
         if (next === undefined) throw unreadablePart();
         if (next.done === true) return;
         if (next.value.type !== 'file') continue;
-        this.#current = next.value.file;
+        this.current = next.value.file;
         yield next.value;
       }
     } catch (error) {
-      throw this.#fault(error);
+      throw this.fault(error);
     } finally {
       // Not waited for: it may be waiting itself, for a part that never ends.
       void parts.return?.().catch(() => undefined);
     }
   }
 
-  #fault(cause: unknown): unknown {
+  private fault(cause: unknown): unknown {
     if (cause instanceof SparankError) return cause;
     const { raw } = this.request;
     if (raw.destroyed && !raw.complete) return requestFault('#body', 'was cut short', cause);
