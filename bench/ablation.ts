@@ -1,7 +1,7 @@
 /**
- * The paper's questions, answered with the product's own options: does the sum beat either part, does after-activation beat
- * linear, how far do size and speed go, does structured beat unstructured in speed; symmetric, asymmetric and refit; and the
- * trade-off curves as plots. `npx tsx bench/ablation.ts [model] [options]`; see --help.
+ * The paper's questions, answered with the product's own options: does the sum beat either part, does after-activation
+ * beat linear, how far do size and speed go, does structured beat unstructured in speed; symmetric, asymmetric and
+ * refit; and the trade-off curves as plots. `npx tsx bench/ablation.ts [model] [options]`; see --help.
  */
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';

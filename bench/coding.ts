@@ -1,6 +1,6 @@
 /**
- * One compressed network with its weights kept in every way: bytes, accuracy, fidelity and speed, measured in turn in one run.
- * `npx tsx bench/coding.ts [model] [options]`; see --help.
+ * One compressed network with its weights kept in every way: bytes, accuracy, fidelity and speed, measured in turn in
+ * one run. `npx tsx bench/coding.ts [model] [options]`; see --help.
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';

@@ -1,7 +1,8 @@
 /**
- * The service under fire: jobs keep coming while processes, databases, connections, disk and clock are made to fail, first once
- * each, then at random moments. `npx tsx bench/crash.ts [--kills 200] [--seed 1]`; Linux, needs `npm run build`; Redis, a mounted
- * file system of limited size and libfaketime are used where they are found. Ends with 1 when something was lost.
+ * The service under fire: jobs keep coming while processes, databases, connections, disk and clock are made to fail,
+ * first once each, then at random moments. `npx tsx bench/crash.ts [--kills 200] [--seed 1]`; Linux, needs `npm run
+ * build`; Redis, a mounted file system of limited size and libfaketime are used where they are found. Ends with 1 when
+ * something was lost.
  */
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * A GPU engine beside the CPU's: products (sent with every call, and with a held operand), Gram matrices and whole solves of
- * layers, and how well both agree. `npx tsx bench/engines.ts [--engine webgpu] [--threads 0] [--largest 512]`; prints Markdown tables.
+ * A GPU engine beside the CPU's: products (sent with every call, and with a held operand), Gram matrices and whole
+ * solves of layers, and how well both agree. `npx tsx bench/engines.ts [--engine webgpu] [--threads 0] [--largest
+ * 512]`; prints Markdown tables.
  */
 import { parseArgs } from 'node:util';
 import { layerStatistics, solveLayer } from '../src/compression/index.js';

@@ -1,7 +1,8 @@
 /**
- * Broken forms, headers, times, bodies and request lines against one service with its embedded PostgreSQL: every answer is below 500,
- * and a refusal says where the fault is. `npm run build`, then `npx tsx bench/fuzz-http.ts [--requests 100000] [--seed 1] [--from 0]`;
- * a request depends on the seed and its number only. Ends with 1 when one was answered in another way, or not at all.
+ * Broken forms, headers, times, bodies and request lines against one service with its embedded PostgreSQL: every answer
+ * is below 500, and a refusal says where the fault is. `npm run build`, then `npx tsx bench/fuzz-http.ts [--requests
+ * 100000] [--seed 1] [--from 0]`; a request depends on the seed and its number only. Ends with 1 when one was answered
+ * in another way, or not at all.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,7 +1,7 @@
 /**
- * Damaged files through the readers of .onnx, .zip and .npz: fields of the protobuf, lies in zip directories and .npy headers, cut
- * files, changed bytes. `npx tsx bench/fuzz.ts [--files 100000] [--seed 1] [--from 0]`; every file depends on the seed and its
- * number only. Ends with 1 when one led to anything but use or a refusal as bad input.
+ * Damaged files through the readers of .onnx, .zip and .npz: fields of the protobuf, lies in zip directories and .npy
+ * headers, cut files, changed bytes. `npx tsx bench/fuzz.ts [--files 100000] [--seed 1] [--from 0]`; every file depends
+ * on the seed and its number only. Ends with 1 when one led to anything but use or a refusal as bad input.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
 /**
- * Jobs of ImageNet's size: AlexNet, VGG-16 and GoogLeNet as `bench/peers/decaying_models.py` writes them (no trained weights).
- * `npx tsx bench/imagenet.ts FOLDER [options]`; see --help.
+ * Jobs of ImageNet's size: AlexNet, VGG-16 and GoogLeNet as `bench/peers/decaying_models.py` writes them (no trained
+ * weights). `npx tsx bench/imagenet.ts FOLDER [options]`; see --help.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

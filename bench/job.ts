@@ -1,5 +1,6 @@
 /**
- * A whole job in one process: seconds by phase, peak memory, result. `npx tsx bench/job.ts [model] [options]`; see --help.
+ * A whole job in one process: seconds by phase, peak memory, result. `npx tsx bench/job.ts [model] [options]`; see
+ * --help.
  */
 import { Command } from 'commander';
 import { addFiles, filesOf, readTarget } from './support/files.js';

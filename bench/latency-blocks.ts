@@ -1,6 +1,7 @@
 /**
- * Times of blocks as a job measures them, for the test that the interval of a speedup covers: the original against itself and against a
- * compressed network, many jobs in a row, on a machine as busy as it is. `npx tsx bench/latency-blocks.ts [model] [options]`; see --help.
+ * Times of blocks as a job measures them, for the test that the interval of a speedup covers: the original against
+ * itself and against a compressed network, many jobs in a row, on a machine as busy as it is. `npx tsx
+ * bench/latency-blocks.ts [model] [options]`; see --help.
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The service under load: `npx tsx bench/load.ts [--part requests streams viewers uploads tasks]`; needs `npm run build`. Clients,
- * API, PostgreSQL and Redis share the machine.
+ * The service under load: `npx tsx bench/load.ts [--part requests streams viewers uploads tasks]`; needs `npm run
+ * build`. Clients, API, PostgreSQL and Redis share the machine.
  */
 import { Command } from 'commander';
 import { requests } from './load/requests.js';

@@ -1,6 +1,7 @@
 /**
- * Does structured beat unstructured in speed? Layers of a few shapes, dense and with a sparse part of every pattern alone, in the
- * form that a job writes, at one share of kept weights; all forms of a layer run in turn. `npx tsx bench/patterns.ts [options]`; see --help.
+ * Does structured beat unstructured in speed? Layers of a few shapes, dense and with a sparse part of every pattern
+ * alone, in the form that a job writes, at one share of kept weights; all forms of a layer run in turn. `npx tsx
+ * bench/patterns.ts [options]`; see --help.
  */
 import { Command } from 'commander';
 import { encodeModel } from '../src/models/ir/codec.js';

@@ -1,4 +1,7 @@
-/** Writes a thin ResNet-50 or a ResNet-56 with random weights and its data, for the time of jobs and the speed of what they make. `npx tsx bench/residual.ts FOLDER`; see --help. */
+/**
+ * Writes a thin ResNet-50 or a ResNet-56 with random weights and its data, for the time of jobs and the speed of what
+ * they make. `npx tsx bench/residual.ts FOLDER`; see --help.
+ */
 import { mkdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { RESNET_56, THIN_RESNET_50, writeResidual } from './elsewhere/residual.js';

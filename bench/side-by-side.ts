@@ -1,6 +1,7 @@
 /**
  * Sparank beside other ways of compressing: the same model, calibration, evaluation and parameter ratio, none with
- * fine-tuning, all files measured by one evaluator in one run. `npx tsx bench/side-by-side.ts [model] [options]`; see --help.
+ * fine-tuning, all files measured by one evaluator in one run. `npx tsx bench/side-by-side.ts [model] [options]`; see
+ * --help.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';

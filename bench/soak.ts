@@ -1,6 +1,6 @@
 /**
- * Half an hour of everything: jobs, random clients and random faults, every accepted job checked. `npx tsx bench/soak.ts
- * [--minutes 30] [--seed 2]`; Linux, needs `npm run build`. Ends with 1 when something was lost.
+ * Half an hour of everything: jobs, random clients and random faults, every accepted job checked. `npx tsx
+ * bench/soak.ts [--minutes 30] [--seed 2]`; Linux, needs `npm run build`. Ends with 1 when something was lost.
  */
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Time per layer of the solver on VGG-like shapes, and its products per second as a share of what the same engine reaches
- * on one large product. `npx tsx bench/solver.ts [threads]`; prints a Markdown table.
+ * Time per layer of the solver on VGG-like shapes, and its products per second as a share of what the same engine
+ * reaches on one large product. `npx tsx bench/solver.ts [threads]`; prints a Markdown table.
  */
 import { layerStatistics, solveLayer } from '../src/compression/index.js';
 import { createEngine, matrix, type Engine, type Operand, type Transpose } from '../src/engines/index.js';

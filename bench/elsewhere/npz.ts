@@ -1,5 +1,6 @@
 /**
- * Arrays of an .npz, read without the product's reader: what measures the product must not share its faults. Little-endian, C order.
+ * Arrays of an .npz, read without the product's reader: what measures the product must not share its faults.
+ * Little-endian, C order.
  */
 import { openPromise, type Entry, type ZipFile } from 'yauzl';
 

@@ -1,7 +1,8 @@
 /**
- * A residual network with bottlenecks, as torchvision defines ResNet-50 (He et al. 2015, arXiv 1512.03385; the stride in the 3x3
- * convolution), at any width, with random weights and in the form in which tf2onnx writes networks: channels last outside, a Transpose
- * before and behind what computes with channels first. For the time of jobs; its answers mean nothing.
+ * A residual network with bottlenecks, as torchvision defines ResNet-50 (He et al. 2015, arXiv 1512.03385; the stride
+ * in the 3x3 convolution), at any width, with random weights and in the form in which tf2onnx writes networks: channels
+ * last outside, a Transpose before and behind what computes with channels first. For the time of jobs; its answers mean
+ * nothing.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -55,7 +55,10 @@ export function agreementOf(compared: Compared): number {
   return a.filter((value, i) => value === b[i]).length / a.length;
 }
 
-/** Root of the squared difference over the variance of the original's, the mean of the outputs: how the product defines its own. */
+/**
+ * Root of the squared difference over the variance of the original's, the mean of the outputs: how the product defines
+ * its own.
+ */
 export function relativeError({ original, compressed }: Compared): number {
   let sum = 0;
   for (const [i, { data: a }] of original.entries()) {

@@ -46,7 +46,10 @@ const SPECS = [
 const disposition = (name: string, filename?: string): string =>
   `Content-Disposition: form-data; name="${name}"${filename === undefined ? '' : `; filename="${filename}"`}`;
 
-/** Whole, and refused for its webhook when all parts have come: most forms are not worth the seconds of a check of their files. */
+/**
+ * Whole, and refused for its webhook when all parts have come: most forms are not worth the seconds of a check of their
+ * files.
+ */
 const UNCHECKED = '{"target": {"parameter_ratio": 2}, "webhook": {"url": "http://127.0.0.1/"}}';
 
 const goodForm = ({ model, calibration }: Content, spec: string): Form => ({

@@ -6,7 +6,10 @@ export interface FuzzedRequest {
   /** What is wrong with it. */
   how: string;
   bytes: Buffer;
-  /** The client goes away after the last byte, or closes its sending side in the middle of the body: it need not be answered. */
+  /**
+   * The client goes away after the last byte, or closes its sending side in the middle of the body: it need not be
+   * answered.
+   */
   leaves: boolean;
 }
 

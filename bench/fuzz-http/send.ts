@@ -13,7 +13,10 @@ export type Outcome = Answer | 'cut' | 'late';
 const ANSWER_MS = 30_000;
 /** In so many pieces the head of an answer has come: after `100 Continue` it is the second. */
 const HEAD_CHUNKS = 2;
-/** One port for each connection, and those that were closed rest for a minute: where 127/8 is this machine, there are enough. */
+/**
+ * One port for each connection, and those that were closed rest for a minute: where 127/8 is this machine, there are
+ * enough.
+ */
 const ADDRESSES = process.platform === 'linux' ? 200 : 1;
 
 /** The head, and the body as far as it has come. */
@@ -48,8 +51,8 @@ function joined(bytes: Buffer): string {
 }
 
 /**
- * Sends the bytes on a connection of their own and reads until the service closes it. A stream of events is read to its head only.
- * Who leaves is not waited for.
+ * Sends the bytes on a connection of their own and reads until the service closes it. A stream of events is read to its
+ * head only. Who leaves is not waited for.
  */
 export function send(port: number, { bytes, leaves }: FuzzedRequest, number: number): Promise<Outcome> {
   return new Promise((resolve) => {

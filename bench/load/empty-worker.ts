@@ -1,4 +1,7 @@
-/** A worker of the service, with relay and reconciler, whose tasks do nothing: what is left is what the service itself costs. */
+/**
+ * A worker of the service, with relay and reconciler, whose tasks do nothing: what is left is what the service itself
+ * costs.
+ */
 import { fileURLToPath } from 'node:url';
 import { destination } from 'pino';
 import { openBackends, startMaintenance } from '../../src/service/backends.js';

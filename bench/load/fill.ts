@@ -1,8 +1,8 @@
 import type { BenchPostgres } from './postgres.js';
 
 /**
- * `count` jobs of low priority like the job `like`, with everything that submitting one writes, straight into the tables.
- * Triggers and constraints see them as they see those of `POST /jobs`.
+ * `count` jobs of low priority like the job `like`, with everything that submitting one writes, straight into the
+ * tables. Triggers and constraints see them as they see those of `POST /jobs`.
  */
 export async function fillQueue(postgres: BenchPostgres, like: string, count: number): Promise<void> {
   await postgres.query(

@@ -53,7 +53,9 @@ async function startBare(answer: JobView): Promise<{ url: string; pid: number; s
   return { url, pid: child.pid ?? 0, stop: () => child.disconnect() };
 }
 
-/** The calls of clients while few jobs wait and while `jobs` do, beside a bare Fastify route that sends the same JSON. */
+/**
+ * The calls of clients while few jobs wait and while `jobs` do, beside a bare Fastify route that sends the same JSON.
+ */
 export async function requests(options: RequestOptions): Promise<void> {
   const postgres = await startPostgres();
   try {
@@ -79,7 +81,9 @@ export const get = (path: string, headers: Record<string, string> = {}): Call =>
   headers: { authorization, ...headers },
 });
 
-/** The poll of a client that has seen the job or the list as it is; what is shown of the queue may be some seconds old. */
+/**
+ * The poll of a client that has seen the job or the list as it is; what is shown of the queue may be some seconds old.
+ */
 export async function conditional(url: string, path: string): Promise<() => Call> {
   const look = async () => (await callOnce(url, get(path))).headers.etag ?? '';
   for (let seen = await look(); ;) {

@@ -46,7 +46,10 @@ interface Busy {
   cpuMs: { worker: number; compute: number; postgres: number; redis: number };
 }
 
-/** What a task costs that does nothing, on its way through relay, queue, claim and completion, on both backends of the queue. */
+/**
+ * What a task costs that does nothing, on its way through relay, queue, claim and completion, on both backends of the
+ * queue.
+ */
 export async function tasks({ jobs }: { jobs: number }): Promise<void> {
   const ways: (string | number)[][] = [];
   const costs: (string | number)[][] = [];

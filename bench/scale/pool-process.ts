@@ -1,6 +1,7 @@
 /**
- * Many workers in one process. Each registers, has its own place at the queue, its own heartbeat and runs `runTask` of the service;
- * only the compute process and the storage are left out: a step ends at once, with a made-up result. The parent says how many by a message.
+ * Many workers in one process. Each registers, has its own place at the queue, its own heartbeat and runs `runTask` of
+ * the service; only the compute process and the storage are left out: a step ends at once, with a made-up result. The
+ * parent says how many by a message.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';

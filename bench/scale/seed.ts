@@ -17,8 +17,8 @@ export interface Seed {
 }
 
 /**
- * Brings the tables to the size: teams, finished jobs with their tasks, events and usage, and jobs that wait. All are copies of the
- * job `like`, spread over the teams in turn. What is there already counts.
+ * Brings the tables to the size: teams, finished jobs with their tasks, events and usage, and jobs that wait. All are
+ * copies of the job `like`, spread over the teams in turn. What is there already counts.
  */
 export async function seed(query: Query, like: string, { teams, jobs, queued }: Seed): Promise<void> {
   // The triggers count, notify and order: what they would write is written here.

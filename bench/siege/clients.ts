@@ -49,7 +49,9 @@ function draw(id: string, random: () => number): Call {
   return calls[Math.floor(random() * calls.length)] ?? { path: '/healthz' };
 }
 
-/** One client after the other, until `over`: pollers, dashboards, downloads, bad requests, and many that leave early. */
+/**
+ * One client after the other, until `over`: pollers, dashboards, downloads, bad requests, and many that leave early.
+ */
 export async function runClients(
   { client }: Deployment,
   random: () => number,

@@ -42,8 +42,9 @@ export interface Exit {
 }
 
 /**
- * The service as it is run for many: an API process and two workers, a PostgreSQL and a Redis of their own behind proxies, storage
- * and scratch on a disk of limited size. A process that ends is started again, as a service manager would.
+ * The service as it is run for many: an API process and two workers, a PostgreSQL and a Redis of their own behind
+ * proxies, storage and scratch on a disk of limited size. A process that ends is started again, as a service manager
+ * would.
  */
 export class Deployment {
   readonly directory: string;

@@ -1,6 +1,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A TCP proxy whose living connections can be made silent: no byte passes, no end is told, as after a cable was pulled. */
+/**
+ * A TCP proxy whose living connections can be made silent: no byte passes, no end is told, as after a cable was pulled.
+ */
 export class Proxy {
   readonly port: number;
   readonly #server: Server;

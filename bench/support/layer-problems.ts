@@ -27,8 +27,8 @@ export interface NamedProblem {
 const BATCH = 32;
 
 /**
- * The solver's problems of a network: every layer that can be compressed, with patches at random places of the calibration
- * images (seeded), as many from every image.
+ * The solver's problems of a network: every layer that can be compressed, with patches at random places of the
+ * calibration images (seeded), as many from every image.
  */
 export async function layerProblems(
   { model: path, calibration }: Pick<JobFiles, 'model' | 'calibration'>,

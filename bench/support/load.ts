@@ -48,8 +48,8 @@ export async function callOnce(url: string, what: Call): Promise<Answer> {
 }
 
 /**
- * Keeps `concurrency` calls in flight for `seconds`, or until `calls` are made, over connections that stay open. An answer
- * other than `expected` ends the bench: a rate of refusals is not a rate.
+ * Keeps `concurrency` calls in flight for `seconds`, or until `calls` are made, over connections that stay open. An
+ * answer other than `expected` ends the bench: a rate of refusals is not a rate.
  */
 export async function load(
   { url, pid }: { url: string; pid: number },

@@ -23,7 +23,10 @@ function times(pid: number): Times {
 /** Processor seconds that a process has used, in its own code and in the kernel; Linux only. */
 export const cpuSeconds = (pid: number): number => times(pid).own;
 
-/** The same with all its children, those that have ended included: a PostgreSQL server, or a worker with its compute process. */
+/**
+ * The same with all its children, those that have ended included: a PostgreSQL server, or a worker with its compute
+ * process.
+ */
 export function treeCpuSeconds(pid: number): number {
   const all = new Map<number, Times>();
   for (const name of readdirSync('/proc')) {

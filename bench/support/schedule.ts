@@ -2,8 +2,8 @@
 export type Phases = readonly (readonly number[])[];
 
 /**
- * When each of the jobs ends, all submitted at 0, by list scheduling as the pool does it: a free worker takes the task that
- * has been ready for longest, the earlier job first.
+ * When each of the jobs ends, all submitted at 0, by list scheduling as the pool does it: a free worker takes the task
+ * that has been ready for longest, the earlier job first.
  */
 export function listSchedule(jobs: readonly Phases[], workers: number): number[] {
   const free = Array<number>(workers).fill(0);

@@ -5,8 +5,8 @@ import { KEY } from './service.js';
 const CHUNK = 1 << 16;
 
 /**
- * Uploads `bytes` of changing content without ever holding them; returns the seconds until the answer. Two uploads of the same
- * size with another `variant` have nothing in common.
+ * Uploads `bytes` of changing content without ever holding them; returns the seconds until the answer. Two uploads of
+ * the same size with another `variant` have nothing in common.
  */
 export async function sendUpload(url: string, bytes: number, variant = 0): Promise<number> {
   function* content() {

@@ -22,8 +22,8 @@ function floatPort(name: string, shape: readonly number[]): ValueInfoProto {
 }
 
 /**
- * A chain of `layers` convolutions of 3x3 with `channels` channels and ReLUs, random weights, on random images: its job costs
- * what its shape costs.
+ * A chain of `layers` convolutions of 3x3 with `channels` channels and ReLUs, random weights, on random images: its job
+ * costs what its shape costs.
  */
 export async function writeSynthetic(folder: string, layers: number, channels: number): Promise<JobFiles> {
   const random = seededRandom(layers * 1000 + channels);

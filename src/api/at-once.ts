@@ -1,6 +1,8 @@
 import { InputError } from '../errors/index.js';
 
-/** Counts what lasts long, for each key or team, in this process: it outlives the minute that requests are counted by. */
+/**
+ * Counts what lasts long, for each key or team, in this process: it outlives the minute that requests are counted by.
+ */
 export class AtOnce {
   private readonly open = new Map<string, number>();
 

@@ -31,7 +31,9 @@ function hasBegun(socket: Socket): boolean {
   return answer?.headersSent === true;
 }
 
-/** Answers what cannot be read as HTTP: there is no request and no route yet, and the answer is a problem all the same. */
+/**
+ * Answers what cannot be read as HTTP: there is no request and no route yet, and the answer is a problem all the same.
+ */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable || hasBegun(socket)) {
     socket.destroy(error);

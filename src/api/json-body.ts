@@ -4,7 +4,8 @@ import { requestFault } from './problem.js';
 const BYTE_ORDER_MARK = 0xfeff;
 
 /**
- * What the client sent as JSON. A name such as `__proto__` is a name like any other here: `checkStorable` refuses it, with its place.
+ * What the client sent as JSON. A name such as `__proto__` is a name like any other here: `checkStorable` refuses it,
+ * with its place.
  *
  * @param pointer where it stood, for the fault
  * @throws {InputError} invalid_request

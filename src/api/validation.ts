@@ -44,8 +44,8 @@ export const bodyIsCheckedByHandler: FastifySchemaCompiler<TSchema> = (route) =>
   route.httpPart === 'body' ? (value: unknown) => ({ value }) : validatorCompiler(route);
 
 /**
- * Answers are built by functions whose types come from the schemas. One that does not fit all the same is sent (a client that
- * polls is better off with it than with a 500), and is an error in the log.
+ * Answers are built by functions whose types come from the schemas. One that does not fit all the same is sent (a
+ * client that polls is better off with it than with a 500), and is an error in the log.
  */
 export const serializerCompiler =
   (logger: FastifyBaseLogger): FastifySerializerCompiler<TSchema> =>
@@ -68,7 +68,10 @@ export const queryFault = (name: string, detail: string): InputError => requestF
 export const badCursor = (what: string): InputError =>
   queryFault('after', `names a ${what} that is not there (any more)`);
 
-/** What PostgreSQL takes for a year that four digits can say: there is no year 0, and nobody asks for what is after 9999. */
+/**
+ * What PostgreSQL takes for a year that four digits can say: there is no year 0, and nobody asks for what is after
+ * 9999.
+ */
 const FIRST_TIME = Date.parse('0001-01-01T00:00:00Z');
 const LAST_TIME = Date.parse('9999-12-31T23:59:59.999Z');
 

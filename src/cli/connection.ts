@@ -12,7 +12,9 @@ export interface ConnectionOptions {
 /** A service that does not answer a command is told of at once: its URL may be wrong. */
 const NO_PATIENCE = { patienceSeconds: 0 };
 
-/** The service that the command talks to: options first, then SPARANK_URL and SPARANK_API_KEY, then the local service. */
+/**
+ * The service that the command talks to: options first, then SPARANK_URL and SPARANK_API_KEY, then the local service.
+ */
 export async function connect(
   { url, apiKey }: ConnectionOptions,
   patience: { patienceSeconds?: number } = NO_PATIENCE,

@@ -29,6 +29,6 @@ try {
   process.exitCode = report(error, process.argv.includes('--json'));
 }
 
-// The runtime's HTTP client may hold an idle connection for as long as the server offers (over a minute), and with it the
-// process. Every command has awaited what it started, so only the output has to be flushed.
+// The runtime's HTTP client may hold an idle connection for as long as the server offers (over a minute), and with it
+// the process. Every command has awaited what it started, so only the output has to be flushed.
 process.stdout.write('', () => process.stderr.write('', () => process.exit()));

@@ -19,8 +19,8 @@ function parentOf(pid: number): string {
 }
 
 /**
- * Resolves when npm, or the shell that it runs its scripts in, has gone: npm passes a signal on to that shell, which dies of it
- * and tells nobody. An orphan gets another parent.
+ * Resolves when npm, or the shell that it runs its scripts in, has gone: npm passes a signal on to that shell, which
+ * dies of it and tells nobody. An orphan gets another parent.
  */
 export function npmGone(): Promise<void> {
   const lineage = () => `${String(process.ppid)} ${parentOf(process.ppid)}`;

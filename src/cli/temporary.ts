@@ -25,8 +25,8 @@ const TRIES = 10;
 const PAUSE_MS = 10;
 
 /**
- * Removes a directory while the process ends. An operation that was already handed to the file system's threads may still make it,
- * or something in it, a moment later: so until it stays away.
+ * Removes a directory while the process ends. An operation that was already handed to the file system's threads may
+ * still make it, or something in it, a moment later: so until it stays away.
  */
 export function removeNow(path: string): void {
   const clock = new Int32Array(new SharedArrayBuffer(4));

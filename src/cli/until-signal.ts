@@ -2,8 +2,8 @@ import { EXIT } from './exit-codes.js';
 import { isRunByNpm, npmGone } from './npm-parent.js';
 
 /**
- * Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. As a script of npm, which does not pass signals
- * on, the process stops with npm.
+ * Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. As a script of npm, which does not
+ * pass signals on, the process stops with npm.
  */
 export function untilSignal(environment = process.env): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {

@@ -26,8 +26,8 @@ async function* chunks(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGene
 }
 
 /**
- * The bytes of an artifact from `from` on. A connection that breaks is opened again where it broke: an artifact never changes. The
- * caller compares the hash.
+ * The bytes of an artifact from `from` on. A connection that breaks is opened again where it broke: an artifact never
+ * changes. The caller compares the hash.
  */
 export async function* download(
   transport: Transport,

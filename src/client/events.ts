@@ -36,8 +36,8 @@ async function* read(body: ReadableStream<Uint8Array>, cut: AbortController): As
 }
 
 /**
- * What happens to a job, as it happens, until it has ended. Lost connections and restarts of the service are bridged; no event
- * comes twice and none is missed.
+ * What happens to a job, as it happens, until it has ended. Lost connections and restarts of the service are bridged;
+ * no event comes twice and none is missed.
  */
 export async function* events(transport: Transport, id: string, options: EventOptions = {}): AsyncGenerator<JobEvent> {
   const { signal, patienceSeconds } = options;

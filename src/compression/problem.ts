@@ -3,8 +3,8 @@ import type { Activation } from '../models/activation.js';
 import type { Patch } from '../models/low-rank/index.js';
 
 /**
- * One layer to compress: its weights, and sampled inputs. All matrices are row-major, one sample a row; d = channels * taps,
- * the taps of a channel side by side.
+ * One layer to compress: its weights, and sampled inputs. All matrices are row-major, one sample a row; d = channels *
+ * taps, the taps of a channel side by side.
  */
 export interface LayerProblem extends Patch {
   /** [m, d] */
@@ -15,13 +15,16 @@ export interface LayerProblem extends Patch {
   inputs: Float32Array;
   activation: Activation;
   /**
-   * [N, m]: the original network's response at these samples before the activation, when `inputs` come from a network that
-   * is compressed already (asymmetric). Absent: the layer's own response to `inputs`.
+   * [N, m]: the original network's response at these samples before the activation, when `inputs` come from a network
+   * that is compressed already (asymmetric). Absent: the layer's own response to `inputs`.
    */
   target?: Float32Array;
   /** [N, m]: what another branch adds to the response before the activation; `target` then is the original's sum. */
   skip?: Float32Array;
-  /** [m, m], symmetric: how much errors of the response matter (see output-metric.ts). Absent: each output as much as the other. */
+  /**
+   * [m, m], symmetric: how much errors of the response matter (see output-metric.ts). Absent: each output as much as
+   * the other.
+   */
   metric?: Float32Array;
   /** The same of errors after the activation. */
   metricAfter?: Float32Array;

@@ -42,7 +42,9 @@ export interface DatabaseOptions {
   quiet?: boolean;
 }
 
-/** ms. Calls that wait for a lock give up before their connection is taken for lost, and do not pile up in the server. */
+/**
+ * ms. Calls that wait for a lock give up before their connection is taken for lost, and do not pile up in the server.
+ */
 const LOCK_MS = 10_000;
 const TRANSACTION = { maxWait: 5_000, timeout: 20_000 };
 

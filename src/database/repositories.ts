@@ -12,8 +12,9 @@ import type { WebhookRepository } from './webhooks/port.js';
 import type { WorkerRepository } from './workers/port.js';
 
 /**
- * The port to PostgreSQL, by aggregate. Every client-facing method takes the team first and sees nothing of another team (a foreign id is
- * `null`, like a missing one). Transient errors are `InfrastructureError('unavailable')` after a few quick tries.
+ * The port to PostgreSQL, by aggregate. Every client-facing method takes the team first and sees nothing of another
+ * team (a foreign id is `null`, like a missing one). Transient errors are `InfrastructureError('unavailable')` after a
+ * few quick tries.
  */
 export type * from './audit/port.js';
 export type * from './installation/port.js';
@@ -29,10 +30,11 @@ export type * from './webhooks/port.js';
 export type * from './workers/port.js';
 
 /**
- * Topics: a job id (any visible change, a new event), `cancel:<job id>`, `worker:<worker id>` (it is to drain, or not any more), `tasks`
- * (tasks to release, or free slots), `webhooks` (messages to deliver), `team:<team id>` (a job of it changed, `team:*` one of any team), `removed:<team
- * id>` (a job is gone: its id is what it is about), and `keys` (of one or more, scopes, limits or whether they are good).
- * After a lost connection every callback is called once, since something may have been missed.
+ * Topics: a job id (any visible change, a new event), `cancel:<job id>`, `worker:<worker id>` (it is to drain, or not
+ * any more), `tasks` (tasks to release, or free slots), `webhooks` (messages to deliver), `team:<team id>` (a job of it
+ * changed, `team:*` one of any team), `removed:<team id>` (a job is gone: its id is what it is about), and `keys` (of
+ * one or more, scopes, limits or whether they are good). After a lost connection every callback is called once, since
+ * something may have been missed.
  */
 export interface Notifications {
   /** Names the connection that it listens on, which is there while the process is. */

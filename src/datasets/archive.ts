@@ -109,8 +109,8 @@ export class Archive {
       },
     });
     try {
-      // Opened first: a stream that failed while it still opened its file would make the file after we removed it, and a
-      // source that failed while we wait for the file would have nobody to tell.
+      // Opened first: a stream that failed while it still opened its file would make the file after we removed it, and
+      // a source that failed while we wait for the file would have nobody to tell.
       const file = await open(path, 'wx', 0o600);
       try {
         const source = await this.zip.openReadStreamPromise(entry);

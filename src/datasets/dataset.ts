@@ -24,8 +24,8 @@ export interface Column {
 const PASS_BYTES = 16 * 2 ** 20;
 
 /**
- * Samples for the inputs of a network: an array for each, as many rows in all. Stored arrays are read in place, compressed ones from a
- * scratch file: memory stays at what is asked for.
+ * Samples for the inputs of a network: an array for each, as many rows in all. Stored arrays are read in place,
+ * compressed ones from a scratch file: memory stays at what is asked for.
  */
 export class Dataset {
   private constructor(
@@ -124,7 +124,10 @@ export class Dataset {
     return { dims: [end - begin, ...array.shape.slice(1)], data };
   }
 
-  /** Reads the whole file once, also what a subset leaves out: finds values that are not finite, and truncated files. Returns whether all values of every array are the same. */
+  /**
+   * Reads the whole file once, also what a subset leaves out: finds values that are not finite, and truncated files.
+   * Returns whether all values of every array are the same.
+   */
   async verify(signal?: AbortSignal): Promise<{ constant: boolean }> {
     let constant = true;
     for (const array of this.arrays.values()) {

@@ -17,8 +17,9 @@ export interface Columns {
 }
 
 /**
- * Writes an array in Fortran order, whose first axis runs fastest, as rows that lie together; their elements keep Fortran's order.
- * Memory stays bounded whatever the size of the array. The file is gone from `directory` when its handle is closed.
+ * Writes an array in Fortran order, whose first axis runs fastest, as rows that lie together; their elements keep
+ * Fortran's order. Memory stays bounded whatever the size of the array. The file is gone from `directory` when its
+ * handle is closed.
  */
 export async function rowsOfColumns(
   { size, rows, rowLength, read }: Columns,

@@ -6,8 +6,8 @@ import type { TensorData } from './tensor.js';
 export const IGNORED = -1;
 
 /**
- * The class of every sample: from one integer per sample (floats that are integers too), or from rows that are one-hot. -1, and a
- * row of zeros, is a sample without a class.
+ * The class of every sample: from one integer per sample (floats that are integers too), or from rows that are one-hot.
+ * -1, and a row of zeros, is a sample without a class.
  *
  * @throws {InputError} invalid_dataset
  */

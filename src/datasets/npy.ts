@@ -108,7 +108,10 @@ export class NpyArray {
     return this.header.fortran && this.places === null;
   }
 
-  /** Writes an array in Fortran order to a file in `directory` that has its rows together, for the caller to close and remove. */
+  /**
+   * Writes an array in Fortran order to a file in `directory` that has its rows together, for the caller to close and
+   * remove.
+   */
   async turn(directory: string, signal?: AbortSignal): Promise<{ file: FileHandle; path: string }> {
     const { file, offset } = this.place;
     const read = (into: Uint8Array, position: number) => readFully(file, into, offset + position, this.name);

@@ -79,8 +79,9 @@ async function single(path: string, inputs: readonly string[], options: DatasetO
 }
 
 /**
- * Which array is for which input: the one of its name. That of the only input may also be called x, or anything if it is the only one
- * besides the labels; arrays saved without names (arr_0, arr_1) are for the inputs in the model's order.
+ * Which array is for which input: the one of its name. That of the only input may also be called x, or anything if it
+ * is the only one besides the labels; arrays saved without names (arr_0, arr_1) are for the inputs in the model's
+ * order.
  */
 function namesFor(inputs: readonly string[], names: readonly string[]): [input: string, name: string | null][] {
   const [only] = inputs;

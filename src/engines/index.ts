@@ -8,7 +8,9 @@ import { webgpu } from './webgpu/index.js';
 export { matrix, rowsOf, type Engine, type Matrix, type Operand, type Resident, type Transpose } from './engine.js';
 export type { EngineDescription } from './description.js';
 
-/** The engines there are; settings, the API and `auto` follow from here. Packages are loaded when an engine is created. */
+/**
+ * The engines there are; settings, the API and `auto` follow from here. Packages are loaded when an engine is created.
+ */
 export const ENGINES = { onnxruntime, tensorflow, webgpu } as const satisfies Record<string, EngineDescription>;
 
 export type EngineName = keyof typeof ENGINES;
@@ -27,7 +29,8 @@ const automatic: readonly EngineDescription[] = Object.values(ENGINES).filter((e
 export const autoHasChoice = (): boolean => automatic.some(({ installed }) => installed());
 
 /**
- * @param choice `auto`: the first engine that computes on a GPU by itself, else the host's, whose product is then the faster one
+ * @param choice `auto`: the first engine that computes on a GPU by itself, else the host's, whose product is then the
+ *   faster one
  * @throws {InfrastructureError} `unavailable` when the chosen engine lacks its package or its device
  */
 export async function createEngine(choice: EngineChoice, options: EngineOptions): Promise<Engine> {

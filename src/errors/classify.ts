@@ -11,8 +11,8 @@ import {
 import { storable } from './storable.js';
 
 /**
- * The one place where errors of the runtime, of libraries and of the system get their class. Whoever knows more of an error than its
- * code says so by the class that it throws.
+ * The one place where errors of the runtime, of libraries and of the system get their class. Whoever knows more of an
+ * error than its code says so by the class that it throws.
  */
 
 /** Of this machine: its disk, its memory, the limits of its user, what is installed on it. */

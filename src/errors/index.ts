@@ -3,7 +3,10 @@
  * Retryable or final is a class, not a string comparison.
  */
 
-/** One fault in the client's input; `pointer` is a JSON pointer into the specification, or `#` and another place, as `#model/...`. */
+/**
+ * One fault in the client's input; `pointer` is a JSON pointer into the specification, or `#` and another place, as
+ * `#model/...`.
+ */
 export interface Fault {
   pointer: string;
   detail: string;

@@ -1,6 +1,9 @@
 import { InputError } from './index.js';
 
-/** What PostgreSQL, and every reader of JSON, can keep: text without U+0000 and without halves of surrogate pairs, nested within reason. */
+/**
+ * What PostgreSQL, and every reader of JSON, can keep: text without U+0000 and without halves of surrogate pairs,
+ * nested within reason.
+ */
 
 /** Deeper than anything that is asked for, and far from where recursion over a value ends. */
 const MAX_DEPTH = 64;
@@ -10,8 +13,8 @@ const MAX_TEXT = 1000;
 const TAIL = 200;
 
 /**
- * Refuses what cannot be kept in what a client says, and nesting that would exhaust the stack of whoever walks through the
- * value later; in bodies also the name `__proto__`, which an assignment would take for something else.
+ * Refuses what cannot be kept in what a client says, and nesting that would exhaust the stack of whoever walks through
+ * the value later; in bodies also the name `__proto__`, which an assignment would take for something else.
  *
  * @param value parsed JSON, or parameters of a path or query
  * @param prefix of the pointer in the fault: '' for a body
@@ -34,8 +37,8 @@ export function checkStorable(value: unknown, prefix = ''): void {
 }
 
 /**
- * The same value with every text in it made fit to keep: U+FFFD in place of what cannot be stored, and the middle of what is too
- * long left out. For all that comes out of a client's files: their names are whatever somebody wrote.
+ * The same value with every text in it made fit to keep: U+FFFD in place of what cannot be stored, and the middle of
+ * what is too long left out. For all that comes out of a client's files: their names are whatever somebody wrote.
  */
 export function storable<T>(value: T): T {
   return fit(value, 0) as T;

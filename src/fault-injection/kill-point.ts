@@ -19,8 +19,9 @@ export const KILL_POINTS = [
 export type KillPoint = (typeof KILL_POINTS)[number];
 
 /**
- * A hook for tests. Where SPARANK_TEST_KILL names a directory, the process that comes to a point for which a file of that name
- * lies there removes the file and ends by SIGKILL: one process for one file. Without the variable nothing happens.
+ * A hook for tests. Where SPARANK_TEST_KILL names a directory, the process that comes to a point for which a file of
+ * that name lies there removes the file and ends by SIGKILL: one process for one file. Without the variable nothing
+ * happens.
  */
 export function killPoint(point: KillPoint): void {
   const directory = process.env['SPARANK_TEST_KILL'];

@@ -22,7 +22,10 @@ export function outputPrefix(task: Pick<Assignment, 'jobId' | 'taskId' | 'kind' 
 /** The job that a key of `JOBS_PREFIX` belongs to. */
 export const jobOfKey = (key: string): string => key.slice(JOBS_PREFIX.length).split('/', 1)[0] ?? '';
 
-/** The task and attempt that wrote a file of a job (`evaluate` stands for the one task of that kind); null: it is in none of their places. */
+/**
+ * The task and attempt that wrote a file of a job (`evaluate` stands for the one task of that kind); null: it is in
+ * none of their places.
+ */
 export function attemptOfKey(key: string): { task: string; attempt: number } | null {
   const [, , place = '', name = ''] = key.split('/', 4);
   if (place === 'artifacts') return /^\d+$/.test(name) ? { task: 'evaluate', attempt: Number(name) } : null;

@@ -28,7 +28,10 @@ export type Finished =
   | { kind: 'plan' | 'layer'; plan: PlanResult; open: number }
   | { kind: 'assemble'; open: number };
 
-/** The tasks that follow. An empty list after `evaluate` means that the job is done; after a layer or a point, that others are still open. */
+/**
+ * The tasks that follow. An empty list after `evaluate` means that the job is done; after a layer or a point, that
+ * others are still open.
+ */
 export function nextTasks(finished: Finished): NewTask[] {
   switch (finished.kind) {
     case 'inspect':

@@ -8,8 +8,9 @@ const MIN_FRACTION_FOR_ETA = 0.03;
 export type PhaseShares = Readonly<Record<Phase, number>>;
 
 /**
- * Relative running time per phase, from the timings of the sample networks, until the inspection tells what is expected of this job; only
- * the shown progress depends on it. Further points of the trade-off curve share what comes before the solves, and the original's part of the evaluation.
+ * Relative running time per phase, from the timings of the sample networks, until the inspection tells what is expected
+ * of this job; only the shown progress depends on it. Further points of the trade-off curve share what comes before the
+ * solves, and the original's part of the evaluation.
  */
 const QUICK = {
   first: { inspect: 0.3, plan: 0.01, layers: 0.37, assemble: 0.15, evaluate: 0.17 },

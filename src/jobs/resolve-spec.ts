@@ -12,8 +12,8 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
- * With `targets`, `target` is the first of them: who reads only that finds what `metrics` is about. A resolved specification
- * may come again as a new one.
+ * With `targets`, `target` is the first of them: who reads only that finds what `metrics` is about. A resolved
+ * specification may come again as a new one.
  */
 function withFirstTarget(given: unknown): { spec: unknown; faults: Fault[] } {
   const spec: unknown = structuredClone(given);

@@ -23,7 +23,10 @@ const quoted = (names: string[]) => names.map((name) => `"${name}"`).join(', ');
 /** A plain boolean: as a type guard it would narrow `unknown` to nothing. */
 const fits = (schema: TSchema, value: unknown): boolean => Value.Check(schema, value);
 
-/** Every fault of `value`, each with a JSON pointer below `pointer`: one precise sentence a fault, no echo from every branch of a union. */
+/**
+ * Every fault of `value`, each with a JSON pointer below `pointer`: one precise sentence a fault, no echo from every
+ * branch of a union.
+ */
 export function schemaFaults(schema: TSchema, value: unknown, pointer = ''): Fault[] {
   if (fits(schema, value)) return [];
   const node = schema as Node;

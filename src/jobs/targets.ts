@@ -6,7 +6,9 @@ export type Cost = 'parameters' | 'nonzeros' | 'macs';
 export interface TargetDescription {
   minimum: number;
   maximum: number;
-  /** What the ratio is of: it is divided over the layers by their curves alone. Null: networks are built and measured. */
+  /**
+   * What the ratio is of: it is divided over the layers by their curves alone. Null: networks are built and measured.
+   */
   cost: Cost | null;
   /** Whether it needs evaluation data with labels. */
   labels: boolean;

@@ -7,7 +7,10 @@ import type { Distillation, LayerRow, Metrics, Verdict, Warning } from './result
 export type { Distillation } from './results.js';
 import type { Spec, Target } from './spec.js';
 
-/** The steps of a job, in order. There is a `layer` task for every layer to solve and an `assemble` task for every point. */
+/**
+ * The steps of a job, in order. There is a `layer` task for every layer to solve and an `assemble` task for every
+ * point.
+ */
 export const TASK_KINDS = ['inspect', 'plan', 'layer', 'assemble', 'evaluate'] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
@@ -85,7 +88,10 @@ export interface PlannedPoint {
   allocations: LayerAllocation[];
   /** The ledger as planned. */
   layers: LayerRow[];
-  /** Less and less compressed plans, for the case that the first does not keep what was asked of the outputs; absent: none. */
+  /**
+   * Less and less compressed plans, for the case that the first does not keep what was asked of the outputs; absent:
+   * none.
+   */
   fallbacks?: LayerAllocation[][];
   /** What the plan could not do, for the verdict; absent: nothing. */
   warnings?: Warning[];

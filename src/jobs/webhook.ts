@@ -4,8 +4,8 @@ export const WEBHOOK_TYPES = ['job.succeeded', 'job.failed', 'job.canceled'] as 
 export type WebhookType = (typeof WEBHOOK_TYPES)[number];
 
 /**
- * Seconds to wait after the first, second, ... failed attempt; no entry, no further attempt. The specification's example
- * schedule: ten attempts within about three days.
+ * Seconds to wait after the first, second, ... failed attempt; no entry, no further attempt. The specification's
+ * example schedule: ten attempts within about three days.
  */
 const SCHEDULE = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600];
 

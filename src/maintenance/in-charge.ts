@@ -24,9 +24,9 @@ export interface ChargeOptions {
 }
 
 /**
- * Runs loops while this process is in charge of them. Every process could run them, and nothing breaks when two do for a moment: but
- * what each of a thousand does every second, the database pays for. When the one in charge is silent, or cannot do the work, another
- * takes over.
+ * Runs loops while this process is in charge of them. Every process could run them, and nothing breaks when two do for
+ * a moment: but what each of a thousand does every second, the database pays for. When the one in charge is silent, or
+ * cannot do the work, another takes over.
  */
 export function whileInCharge({ part, charge, logger, start }: ChargeOptions): Pick<Loop, 'close'> {
   const holder = randomUUID();

@@ -9,7 +9,10 @@ export interface Loop {
 }
 
 export interface Rest {
-  /** Of the time that the turn took: whoever wakes the loop waits so long after the turn before, and no turn is made in between. */
+  /**
+   * Of the time that the turn took: whoever wakes the loop waits so long after the turn before, and no turn is made in
+   * between.
+   */
   turns: number;
   /** ms; however long the turn took. */
   mostMs: number;
@@ -23,7 +26,9 @@ export interface LoopOptions {
   rest?: Rest;
 }
 
-/** One turn at a time, again after `intervalMs` or when woken. A failed turn is logged and the next one comes as usual. */
+/**
+ * One turn at a time, again after `intervalMs` or when woken. A failed turn is logged and the next one comes as usual.
+ */
 export function startLoop(
   name: string,
   turn: () => Promise<unknown>,

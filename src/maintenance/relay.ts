@@ -6,7 +6,10 @@ import { startLoop } from './loop.js';
 import type { TaskQueue } from '../queue/queue.js';
 
 const POLL_MS = 1000;
-/** Hundreds of jobs a second wake it as often; it takes a quarter of the time then, and sees all of them at its next turn. */
+/**
+ * Hundreds of jobs a second wake it as often; it takes a quarter of the time then, and sees all of them at its next
+ * turn.
+ */
 const REST = { turns: 3, mostMs: 300 };
 
 export interface RelayDeps {

@@ -24,8 +24,8 @@ export interface StorageDifference {
 }
 
 /**
- * Compares the storage with the database, both ways, and changes nothing. What looks wrong is looked at a second time, since the
- * service may go on meanwhile. Holds about 200 bytes for every file.
+ * Compares the storage with the database, both ways, and changes nothing. What looks wrong is looked at a second time,
+ * since the service may go on meanwhile. Holds about 200 bytes for every file.
  */
 export async function checkStorage(deps: CheckDeps): Promise<StorageDifference> {
   const stored = new Map<string, number>();

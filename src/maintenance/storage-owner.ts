@@ -10,8 +10,8 @@ import { jobOfKey, JOBS_PREFIX, UPLOADS_PREFIX } from '../jobs/files.js';
 import type { Storage } from '../storage/storage.js';
 
 /**
- * A storage belongs to one database: a marker in the storage names the installation, and the installation's row in the database
- * names the storage. Whoever shares a storage with another database would take its files for rubbish.
+ * A storage belongs to one database: a marker in the storage names the installation, and the installation's row in the
+ * database names the storage. Whoever shares a storage with another database would take its files for rubbish.
  */
 export const MARKER_KEY = 'installation.json';
 
@@ -97,7 +97,10 @@ export async function claimStorage(deps: OwnerDeps): Promise<void> {
   throw new ConfigError(`whose the storage is changes all the time; ${ADOPT}`);
 }
 
-/** Makes the storage this database's, whoever it belonged to. Returns the marker that was there, null when none could be read. */
+/**
+ * Makes the storage this database's, whoever it belonged to. Returns the marker that was there, null when none could be
+ * read.
+ */
 export async function adoptStorage({ database, storage }: OwnerDeps): Promise<Marker | null> {
   const { id } = await database.installation.make();
   const before = await readMarker(storage).catch((error: unknown) => {

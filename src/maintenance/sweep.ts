@@ -11,7 +11,10 @@ const BATCH = 500;
 const STRAY_HOURS = 6;
 /** More than the longest request: S3 dates a file from the start of its upload. */
 const STRAY_UPLOAD_HOURS = 24;
-/** Killed processes leave so many; and so large a share of all files only where the database is the wrong one, or too old. */
+/**
+ * Killed processes leave so many; and so large a share of all files only where the database is the wrong one, or too
+ * old.
+ */
 const USUAL_FILES = 20;
 const USUAL_SHARE = 0.05;
 /** Keys that one sweep remembers: the next one takes the rest. */
@@ -78,16 +81,19 @@ const isOlder = ({ modifiedAt }: StoredObject, hours: number) => Date.now() - mo
 export const isInUse = (key: string, { inUse }: JobFilesInUse): boolean =>
   inUse.some((one) => (one.endsWith('/') ? key.startsWith(one) : key === one));
 
-/** Of an attempt that the database has seen, or has left behind: an older database may know the job, but not what it did later. */
+/**
+ * Of an attempt that the database has seen, or has left behind: an older database may know the job, but not what it did
+ * later.
+ */
 function isKnown(key: string, { attempts }: JobFilesInUse): boolean {
   const of = attemptOfKey(key);
   return of !== null && of.attempt <= (attempts.get(of.task) ?? 0);
 }
 
 /**
- * Deletes the files that nobody will read again: of attempts that were not committed, of finished work, of jobs that are gone; and
- * uploads without a row. `careful` stops before it has removed anything when an unusual share is unknown to the database; `told`
- * goes on; `look` removes nothing.
+ * Deletes the files that nobody will read again: of attempts that were not committed, of finished work, of jobs that
+ * are gone; and uploads without a row. `careful` stops before it has removed anything when an unusual share is unknown
+ * to the database; `told` goes on; `look` removes nothing.
  */
 export async function sweep(
   deps: SweepDeps,

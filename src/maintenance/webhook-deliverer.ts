@@ -31,8 +31,8 @@ export interface DelivererDeps {
 }
 
 /**
- * Delivers the messages that are due, in every API process: who claims a message is decided by PostgreSQL. One whose process
- * dies is claimed again when its lease is over.
+ * Delivers the messages that are due, in every API process: who claims a message is decided by PostgreSQL. One whose
+ * process dies is claimed again when its lease is over.
  */
 export function startDeliverer(deps: DelivererDeps): { close(): Promise<void> } {
   const { database, logger } = deps;

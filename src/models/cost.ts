@@ -9,8 +9,8 @@ export interface LayerCost {
   nonzeros: number;
   macs: number;
   /**
-   * What one sample costs a runtime that computes channels in blocks, has to write every feature map, to read every weight and to
-   * begin every convolution, in multiply-accumulates. An estimate that is the same on every machine.
+   * What one sample costs a runtime that computes channels in blocks, has to write every feature map, to read every
+   * weight and to begin every convolution, in multiply-accumulates. An estimate that is the same on every machine.
    */
   work: number;
   /** Of `work`, what a run of many samples costs once: weights and the begin of convolutions. */
@@ -22,20 +22,21 @@ const BLOCK = 16;
 /** Multiply-accumulates in the time that one value of a feature map takes: 20 to 50, measured on two threads. */
 const VALUE_WORK = 32;
 /**
- * The same for reading a weight: VGG-16 takes 1.2 ms longer for a sample by itself than for one of 32, for 15 million weights, where
- * a multiply-accumulate takes 4.3 ps.
+ * The same for reading a weight: VGG-16 takes 1.2 ms longer for a sample by itself than for one of 32, for 15 million
+ * weights, where a multiply-accumulate takes 4.3 ps.
  */
 const WEIGHT_WORK = 16;
 /**
- * The same for beginning a convolution, some microseconds. Measured on layers of 16 to 64 channels of ResNet-20, one sample, two threads: with
- * this a form of 16 channels is slower than the layer itself, as it is when it runs. Measured on one busy machine: to be measured again.
+ * The same for beginning a convolution, some microseconds. Measured on layers of 16 to 64 channels of ResNet-20, one
+ * sample, two threads: with this a form of 16 channels is slower than the layer itself, as it is when it runs. Measured
+ * on one busy machine: to be measured again.
  */
 const START_WORK = 3e5;
 
 /**
- * The same for a value of a map between convolutions that the runtime cannot keep in blocks and turns into rows of channels and back: of fewer
- * channels than a block, or no multiple of four. Measured at 1.4 to 2.6 ns, where a multiply-accumulate takes 10 ps: 14 channels of 32 x 32 take
- * 53 us, 16 channels 27 us.
+ * The same for a value of a map between convolutions that the runtime cannot keep in blocks and turns into rows of
+ * channels and back: of fewer channels than a block, or no multiple of four. Measured at 1.4 to 2.6 ns, where a
+ * multiply-accumulate takes 10 ps: 14 channels of 32 x 32 take 53 us, 16 channels 27 us.
  */
 const TURNED_WORK = 160;
 const ALIGNED = 4;

@@ -36,7 +36,8 @@ export interface Layer {
   outputSize: number[];
   activation: Activation;
   /**
-   * Where the output is only used in a sum with another branch of the same shape: `activation` then is what follows the sum.
+   * Where the output is only used in a sum with another branch of the same shape: `activation` then is what follows the
+   * sum.
    */
   skip: { other: string; sum: string } | null;
   hasBias: boolean;
@@ -70,8 +71,9 @@ export function isDense({ rank, groups }: Pick<LayerSize, 'rank' | 'groups'>): b
 }
 
 /**
- * The low-rank part, by its convolutions from the input to the output: `basis` where there are three, `q`, `p`. Row-major, an output
- * a row, the taps of a channel side by side; the shape's convolutions have the sizes (models/low-rank).
+ * The low-rank part, by its convolutions from the input to the output: `basis` where there are three, `q`, `p`.
+ * Row-major, an output a row, the taps of a channel side by side; the shape's convolutions have the sizes
+ * (models/low-rank).
  */
 export interface LowRank {
   shape: LowRankShape;

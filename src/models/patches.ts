@@ -20,8 +20,8 @@ export function outputSize(layer: Geometry, size: readonly number[]): number[] {
 }
 
 /**
- * The input patches [N, d] of a layer at chosen places: row-major, each row in the order (channel, ky, kx) of the weights.
- * Fully connected layers take rows of their input. Places outside the image are zero.
+ * The input patches [N, d] of a layer at chosen places: row-major, each row in the order (channel, ky, kx) of the
+ * weights. Fully connected layers take rows of their input. Places outside the image are zero.
  *
  * @param input the layer's input for a batch: [n, C, H, W], [n, C, L] or [..., F]
  */

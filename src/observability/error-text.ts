@@ -1,8 +1,8 @@
 const DEEPEST = 5;
 
 /**
- * What went wrong, in one line, with its causes. A connection that failed at several addresses comes as an `AggregateError` whose
- * own message is empty: its parts are named instead.
+ * What went wrong, in one line, with its causes. A connection that failed at several addresses comes as an
+ * `AggregateError` whose own message is empty: its parts are named instead.
  */
 export function errorText(error: unknown, depth = 0): string {
   if (!(error instanceof Error)) return String(error);

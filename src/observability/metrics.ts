@@ -8,8 +8,8 @@ const CALL_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20];
 export type TaskOutcome = 'succeeded' | 'refused' | 'failed' | 'canceled' | 'handed_back' | 'lost';
 
 /**
- * What this process has done, for Prometheus. No label takes a value that a client can choose: kinds, outcomes and codes are
- * short lists. A process has one of these, and whatever it runs writes into it.
+ * What this process has done, for Prometheus. No label takes a value that a client can choose: kinds, outcomes and
+ * codes are short lists. A process has one of these, and whatever it runs writes into it.
  */
 export interface Metrics {
   registry: Registry;

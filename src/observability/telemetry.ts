@@ -38,8 +38,8 @@ export function readTraceparent(text: string | null | undefined): SpanContext | 
 }
 
 /**
- * OpenTelemetry over OTLP/HTTP when OTEL_EXPORTER_OTLP_ENDPOINT is set, else nothing at all: the packages are optional and
- * loaded here only. Without them the service runs, and says so.
+ * OpenTelemetry over OTLP/HTTP when OTEL_EXPORTER_OTLP_ENDPOINT is set, else nothing at all: the packages are optional
+ * and loaded here only. Without them the service runs, and says so.
  */
 export async function openTelemetry(
   { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }: Pick<Config, 'OTEL_EXPORTER_OTLP_ENDPOINT'>,

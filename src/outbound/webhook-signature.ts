@@ -7,8 +7,8 @@ const SECRET_BYTES = 32;
 export const newSecret = (): string => `${PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`;
 
 /**
- * The headers of one attempt, by Standard Webhooks 1.0: an HMAC-SHA-256 over id, time and body for every secret that is valid
- * now, so that a rotation needs no moment at which both sides change.
+ * The headers of one attempt, by Standard Webhooks 1.0: an HMAC-SHA-256 over id, time and body for every secret that is
+ * valid now, so that a rotation needs no moment at which both sides change.
  */
 export function signedHeaders(id: string, at: Date, body: string, secrets: string[]): Record<string, string> {
   const seconds = Math.floor(at.getTime() / 1000).toString();

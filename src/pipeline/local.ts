@@ -34,7 +34,10 @@ export interface LocalOptions {
   signal: AbortSignal;
   /** Called when a step starts (fraction 0), goes on, and ends (fraction 1). */
   onProgress?: (kind: TaskKind, layer: LayerRow | null, fraction: number, point: number | null) => void;
-  /** Called with the progress of the whole job, 0 to 1, and the seconds that are expected to be left (null: not known yet). */
+  /**
+   * Called with the progress of the whole job, 0 to 1, and the seconds that are expected to be left (null: not known
+   * yet).
+   */
   onEstimate?: (fraction: number, etaSeconds: number | null) => void;
 }
 

@@ -4,8 +4,9 @@ import type { StepContext } from './step.js';
 export const BEAT_MS = 2000;
 
 /**
- * Runs a step whose progress never falls and is told again while nothing new is known: a step that is silent for longer than a few
- * beats hangs. Parts of steps go through their own shares in any order (a part that is done again starts anew); the client sees the most that was reached.
+ * Runs a step whose progress never falls and is told again while nothing new is known: a step that is silent for longer
+ * than a few beats hangs. Parts of steps go through their own shares in any order (a part that is done again starts
+ * anew); the client sees the most that was reached.
  */
 export async function withSteadyProgress<T>(
   context: StepContext,

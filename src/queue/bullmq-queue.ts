@@ -165,7 +165,8 @@ async function startConsumer(
     name,
     async (taken, token) => {
       const { data } = taken;
-      // The server's answer to a take may be under way when the consumer pauses or starts to close: what it brings is another's.
+      // The server's answer to a take may be under way when the consumer pauses or starts to close: what it brings is
+      // another's.
       if (closing !== null || paused) {
         await taken.moveToWait(token).catch((error: unknown) => logger.debug({ err: error }, 'message not given back'));
         throw new WaitingError();
@@ -204,7 +205,8 @@ async function startConsumer(
         const deadline = sleep(deadlineSeconds * 1000, undefined, { signal: stop.signal }).catch(() => undefined);
         await Promise.race([Promise.all(running), deadline]);
         stop.abort();
-        // BullMQ's own close waits for its handlers without limit. A message let go of comes back, and its claim is refused.
+        // BullMQ's own close waits for its handlers without limit. A message let go of comes back, and its claim is
+        // refused.
         await worker
           .close(running.size > 0)
           .catch((error: unknown) => logger.debug({ err: error }, 'consumer did not close cleanly'));

@@ -1,8 +1,8 @@
 import type { BaseAdapter } from '@bull-board/api/baseAdapter';
 
 /**
- * The port to the queue: it carries messages and nothing else. What a message means, whether it is still wanted and what
- * comes next is PostgreSQL's business, so that the queue may lose or repeat any of them.
+ * The port to the queue: it carries messages and nothing else. What a message means, whether it is still wanted and
+ * what comes next is PostgreSQL's business, so that the queue may lose or repeat any of them.
  */
 
 export interface TaskMessage {

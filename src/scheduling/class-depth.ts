@@ -39,7 +39,10 @@ function placeOfClass(workerClass: string): Place {
   };
 }
 
-/** Nobody alive can run it: whoever scales workers up must see for which kind. A label is the client's: it names no series. */
+/**
+ * Nobody alive can run it: whoever scales workers up must see for which kind. A label is the client's: it names no
+ * series.
+ */
 function placeOfNeeds(needs: Needs): Place {
   const label = needs?.class === undefined ? '' : 'other';
   if (needs?.engine === undefined && needs?.device_memory_bytes === undefined)
@@ -49,8 +52,9 @@ function placeOfNeeds(needs: Needs): Place {
 }
 
 /**
- * Open tasks by the kind of worker that has them or will get them: what waits is counted where the relay would send it, to the
- * workers with the least to offer that can run it. Zeros for every kind of live worker, and for processors and GPUs anyhow.
+ * Open tasks by the kind of worker that has them or will get them: what waits is counted where the relay would send it,
+ * to the workers with the least to offer that can run it. Zeros for every kind of live worker, and for processors and
+ * GPUs anyhow.
  */
 export function depthByClass(groups: readonly TaskGroup[], classes: readonly Offer[]): ClassDepth[] {
   const sums = new Map<string, ClassDepth>();

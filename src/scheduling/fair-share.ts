@@ -1,14 +1,15 @@
 /**
  * Which team's task is released next: fair queueing by device time, weighted by team, one task at a time.
  *
- * Every team has an account of virtual seconds: the device seconds that it used, divided by its weight. The next place goes to
- * the team that stands lowest, the expected cost of its tasks in flight included, so that the long-run shares of device time
- * follow the weights whatever the tasks of a team cost and however few places there are. Time in which a team wants nothing earns
- * it nothing: when it comes back, its account is raised to that of the lowest team that waits. And what a team used while nobody
- * waited is not held against it. Work-conserving: a place is never kept free for a team that has nothing to do.
+ * Every team has an account of virtual seconds: the device seconds that it used, divided by its weight. The next place
+ * goes to the team that stands lowest, the expected cost of its tasks in flight included, so that the long-run shares
+ * of device time follow the weights whatever the tasks of a team cost and however few places there are. Time in which a
+ * team wants nothing earns it nothing: when it comes back, its account is raised to that of the lowest team that waits.
+ * And what a team used while nobody waited is not held against it. Work-conserving: a place is never kept free for a
+ * team that has nothing to do.
  *
- * Inside a team: priority, then rank (the order of the jobs' creation; a job that has used much lets younger ones pass), then
- * the order of the layers.
+ * Inside a team: priority, then rank (the order of the jobs' creation; a job that has used much lets younger ones
+ * pass), then the order of the layers.
  */
 
 export interface WaitingTask {
@@ -43,8 +44,8 @@ export interface TeamAccount {
 /** Cost of a task while nothing was measured at all. */
 const FIRST_GUESS_SECONDS = 1;
 /**
- * A team that waits is at most this far behind (seconds over the lowest weight): it may wait for workers that others do not need,
- * and must not take everything from them for longer than this afterwards.
+ * A team that waits is at most this far behind (seconds over the lowest weight): it may wait for workers that others do
+ * not need, and must not take everything from them for longer than this afterwards.
  */
 const MOST_CREDIT_SECONDS = 3600;
 
@@ -183,12 +184,18 @@ export function chooseTasks<T extends WaitingTask>(
   return chosen;
 }
 
-/** An account with what a swap depends on: priorities of its first task that waits, and of the last one that is released. */
+/**
+ * An account with what a swap depends on: priorities of its first task that waits, and of the last one that is
+ * released.
+ */
 export type Contender = TeamAccount & { next: number | null; lowest: number | null };
 
 const hasPriorities = ({ next, lowest: held }: Contender): boolean => next !== null && held !== null && next > held;
 
-/** The teams whose tasks matter when so many places are given: those that stand lowest, and those with a task before its time. */
+/**
+ * The teams whose tasks matter when so many places are given: those that stand lowest, and those with a task before its
+ * time.
+ */
 export function byStanding(accounts: ReadonlyMap<string, Contender>, most: number): string[] {
   const guess = usualCost(accounts.values());
   const stands = (account: TeamAccount) => ({
@@ -228,9 +235,9 @@ export interface Swap {
 }
 
 /**
- * Released tasks that should make way for others: a team that comes late does not stand behind what was released before, only
- * behind what runs. A swap is made when the newcomer, with its task, stands lower than the other team with its own, or for a
- * higher priority of the same team; so they come to an end.
+ * Released tasks that should make way for others: a team that comes late does not stand behind what was released
+ * before, only behind what runs. A swap is made when the newcomer, with its task, stands lower than the other team with
+ * its own, or for a higher priority of the same team; so they come to an end.
  */
 export function chooseSwaps(
   waiting: WaitingTask[],
@@ -303,8 +310,8 @@ export function chooseSwaps(
 }
 
 /**
- * Tasks kept released or running: for every place one being worked on and one at hand, so that no worker waits for the relay; more
- * where they are so short that it could not keep up.
+ * Tasks kept released or running: for every place one being worked on and one at hand, so that no worker waits for the
+ * relay; more where they are so short that it could not keep up.
  */
 export function releaseRoom(slots: number, inFlight: number, taskSeconds = AHEAD_SECONDS): number {
   const ahead = Math.min(MOST_AHEAD, Math.max(1, Math.ceil(AHEAD_SECONDS / taskSeconds)));
@@ -312,8 +319,8 @@ export function releaseRoom(slots: number, inFlight: number, taskSeconds = AHEAD
 }
 
 /**
- * Position of a queued job: `ahead` jobs of its own team come first, and meanwhile every other team starts as many as its weight
- * allows, if it has them.
+ * Position of a queued job: `ahead` jobs of its own team come first, and meanwhile every other team starts as many as
+ * its weight allows, if it has them.
  */
 export function estimatePosition(ahead: number, weight: number, others: { weight: number; queued: number }[]): number {
   const turns = (ahead + 1) / weight;

@@ -56,7 +56,10 @@ export interface Ending {
   job: Job;
 }
 
-/** The multiplicative generator of Park and Miller: the same numbers in every forecast, so that it moves only with the pool. */
+/**
+ * The multiplicative generator of Park and Miller: the same numbers in every forecast, so that it moves only with the
+ * pool.
+ */
 export function generator(seed: number): () => number {
   let state = seed;
   return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;

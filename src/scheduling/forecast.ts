@@ -15,9 +15,9 @@ import {
 } from './forecast-parts.js';
 
 /**
- * When queued jobs will start: the pool is played forward by the rules of the relay, with what tasks of each team took lately. A pool
- * is no simple line: a job holds one place while it is inspected and many while its layers are solved, so that others start
- * beside it, and the teams take turns by their accounts.
+ * When queued jobs will start: the pool is played forward by the rules of the relay, with what tasks of each team took
+ * lately. A pool is no simple line: a job holds one place while it is inspected and many while its layers are solved,
+ * so that others start beside it, and the teams take turns by their accounts.
  */
 
 /** What the tasks of a job took, by kind, in seconds. */
@@ -64,7 +64,10 @@ export interface ForecastTeam {
 }
 
 export interface Forecast {
-  /** Seconds until a job starts; null when there is no telling. @param place 0 for the first of the team's jobs with this priority */
+  /**
+   * Seconds until a job starts; null when there is no telling. @param place 0 for the first of the team's jobs with
+   * this priority
+   */
   startOf(teamId: string, priority: number, place: number): number | null;
 }
 
@@ -276,7 +279,10 @@ class Run {
 const NORMAL = 1;
 const NOTHING: JobSample = { inspect: [], plan: [], layer: [], assemble: [], evaluate: [] };
 
-/** Plays the pool with `slots` places forward, until every queued job has started or {@link MOST_TASKS} are dispatched, in each run. */
+/**
+ * Plays the pool with `slots` places forward, until every queued job has started or {@link MOST_TASKS} are dispatched,
+ * in each run.
+ */
 export function forecast(slots: number, teams: readonly ForecastTeam[]): Forecast {
   const runs = Array.from({ length: RUNS }, (_, i) => new Run(slots, teams, 1 + 7919 * (i + 1)));
   for (const run of runs) run.play();

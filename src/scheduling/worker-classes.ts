@@ -2,8 +2,9 @@ import { HOST_ENGINE } from '../engines/index.js';
 import type { Resources, Spec } from '../jobs/spec.js';
 
 /**
- * Workers that have the same to offer form a class with a queue of its own, whose places are shared fairly between the teams. A task
- * is released to a class that has what its job asks for, so no worker ever gets a task that it cannot run.
+ * Workers that have the same to offer form a class with a queue of its own, whose places are shared fairly between the
+ * teams. A task is released to a class that has what its job asks for, so no worker ever gets a task that it cannot
+ * run.
  */
 
 /** What a worker offers. */

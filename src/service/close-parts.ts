@@ -8,8 +8,8 @@ const AFTERWARDS_MS = 8_000;
 export type Closer = (graceSeconds: number) => Promise<void>;
 
 /**
- * Ends the parts, the last first, within one deadline for all of them. One that does not answer (a database that is gone takes
- * its calls along) is left behind: the process ends, and leases and transactions put right what it held.
+ * Ends the parts, the last first, within one deadline for all of them. One that does not answer (a database that is
+ * gone takes its calls along) is left behind: the process ends, and leases and transactions put right what it held.
  */
 export async function closeParts(
   parts: Closer[],

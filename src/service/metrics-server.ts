@@ -10,8 +10,8 @@ export interface MetricsServer {
 }
 
 /**
- * Fails when none of its workers works for a fault of their own: a restart may bring another disk, another secret. While the storage is
- * away for everybody it does not, since a restart would help nobody.
+ * Fails when none of its workers works for a fault of their own: a restart may bring another disk, another secret.
+ * While the storage is away for everybody it does not, since a restart would help nobody.
  */
 function healthOf(workers: readonly WorkerHealth[]): { code: number; body: unknown } {
   const working = workers.some((worker) => worker.state === 'in_service');

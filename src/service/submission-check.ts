@@ -14,7 +14,8 @@ import { builtModule, ComputeError, ComputeProcess, stepLimits } from '../worker
 const IDLE_SECONDS = 60;
 
 /**
- * Checks submitted files in processes of their own: a file that crashes or hangs the runtime costs an answer, not the API.
+ * Checks submitted files in processes of their own: a file that crashes or hangs the runtime costs an answer, not the
+ * API.
  */
 export async function createSubmissionCheck(
   config: Config,
@@ -101,7 +102,10 @@ function estimate({ model, layers, expected }: InspectResult) {
   };
 }
 
-/** Of one device, as two quiet cores take. The layers of a job are solved on several workers at a time where there are several. */
+/**
+ * Of one device, as two quiet cores take. The layers of a job are solved on several workers at a time where there are
+ * several.
+ */
 function timeOf(expected: PhaseShares) {
   const round = (seconds: number) => Math.round(seconds * 10) / 10;
   const phases = Object.fromEntries(PHASES.map((phase) => [phase, round(expected[phase])]));

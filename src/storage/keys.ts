@@ -5,7 +5,9 @@ const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 /** S3's own limit. */
 const MAX_KEY_LENGTH = 1024;
 
-/** @throws {InputError} unless `key` is a relative path of plain segments: no traversal, no hidden names, no escapes. */
+/**
+ * @throws {InputError} unless `key` is a relative path of plain segments: no traversal, no hidden names, no escapes.
+ */
 export function checkKey(key: string): void {
   if (key.length > MAX_KEY_LENGTH || !key.split('/').every((segment) => SEGMENT.test(segment))) {
     throw new InputError('invalid_request', `${JSON.stringify(key.slice(0, 80))} is not a storage key`);

@@ -57,7 +57,8 @@ export class LocalStorage implements Storage {
       checkKey(key);
       options.signal?.throwIfAborted();
       const file = await open(partial, 'wx', 0o600);
-      // `flush` syncs the file before it is closed, so the rename below never exposes bytes that a power cut could lose.
+      // `flush` syncs the file before it is closed, so the rename below never exposes bytes that a power cut could
+      // lose.
       const target = file.createWriteStream({ flush: true });
       await pipeline(body, measure, target, options.signal ? { signal: options.signal } : {});
       await this.publish(partial, key);

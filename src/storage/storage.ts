@@ -19,8 +19,8 @@ export interface Storage {
     options?: { maxBytes?: number; contentType?: string; signal?: AbortSignal },
   ): Promise<{ bytes: number; sha256: string }>;
   /**
-   * Writes a small text unless the key is there: false then. Of several at once, one gets true; on a store that cannot tell
-   * (an S3 without conditional writes), those that come at the very same moment may all get it: read it back.
+   * Writes a small text unless the key is there: false then. Of several at once, one gets true; on a store that cannot
+   * tell (an S3 without conditional writes), those that come at the very same moment may all get it: read it back.
    */
   putNew(key: string, text: string): Promise<boolean>;
   /** `range` is inclusive, as in HTTP. */

@@ -4,10 +4,15 @@ import { classOf } from '../errors/classify.js';
 const FIRST_MS = 100;
 const LONGEST_MS = 5000;
 
-/** Only what everybody shares and does not answer is waited for. Anything else (a full disk, data that is refused, a bug) is told at once. */
+/**
+ * Only what everybody shares and does not answer is waited for. Anything else (a full disk, data that is refused, a
+ * bug) is told at once.
+ */
 export const isOutage = (error: unknown) => classOf(error) === 'outage';
 
-/** What `work` comes to, or the signal's reason when that is earlier: `work` may never answer, and is left behind then. */
+/**
+ * What `work` comes to, or the signal's reason when that is earlier: `work` may never answer, and is left behind then.
+ */
 export async function answerOrAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let onAbort: (() => void) | null = null;
   const aborted = new Promise<never>((_, reject) => {

@@ -29,8 +29,8 @@ export interface InServiceOptions {
 }
 
 /**
- * Whether a worker can do its work. One with a fault of its own (a full disk, a wrong secret, no device) would only take tasks from
- * those that can: it leaves, and returns when a probe succeeds.
+ * Whether a worker can do its work. One with a fault of its own (a full disk, a wrong secret, no device) would only
+ * take tasks from those that can: it leaves, and returns when a probe succeeds.
  */
 export class InService {
   private readonly options: InServiceOptions;

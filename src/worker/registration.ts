@@ -11,8 +11,8 @@ export interface Registration {
 }
 
 /**
- * Keeps a worker's row in the table of workers alive from the first call of `now` on, and tells what operators want of it: with every
- * sign of life, and as soon as the database says that it has changed.
+ * Keeps a worker's row in the table of workers alive from the first call of `now` on, and tells what operators want of
+ * it: with every sign of life, and as soon as the database says that it has changed.
  */
 export function keepRegistered(
   { workers, notifications }: Pick<Database, 'workers' | 'notifications'>,

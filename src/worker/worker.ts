@@ -170,7 +170,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   };
 }
 
-/** Tells of the worker, tries it out, and lets tasks come. It holds none yet, so it may wait for as long as it takes. */
+/**
+ * Tells of the worker, tries it out, and lets tasks come. It holds none yet, so it may wait for as long as it takes.
+ */
 async function start(
   { register, probe, consume }: Record<'register' | 'probe' | 'consume', () => Promise<void>>,
   { service, stopping, logger }: { service: InService; stopping: AbortSignal; logger: Logger },

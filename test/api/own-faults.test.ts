@@ -3,7 +3,9 @@ import { BugError, OwnFaultError } from '../../src/errors/index.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { expectProblem, startService, upload, type TestService } from './support/service.js';
 
-/** What befalls one API process is no answer about the request: 503, so that it is sent again, to another one perhaps. */
+/**
+ * What befalls one API process is no answer about the request: 503, so that it is sent again, to another one perhaps.
+ */
 
 let postgres: TestPostgres;
 let service: TestService;

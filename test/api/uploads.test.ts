@@ -139,7 +139,8 @@ describe('over a socket', () => {
     request.end();
     const { status, body } = await done;
     expect([status, (JSON.parse(body) as { bytes: number }).bytes]).toEqual([201, 57 << 20]);
-    // Client and server are this one process; garbage that is not collected yet (the runtime lets 32 MiB of it pile up) counts too.
+    // Client and server are this one process; garbage that is not collected yet (the runtime lets 32 MiB of it pile up)
+    // counts too.
     expect(peak).toBeLessThan(44 << 20);
   });
 

@@ -40,7 +40,8 @@ describe('the commands against a started service', () => {
     environment = { ...environment, SPARANK_URL: /listens on (\S+)/.exec(printed)?.[1] };
   });
   afterAll(async () => {
-    // Unless the last test has done so. PostgreSQL ends with the last process that leaves; one that is killed leaves it behind.
+    // Unless the last test has done so. PostgreSQL ends with the last process that leaves; one that is killed leaves it
+    // behind.
     if (service.exitCode === null && service.signalCode === null) {
       service.kill('SIGTERM');
       await once(service, 'exit');

@@ -1,6 +1,6 @@
 /**
- * The same objective in plain float64 arrays, written for clarity: reduced-rank ridge regression by normal equations and
- * Jacobi rotations, and the ADMM around it with a fixed penalty. Shares no code with the solver.
+ * The same objective in plain float64 arrays, written for clarity: reduced-rank ridge regression by normal equations
+ * and Jacobi rotations, and the ADMM around it with a fixed penalty. Shares no code with the solver.
  */
 
 export type Rows = number[][];

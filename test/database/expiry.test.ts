@@ -33,7 +33,10 @@ async function fill(tx: Prisma.TransactionClient, like: string): Promise<void> {
   await tx.$executeRaw`set local session_replication_role = origin`;
 }
 
-/** Entries of indexes and rows of tables that scans of this connection have read and not yet added to the statistics of all. */
+/**
+ * Entries of indexes and rows of tables that scans of this connection have read and not yet added to the statistics of
+ * all.
+ */
 async function read(tx: Prisma.TransactionClient): Promise<number> {
   const [sum] = await tx.$queryRaw<{ rows: number }[]>`
     select sum(pg_stat_get_xact_tuples_returned(oid))::float8 as rows from pg_class

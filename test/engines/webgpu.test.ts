@@ -10,8 +10,8 @@ import { normals, seededRandom } from '../../src/compression/linalg/random.js';
 import { conformance } from './conformance.js';
 
 /**
- * Chromium brings SwiftShader, a Vulkan device in software. (Dawn refuses the lavapipe of Mesa 22, Debian 12's: it lacks arrays
- * of sampled images.) Where the machine's drivers are named already, those are used.
+ * Chromium brings SwiftShader, a Vulkan device in software. (Dawn refuses the lavapipe of Mesa 22, Debian 12's: it
+ * lacks arrays of sampled images.) Where the machine's drivers are named already, those are used.
  */
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 const named = process.env['VK_DRIVER_FILES'] ?? process.env['VK_ICD_FILENAMES'];

@@ -18,8 +18,8 @@ import {
 } from '../../src/models/index.js';
 
 /**
- * Reads every model that export.py wrote, lists its layers, replaces them by equal sums of a sparse and a low-rank part, writes
- * the result, and lets Python's onnx and onnxruntime judge it (check.py).
+ * Reads every model that export.py wrote, lists its layers, replaces them by equal sums of a sparse and a low-rank
+ * part, writes the result, and lets Python's onnx and onnxruntime judge it (check.py).
  *
  *     npx tsx test/exports/check.ts FOLDER --python PATH/TO/python
  */

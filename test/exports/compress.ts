@@ -7,8 +7,9 @@ import type { Metrics } from '../../src/jobs/results.js';
 import { seededRandom } from '../../src/pipeline/network/random.js';
 
 /**
- * Compresses every model that export.py wrote with the command line, in a process of its own, and lets Python's onnx and
- * onnxruntime judge the result and its report (test/independent/verify.py: checker, inputs and outputs, counts, batch sizes).
+ * Compresses every model that export.py wrote with the command line, in a process of its own, and lets Python's onnx
+ * and onnxruntime judge the result and its report (test/independent/verify.py: checker, inputs and outputs, counts,
+ * batch sizes).
  *
  *     npm run build && npx tsx test/exports/compress.ts FOLDER --python PATH/TO/python [--only resnet18,alexnet]
  *

@@ -1,6 +1,6 @@
 /**
- * A job over HTTP on the service as a team runs it: an API process, two worker processes, a PostgreSQL and a Redis of their
- * own. What it reports is then checked by `verify.py`, which shares no code with the service.
+ * A job over HTTP on the service as a team runs it: an API process, two worker processes, a PostgreSQL and a Redis of
+ * their own. What it reports is then checked by `verify.py`, which shares no code with the service.
  *
  *     npx tsx test/independent/service.ts <python> <model> <calibration> <evaluation> [target=parameter_ratio=4] [--embedded]
  */

@@ -4,7 +4,10 @@ import { Histogram } from '../../src/models/coding/histogram.js';
 import { toInt8 } from '../../src/models/coding/int8.js';
 import { noise } from './graphs.js';
 
-/** QuantizeLinear by its definition, with the quotient in float32: saturate(round(x / scale) + zero point), ties to even. */
+/**
+ * QuantizeLinear by its definition, with the quotient in float32: saturate(round(x / scale) + zero point), ties to
+ * even.
+ */
 function reference(x: number, scale: number, zeroPoint: number): number {
   const quotient = Math.fround(x / scale);
   const [down, up] = [Math.floor(quotient), Math.ceil(quotient)];

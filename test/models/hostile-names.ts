@@ -9,7 +9,10 @@ export type Place = (typeof PLACES)[number];
 
 const METADATA_FIELD = 14;
 
-/** The file of a model with `mark` in names of one kind: of its nodes, of tensors between them, of weights, of input and output, ... */
+/**
+ * The file of a model with `mark` in names of one kind: of its nodes, of tensors between them, of weights, of input and
+ * output, ...
+ */
 export function fileWithMark(model: ModelProto, place: Place, mark: string): Buffer {
   const { graph } = model;
   if (graph == null) throw new TypeError('a model without a graph');

@@ -75,7 +75,8 @@ describe('a plan that does not keep on new samples what it kept in the search', 
       t.name.startsWith('w') && t.name !== 'wf' ? floatTensor(t.name, tensorDims(t), fullRank(tensorDims(t))) : t,
     );
     const planted = await writeFiles(directory, full);
-    // The samples of the search are like those that layers are fitted on; the others are bright in one channel and dark in the rest.
+    // The samples of the search are like those that layers are fitted on; the others are bright in one channel and dark
+    // in the rest.
     const size = 3 * SIDE * SIDE;
     const x = noise(COUNT * size, 7).map((v) => 2 * v);
     for (const i of halves(COUNT).unseen)

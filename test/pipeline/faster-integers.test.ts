@@ -36,7 +36,10 @@ it('finds the layers that another form of the network makes slower, and keeps wh
   const [light, heavy] = [await network({ first: false, second: false }), await network({ first: true, second: true })];
   const first = await network({ first: true, second: false });
   expect(integerIslands(light).map(({ layers }) => layers)).toEqual([['a'], ['y']]);
-  /** `all` stands for the integers of a network, `part` for those of some of its layers: each layer a hundred times faster or slower. */
+  /**
+   * `all` stands for the integers of a network, `part` for those of some of its layers: each layer a hundred times
+   * faster or slower.
+   */
   const left = async (float: Model, all: Model, part: Model) => {
     const timing = { batches: [32], threads: 1, signal };
     return [...(await slowerWithIntegers(float, (kept) => (kept.size === 0 ? all : part), data, timing))];

@@ -4,8 +4,9 @@ import { speedupOfBlocks } from '../../src/pipeline/latency/block-interval.js';
 import { quantile } from '../../src/pipeline/latency/latency.js';
 
 /**
- * Recorded by `bench/latency-blocks.ts`: 24 measurements in a row on two cores beside other work (load 12 to 35), each in the blocks of a job,
- * a small residual network against itself and against a narrower one, at batch 1 and 32. Medians of blocks, milliseconds.
+ * Recorded by `bench/latency-blocks.ts`: 24 measurements in a row on two cores beside other work (load 12 to 35), each
+ * in the blocks of a job, a small residual network against itself and against a narrower one, at batch 1 and 32.
+ * Medians of blocks, milliseconds.
  */
 interface Recorded {
   recorded: { pair: string; batches: { batch: number; jobs: [before: number, after: number][][] }[] }[];

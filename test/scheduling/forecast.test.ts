@@ -7,7 +7,9 @@ const kinds = (inspect: number, plan: number, layer: number, assemble: number, e
   ...{ inspect, plan, layer, assemble, evaluate },
 });
 
-/** Seconds as the steps of small and middle-sized networks take them; what varies inside a team is in the simulation. */
+/**
+ * Seconds as the steps of small and middle-sized networks take them; what varies inside a team is in the simulation.
+ */
 const POOLS: { name: string; slots: number; teams: SimulatedTeam[] }[] = [
   {
     name: 'one team on four workers',

@@ -74,7 +74,10 @@ describe.runIf(process.platform === 'linux')('when one worker has a fault of its
 
 const RANDOM_KILLS = 9;
 
-/** The queue in PostgreSQL: nothing has to be installed. bench/crash.ts does the same for longer, and to more than processes. */
+/**
+ * The queue in PostgreSQL: nothing has to be installed. bench/crash.ts does the same for longer, and to more than
+ * processes.
+ */
 describe.runIf(process.platform === 'linux')('when processes are killed at random moments', () => {
   it('every accepted job ends once with the bytes of its attempt, and no process or file is left', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'sparank-siege-files-'));

@@ -74,7 +74,8 @@ describe.each(['local disk', 'S3'])('a storage on %s', (kind) => {
     const [storage] = storages;
     const both = Object.values(databases());
     const claims = await Promise.allSettled(both.map((database) => claimStorage({ database, storage })));
-    // Where the store has no conditional writes both may be told yes for a moment; whose it is is one of them all the same.
+    // Where the store has no conditional writes both may be told yes for a moment; whose it is is one of them all the
+    // same.
     const owners = await Promise.all(both.map((database) => ownership({ database, storage })));
     expect(owners.map(({ whose }) => whose).sort()).toEqual(['foreign', 'own']);
     if (kind === 'local disk') expect(claims.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);

@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Everything below a directory of a running service. What goes while it is read is left out: Node's own recursive listing
- * fails when a directory that it has just seen is removed.
+ * Everything below a directory of a running service. What goes while it is read is left out: Node's own recursive
+ * listing fails when a directory that it has just seen is removed.
  */
 export async function entriesBelow(directory: string): Promise<Dirent[]> {
   const entries = await readdir(directory, { withFileTypes: true }).catch((error: unknown) => {

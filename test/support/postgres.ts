@@ -9,7 +9,10 @@ import { migrate } from '../../src/database/connection/migrate.js';
 import type { Database } from '../../src/database/repositories.js';
 import { quietLog } from './log.js';
 
-/** A real PostgreSQL of a test file: started once, with a migrated template from which every test clones its own database. */
+/**
+ * A real PostgreSQL of a test file: started once, with a migrated template from which every test clones its own
+ * database.
+ */
 export interface TestPostgres {
   /** A fresh database, migrated unless told otherwise. */
   createDatabase(options?: { migrated?: boolean }): Promise<string>;

@@ -22,8 +22,9 @@ export interface SchemaEngine {
 }
 
 /**
- * Prisma's schema engine; once per process. Its package is made for bundlers, so it is put together by hand. Over a driver it
- * writes SQL but cannot read a database (it stumbles over the `"char"` columns of the catalog), hence `describeDatabase`.
+ * Prisma's schema engine; once per process. Its package is made for bundlers, so it is put together by hand. Over a
+ * driver it writes SQL but cannot read a database (it stumbles over the `"char"` columns of the catalog), hence
+ * `describeDatabase`.
  */
 export async function openSchemaEngine(url: string): Promise<SchemaEngine> {
   const { WebAssembly: wasm } = globalThis as unknown as { WebAssembly: Wasm };

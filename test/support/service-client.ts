@@ -34,7 +34,10 @@ export interface JobPage {
   next: string | null;
 }
 
-/** Calls as they are: none is made again, and what is not answered is an error. The client that people use is src/client. */
+/**
+ * Calls as they are: none is made again, and what is not answered is an error. The client that people use is
+ * src/client.
+ */
 export class ServiceClient {
   readonly url: string;
   readonly #key: string;

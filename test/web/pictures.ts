@@ -6,8 +6,8 @@ import { openBrowser, openPage } from './browser.js';
 import { startProcess } from './process.js';
 
 /**
- * `npm run pictures`: the pictures of docs/dashboard.md, every page of a service with real jobs, light and dark. SPARANK_URL and
- * SPARANK_API_KEY name a service that runs already; names of pictures after `--` make these alone.
+ * `npm run pictures`: the pictures of docs/dashboard.md, every page of a service with real jobs, light and dark.
+ * SPARANK_URL and SPARANK_API_KEY name a service that runs already; names of pictures after `--` make these alone.
  */
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

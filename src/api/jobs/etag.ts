@@ -6,9 +6,9 @@ const coarse = (seconds: number | null): string =>
   seconds === null ? '' : String(Math.round(STEPS * Math.log2(1 + seconds)));
 
 /**
- * Weak: the expected start of a queued job and the estimate of a running one move all the time without anything happening.
- * The position, the reason and a coarse expected start are in it, so that a client which polls with it sees them move.
- * The status is in it, so that a wait can tell whether it changed since the client last looked.
+ * Weak: the expected start of a queued job and the estimate of a running one move all the time without anything
+ * happening. The position, the reason and a coarse expected start are in it, so that a client which polls with it sees
+ * them move. The status is in it, so that a wait can tell whether it changed since the client last looked.
  */
 export function jobEtag(job: Pick<JobRecord, 'status' | 'version'>, place: QueuePlace | null): string {
   return `W/"${job.status}.${job.version}${place === null ? '' : `.${placeTag(place)}`}"`;

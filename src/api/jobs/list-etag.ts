@@ -22,8 +22,8 @@ interface Known {
 const now = (): number => performance.now();
 
 /**
- * ETags of lists, so that a poll that finds nothing new costs one small question (which everybody who asks at the moment shares) and
- * no page. They change with every job of the page, and with the places of the queued ones.
+ * ETags of lists, so that a poll that finds nothing new costs one small question (which everybody who asks at the
+ * moment shares) and no page. They change with every job of the page, and with the places of the queued ones.
  */
 export function listEtags(jobs: Pick<Database['jobs'], 'digest' | 'place'>) {
   const known = new LRUCache<string, Known>({ max: LISTS });

@@ -4,7 +4,8 @@ export interface ByteRange {
 }
 
 /**
- * One range of RFC 9110, section 14; null where the whole is to be sent: no range, several, another unit, or a form that is not one.
+ * One range of RFC 9110, section 14; null where the whole is to be sent: no range, several, another unit, or a form
+ * that is not one.
  */
 export function readRange(header: string | undefined, bytes: number): ByteRange | null | 'unsatisfiable' {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header?.replaceAll(' ', '') ?? '');
@@ -18,7 +19,10 @@ export function readRange(header: string | undefined, bytes: number): ByteRange 
   return { start, end };
 }
 
-/** `If-Range`: a strong ETag, or the exact date of the last change. A range of another file would be worse than the whole. */
+/**
+ * `If-Range`: a strong ETag, or the exact date of the last change. A range of another file would be worse than the
+ * whole.
+ */
 export function rangeApplies(ifRange: string | undefined, etag: string, lastModified: string): boolean {
   return ifRange === undefined || ifRange === etag || ifRange === lastModified;
 }

@@ -4,8 +4,8 @@ import type { KeyRepository } from '../../database/repositories.js';
 const KEY_IS_GOOD_MS = 1_000;
 
 /**
- * Tells whether the key of a request that goes on for long, and was let in just now, would still be let in. Without `exactly` the
- * answer may be a second old.
+ * Tells whether the key of a request that goes on for long, and was let in just now, would still be let in. Without
+ * `exactly` the answer may be a second old.
  */
 export function stillGood(
   keys: Pick<KeyRepository, 'findById'>,

@@ -3,8 +3,8 @@ import { EXAMPLES } from './examples.js';
 import { isObject, type Direction, type Json } from './plain-schema.js';
 
 /**
- * Moves every schema with a title to the components, once, and refers to it: generated clients get types with names. What is sent
- * in another form than it is answered (with a default, a member may be missing) gets a name of its own.
+ * Moves every schema with a title to the components, once, and refers to it: generated clients get types with names.
+ * What is sent in another form than it is answered (with a default, a member may be missing) gets a name of its own.
  */
 export class Components {
   readonly schemas: Json = {};

@@ -10,7 +10,9 @@ export const isObject = (value: unknown): value is Json =>
 const mapValues = (given: unknown, change: (value: unknown) => unknown): Json =>
   Object.fromEntries(Object.entries(isObject(given) ? given : {}).map(([name, value]) => [name, change(value)]));
 
-/** `anyOf` of constants is what everybody else calls an enumeration, and one without a type is none for most generators. */
+/**
+ * `anyOf` of constants is what everybody else calls an enumeration, and one without a type is none for most generators.
+ */
 function asEnum(schema: Json): Json {
   const { anyOf, ...rest } = schema;
   const members = Array.isArray(anyOf) ? anyOf.filter(isObject) : [];

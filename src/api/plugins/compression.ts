@@ -5,8 +5,8 @@ import type { FastifyInstance } from 'fastify';
 const LEAST_BYTES = 1024;
 
 /**
- * Answers of the described calls that read. Not files: those have ranges and digests, and models do not shrink. Nor what streams
- * events. Nothing is unpacked on the way in (see content-encoding.ts).
+ * Answers of the described calls that read. Not files: those have ranges and digests, and models do not shrink. Nor
+ * what streams events. Nothing is unpacked on the way in (see content-encoding.ts).
  */
 export async function registerCompression(app: FastifyInstance): Promise<void> {
   app.addHook('onRoute', (route) => {

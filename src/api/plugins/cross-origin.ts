@@ -6,8 +6,8 @@ import { ANSWER_HEADERS } from '../openapi/headers.js';
 const PREFLIGHT_SECONDS = 600;
 
 /**
- * Pages of other origins that `CORS_ORIGINS` names may call with a key of theirs. Never with credentials: a session belongs to the
- * pages that this service serves. Comes before keys are looked at, because a preflight brings none.
+ * Pages of other origins that `CORS_ORIGINS` names may call with a key of theirs. Never with credentials: a session
+ * belongs to the pages that this service serves. Comes before keys are looked at, because a preflight brings none.
  */
 export async function registerCrossOrigin(app: FastifyInstance, { CORS_ORIGINS }: Pick<Config, 'CORS_ORIGINS'>) {
   const origins = CORS_ORIGINS.split(',').flatMap((origin) => (origin.trim() === '' ? [] : [origin.trim()]));

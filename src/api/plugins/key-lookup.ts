@@ -45,9 +45,10 @@ function gathered(load: (keys: Set<string>) => Promise<StoredKey[]>): (key: stri
 }
 
 /**
- * Finds keys. Each call looks for its own, until an address has sent `INVALID_KEYS_PER_MINUTE` that are none: from then on its keys
- * are looked up in one query with all others of that kind, ten times a second. Guessing costs the database nothing more, and whoever
- * shares the address with the one who guesses gets in with a good key a tenth of a second later.
+ * Finds keys. Each call looks for its own, until an address has sent `INVALID_KEYS_PER_MINUTE` that are none: from then
+ * on its keys are looked up in one query with all others of that kind, ten times a second. Guessing costs the database
+ * nothing more, and whoever shares the address with the one who guesses gets in with a good key a tenth of a second
+ * later.
  *
  * Counted by each process for itself: a count that is shared could be gone when it is needed.
  */

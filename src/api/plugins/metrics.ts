@@ -13,8 +13,8 @@ const TEAMS = 50;
 const STORAGE_MS = 3_000;
 
 /**
- * Requests by route (never by URL, whose ids would make a new series each), the state of the pool at the moment of asking, and
- * what this process has done besides.
+ * Requests by route (never by URL, whose ids would make a new series each), the state of the pool at the moment of
+ * asking, and what this process has done besides.
  */
 export function registerMetrics(app: FastifyInstance, { database, queue, storage, logger, metrics }: ApiDeps): void {
   const { registry } = metrics;

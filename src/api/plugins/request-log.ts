@@ -5,7 +5,10 @@ const PROBES = new Set(['/healthz', '/readyz', '/metrics']);
 /** A path may be as long as a client likes. */
 const PATH_LENGTH = 300;
 
-/** The framework's own lines about requests, two for each, make way for the one below; what it says of broken streams stays. */
+/**
+ * The framework's own lines about requests, two for each, make way for the one below; what it says of broken streams
+ * stays.
+ */
 export class QuietLogController extends LogController {
   override incomingRequest(): void {
     // Said at its end.

@@ -4,8 +4,9 @@ import { InputError } from '../../errors/index.js';
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Whether a page of this service sent the request; null when the browser does not say. `Sec-Fetch-Site` is sent over https and to this
- * machine, and nothing between can garble it; over plain http there is `Origin`, with the host that the browser called.
+ * Whether a page of this service sent the request; null when the browser does not say. `Sec-Fetch-Site` is sent over
+ * https and to this machine, and nothing between can garble it; over plain http there is `Origin`, with the host that
+ * the browser called.
  */
 function isOwnPage({ headers, host }: FastifyRequest): boolean | null {
   const site = headers['sec-fetch-site'];
@@ -22,8 +23,8 @@ const refusal = (): InputError =>
   );
 
 /**
- * Browsers add cookies to what other sites make them send. `SameSite` keeps those of other sites away, and not those of another
- * port or a sibling host: what changes something must come from a page of this very origin.
+ * Browsers add cookies to what other sites make them send. `SameSite` keeps those of other sites away, and not those of
+ * another port or a sibling host: what changes something must come from a page of this very origin.
  * @throws {InputError} forbidden
  */
 export function refuseForged(request: FastifyRequest): void {

@@ -17,8 +17,9 @@ export interface Incoming {
 }
 
 /**
- * Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a refusal leaves nothing.
- * When PostgreSQL does not answer, the row may be there all the same: the file stays, and the janitor takes it if it has no row.
+ * Streams to storage, hashing on the way, and records it. The same content of a team is stored once; a refusal leaves
+ * nothing. When PostgreSQL does not answer, the row may be there all the same: the file stays, and the janitor takes it
+ * if it has no row.
  */
 export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Incoming): Promise<UploadRecord> {
   const { storage, database } = deps;
@@ -42,7 +43,10 @@ export async function keepUpload(deps: RouteDeps, teamId: string, incoming: Inco
   }
 }
 
-/** Of two files with the same content the first stays; when it was lost, the second takes its place, where jobs look for it. */
+/**
+ * Of two files with the same content the first stays; when it was lost, the second takes its place, where jobs look for
+ * it.
+ */
 async function keepOne({ storage, logger }: RouteDeps, upload: UploadRecord, second: string): Promise<void> {
   if (!(await isStored(storage, upload))) {
     await storage.copy(second, upload.key);

@@ -6,8 +6,9 @@ import { requestFault } from '../problem.js';
 const LINGER_MS = 5_000;
 
 /**
- * The body of a request, apart from its socket: whoever gives the body up destroys it, and the request must live on to be
- * answered. The rest is read and thrown away for a moment, because clients tend to read no answer before they have sent all.
+ * The body of a request, apart from its socket: whoever gives the body up destroys it, and the request must live on to
+ * be answered. The rest is read and thrown away for a moment, because clients tend to read no answer before they have
+ * sent all.
  */
 export function requestBody(request: IncomingMessage): Readable {
   const body = new PassThrough();

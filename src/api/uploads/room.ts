@@ -12,7 +12,10 @@ export function tooLarge(config: RouteDeps['config']): InputError {
   return new InputError('payload_too_large', detail, { faults: [{ pointer: '#body', detail }] });
 }
 
-/** How large a file may be that a team sends now, beside `taken` bytes that are not yet recorded; and the error for one that is larger. */
+/**
+ * How large a file may be that a team sends now, beside `taken` bytes that are not yet recorded; and the error for one
+ * that is larger.
+ */
 export async function roomFor({ config, database }: RouteDeps, teamId: string, taken = 0) {
   // Content that the team has already takes no room, and is no larger than the largest that it has.
   const { left, largest } = await database.teams.storageRoom(teamId);
@@ -28,7 +31,8 @@ export async function roomFor({ config, database }: RouteDeps, teamId: string, t
 }
 
 /**
- * Refuses new jobs of a team whose uploads and artifacts have used up its storage: the artifacts of its next job have no room.
+ * Refuses new jobs of a team whose uploads and artifacts have used up its storage: the artifacts of its next job have
+ * no room.
  * @throws {InputError} limit_exceeded
  */
 export function refuseWithoutRoom({ database }: Pick<RouteDeps, 'database'>): (teamId: string) => Promise<void> {

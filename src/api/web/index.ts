@@ -13,7 +13,9 @@ const PREFIX = '/ui/';
 const NONCE = '__NONCE__';
 const YEAR_MS = 365 * 24 * 3600_000;
 
-/** Nothing from elsewhere, nothing inline; the nonce is for the style element that keeps the page still behind a dialog. */
+/**
+ * Nothing from elsewhere, nothing inline; the nonce is for the style element that keeps the page still behind a dialog.
+ */
 const policy = (nonce: string): string =>
   [
     "default-src 'self'",

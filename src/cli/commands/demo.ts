@@ -19,7 +19,10 @@ import { untilSignal } from '../until-signal.js';
 const EXAMPLE = fileURLToPath(new URL('../../../examples/fashion-mnist/', import.meta.url));
 const TARGET = { parameter_ratio: 4 };
 
-/** The whole product in one command: an embedded service, a job over HTTP, its numbers; nothing is left behind. With `stay` the dashboard stays open. */
+/**
+ * The whole product in one command: an embedded service, a job over HTTP, its numbers; nothing is left behind. With
+ * `stay` the dashboard stays open.
+ */
 export async function demo({ json, stay = false }: { json: boolean; stay?: boolean }): Promise<void> {
   const path = (name: string) => join(EXAMPLE, name);
   for (const name of ['model.onnx', 'calibration.npz', 'evaluation.npz']) {

@@ -17,7 +17,8 @@ export interface Display {
 
 /** Follows a job to its end. A service that is away for a moment is waited for. */
 export async function follow(client: Sparank, id: string, display: Display, signal?: AbortSignal): Promise<JobView> {
-  // At once, and not when the call under way is answered: the terminal has to be whole again before the process may end.
+  // At once, and not when the call under way is answered: the terminal has to be whole again before the process may
+  // end.
   const restore = () => display.stop();
   signal?.addEventListener('abort', restore);
   try {

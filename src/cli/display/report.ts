@@ -53,7 +53,10 @@ export function layerTable(layers: LayerRow[]): string {
 const NAME_WIDTH = 60;
 const shortName = (name: string): string => (name.length > NAME_WIDTH ? `…${name.slice(1 - NAME_WIDTH)}` : name);
 
-/** Such as `spatial 32`, or `48-64` where the shape has two widths: shape and channels between the convolutions of the low-rank part. */
+/**
+ * Such as `spatial 32`, or `48-64` where the shape has two widths: shape and channels between the convolutions of the
+ * low-rank part.
+ */
 function lowRankOf({ low_rank_shape: shape, inner_rank: inner, rank }: LayerRow): string {
   if (shape === null) return '0';
   return `${shape} ${inner === null ? '' : `${String(inner)}-`}${String(rank ?? 0)}`;

@@ -37,8 +37,8 @@ async function hashed(path: string, hash: Hash, most: number): Promise<number> {
 type Chunks = (options: DownloadOptions) => AsyncIterable<Uint8Array>;
 
 /**
- * Writes an artifact beside `path`, compares it, and moves it there. What a broken download has left is gone on with, also by
- * another process; its name holds the hash, so that it is not taken for a part of another content.
+ * Writes an artifact beside `path`, compares it, and moves it there. What a broken download has left is gone on with,
+ * also by another process; its name holds the hash, so that it is not taken for a part of another content.
  */
 export async function saveTo(
   path: string,

@@ -1,6 +1,8 @@
 import type { Matrix } from '../../engines/index.js';
 
-/** The fused passes of one ADMM iteration. Plain functions: inside an async one the same loops ran at half the speed. */
+/**
+ * The fused passes of one ADMM iteration. Plain functions: inside an async one the same loops ran at half the speed.
+ */
 
 /** out = f - u */
 export function subtractInto(f: Float32Array, u: Float32Array, out: Float32Array): void {

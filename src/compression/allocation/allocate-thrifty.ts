@@ -7,8 +7,8 @@ const MOST_UNSPENT = 0.04;
 
 /**
  * As `allocate`, and then as cheap in another cost as is allowed: the sum of errors may rise over the least that the
- * target allows. The other cost enters the errors with a multiplier (Lagrangian), found by bisection. The budget is spent all the
- * same: who asks for half of the parameters is not given a quarter that has lost more.
+ * target allows. The other cost enters the errors with a multiplier (Lagrangian), found by bisection. The budget is
+ * spent all the same: who asks for half of the parameters is not given a quarter that has lost more.
  *
  * @param allowed the sum of errors that may be, for the least one
  * @throws {InputError} `unreachable_target`

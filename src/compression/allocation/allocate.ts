@@ -21,9 +21,10 @@ interface Option {
 }
 
 /**
- * Chooses one candidate for every layer so that the weighted sum of errors is small and the costs stay within the budget.
- * Going down the lower convex hulls by the best gain per cost is the Lagrangian solution for every multiplier in turn
- * (Shoham and Gersho 1988); what the last, unaffordable step leaves of the budget is spent by single upgrades and by pairwise exchanges.
+ * Chooses one candidate for every layer so that the weighted sum of errors is small and the costs stay within the
+ * budget. Going down the lower convex hulls by the best gain per cost is the Lagrangian solution for every multiplier
+ * in turn (Shoham and Gersho 1988); what the last, unaffordable step leaves of the budget is spent by single upgrades
+ * and by pairwise exchanges.
  *
  * @throws {InputError} `unreachable_target`
  */
@@ -95,7 +96,9 @@ function hullSteps(front: readonly Option[]): { to: number; cost: number; gain: 
 
 type Move = [layer: number, to: number][];
 
-/** The single upgrade, or the upgrade paid for by one other layer, that lowers the sum of errors most; null: none does. */
+/**
+ * The single upgrade, or the upgrade paid for by one other layer, that lowers the sum of errors most; null: none does.
+ */
 function bestExchange(fronts: readonly Option[][], chosen: readonly number[], left: number): Move | null {
   let best: Move | null = null;
   let bestGain = 1e-12;

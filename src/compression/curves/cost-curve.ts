@@ -14,8 +14,8 @@ export interface Candidate extends LayerSize, Omit<LayerCost, 'once'> {
 }
 
 /**
- * The dense layer and every candidate with fewer parameters and fewer MACs, by the components that may be used. Where a pattern
- * stores its zeros: with fewer other numbers.
+ * The dense layer and every candidate with fewer parameters and fewer MACs, by the components that may be used. Where a
+ * pattern stores its zeros: with fewer other numbers.
  */
 export function costCurve(layer: Layer, statistics: LayerStatistics, components: readonly Component[]): Candidate[] {
   const dense = { ...DENSE, ...factoredCost(layer, DENSE), error: 0 };

@@ -32,7 +32,10 @@ export interface MaskedExplanation {
   test: Matrix;
 }
 
-/** What a sparse part of ever more groups explains of the centred response, on the samples of the fit and on the held-out ones. */
+/**
+ * What a sparse part of ever more groups explains of the centred response, on the samples of the fit and on the
+ * held-out ones.
+ */
 export async function* maskedExplanations(
   engine: Engine,
   pattern: MaskedPattern,

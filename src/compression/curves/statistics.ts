@@ -80,7 +80,9 @@ interface Look {
   random: () => number;
 }
 
-/** How the error of a layer falls with its rank, for every shape of the low-rank part and every number of kept groups. */
+/**
+ * How the error of a layer falls with its rank, for every shape of the low-rank part and every number of kept groups.
+ */
 export async function layerStatistics(
   engine: Engine,
   problem: LayerProblem,

@@ -11,7 +11,10 @@ import { denseOf, tapBasis, tapColumns, tapsInside, tapsOutside } from '../low-r
 
 /** For the products of taps and width. */
 const MAX_COLUMNS = 1440;
-/** Numbers that a functional may act on: a column of kh pixels of a wide layer has many, and those of one pixel are better there. */
+/**
+ * Numbers that a functional may act on: a column of kh pixels of a wide layer has many, and those of one pixel are
+ * better there.
+ */
 const MAX_OUTER = 1024;
 /** A larger rank behind a narrow first convolution does not pay. */
 const MAX_RANK = 192;
@@ -44,9 +47,9 @@ export interface TapData {
 }
 
 /**
- * Curves of the shapes with a first convolution of its own. Its functionals are ordered by importance and the variables are
- * ordered by functional, so that one Cholesky factor serves every width: leading blocks of the factor, of its inverse
- * and of the whitened regression are those of the narrower ones.
+ * Curves of the shapes with a first convolution of its own. Its functionals are ordered by importance and the variables
+ * are ordered by functional, so that one Cholesky factor serves every width: leading blocks of the factor, of its
+ * inverse and of the whitened regression are those of the narrower ones.
  */
 export async function tapStatistics(
   engine: Engine,

@@ -2,8 +2,8 @@ import { InputError } from '../../errors/index.js';
 import { addScaled, dot, dots, subtractRows } from './dense.js';
 
 /**
- * Lower triangular L [n, n] with L Lᵀ = a; `a` is symmetric [n, n] and is not changed. Row by row, four entries of a row at a
- * time, which read the row once.
+ * Lower triangular L [n, n] with L Lᵀ = a; `a` is symmetric [n, n] and is not changed. Row by row, four entries of a
+ * row at a time, which read the row once.
  * @throws {InputError} `numerical_breakdown` with the pivot, when `a` is not positive definite
  */
 export function cholesky(a: Float64Array, n: number, what = 'matrix'): Float64Array {

@@ -24,8 +24,8 @@ export function symmetricEigen(a: Float64Array, n: number): Eigen {
 }
 
 /**
- * Rows of the result are the columns of the orthogonal Q with Qᵀ a Q tridiagonal. From the last row upwards, on the lower
- * triangle alone, so that every walk is along a row.
+ * Rows of the result are the columns of the orthogonal Q with Qᵀ a Q tridiagonal. From the last row upwards, on the
+ * lower triangle alone, so that every walk is along a row.
  */
 function tridiagonalize(
   a: Float64Array,
@@ -175,7 +175,10 @@ function rotateRows(rows: Float64Array, n: number, i: number, cosine: number, si
   }
 }
 
-/** Rotation (c1, s1) of rows i + 1 and i + 2, then (c2, s2) of rows i and i + 1: the middle row is read and written once. */
+/**
+ * Rotation (c1, s1) of rows i + 1 and i + 2, then (c2, s2) of rows i and i + 1: the middle row is read and written
+ * once.
+ */
 // oxlint-disable-next-line max-params -- an inner loop of the eigen-solve
 function rotateThreeRows(
   rows: Float64Array,

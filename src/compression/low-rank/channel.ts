@@ -7,8 +7,8 @@ import type { ShapeFit } from './shape-fit.js';
 const MAX_VARIABLES = 1024;
 
 /**
- * The columns are the layer's own response W0 x, so that L = M W0 (`response`, cheap and well determined), or the inputs
- * themselves, so that any L is possible (`inputs`).
+ * The columns are the layer's own response W0 x, so that L = M W0 (`response`, cheap and well determined), or the
+ * inputs themselves, so that any L is possible (`inputs`).
  */
 export const channel: ShapeFit = {
   firstConvolution: null,

@@ -4,13 +4,17 @@ import { activationFunction } from '../prox/activation-function.js';
 import { unfold } from './tap-basis.js';
 
 /**
- * How much an error e [m] in a layer's response matters to the network's outputs: eᵀ M e. M is the second moment of the gradient of
- * the outputs, on the assumption that it is uncorrelated between places and independent of the activations' slopes (the
- * assumptions of Martens and Grosse 2015, arXiv 1503.05671, section 3, and Grosse and Martens 2016, arXiv 1602.01407): it then follows from
- * the outputs backwards, without any gradient, from weights and the slopes' moments alone.
+ * How much an error e [m] in a layer's response matters to the network's outputs: eᵀ M e. M is the second moment of the
+ * gradient of the outputs, on the assumption that it is uncorrelated between places and independent of the activations'
+ * slopes (the assumptions of Martens and Grosse 2015, arXiv 1503.05671, section 3, and Grosse and Martens 2016, arXiv
+ * 1602.01407): it then follows from the outputs backwards, without any gradient, from weights and the slopes' moments
+ * alone.
  */
 
-/** M of the inputs [channels, channels] of a layer with `weights` [m, channels * taps], from M [m, m] of its response: sum over the taps of Wᵀ M W. */
+/**
+ * M of the inputs [channels, channels] of a layer with `weights` [m, channels * taps], from M [m, m] of its response:
+ * sum over the taps of Wᵀ M W.
+ */
 export async function behindWeights(
   engine: Engine,
   metric: Matrix,

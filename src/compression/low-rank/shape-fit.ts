@@ -35,7 +35,10 @@ export interface SpaceRequest {
   /** What a part without a first convolution of its own is regressed on: the layer's own response, or its inputs. */
   kind: 'response' | 'inputs';
   metric: ResponseMetric | null;
-  /** Added to the variance of every input where directions are chosen: so far they count alike, whatever the samples say. */
+  /**
+   * Added to the variance of every input where directions are chosen: so far they count alike, whatever the samples
+   * say.
+   */
   lean: number;
   /** A low-rank part of the same size, whose functionals are taken. */
   keep: LowRank | null;

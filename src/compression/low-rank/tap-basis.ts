@@ -8,8 +8,8 @@ import { orthonormal } from '../regression/rank-step.js';
 import type { SpaceRequest } from './shape-fit.js';
 
 /**
- * A first convolution that is narrower than the layer's own applies the same few linear functionals at every tap. A patch is
- * read as `taps` vectors of `outer` numbers.
+ * A first convolution that is narrower than the layer's own applies the same few linear functionals at every tap. A
+ * patch is read as `taps` vectors of `outer` numbers.
  */
 export interface TapSplit {
   /** Numbers a functional acts on, such as the channels of a pixel. */
@@ -42,10 +42,10 @@ export interface TapBasisOptions {
 }
 
 /**
- * The functionals that keep most of the layer's linear response. With A the weights unfolded to [m * taps, outer] and C the
- * second moments [outer, outer] of the inputs, the best rank-k approximation of A in the metric of C keeps the rows Pᵀ A, P
- * the leading eigenvectors of A C Aᵀ (a higher-order SVD, De Lathauwer et al. 2000, in the metric of the data). Aᵀ P is the
- * invariant subspace of AᵀA C, found here by subspace iteration, built of products.
+ * The functionals that keep most of the layer's linear response. With A the weights unfolded to [m * taps, outer] and C
+ * the second moments [outer, outer] of the inputs, the best rank-k approximation of A in the metric of C keeps the rows
+ * Pᵀ A, P the leading eigenvectors of A C Aᵀ (a higher-order SVD, De Lathauwer et al. 2000, in the metric of the data).
+ * Aᵀ P is the invariant subspace of AᵀA C, found here by subspace iteration, built of products.
  *
  * @param inputs [N, channels * taps]
  * @param weights [m, channels * taps]
@@ -158,7 +158,9 @@ export async function denseOf(engine: Engine, coefficients: Matrix, basis: TapBa
   return out;
 }
 
-/** [rows, taps * size], tap by tap, to [rows, size * taps], the taps of a functional side by side: the order of weights. */
+/**
+ * [rows, taps * size], tap by tap, to [rows, size * taps], the taps of a functional side by side: the order of weights.
+ */
 export function tapsInside(a: Matrix, taps: number): Float32Array {
   const size = a.cols / taps;
   const out = new Float32Array(a.data.length);

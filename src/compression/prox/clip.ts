@@ -2,8 +2,8 @@ import type { ZStep } from './step.js';
 
 /**
  * r(z) = slope * clamp(z, low, high) + offset, slope > 0. Below `low` and above `high` r is constant, so that the
- * minimiser is v or the border; between them it is that of a parabola, clamped. The best of the three is taken. An infinite
- * border has no branch.
+ * minimiser is v or the border; between them it is that of a parabola, clamped. The best of the three is taken. An
+ * infinite border has no branch.
  */
 export function clipStep(low: number, high: number, slope: number, offset: number): ZStep {
   return (y, v, rho, out) => {

@@ -1,6 +1,8 @@
 import type { ZStep } from './step.js';
 
-/** r(z) = z for z > 0, alpha z else: on each half-line the minimiser of a parabola, clamped to it; then the better one. */
+/**
+ * r(z) = z for z > 0, alpha z else: on each half-line the minimiser of a parabola, clamped to it; then the better one.
+ */
 export function leakyReluStep(alpha: number): ZStep {
   return (y, v, rho, out) => {
     const scale = 1 / (1 + rho);

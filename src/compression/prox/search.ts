@@ -8,9 +8,10 @@ const REFINEMENTS = 8;
 const HALVINGS = 8;
 
 /**
- * Any activation. The minimiser z* is no worse than v, so rho (z* - v)² <= (y - r(v))²: a bracket of known size around v, of
- * which only the side that moves r towards y counts when r is monotone. The bracket is scanned, as the function may have more
- * than one valley; every valley of the scan is refined by Gauss-Newton steps that are halved until they descend.
+ * Any activation. The minimiser z* is no worse than v, so rho (z* - v)² <= (y - r(v))²: a bracket of known size around
+ * v, of which only the side that moves r towards y counts when r is monotone. The bracket is scanned, as the function
+ * may have more than one valley; every valley of the scan is refined by Gauss-Newton steps that are halved until they
+ * descend.
  */
 export function searchStep(activation: Activation): ZStep {
   const { value, slope, monotone } = activationFunction(activation);

@@ -7,10 +7,10 @@ import { cholesky, lowerSolveIdentity } from '../linalg/cholesky.js';
 /**
  * The variables a layer is regressed on, whitened once so that every later least-squares step is one product.
  *
- * With E [N, n] the centred raw columns and G = EᵀE/N + ridge D = C Cᵀ (Cholesky), `psi` = E C⁻ᵀ. The regression of a target
- * T on E, with a ridge that pulls the coefficients towards `prior`, is then K C⁻¹ with K = Tᵀ psi / N + `pull`. Because C is
- * triangular, the first `free` whitened columns span the first `free` raw ones, and the rest is orthogonal to them: a rank
- * limit on the coefficients of the rest alone is imposed exactly by truncating that part of K.
+ * With E [N, n] the centred raw columns and G = EᵀE/N + ridge D = C Cᵀ (Cholesky), `psi` = E C⁻ᵀ. The regression of a
+ * target T on E, with a ridge that pulls the coefficients towards `prior`, is then K C⁻¹ with K = Tᵀ psi / N + `pull`.
+ * Because C is triangular, the first `free` whitened columns span the first `free` raw ones, and the rest is orthogonal
+ * to them: a rank limit on the coefficients of the rest alone is imposed exactly by truncating that part of K.
  */
 export interface Features {
   n: number;

@@ -8,10 +8,10 @@ const MAX_ADDED = 1024;
 const ENOUGH = 2;
 
 /**
- * A fully connected layer has one sample per image. With fewer samples than outputs the covariance of its response has no
- * more directions than samples, and a fit of that rank knows only these few images. Added rows, whose inputs are drawn column
- * by column and independently from the samples and whose target is the original layer's own response, shrink the covariance
- * towards its diagonal (Ledoit and Wolf 2004) and the fit towards the original weights.
+ * A fully connected layer has one sample per image. With fewer samples than outputs the covariance of its response has
+ * no more directions than samples, and a fit of that rank knows only these few images. Added rows, whose inputs are
+ * drawn column by column and independently from the samples and whose target is the original layer's own response,
+ * shrink the covariance towards its diagonal (Ledoit and Wolf 2004) and the fit towards the original weights.
  *
  * @returns the problem itself where its samples are enough
  */

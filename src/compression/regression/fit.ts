@@ -21,8 +21,8 @@ export interface Fit {
 }
 
 /**
- * Exact joint step of the sparse part, the low-rank part and the bias: least squares of `target` [N, m] on the features, the
- * coefficients of the not free ones limited to `rank`.
+ * Exact joint step of the sparse part, the low-rank part and the bias: least squares of `target` [N, m] on the
+ * features, the coefficients of the not free ones limited to `rank`.
  */
 export function leastSquares(
   engine: Engine,
@@ -40,8 +40,8 @@ const SWEEPS = 2;
 const ITERATIONS = 6;
 
 /**
- * A masked S and the rest in turn, each exact up to its iterations, from the last S. Rows that belong to S as a whole are
- * no concern of the rest, and one sweep is the joint solution.
+ * A masked S and the rest in turn, each exact up to its iterations, from the last S. Rows that belong to S as a whole
+ * are no concern of the rest, and one sweep is the joint solution.
  */
 async function alternatingFit(
   engine: Engine,

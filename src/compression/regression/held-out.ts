@@ -11,8 +11,8 @@ import { orthonormal, squaredNorm } from './rank-step.js';
 import { leadingInSpan } from './response-span.js';
 
 /**
- * Samples that the errors after the activation are measured on: relative spread of an error below 3 %. The fits do not see
- * them: on its own samples the sparse part, which has the most parameters, looks better than it is.
+ * Samples that the errors after the activation are measured on: relative spread of an error below 3 %. The fits do not
+ * see them: on its own samples the sparse part, which has the most parameters, looks better than it is.
  */
 const MEASURED_ROWS = 1024;
 /** Every this many samples one is held out, at most. */
@@ -127,8 +127,8 @@ export async function lossIn(
 }
 
 /**
- * Error after the activation of (explained + leading columns of `scores` [rows, v] times as many rows of `terms` [v, m]), for
- * ascending numbers of columns.
+ * Error after the activation of (explained + leading columns of `scores` [rows, v] times as many rows of `terms` [v,
+ * m]), for ascending numbers of columns.
  */
 export async function partialErrors(
   engine: Engine,

@@ -120,9 +120,9 @@ export async function orthonormal(engine: Engine, a: Matrix): Promise<Matrix> {
 }
 
 /**
- * The factor of a Gram matrix that may be singular. Directions below single precision have no meaning; a shift keeps the
- * factorisation defined there. It is relative to each column, whose norms may differ by any amount, and grows
- * until it exceeds the rounding of the products, which itself grows with the number of rows.
+ * The factor of a Gram matrix that may be singular. Directions below single precision have no meaning; a shift keeps
+ * the factorisation defined there. It is relative to each column, whose norms may differ by any amount, and grows until
+ * it exceeds the rounding of the products, which itself grows with the number of rows.
  */
 function shiftedCholesky(gram: Float64Array, n: number): Float64Array {
   let largest = 0;

@@ -1,6 +1,9 @@
 import { RESULTS_AT, COLUMN_SUMS_AT, SCALARS, slotAt } from './memory.js';
 
-/** Four floats in a local variable of the kernel, or a mask of four. Every operation makes a new one, never changed again. */
+/**
+ * Four floats in a local variable of the kernel, or a mask of four. Every operation makes a new one, never changed
+ * again.
+ */
 export interface Lanes {
   readonly local: number;
 }
@@ -74,8 +77,8 @@ function once(made: Map<number, Lanes>, key: number, make: () => Lanes): Lanes {
 }
 
 /**
- * One loop over the slots of the memory, four floats at a time, written down operation by operation. The function it becomes
- * takes the number of bytes per slot, a positive multiple of 16, and `SCALARS` floats.
+ * One loop over the slots of the memory, four floats at a time, written down operation by operation. The function it
+ * becomes takes the number of bytes per slot, a positive multiple of 16, and `SCALARS` floats.
  */
 export class Kernel {
   private readonly before: number[] = [];
@@ -136,7 +139,9 @@ export class Kernel {
     return this.keep(this.loop, [...get(a.local), ...get(b.local), ...get(mask.local), ...simd(OP.bitselect)]);
   }
 
-  /** Adds the squares of x to the next of the results, in double precision: results are numbered in order of the calls. */
+  /**
+   * Adds the squares of x to the next of the results, in double precision: results are numbered in order of the calls.
+   */
   sumSquares(x: Lanes): void {
     const at = [...simd(OP.load), ALIGN, ...unsigned(RESULTS_AT + 16 * this.sums)];
     const sum = this.keep(this.before, [I32_CONST, 0, ...at]);

@@ -1,7 +1,7 @@
 /**
- * The memory that the kernels compute in: a few slots that stay in the cache. Arrays of any size pass through it in blocks, so
- * that it never grows and the solver's arrays stay ordinary ones. Measured with the copies, a pass over 5,000 x 64 floats
- * takes 0.3 to 1.2 ns per entry; the plain loops take 0.6 to 16.
+ * The memory that the kernels compute in: a few slots that stay in the cache. Arrays of any size pass through it in
+ * blocks, so that it never grows and the solver's arrays stay ordinary ones. Measured with the copies, a pass over
+ * 5,000 x 64 floats takes 0.3 to 1.2 ns per entry; the plain loops take 0.6 to 16.
  */
 
 /** Floats per slot. */

@@ -11,7 +11,9 @@ const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned
 const text = (value: string): number[] => vector([...new TextEncoder().encode(value)].map((byte) => [byte]));
 const section = (id: number, content: number[]): number[] => [id, ...unsigned(content.length), ...content];
 
-/** The bytes of a WebAssembly module (binary format 1, section 5.5) with a function per kernel and an imported memory. */
+/**
+ * The bytes of a WebAssembly module (binary format 1, section 5.5) with a function per kernel and an imported memory.
+ */
 export function moduleOf(kernels: Record<string, Kernel>): Uint8Array {
   const entries = Object.entries(kernels);
   const parameters = vector([[I32], ...Array.from({ length: SCALARS }, () => [F32])]);

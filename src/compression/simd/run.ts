@@ -37,8 +37,8 @@ export interface Arrays {
 }
 
 /**
- * Runs a kernel over arrays of one length. The last block is filled up to whole lanes: the first input with `padding`, chosen
- * so that what is added to sums there is zero, the others with zeros.
+ * Runs a kernel over arrays of one length. The last block is filled up to whole lanes: the first input with `padding`,
+ * chosen so that what is added to sums there is zero, the others with zeros.
  */
 export function run(kernel: Compiled, { inputs, outputs, scalars = [], block = SLOT, padding = 0 }: Arrays): void {
   const length = (inputs[0] ?? outputs[0])?.length ?? 0;

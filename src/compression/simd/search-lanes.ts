@@ -13,8 +13,8 @@ const SHORTER = 0.25;
 const SLACK = 1 - 2 ** -20;
 
 /**
- * The Z-step of `prox/search.ts` without branches: all points of the scan, then a fixed number of Gauss-Newton steps from the
- * best one, each of which is taken where it descends and shortened where it does not.
+ * The Z-step of `prox/search.ts` without branches: all points of the scan, then a fixed number of Gauss-Newton steps
+ * from the best one, each of which is taken where it descends and shortened where it does not.
  */
 export function searchLanes(activation: Activation): ActivationLanes | null {
   const found = smoothCurve(activation);

@@ -44,8 +44,8 @@ export interface AdmmResult {
 const BALANCE = 4;
 const STALL_WINDOW = 6;
 /**
- * The problem is not convex: below a penalty of about twice the curvature of the loss the iterates may circle with balanced
- * residuals for ever. A primal residual that has not fallen by a tenth in this many iterations raises rho.
+ * The problem is not convex: below a penalty of about twice the curvature of the loss the iterates may circle with
+ * balanced residuals for ever. A primal residual that has not fallen by a tenth in this many iterations raises rho.
  */
 const CIRCLING_WINDOW = 10;
 const RHO_STEP = 1.6;
@@ -61,8 +61,9 @@ export interface ActivatedProblem {
 }
 
 /**
- * ADMM for  min || y - r(Z) ||²/2  subject to  Z = (S + L) X + b:  two blocks, Z elementwise and (S, L, b) jointly, which is
- * exact up to the rank limit. Stops by Boyd et al. 2011, section 3.3.1; `rho` is adapted by residual balancing, section 3.4.1.
+ * ADMM for min || y - r(Z) ||²/2 subject to Z = (S + L) X + b: two blocks, Z elementwise and (S, L, b) jointly, which
+ * is exact up to the rank limit. Stops by Boyd et al. 2011, section 3.3.1; `rho` is adapted by residual balancing,
+ * section 3.4.1.
  */
 export async function admm(
   engine: Engine,

@@ -2,14 +2,17 @@ import { matrix } from '../../engines/index.js';
 import { pickRows } from '../regression/held-out.js';
 import type { LayerProblem } from '../problem.js';
 
-/** Strengths of the pull, relative to the mean variance of the inputs: the samples alone, to hardly more than the weights alone. */
+/**
+ * Strengths of the pull, relative to the mean variance of the inputs: the samples alone, to hardly more than the
+ * weights alone.
+ */
 const STRENGTHS = [0, 0.1, 1, 10, 100];
 /** Fewer samples cannot be shared: the weights are all there is to go by. */
 const FEWEST = 20;
 const WITHOUT_HELD_OUT = 10;
 /**
- * With so many samples for each variable the samples alone do: the error that least squares adds to the least there is, is a
- * share of variables / samples of it.
+ * With so many samples for each variable the samples alone do: the error that least squares adds to the least there is,
+ * is a share of variables / samples of it.
  */
 const ENOUGH = 20;
 /** One in so many samples is held out, in stretches: neighbours are patches of one image. */
@@ -26,8 +29,8 @@ export const mostLeanTries = (shape: { m: number; d: number }, samples: number):
   samples < FEWEST || isEnough(samples, shape) ? 0 : STRENGTHS.length;
 
 /**
- * How far a fit leans on the original weights: the strength with the least error on samples that it did not see. With few samples for
- * many outputs a fit knows only these few, and factors of the weights alone would do better.
+ * How far a fit leans on the original weights: the strength with the least error on samples that it did not see. With
+ * few samples for many outputs a fit knows only these few, and factors of the weights alone would do better.
  */
 export async function chooseLean(problem: LayerProblem, error: TryLean): Promise<number> {
   const m = problem.bias.length;

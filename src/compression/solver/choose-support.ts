@@ -5,7 +5,10 @@ import { chooseMasked, keptPart, type ChosenPart } from '../sparse/masked-part.j
 import { selectChannels, type Selection } from '../sparse/select-channels.js';
 import type { LayerRun } from './set-up.js';
 
-/** Where the sparse part may be other than zero: at whole columns, or, with `masked`, at entries of its own for every output. */
+/**
+ * Where the sparse part may be other than zero: at whole columns, or, with `masked`, at entries of its own for every
+ * output.
+ */
 export interface ChosenSupport {
   /** Kept groups of columns, ascending, and the columns of one. */
   groups: number[];

@@ -23,10 +23,11 @@ export interface PolishResult {
 const SMALL_GAIN = 2e-4;
 
 /**
- * Majorise and minimise: || y - r(F) ||² is bounded by a parabola around F whose minimiser over the factored layers is the
- * least-squares fit of T = F + (y - r(F)) r'(F). With slopes of at most one the loss never rises, so that this ends what the
- * ADMM, which passes through infeasible points, leaves: measured on a 64x576 layer at rank 8, 15 ADMM and 20 of these reach
- * 0.1865, 50 ADMM 0.1878. Nesterov's extrapolation, restarted when the loss rises (O'Donoghue and Candes 2015).
+ * Majorise and minimise: || y - r(F) ||² is bounded by a parabola around F whose minimiser over the factored layers is
+ * the least-squares fit of T = F + (y - r(F)) r'(F). With slopes of at most one the loss never rises, so that this ends
+ * what the ADMM, which passes through infeasible points, leaves: measured on a 64x576 layer at rank 8, 15 ADMM and 20
+ * of these reach 0.1865, 50 ADMM 0.1878. Nesterov's extrapolation, restarted when the loss rises (O'Donoghue and Candes
+ * 2015).
  */
 export async function polish(
   engine: Engine,

@@ -25,9 +25,9 @@ export interface RefittedDense {
 
 /**
  * A layer that stays dense makes up for what the layers before it have lost: ridge regression of the original network's
- * response on the compressed network's inputs, pulled towards the original weights (asymmetric reconstruction, Zhang et al.
- * 2015, arXiv 1505.06798, section 3.3, with no rank limit). The strength of the pull is the one that does best on held-out
- * samples; null when none beats the original weights there.
+ * response on the compressed network's inputs, pulled towards the original weights (asymmetric reconstruction, Zhang et
+ * al. 2015, arXiv 1505.06798, section 3.3, with no rank limit). The strength of the pull is the one that does best on
+ * held-out samples; null when none beats the original weights there.
  *
  * @param problem with `target`
  */

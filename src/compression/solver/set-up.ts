@@ -20,8 +20,8 @@ export interface SolveOptions {
   /** Strength of the ridge towards the original weights, relative to the variance of each variable. */
   ridge?: number;
   /**
-   * How far the fit leans on the original weights, relative to the mean variance of the inputs. Absent: as far as held-out
-   * samples say.
+   * How far the fit leans on the original weights, relative to the mean variance of the inputs. Absent: as far as
+   * held-out samples say.
    */
   lean?: number;
   /** The support of the sparse part and the functionals of a first convolution are taken from these. */
@@ -34,8 +34,9 @@ export interface SolveOptions {
 export type SolveSize = Pick<LayerSize, 'rank' | 'groups'> & Partial<LayerSize>;
 
 /**
- * Measured on held-out patches (256 x 2304, rank 32, 2,000 samples): error 0.0886 at 1e-4, 0.0882 at 1e-3, 0.0874 at 1e-2,
- * 0.0872 at 1e-1. The unrestricted fit (`inputs`) is at 0.091 to 0.096 there: it fits its samples better, new ones worse.
+ * Measured on held-out patches (256 x 2304, rank 32, 2,000 samples): error 0.0886 at 1e-4, 0.0882 at 1e-3, 0.0874 at
+ * 1e-2, 0.0872 at 1e-1. The unrestricted fit (`inputs`) is at 0.091 to 0.096 there: it fits its samples better, new
+ * ones worse.
  */
 export const DEFAULT_RIDGE = 1e-2;
 

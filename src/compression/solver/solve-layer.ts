@@ -25,9 +25,9 @@ export interface SolvedLayer {
 }
 
 /**
- * Fits a low-rank part of the given shape and a sparse part of `groups` kept groups to one layer: chooses the support of the
- * sparse part, whitens the columns that both parts act on, fits their coefficients, undoes the whitening, and measures the
- * factors as they are returned.
+ * Fits a low-rank part of the given shape and a sparse part of `groups` kept groups to one layer: chooses the support
+ * of the sparse part, whitens the columns that both parts act on, fits their coefficients, undoes the whitening, and
+ * measures the factors as they are returned.
  */
 export async function solveLayer(
   engine: Engine,
@@ -75,8 +75,8 @@ async function solveLeaning(
 }
 
 /**
- * Keeps the support of S and the functionals of a first convolution; solves for everything else anew on `problem.inputs`
- * against `problem.target`, the sequential step that compensates what the layers before have lost.
+ * Keeps the support of S and the functionals of a first convolution; solves for everything else anew on
+ * `problem.inputs` against `problem.target`, the sequential step that compensates what the layers before have lost.
  */
 export function refitLayer(
   engine: Engine,
@@ -155,7 +155,9 @@ function subtractMeans(bias: Float32Array, { data, cols }: Matrix, mean: Float64
   }
 }
 
-/** The error of the factors themselves, after all rounding, on the samples that were given: added ones come after them. */
+/**
+ * The error of the factors themselves, after all rounding, on the samples that were given: added ones come after them.
+ */
 async function errorOf(
   { engine, inputs, target }: Pick<LayerRun, 'engine' | 'inputs' | 'target'>,
   given: LayerProblem,

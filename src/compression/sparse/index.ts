@@ -22,8 +22,8 @@ export interface Unlimited {
 }
 
 /**
- * Projects the weights that S would have without a limit, W0 - L, on the pattern. A weight counts by what it does to the response,
- * its square times the variance of its input: the metric of the response without its correlations.
+ * Projects the weights that S would have without a limit, W0 - L, on the pattern. A weight counts by what it does to
+ * the response, its square times the variance of its input: the metric of the response without its correlations.
  */
 export function selectSupport(
   pattern: MaskedPattern,

@@ -26,8 +26,8 @@ const CHANNELS_AT_ONCE = 32;
 const CROSS_BYTES = 64 << 20;
 
 /**
- * Which input channels the sparse part keeps: forward selection in batches (group orthogonal matching pursuit), the low-rank
- * part refitted jointly at every step. Ascending.
+ * Which input channels the sparse part keeps: forward selection in batches (group orthogonal matching pursuit), the
+ * low-rank part refitted jointly at every step. Ascending.
  */
 export async function selectChannels(engine: Engine, problem: LayerProblem, selection: Selection): Promise<number[]> {
   const { inputs, target, space, groups, rank, random } = selection;
@@ -75,8 +75,8 @@ export function channelFactors(inputs: Matrix, problem: LayerProblem): Float64Ar
 }
 
 /**
- * Gram matrices [count, taps, taps] of the centred columns of channels `begin` and following. Several channels at once: a walk
- * down one channel would touch a cache line for every row and use little of it.
+ * Gram matrices [count, taps, taps] of the centred columns of channels `begin` and following. Several channels at once:
+ * a walk down one channel would touch a cache line for every row and use little of it.
  */
 function channelGrams(inputs: Matrix, begin: number, count: number, taps: number): Float64Array {
   const { data, rows, cols } = inputs;
@@ -115,8 +115,8 @@ function channelGrams(inputs: Matrix, begin: number, count: number, taps: number
 }
 
 /**
- * Energy of the residual [N, m] that each channel alone would explain: || L⁻¹ X_gᵀ E ||² with L Lᵀ the channel's Gram matrix.
- * The residual has no mean, so that the inputs need not be centred.
+ * Energy of the residual [N, m] that each channel alone would explain: || L⁻¹ X_gᵀ E ||² with L Lᵀ the channel's Gram
+ * matrix. The residual has no mean, so that the inputs need not be centred.
  *
  * @param crossBytes bound for the covariances of the residual with the inputs that are held at once
  */
@@ -138,7 +138,9 @@ export async function channelGains(
   return gains;
 }
 
-/** gains[c] = || L_c⁻¹ cross_cᵀ ||² for the channels [begin, end), whose covariances with the residual are in `cross`. */
+/**
+ * gains[c] = || L_c⁻¹ cross_cᵀ ||² for the channels [begin, end), whose covariances with the residual are in `cross`.
+ */
 function explainedEnergy(
   cross: Matrix,
   { factors, begin, end, taps }: { factors: readonly Float64Array[]; begin: number; end: number; taps: number },

@@ -2,13 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '../../observability/log.js';
 import type { Run } from './context.js';
 
-/** A statement for each end of a task would cost a tenth of the task; whoever listens looks no more often than this either. */
+/**
+ * A statement for each end of a task would cost a tenth of the task; whoever listens looks no more often than this
+ * either.
+ */
 const REST_MS = 25;
 
 /**
- * Notifies of what was committed quietly. PostgreSQL lets transactions that notify commit one after the other; these have
- * nothing to keep, so they do not wait for the disk. The first goes at once; what comes while it is under way, or shortly
- * after, goes together. Should the process end before, the relay looks by itself within a second.
+ * Notifies of what was committed quietly. PostgreSQL lets transactions that notify commit one after the other; these
+ * have nothing to keep, so they do not wait for the disk. The first goes at once; what comes while it is under way, or
+ * shortly after, goes together. Should the process end before, the relay looks by itself within a second.
  */
 export function announcements(run: Run, logger: Log): (...topics: string[]) => void {
   const pending = new Set<string>();

@@ -31,6 +31,9 @@ export interface DatabaseContext {
   announce: (...topics: string[]) => void;
   /** The same in one transaction. */
   inTransaction: <T>(work: (run: Run) => Promise<T>) => Promise<T>;
-  /** READ COMMITTED: guards are in the statements, and rows that belong together are locked in one order (job, then tasks). */
+  /**
+   * READ COMMITTED: guards are in the statements, and rows that belong together are locked in one order (job, then
+   * tasks).
+   */
   transaction: <T>(work: (tx: Tx) => Promise<T>) => Promise<T>;
 }

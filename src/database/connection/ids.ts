@@ -4,10 +4,16 @@ const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 const LENGTH = 20;
 /** Milliseconds since 1970 in as many digits of 36: enough until the year 5188. */
 const TIME_LENGTH = 9;
-/** Of rows that come by the million: new ones lie side by side in the indexes, and not each in a page of its own that is to be read and logged. */
+/**
+ * Of rows that come by the million: new ones lie side by side in the indexes, and not each in a page of its own that is
+ * to be read and logged.
+ */
 const BY_TIME = new Set(['job', 'tsk']);
 
-/** An opaque id with a prefix: `upl_4k2…`. 20 characters of 36 are 103 bits; an id that begins with the time has 56 beside it. */
+/**
+ * An opaque id with a prefix: `upl_4k2…`. 20 characters of 36 are 103 bits; an id that begins with the time has 56
+ * beside it.
+ */
 export function newId(
   prefix: 'job' | 'tsk' | 'upl' | 'team' | 'key' | 'wrk' | 'idm' | 'msg' | 'whs' | 'ins' | 'sto',
 ): string {

@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { InfrastructureError } from '../../errors/index.js';
 
-/** The same key as Prisma's own commands use, so that `prisma migrate deploy` and a starting service wait for each other. */
+/**
+ * The same key as Prisma's own commands use, so that `prisma migrate deploy` and a starting service wait for each
+ * other.
+ */
 const PRISMA_LOCK = 72707369;
 
 /** prisma/migrations beside src/ or dist/. */

@@ -25,9 +25,9 @@ export interface Listener extends Notifications {
 const OF_WORKERS = /^(cancel|worker):/;
 
 /**
- * One connection of this process, opened with the first subscription and opened again whenever it is lost. PostgreSQL wakes everyone
- * who listens for every notification: `quiet` processes, of which there are many, listen only while they subscribe to more than the
- * topics of workers.
+ * One connection of this process, opened with the first subscription and opened again whenever it is lost. PostgreSQL
+ * wakes everyone who listens for every notification: `quiet` processes, of which there are many, listen only while they
+ * subscribe to more than the topics of workers.
  */
 export function listen(url: string, logger: Log, quiet = false): Listener {
   const session = randomBytes(9).toString('hex');

@@ -1,7 +1,9 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
 
-/** ms. A server from which nothing comes for so long while it is asked is not there: as long as the longest transaction. */
+/**
+ * ms. A server from which nothing comes for so long while it is asked is not there: as long as the longest transaction.
+ */
 const SILENCE_MS = 20_000;
 const LOOKS = 4;
 
@@ -37,12 +39,12 @@ function silenceWatch(socket: Socket, silenceMs: number): { start(): void; stop(
 /**
  * A connection that always ends.
  *
- * Its loss is never an uncaught exception: a pool takes its listener off a connection before whoever asked for it can put on
- * another one, and when the server's farewell arrives in that moment, nobody would listen. The queries of a lost connection
- * still fail, and the pool still replaces it.
+ * Its loss is never an uncaught exception: a pool takes its listener off a connection before whoever asked for it can
+ * put on another one, and when the server's farewell arrives in that moment, nobody would listen. The queries of a lost
+ * connection still fail, and the pool still replaces it.
  *
- * A silent server is a lost connection: one whose other end went without a word (a cable, a firewall that forgot it) otherwise
- * stays, with the query that waits on it and its place in the pool.
+ * A silent server is a lost connection: one whose other end went without a word (a cable, a firewall that forgot it)
+ * otherwise stays, with the query that waits on it and its place in the pool.
  */
 export class PostgresClient extends pg.Client {
   constructor(config?: string | pg.ClientConfig, silenceMs = SILENCE_MS) {

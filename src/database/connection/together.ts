@@ -4,8 +4,8 @@ import DataLoader from 'dataloader';
 const MOST = 500;
 
 /**
- * One read for all that is asked at the same moment. What is asked while a read is under way goes with the next: everybody gets
- * what was there after they asked, and however many ask, the database answers few.
+ * One read for all that is asked at the same moment. What is asked while a read is under way goes with the next:
+ * everybody gets what was there after they asked, and however many ask, the database answers few.
  *
  * @param read the values of keys, in their order
  */

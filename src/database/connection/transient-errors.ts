@@ -3,9 +3,9 @@ import { codesOf, ownFault } from '../../errors/classify.js';
 import { InfrastructureError, OwnFaultError, SparankError } from '../../errors/index.js';
 
 /**
- * SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many clients, deadlock, a
- * lock that is held too long, a statement that took too long, a standby that is not in charge yet, trouble of the server's machine.
- * None of those that blame the statement or its data (21, 22, 23, 42, ...).
+ * SQLSTATE classes and driver codes after which the same call may work: connection lost, shutting down, too many
+ * clients, deadlock, a lock that is held too long, a statement that took too long, a standby that is not in charge yet,
+ * trouble of the server's machine. None of those that blame the statement or its data (21, 22, 23, 42, ...).
  */
 const PASSING = [
   /^(08|57|53|58|XX)/,
@@ -37,7 +37,10 @@ function says(error: unknown, pattern: RegExp, depth = 0): boolean {
   return ['cause', 'meta', 'driverAdapterError', 'error'].some((name) => says(fields[name], pattern, depth + 1));
 }
 
-/** Runs `work` a few times past transient errors of PostgreSQL. `work` must be harmless to repeat after an unknown commit. */
+/**
+ * Runs `work` a few times past transient errors of PostgreSQL. `work` must be harmless to repeat after an unknown
+ * commit.
+ */
 export async function withQuickTries<T>(work: (attempt: number) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

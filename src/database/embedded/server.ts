@@ -8,7 +8,10 @@ import { findBinaries, type PostgresBinaries } from './binaries.js';
 import { launch, type Launch, planLaunch } from './launch.js';
 import { unprivilegedUser } from './system-user.js';
 
-/** One PostgreSQL cluster in a directory: made when it is missing, started, found again, stopped. Knows nothing of who owns it. */
+/**
+ * One PostgreSQL cluster in a directory: made when it is missing, started, found again, stopped. Knows nothing of who
+ * owns it.
+ */
 export interface Cluster {
   directory: string;
   logFile: string;
@@ -85,7 +88,10 @@ async function initialise(cluster: Cluster, directory: string, passwordFile: str
   }
 }
 
-/** Process id of the server in this directory, or null. A pid file left by a crash may name a process that is something else by now. */
+/**
+ * Process id of the server in this directory, or null. A pid file left by a crash may name a process that is something
+ * else by now.
+ */
 export async function runningPid(cluster: Cluster): Promise<number | null> {
   const file = await readFile(join(cluster.directory, 'postmaster.pid'), 'utf8').catch(() => null);
   if (file === null) return null;
@@ -117,8 +123,8 @@ export async function canConnect(url: string): Promise<boolean> {
 export type StartOutcome = 'started' | 'port_taken';
 
 /**
- * Starts the server and waits until it answers. It runs in its own process group and logs to a file, so that neither Ctrl-C in the
- * terminal nor a killed parent takes it along in the middle of a write.
+ * Starts the server and waits until it answers. It runs in its own process group and logs to a file, so that neither
+ * Ctrl-C in the terminal nor a killed parent takes it along in the middle of a write.
  */
 export async function startServer(
   cluster: Cluster,
@@ -152,8 +158,9 @@ export async function startServer(
 }
 
 /**
- * PostgreSQL refuses to start when its old pid file names a living process, which after a crash (in a container, say) may be any
- * process. Only then, and only while no process at all works in the directory: otherwise the file protects the data.
+ * PostgreSQL refuses to start when its old pid file names a living process, which after a crash (in a container, say)
+ * may be any process. Only then, and only while no process at all works in the directory: otherwise the file protects
+ * the data.
  */
 async function removeMisleadingPidFile(cluster: Cluster): Promise<void> {
   if (process.platform !== 'linux' || (await runningPid(cluster)) !== null) return;

@@ -7,9 +7,10 @@ import type { Log } from '../../observability/log.js';
 import { canConnect, type Cluster, freePort, openCluster, serverUrl, startServer, stopServer } from './server.js';
 
 /**
- * The embedded PostgreSQL of a data directory, shared by the processes that use the directory. PostgreSQL itself tells who is
- * in charge: every process holds a shared advisory lock on a connection of its own, one of them the owner's lock too. The owner
- * starts the server again when it dies; the last process to leave stops it. A killed process loses its locks with its connection.
+ * The embedded PostgreSQL of a data directory, shared by the processes that use the directory. PostgreSQL itself tells
+ * who is in charge: every process holds a shared advisory lock on a connection of its own, one of them the owner's lock
+ * too. The owner starts the server again when it dies; the last process to leave stops it. A killed process loses its
+ * locks with its connection.
  */
 export interface EmbeddedPostgres {
   url: string;
@@ -149,7 +150,8 @@ async function watch(
   const loop = (async () => {
     while (!leaving) {
       try {
-        // The lock went with the connection; whoever was the owner before takes it back, unless another process was faster.
+        // The lock went with the connection; whoever was the owner before takes it back, unless another process was
+        // faster.
         const wasOwner = owner;
         if (client === null && wasOwner) await restart();
         if (client === null) owner = false;

@@ -20,7 +20,10 @@ async function lookUp(): Promise<SystemUser | null> {
   return fields === undefined ? null : { uid: Number(fields[2]), gid: Number(fields[3]) };
 }
 
-/** PostgreSQL refuses to run as root. As root: the user `postgres`, made when it is missing. Otherwise null: run as ourselves. */
+/**
+ * PostgreSQL refuses to run as root. As root: the user `postgres`, made when it is missing. Otherwise null: run as
+ * ourselves.
+ */
 export async function unprivilegedUser(): Promise<SystemUser | null> {
   if (process.getuid?.() !== 0) return null;
   const existing = await lookUp();

@@ -107,12 +107,12 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
   };
 
   /**
-   * Everything in one statement: submitting is what clients do most, and every round trip counts. The job is made when there is
-   * room for it, all its uploads are held (see holdInputs) and its idempotency key is still this request's.
+   * Everything in one statement: submitting is what clients do most, and every round trip counts. The job is made when
+   * there is room for it, all its uploads are held (see holdInputs) and its idempotency key is still this request's.
    *
-   * A count that is known serves as long as the team is far from its limit even with all the jobs that were made since: the
-   * sequence of their numbers has those of every process, also before they are committed. So only what is under way at that
-   * moment can be missing, which the margin is for.
+   * A count that is known serves as long as the team is far from its limit even with all the jobs that were made since:
+   * the sequence of their numbers has those of every process, also before they are committed. So only what is under way
+   * at that moment can be missing, which the margin is for.
    */
   async function insert(
     tx: Tx,

@@ -11,9 +11,10 @@ const needed = (inputs: JobInputs) =>
 export const inputKeys = (inputs: JobInputs): string[] => needed(inputs).map(({ key }) => key);
 
 /**
- * Keeps the uploads that a job reads from expiring until it counts as open. The renewal waits for an expiry under way, and makes
- * one that comes later pass by; nor can they be deleted by hand until then; uploads with more time than that are left alone, so
- * that jobs with the same model do not wait for each other. A new job does the same in the statement that makes it (createJob).
+ * Keeps the uploads that a job reads from expiring until it counts as open. The renewal waits for an expiry under way,
+ * and makes one that comes later pass by; nor can they be deleted by hand until then; uploads with more time than that
+ * are left alone, so that jobs with the same model do not wait for each other. A new job does the same in the statement
+ * that makes it (createJob).
  * @returns the keys of those that are kept
  */
 export async function holdInputs(tx: Tx, teamId: string, inputs: JobInputs): Promise<string[]> {

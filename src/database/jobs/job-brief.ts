@@ -17,9 +17,9 @@ function brief({ priority, fraction, runningSeconds, ...job }: Row): JobBrief {
 }
 
 /**
- * Most polls find nothing new: what they read is a few columns, not the specification and the results, and all that ask at the same
- * moment are answered by one statement. It is read after they asked: whatever a client has seen of the job, here or from another
- * process, is in it.
+ * Most polls find nothing new: what they read is a few columns, not the specification and the results, and all that ask
+ * at the same moment are answered by one statement. It is read after they asked: whatever a client has seen of the job,
+ * here or from another process, is in it.
  */
 export function readBrief({ prepared }: DatabaseContext): JobRepository['brief'] {
   const find = together<string, JobBrief | null>(async (ids) => {

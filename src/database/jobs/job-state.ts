@@ -9,8 +9,8 @@ import type { EventType } from '../records.js';
 import { addDelivery } from './webhook-outbox.js';
 
 /**
- * The pieces that the state changes of a job are made of. All of them run inside a transaction that holds the job's row lock,
- * so the events of a job commit in the order of their numbers.
+ * The pieces that the state changes of a job are made of. All of them run inside a transaction that holds the job's row
+ * lock, so the events of a job commit in the order of their numbers.
  */
 
 export const NO_LAYER = -1;
@@ -63,7 +63,10 @@ export async function addTasks(tx: Tx, job: Pick<Job, 'id' | 'teamId'>, tasks: N
   });
 }
 
-/** Adds the time since the last change to the clock that ran, then lets the right one run. Call it after any change of tasks. */
+/**
+ * Adds the time since the last change to the clock that ran, then lets the right one run. Call it after any change of
+ * tasks.
+ */
 export async function settleClock(tx: Tx, jobId: string): Promise<void> {
   await tx.$executeRaw`
     update jobs set
@@ -75,8 +78,8 @@ export async function settleClock(tx: Tx, jobId: string): Promise<void> {
 }
 
 /**
- * Device time of an attempt that ends now (or ended with its last heartbeat): added to the task, the job, the usage of the day, and
- * to what its team's account is charged at the relay's next turn.
+ * Device time of an attempt that ends now (or ended with its last heartbeat): added to the task, the job, the usage of
+ * the day, and to what its team's account is charged at the relay's next turn.
  */
 export async function countDeviceTime(
   tx: Tx,
@@ -90,8 +93,8 @@ export async function countDeviceTime(
 }
 
 /**
- * What the worker of an attempt waited for things that were away is not device time: the attempt counts as begun so much later.
- * `idleSeconds` is the sum since the claim; what heartbeats have told is in it.
+ * What the worker of an attempt waited for things that were away is not device time: the attempt counts as begun so
+ * much later. `idleSeconds` is the sum since the claim; what heartbeats have told is in it.
  */
 export async function addIdleSeconds(tx: Tx, task: Pick<Task, 'id' | 'attempt'>, idleSeconds: number): Promise<void> {
   if (idleSeconds === 0) return;
@@ -159,7 +162,10 @@ export async function requeueTask(
   await patchLayer(tx, task, { status: 'waiting', worker_id: null, attempt: null });
 }
 
-/** Changes some fields of a layer's row in the ledger of every point that compresses it; nothing for the steps that have no layer. */
+/**
+ * Changes some fields of a layer's row in the ledger of every point that compresses it; nothing for the steps that have
+ * no layer.
+ */
 export async function patchLayer(tx: Tx, task: Task, patch: Partial<LayerRow>): Promise<void> {
   if (task.layer === NO_LAYER) return;
   await tx.$executeRaw`

@@ -65,7 +65,10 @@ export interface TeamHabits {
 
 const nothing = (): Record<TaskKind, number[]> => ({ inspect: [], plan: [], layer: [], assemble: [], evaluate: [] });
 
-/** What the latest jobs of the teams took, and how often they come: read once a minute, for teams that have something to do. */
+/**
+ * What the latest jobs of the teams took, and how often they come: read once a minute, for teams that have something to
+ * do.
+ */
 export function habitReader({ prisma }: DatabaseContext): (teamIds: string[]) => Promise<Map<string, TeamHabits>> {
   const known = new Map<string, { habits: TeamHabits; until: number }>();
   return async (teamIds) => {

@@ -34,7 +34,10 @@ export interface JobRepository {
   digest(teamId: string, filter: JobFilter): Promise<string>;
   /** Those of open jobs that match, the oldest first. */
   openIds(teamId: string | null, filter: Omit<JobFilter, 'limit'>): Promise<{ ids: string[]; matched: number }>;
-  /** Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. What an admin does is noted. */
+  /**
+   * Idempotent. `canceling` while a task runs, else `canceled` at once; a finished job stays as it is. What an admin
+   * does is noted.
+   */
   requestCancel(teamId: string, jobId: string, admin?: Actor): Promise<CancelOutcome | null>;
   /**
    * Failed or canceled: queued again, finished tasks kept while their files are.

@@ -54,8 +54,8 @@ export interface QueueBoard {
 }
 
 /**
- * Where queued jobs stand, from one look at the whole queue that all who ask share: polls are many and the queue may be long.
- * The look is repeated when it is old, and its age grows with what it costs.
+ * Where queued jobs stand, from one look at the whole queue that all who ask share: polls are many and the queue may be
+ * long. The look is repeated when it is old, and its age grows with what it costs.
  */
 export function queueBoard(context: DatabaseContext): QueueBoard {
   const readHabits = habitReader(context);

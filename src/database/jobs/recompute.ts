@@ -6,8 +6,9 @@ import { type Job, Prisma, type Task } from '../generated/client.js';
 import { addEvent, NO_LAYER, NO_POINT, patchLayer, publicError } from './job-state.js';
 
 /**
- * When the storage has lost what a step made, the task that made it runs again. The tasks after it that have not succeeded are
- * `canceled` meanwhile, although their job runs: they cannot run without it. What they made before, and the plan, stay.
+ * When the storage has lost what a step made, the task that made it runs again. The tasks after it that have not
+ * succeeded are `canceled` meanwhile, although their job runs: they cannot run without it. What they made before, and
+ * the plan, stay.
  */
 
 const place = (kind: Prisma.Sql): Prisma.Sql => Prisma.sql`array_position(${[...TASK_KINDS]}::text[], ${kind})`;

@@ -79,7 +79,9 @@ export interface NewJob {
   deadlineSeconds: number | null;
   /** W3C trace context of the request. */
   traceparent?: string | null;
-  /** Stored with the job in the same transaction, so that a crash before `idempotency.finish` cannot make a second job. */
+  /**
+   * Stored with the job in the same transaction, so that a crash before `idempotency.finish` cannot make a second job.
+   */
   idempotencyToken?: string;
 }
 
@@ -110,7 +112,10 @@ export type IdempotencyStart =
   /** Go on; give the token to `finish` or `abandon`, and to `jobs.create`. */
   | { state: 'started'; token: string }
   | { state: 'replay'; statusCode: number; response: unknown }
-  /** The process died between creating this job and storing the answer. Answer with the job; `token` is good for `finish`. */
+  /**
+   * The process died between creating this job and storing the answer. Answer with the job; `token` is good for
+   * `finish`.
+   */
   | { state: 'created'; jobId: string; token: string }
   | { state: 'in_flight' }
   | { state: 'mismatch' };

@@ -6,8 +6,8 @@ import { artifactRecord } from '../ledger/ledger-repositories.js';
 import type { EndedJob } from '../records.js';
 
 /**
- * The message about a job's end, recorded by the transaction that ends it: either both are there or neither. It holds the
- * job as it is at this moment, since a retry may change it before the message is delivered.
+ * The message about a job's end, recorded by the transaction that ends it: either both are there or neither. It holds
+ * the job as it is at this moment, since a retry may change it before the message is delivered.
  */
 export async function addDelivery(tx: Tx, jobId: string, type: WebhookType): Promise<void> {
   const row = await tx.job.findUniqueOrThrow({ where: { id: jobId } });

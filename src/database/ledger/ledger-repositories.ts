@@ -4,7 +4,10 @@ import type { Artifact } from '../generated/client.js';
 import type { ArtifactRecord, EventType } from '../records.js';
 import type { ArtifactRepository, EventRepository, LayerRepository } from '../repositories.js';
 
-/** What hangs on a job: its layers, events and artifacts. An empty list is told from an unknown job by asking for the job. */
+/**
+ * What hangs on a job: its layers, events and artifacts. An empty list is told from an unknown job by asking for the
+ * job.
+ */
 
 type Known = (teamId: string, jobId: string) => Promise<boolean>;
 

@@ -93,7 +93,9 @@ export function requeue({ transaction }: DatabaseContext): PoolRepository['reque
     });
 }
 
-/** Workers may call a fault their own so often; then it counts as a failure: what all of them trip over may be the task. */
+/**
+ * Workers may call a fault their own so often; then it counts as a failure: what all of them trip over may be the task.
+ */
 const MOST_HAND_BACKS = 5;
 
 export function requeueElsewhere(context: DatabaseContext): PoolRepository['requeueElsewhere'] {

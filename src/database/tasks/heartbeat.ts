@@ -24,7 +24,8 @@ export function heartbeat({ prisma, prepared, settings }: DatabaseContext): Pool
   return async (taskId, attempt, { fraction, idleSeconds = 0 }) => {
     const [task] = await prepared<Beat>(
       'heartbeat',
-      // By its key: from `state = 'running'` the planner concludes that the index of open tasks will do, and reads all of them.
+      // By its key: from `state = 'running'` the planner concludes that the index of open tasks will do, and reads all
+      // of them.
       `with beat as (
          update tasks set heartbeat_at = clock_timestamp(), fraction = greatest(fraction, $3),
            started_at = started_at + make_interval(secs => greatest(0, $5 - idle_seconds)),

@@ -65,13 +65,13 @@ export interface Outcome {
 }
 
 /**
- * The pool's side: no team argument, because the pool serves all teams. Only the relay, the reconciler and workers use it, never
- * a request of a client. Every change of a running task is fenced by `attempt`.
+ * The pool's side: no team argument, because the pool serves all teams. Only the relay, the reconciler and workers use
+ * it, never a request of a client. Every change of a running task is fenced by `attempt`.
  */
 export interface PoolRepository {
   /**
-   * Takes a released task. Null: another attempt is in charge, the job has ended or is being canceled, or the worker is not to have it: drop
-   * the message.
+   * Takes a released task. Null: another attempt is in charge, the job has ended or is being canceled, or the worker is
+   * not to have it: drop the message.
    *
    * @param onDraining - called when it is refused to a worker that drains; the task waits for others again
    */
@@ -83,13 +83,15 @@ export interface PoolRepository {
     state: { fraction: number; idleSeconds?: number },
   ): Promise<HeartbeatState>;
   /**
-   * Stores the result and what follows from it (ledger, next tasks, progress, metrics, artifacts, the job's end), in one
-   * transaction. False: the fence refused, and the caller deletes the files it uploaded. Calling it again is harmless.
+   * Stores the result and what follows from it (ledger, next tasks, progress, metrics, artifacts, the job's end), in
+   * one transaction. False: the fence refused, and the caller deletes the files it uploaded. Calling it again is
+   * harmless.
    */
   succeed(taskId: string, attempt: number, outcome: Outcome): Promise<boolean>;
   /**
-   * Errors of the input end the job; any other is tried again with backoff until TASK_ATTEMPTS. Of a running task, or of a
-   * released one that could not even be claimed. `idleSeconds` here and below: what the worker waited for things that were away.
+   * Errors of the input end the job; any other is tried again with backoff until TASK_ATTEMPTS. Of a running task, or
+   * of a released one that could not even be claimed. `idleSeconds` here and below: what the worker waited for things
+   * that were away.
    */
   fail(
     taskId: string,
@@ -100,8 +102,8 @@ export interface PoolRepository {
   /** A graceful stop: back to waiting at once, and not counted as a failed attempt. False when the fence refused. */
   requeue(taskId: string, attempt: number, idleSeconds?: number): Promise<boolean>;
   /**
-   * The worker's own fault: back to waiting at once for the others, and not counted while there are others in service and this has
-   * not happened too often; else as `fail`.
+   * The worker's own fault: back to waiting at once for the others, and not counted while there are others in service
+   * and this has not happened too often; else as `fail`.
    */
   requeueElsewhere(
     taskId: string,
@@ -114,7 +116,10 @@ export interface PoolRepository {
   release(): Promise<ReleasableTask[] | null>;
   /** The queue did not take them: waiting again. */
   unrelease(tasks: Pick<ReleasableTask, 'taskId' | 'attempt'>[]): Promise<void>;
-  /** Puts back what was lost; `inQueue` tells whether the queue still has a released task. `onChange` is told of every change. */
+  /**
+   * Puts back what was lost; `inQueue` tells whether the queue still has a released task. `onChange` is told of every
+   * change.
+   */
   reconcile(
     inQueue: (task: ReleasableTask) => Promise<boolean>,
     onChange?: (change: Reconciled) => void,
@@ -132,7 +137,10 @@ export interface PoolRepository {
   filesInUse(jobIds: string[]): Promise<Map<string, JobFilesInUse>>;
   /** Which of these storage keys are those of uploads. */
   uploadsInUse(keys: string[]): Promise<Set<string>>;
-  /** The files that must be in storage, by the rows that say so: a page in the order of their ids, or those of these ids. */
+  /**
+   * The files that must be in storage, by the rows that say so: a page in the order of their ids, or those of these
+   * ids.
+   */
   neededFiles(
     kind: NeededKind,
     rows: { after: string; limit: number } | { ids: string[] },

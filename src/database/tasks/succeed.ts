@@ -43,7 +43,10 @@ export function succeed({
     }
   };
 
-  /** What the consequences depend on. But for the tasks that are held none of it changes while the task has this attempt. */
+  /**
+   * What the consequences depend on. But for the tasks that are held none of it changes while the task has this
+   * attempt.
+   */
   async function read(taskId: string, attempt: number): Promise<TaskOfJob | undefined> {
     const [task] = await prepared<TaskOfJob>(
       'task to commit',

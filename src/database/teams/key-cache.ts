@@ -7,8 +7,9 @@ const GOOD_MS = 1_000;
 const KEYS = 10_000;
 
 /**
- * Keys that were good a moment ago: every request needs one. A process forgets them at once when it changes one itself, when the
- * database notifies of a change by another, and after a second in any case. That a key is not there is never remembered.
+ * Keys that were good a moment ago: every request needs one. A process forgets them at once when it changes one itself,
+ * when the database notifies of a change by another, and after a second in any case. That a key is not there is never
+ * remembered.
  */
 export function withKeyCache(
   { keys, teams }: { keys: KeyRepository; teams: TeamRepository },

@@ -9,8 +9,8 @@ import type { TeamRepository } from '../repositories.js';
 const OPEN = ['queued', 'running', 'canceling'] as const;
 
 /**
- * The first of three steps: from here on nobody gets in with a key of the team. A process that dies in between leaves a team
- * without keys, and removing it again goes on.
+ * The first of three steps: from here on nobody gets in with a key of the team. A process that dies in between leaves a
+ * team without keys, and removing it again goes on.
  */
 export function closeTeam({ transaction }: DatabaseContext): TeamRepository['close'] {
   return (teamId, { cancelJobs }, by) =>

@@ -14,6 +14,9 @@ export interface UploadRepository {
   findByHash(teamId: string, sha256: string): Promise<UploadRecord | null>;
   /** Those that are there, in any order: named by id, or by content as `sha256:<hex>`. */
   find(teamId: string, names: string[]): Promise<UploadRecord[]>;
-  /** Returns its storage key, for the caller to delete. @throws InputError conflict while a job that has not ended reads it */
+  /**
+   * Returns its storage key, for the caller to delete. @throws InputError conflict while a job that has not ended reads
+   * it
+   */
   remove(teamId: string, uploadId: string): Promise<{ key: string } | null>;
 }

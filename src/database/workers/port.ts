@@ -10,7 +10,10 @@ export interface WorkerRepository {
     >,
   ): Promise<{ draining: boolean }>;
   remove(workerId: string): Promise<void>;
-  /** A draining worker ends its task and takes no more, as soon as it hears of it: at its next sign of life. Null: there is no such worker that is alive. */
+  /**
+   * A draining worker ends its task and takes no more, as soon as it hears of it: at its next sign of life. Null: there
+   * is no such worker that is alive.
+   */
   drain(workerId: string, draining: boolean, by?: Actor): Promise<WorkerRecord | null>;
   /** Those that are alive: seen in the last minute, and their process, where it is known, is there. */
   list(): Promise<WorkerRecord[]>;

@@ -47,8 +47,8 @@ export async function listWorkers(tx: Tx, only?: string): Promise<WorkerRecord[]
 type LiveOffer = Offer & { workers: number; slots: number };
 
 /**
- * The live workers by what they have, those with the least first. What drains or is out of service has no places to fill, and what it
- * runs takes none.
+ * The live workers by what they have, those with the least first. What drains or is out of service has no places to
+ * fill, and what it runs takes none.
  */
 export async function liveClasses(run: Run): Promise<WorkerClass[]> {
   const [offers, tasks] = [await liveOffers(run), await inUseByClass(run)];

@@ -1,4 +1,7 @@
-/** The bytes of small ONNX models, whose sizes are all symbolic: one session serves every shape. Field numbers are those of onnx.proto. */
+/**
+ * The bytes of small ONNX models, whose sizes are all symbolic: one session serves every shape. Field numbers are those
+ * of onnx.proto.
+ */
 
 function varint(value: number): number[] {
   const bytes: number[] = [];

@@ -23,8 +23,8 @@ export function tensorflowInstalled(): boolean {
  * @throws {OwnFaultError} when the package is absent or its native library does not load.
  */
 export async function loadTensorflowEngine(path?: string): Promise<Engine> {
-  // From Ampere on, TensorFlow rounds the operands of products to 10 bits (TF32) unless NVIDIA's libraries are told not to: the
-  // solver's tolerances are those of single precision.
+  // From Ampere on, TensorFlow rounds the operands of products to 10 bits (TF32) unless NVIDIA's libraries are told not
+  // to: the solver's tolerances are those of single precision.
   process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
   let tf: TensorFlow;
   try {

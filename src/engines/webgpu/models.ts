@@ -9,7 +9,10 @@ export function copyModel(): Uint8Array {
   );
 }
 
-/** C = op(A) op(B). The runtime's Gemm of a transposed B had a fifth of the rate of the others on an H200: B is turned first. */
+/**
+ * C = op(A) op(B). The runtime's Gemm of a transposed B had a fifth of the rate of the others on an H200: B is turned
+ * first.
+ */
 export function deviceProductModel(transposeA: boolean, transposeB: boolean): Uint8Array {
   const turned: Node[] = transposeB ? [{ operator: 'Transpose', inputs: ['B'], output: 'turned' }] : [];
   return modelBytes(
@@ -44,8 +47,8 @@ export function beginSumModel(): Uint8Array {
 }
 
 /**
- * The pair `high`, `low` plus Aᵀ B, as a pair again: Knuth's two-sum keeps what single precision rounds away. Every operator is
- * a program of its own on the device, so that no compiler sees the whole and simplifies it.
+ * The pair `high`, `low` plus Aᵀ B, as a pair again: Knuth's two-sum keeps what single precision rounds away. Every
+ * operator is a program of its own on the device, so that no compiler sees the whole and simplifies it.
  */
 export function addToSumModel(): Uint8Array {
   const inputs: Value[] = [A, B, ['high', 'rows', 'cols'], ['low', 'rows', 'cols']];

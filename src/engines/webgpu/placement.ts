@@ -9,12 +9,15 @@ const SENT_BYTES_PER_SECOND = 2.3e9;
 const RECEIVED_BYTES_PER_SECOND = 1.3e9;
 const DEVICE_FLOPS_PER_SECOND = 10e12;
 const THREAD_FLOPS_PER_SECOND = 75e9;
-/** What is hardly faster stays where it is: results of many megabytes came back more slowly beside the solver's own work. */
+/**
+ * What is hardly faster stays where it is: results of many megabytes came back more slowly beside the solver's own
+ * work.
+ */
 const WORTH = 0.5;
 
 /**
- * From measured rates rather than rates of this machine: the same product is computed in the same place every time, and so
- * gives the same bits.
+ * From measured rates rather than rates of this machine: the same product is computed in the same place every time, and
+ * so gives the same bits.
  */
 export const expectedFaster =
   (threads: number): Placement =>

@@ -1,4 +1,7 @@
-/** An 8-bit number q stands for scale * (q - zeroPoint), q in 0..255; QuantizeLinear and DequantizeLinear of ONNX with uint8. */
+/**
+ * An 8-bit number q stands for scale * (q - zeroPoint), q in 0..255; QuantizeLinear and DequantizeLinear of ONNX with
+ * uint8.
+ */
 export interface Affine {
   /** A normal float32, positive. */
   scale: number;
@@ -22,8 +25,8 @@ export function roundHalfEven(value: number): number {
 }
 
 /**
- * Steps from `low` to `high`. Zero always is one of the numbers: padding and rectified values are exact. A range of nothing but zero
- * has steps of 1, for what calibration has never seen.
+ * Steps from `low` to `high`. Zero always is one of the numbers: padding and rectified values are exact. A range of
+ * nothing but zero has steps of 1, for what calibration has never seen.
  */
 export function affineOf({ low, high }: Range): Affine {
   const [from, to] = [Math.min(low, 0), Math.max(high, 0)];

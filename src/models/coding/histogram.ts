@@ -2,14 +2,17 @@ import type { Range } from './affine.js';
 
 /** Bins over [-limit, limit). */
 const BINS = 4096;
-/** Shares of the largest value that are tried as the largest that can be told, on both sides of zero: 1 down to a twentieth. */
+/**
+ * Shares of the largest value that are tried as the largest that can be told, on both sides of zero: 1 down to a
+ * twentieth.
+ */
 const CLIPS = Array.from({ length: 96 }, (_, i) => 1 - i / 100);
 /** Values of one call that are counted at most, evenly spaced; the extremes are those of all. */
 const COUNTED = 1 << 18;
 
 /**
- * How often values occur, in bounded memory and one pass: the bins are merged in pairs whenever a value lies outside. The same values
- * in the same order give the same histogram.
+ * How often values occur, in bounded memory and one pass: the bins are merged in pairs whenever a value lies outside.
+ * The same values in the same order give the same histogram.
  */
 export class Histogram {
   low = Infinity;
@@ -64,8 +67,8 @@ export class Histogram {
   }
 
   /**
-   * The part of the range whose 255 steps lose least: expected squared error of rounding (a twelfth of a squared step, Bennett 1948)
-   * for what lies inside, and of the limit for what lies outside.
+   * The part of the range whose 255 steps lose least: expected squared error of rounding (a twelfth of a squared step,
+   * Bennett 1948) for what lies inside, and of the limit for what lies outside.
    */
   bestRange(): Range | null {
     const whole = this.range;
@@ -83,7 +86,10 @@ export class Histogram {
     return best;
   }
 
-  /** The part of the range that holds a share of all values other than zero: what lies outside may be a freak of a single image. */
+  /**
+   * The part of the range that holds a share of all values other than zero: what lies outside may be a freak of a
+   * single image.
+   */
   rangeOf(share: number): Range | null {
     const whole = this.range;
     if (whole === null) return null;

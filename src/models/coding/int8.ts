@@ -20,14 +20,15 @@ const CLIPS = [1, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6];
 const WIDER = [1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2];
 
 /**
- * The most that two neighbours of one sign may add up to. x86 processors without VNNI multiply unsigned by signed bytes in pairs and
- * add each pair into a signed 16-bit number that saturates (VPMADDUBSW): 255 * 128 = 32640 is the last multiple that fits.
+ * The most that two neighbours of one sign may add up to. x86 processors without VNNI multiply unsigned by signed bytes
+ * in pairs and add each pair into a signed 16-bit number that saturates (VPMADDUBSW): 255 * 128 = 32640 is the last
+ * multiple that fits.
  */
 const NEIGHBOURS_MAX = 128;
 
 /**
- * Symmetric 8-bit integers with a scale for every row: round(w / scale), limited to -127..127. The scale is the one of several clip
- * ratios that loses least, sum of importance * (w - ŵ)^2 over the row.
+ * Symmetric 8-bit integers with a scale for every row: round(w / scale), limited to -127..127. The scale is the one of
+ * several clip ratios that loses least, sum of importance * (w - ŵ)^2 over the row.
  * @param importance one per weight
  */
 export function toInt8(
@@ -58,7 +59,10 @@ export function toInt8(
   return { values, scales };
 }
 
-/** Of a row's elements from its first one, in the order in which kernels go through them: all inputs of a tap, then those of the next. */
+/**
+ * Of a row's elements from its first one, in the order in which kernels go through them: all inputs of a tap, then
+ * those of the next.
+ */
 function placesOf({ inputs, inputStride }: Layout, perRow: number): Int32Array {
   return Int32Array.from({ length: perRow }, (_, k) => (k % inputs) * inputStride + Math.floor(k / inputs));
 }

@@ -19,8 +19,8 @@ export interface KMeansOptions {
 }
 
 /**
- * k-means with a weight for every coordinate: minimises sum_i sum_e a_ie (x_ie - c_ie)^2. Seeding by k-means++ (Arthur and
- * Vassilvitskii 2007), then Lloyd's iteration (1982); a centroid without vectors goes where the loss is largest.
+ * k-means with a weight for every coordinate: minimises sum_i sum_e a_ie (x_ie - c_ie)^2. Seeding by k-means++ (Arthur
+ * and Vassilvitskii 2007), then Lloyd's iteration (1982); a centroid without vectors goes where the loss is largest.
  *
  * @param values [n, width], n at least 1
  * @param weights [n, width], positive
@@ -98,8 +98,8 @@ function distanceTo({ values, weights, width }: Vectors, i: number, centroids: F
 }
 
 /**
- * The nearest centroid of every vector. Centroids ascend in their first coordinate: the search goes outwards from there and ends where
- * that coordinate alone is too far away.
+ * The nearest centroid of every vector. Centroids ascend in their first coordinate: the search goes outwards from there
+ * and ends where that coordinate alone is too far away.
  */
 export function assign(vectors: Vectors, centroids: Float32Array): { indices: Uint8Array; losses: Float64Array } {
   const { values, weights, width } = vectors;

@@ -17,7 +17,10 @@ export interface WeightCoding {
 }
 
 export interface CodingOptions {
-  /** Mean squares of the inputs of layers, by the tensor that a layer reads: one per channel. A layer without is coded by its weights alone. */
+  /**
+   * Mean squares of the inputs of layers, by the tensor that a layer reads: one per channel. A layer without is coded
+   * by its weights alone.
+   */
   energies: ReadonlyMap<string, Float32Array>;
   /** A generator for every tensor, in order. */
   random: (tensor: number) => () => number;
@@ -27,9 +30,10 @@ export interface CodingOptions {
 const FEWEST_WEIGHTS = 256;
 
 /**
- * The same model with the weights of its layers coded; biases and everything else stay. The operators that decode them (Cast, Gather,
- * Reshape, Mul) depend on constants only, so that a runtime does their work once, when it loads the model. That is why an integer is
- * not decoded by DequantizeLinear: ONNX Runtime keeps that one in the graph, for its integer kernels, and runs it every time.
+ * The same model with the weights of its layers coded; biases and everything else stay. The operators that decode them
+ * (Cast, Gather, Reshape, Mul) depend on constants only, so that a runtime does their work once, when it loads the
+ * model. That is why an integer is not decoded by DequantizeLinear: ONNX Runtime keeps that one in the graph, for its
+ * integer kernels, and runs it every time.
  */
 export function codeWeights(model: Model, { coding, bits }: WeightCoding, options: CodingOptions): Model {
   if (coding === PLAIN_CODING) return model;

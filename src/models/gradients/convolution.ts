@@ -25,9 +25,9 @@ export function geometryOf(node: NodeProto, kernel: readonly number[], size: rea
 }
 
 /**
- * Convolution, any number of spatial axes. The input's gradient is the transposed convolution, for stride 1 written as a
- * convolution with the turned kernel, which runtimes do faster. The kernel's is, for every tap, the product of the output's
- * gradient with the input shifted by that tap, group by group.
+ * Convolution, any number of spatial axes. The input's gradient is the transposed convolution, for stride 1 written as
+ * a convolution with the turned kernel, which runtimes do faster. The kernel's is, for every tap, the product of the
+ * output's gradient with the input shifted by that tap, group by group.
  */
 export const convolution: Rule = (tape, node, gradient, wants) => {
   const [x = '', w = '', b = ''] = node.input;
@@ -93,7 +93,8 @@ function inputGradient(
 }
 
 /**
- * What windows spread over their padded input, cut to the input: zeros for what the last, incomplete stride did not look at, and no padding.
+ * What windows spread over their padded input, cut to the input: zeros for what the last, incomplete stride did not
+ * look at, and no padding.
  * @param spread batch and channels as in `input`, then all places that the windows of `output` reach
  */
 export function withoutPadding(
@@ -170,8 +171,8 @@ function tapAt(tap: number, kernel: readonly number[]): number[] {
 }
 
 /**
- * Transposed convolution: the adjoint of the convolution with the same weights, which is therefore the gradient of the input. The kernel's
- * is that of this convolution, with the gradient as its input.
+ * Transposed convolution: the adjoint of the convolution with the same weights, which is therefore the gradient of the
+ * input. The kernel's is that of this convolution, with the gradient as its input.
  */
 export const transposedConvolution: Rule = (tape, node, gradient, wants) => {
   const [x = '', w = '', b = ''] = node.input;

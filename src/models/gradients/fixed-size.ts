@@ -10,7 +10,10 @@ import { Runner } from '../run/runner.js';
 import type { Samples } from '../../datasets/samples.js';
 import type { Tensor } from '../../datasets/tensor.js';
 
-/** From here on ScatterElements adds; what operators mean has not changed since opset 13, but for some that no rule covers. */
+/**
+ * From here on ScatterElements adds; what operators mean has not changed since opset 13, but for some that no rule
+ * covers.
+ */
 const ADDING_OPSET = 17;
 
 /** A network as it is for batches of one size. */
@@ -21,8 +24,8 @@ export interface FixedSize {
 }
 
 /**
- * Prepares a network to be differentiated for batches like `given`: operators in a known version, all sizes known, what does not depend
- * on the input computed.
+ * Prepares a network to be differentiated for batches like `given`: operators in a known version, all sizes known, what
+ * does not depend on the input computed.
  * @throws {InputError} when an old operator cannot be carried over
  */
 export async function fixSize(model: Model, given: Given, options: { threads: number }): Promise<FixedSize> {

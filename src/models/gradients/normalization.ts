@@ -26,7 +26,9 @@ interface Together {
   factorDims: readonly number[];
 }
 
-/** y = (x - mean) / sqrt(variance + epsilon) * scale + shift with mean and variance of x itself, over some of its axes. */
+/**
+ * y = (x - mean) / sqrt(variance + epsilon) * scale + shift with mean and variance of x itself, over some of its axes.
+ */
 const normalization =
   (layoutOf: (tape: Tape, node: NodeProto) => Together | null): Rule =>
   (tape, node, gradient, wants) => {

@@ -103,8 +103,8 @@ export class TrainableNetwork {
   }
 
   /**
-   * Root mean square of the layer's weights, as they were: a step is in proportion to it. For a bias, that of the weights beside it, or
-   * its own if that is larger.
+   * Root mean square of the layer's weights, as they were: a step is in proportion to it. For a bias, that of the
+   * weights beside it, or its own if that is larger.
    */
   sizeOf(name: string): number {
     return this.sizes.get(name) ?? 1;

@@ -21,14 +21,17 @@ export interface TrainingGraph {
   model: Model;
   /** Those asked for, and the tensors at which the gradient stops because an operator has no rule. */
   losses: LossTensor[];
-  /** The output that holds the gradient, by name of the weight, which is an input. Weights that no loss depends on are not here. */
+  /**
+   * The output that holds the gradient, by name of the weight, which is an input. Weights that no loss depends on are
+   * not here.
+   */
   gradients: Map<string, string>;
 }
 
 /**
- * Differentiates a network in reverse mode (as any textbook on automatic differentiation has it), as ordinary operators of the
- * same graph: a runtime for inference computes the gradients. Where an operator has no rule, gradients stop, and the tensors
- * that it reads become losses of their own: weights before it follow those, not what comes behind.
+ * Differentiates a network in reverse mode (as any textbook on automatic differentiation has it), as ordinary operators
+ * of the same graph: a runtime for inference computes the gradients. Where an operator has no rule, gradients stop, and
+ * the tensors that it reads become losses of their own: weights before it follow those, not what comes behind.
  *
  * @param weights initializers to differentiate by
  * @param wanted tensors with losses; those that depend on no weight are left out

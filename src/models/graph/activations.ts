@@ -27,8 +27,9 @@ const MONOTONE = new Set<Activation['kind']>([
 const MAX_NODES = 12;
 
 /**
- * The element-wise function behind `tensor`, when it is the only thing that sees it. Found through nodes that only move values,
- * and through MaxPool when the function is monotone. Anything else, an addition of two branches included, is `identity`.
+ * The element-wise function behind `tensor`, when it is the only thing that sees it. Found through nodes that only move
+ * values, and through MaxPool when the function is monotone. Anything else, an addition of two branches included, is
+ * `identity`.
  */
 export function activationAfter(tensor: string, index: GraphIndex, directory: string | null): Activation {
   let at = tensor;
@@ -124,8 +125,8 @@ const KNOWN: [Activation, (x: number) => number][] = [
 ];
 
 /**
- * Activations that an exporter took apart (x * sigmoid(x), GELU by Erf or Tanh, ...): the element-wise nodes fed by `tensor` and
- * constants alone are evaluated as one function of x, and compared with the known functions on a grid.
+ * Activations that an exporter took apart (x * sigmoid(x), GELU by Erf or Tanh, ...): the element-wise nodes fed by
+ * `tensor` and constants alone are evaluated as one function of x, and compared with the known functions on a grid.
  */
 function composed(tensor: string, index: GraphIndex, constant: Constant): Activation | null {
   const inside = new Set<string>([tensor]);

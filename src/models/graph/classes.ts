@@ -7,8 +7,8 @@ import { isOperator, operatorOf } from '../ir/operator.js';
 const BETWEEN = new Set(['Add', 'Mul', 'Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Sigmoid']);
 
 /**
- * Whether the last axis of an output holds classes, one of which is the answer: it comes from a softmax over that axis or from a fully
- * connected layer. That of a map or of a list of boxes does not.
+ * Whether the last axis of an output holds classes, one of which is the answer: it comes from a softmax over that axis
+ * or from a fully connected layer. That of a map or of a list of boxes does not.
  */
 export function holdsClasses({ graph, opset }: Model, output: string): boolean {
   const index = new GraphIndex(graph);

@@ -11,8 +11,8 @@ export interface Extracted {
 }
 
 /**
- * The part of a network that computes `to` from the tensors `from` (float32 or quantized, of any shape) and, where these do not
- * suffice, from the network's inputs. Weights are shared, not copied.
+ * The part of a network that computes `to` from the tensors `from` (float32 or quantized, of any shape) and, where
+ * these do not suffice, from the network's inputs. Weights are shared, not copied.
  */
 export function extract(model: Model, from: Iterable<string>, to: readonly string[]): Extracted {
   const { graph } = model;

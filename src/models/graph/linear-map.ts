@@ -20,8 +20,8 @@ export interface BehindMap {
 }
 
 /**
- * The part of a network that computes `to` from `tensor` and from `beside`, with tensor = V Vᵀ response + offset as its first
- * step: a low-rank change of a feature map then needs no copy of the map outside the runtime.
+ * The part of a network that computes `to` from `tensor` and from `beside`, with tensor = V Vᵀ response + offset as its
+ * first step: a low-rank change of a feature map then needs no copy of the map outside the runtime.
  *
  * @param axes spatial axes behind the channels; 0 where the channels are the last axis
  * @param beside further tensors that may be given to the part

@@ -10,9 +10,9 @@ const DECIDING = ['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Equal', '
 const LAYERS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'] as const;
 
 /**
- * The tensors that an output which sorts, selects or suppresses is made from, before it does: with those two networks can be compared, with
- * lists of what was selected they cannot. The output itself where nothing is selected, or where layers come behind the selection.
- * Integers (sizes, indices) may be among them.
+ * The tensors that an output which sorts, selects or suppresses is made from, before it does: with those two networks
+ * can be compared, with lists of what was selected they cannot. The output itself where nothing is selected, or where
+ * layers come behind the selection. Integers (sizes, indices) may be among them.
  */
 export function beforeSelection({ graph }: Model, output: string): string[] {
   const constants = initializersOf(graph);

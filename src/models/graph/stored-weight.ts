@@ -4,8 +4,9 @@ import { operatorOf } from '../ir/operator.js';
 import { tensorDims } from '../ir/tensors.js';
 
 /**
- * The stored tensor behind weights that are decoded in the graph (Cast, DequantizeLinear, a Gather from a table, a product with constant
- * scales), with the shape of the weights: a stand-in to list and count by, without data. Null for anything else.
+ * The stored tensor behind weights that are decoded in the graph (Cast, DequantizeLinear, a Gather from a table, a
+ * product with constant scales), with the shape of the weights: a stand-in to list and count by, without data. Null for
+ * anything else.
  */
 export function storedWeight(name: string | undefined, index: GraphIndex): TensorProto | null {
   const stored = index.initializer(name);

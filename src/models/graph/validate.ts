@@ -144,7 +144,10 @@ const WEIGHTED = new Set(
 /** Through which weights may be read. */
 const MOVED = new Set(['Cast', 'DequantizeLinear', 'Identity', 'Reshape', 'Squeeze', 'Transpose', 'Unsqueeze']);
 
-/** Whether an operator with weights reads the tensor. Of a constant in a subgraph it is not known, and a mask is allowed. */
+/**
+ * Whether an operator with weights reads the tensor. Of a constant in a subgraph it is not known, and a mask is
+ * allowed.
+ */
 function weighs(tensor: TensorProto, graph: GraphProto): boolean {
   const index = new GraphIndex(graph);
   const made = graph.node.find(({ attribute }) => attribute.some(({ t }) => t === tensor))?.output[0];

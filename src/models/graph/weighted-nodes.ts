@@ -76,7 +76,10 @@ export function weightedNodes(model: Model): WeightedNode[] {
   return found;
 }
 
-/** A layer is known by the name of its node, or of what it makes; always one that can be stored, shown, and named in a request. */
+/**
+ * A layer is known by the name of its node, or of what it makes; always one that can be stored, shown, and named in a
+ * request.
+ */
 function layerNames(graph: GraphProto): (node: NodeProto) => string {
   const nodeNames = new Map<string, number>();
   for (const node of graph.node) {
@@ -123,7 +126,8 @@ function describe(
   if (op === 'Conv') return convolution(base, dims, index);
   if (op === 'LSTM' || op === 'GRU' || op === 'RNN') return recurrent(base, dims, index);
   if (weight === null && op === 'MatMul') {
-    // A product of two activations has no weights: nothing to list. Weights on the left are a layer, but not one we rewrite.
+    // A product of two activations has no weights: nothing to list. Weights on the left are a layer, but not one we
+    // rewrite.
     const left = index.initializer(node.input[0]);
     const dequantized = isDequantized(node, index);
     if (left === null && !dequantized) return null;

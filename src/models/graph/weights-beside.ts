@@ -19,8 +19,9 @@ const NO_WEIGHTS: ReadonlySet<number> = new Set([
 const CODINGS = new Set(['QuantizeLinear', 'DequantizeLinear'].flatMap((name) => [name, `com.microsoft::${name}`]));
 
 /**
- * Numbers that the network holds outside of its layers, each tensor once: in subgraphs (If, Loop, Scan), in operators of other domains, in
- * embeddings, slopes, normalizations that could not be folded. A count without them would call a network small that is not.
+ * Numbers that the network holds outside of its layers, each tensor once: in subgraphs (If, Loop, Scan), in operators
+ * of other domains, in embeddings, slopes, normalizations that could not be folded. A count without them would call a
+ * network small that is not.
  * @param layers the weighted nodes of the model
  */
 export function weightsBeside({ graph }: Model, layers: readonly WeightedNode[]): number {

@@ -46,8 +46,8 @@ export class ExternalDataFile {
 }
 
 /**
- * The same model with the data of its large tensors in a file instead of in memory: the runtime maps the file, so that no
- * part of the network that is opened copies its weights.
+ * The same model with the data of its large tensors in a file instead of in memory: the runtime maps the file, so that
+ * no part of the network that is opened copies its weights.
  *
  * @param directory an existing directory; the file lies in one of its own in there, unless the model has one already
  */

@@ -2,8 +2,9 @@ import type { ModelFormatName } from '../formats/index.js';
 import { DataType, dataTypeName, withFields, type ModelProto, type GraphProto, type TensorProto } from './messages.js';
 
 /**
- * The network under work, whatever format it came in: a graph of operators with the meaning that the ONNX operator set gives them, which
- * is also what the runtime takes. A format is read into it and written from it. Never changed in place: every pass returns a new one that shares the tensors it left alone.
+ * The network under work, whatever format it came in: a graph of operators with the meaning that the ONNX operator set
+ * gives them, which is also what the runtime takes. A format is read into it and written from it. Never changed in
+ * place: every pass returns a new one that shares the tensors it left alone.
  */
 export interface Model {
   proto: ModelProto;
@@ -31,7 +32,10 @@ export interface FloatTypes {
   weights: number;
 }
 
-/** Element types of the client's file in the runtime's names: of inputs and outputs that are other floats than float32, and of its weights. */
+/**
+ * Element types of the client's file in the runtime's names: of inputs and outputs that are other floats than float32,
+ * and of its weights.
+ */
 export function clientTypes({ types }: Pick<Model, 'types'>): {
   inputs: ReadonlyMap<string, string>;
   outputs: ReadonlyMap<string, string>;

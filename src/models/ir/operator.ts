@@ -2,8 +2,9 @@ import type { FunctionProto, NodeProto } from './messages.js';
 import { isDefaultDomain } from './model.js';
 
 /**
- * What a node computes: the name of a standard operator (`Conv`), or one of another domain with its domain (`com.microsoft::FusedConv`).
- * This file alone reads the bare name of a node: operators of different domains share names, and compute different things.
+ * What a node computes: the name of a standard operator (`Conv`), or one of another domain with its domain
+ * (`com.microsoft::FusedConv`). This file alone reads the bare name of a node: operators of different domains share
+ * names, and compute different things.
  */
 export const operatorOf = ({ domain, opType }: Pick<NodeProto, 'domain' | 'opType'>): string =>
   labelled(domain, opType);

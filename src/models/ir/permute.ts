@@ -1,4 +1,7 @@
-/** A copy of the numbers of a tensor, in row-major order, with its axes in the order that `order` says (as ONNX's Transpose). */
+/**
+ * A copy of the numbers of a tensor, in row-major order, with its axes in the order that `order` says (as ONNX's
+ * Transpose).
+ */
 export function permuted<T extends Float32Array | Int32Array | Uint8Array>(
   data: T,
   dims: readonly number[],

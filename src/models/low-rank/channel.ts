@@ -1,7 +1,8 @@
 import type { ShapeDescription } from './shape.js';
 
 /**
- * k x k to `rank` channels, then 1x1 to the m outputs. Fully connected layers have this one. `q` is [rank, channels * taps], `p` [m, rank].
+ * k x k to `rank` channels, then 1x1 to the m outputs. Fully connected layers have this one. `q` is [rank, channels *
+ * taps], `p` [m, rank].
  */
 export const channel: ShapeDescription = {
   convolutions: 'k x k, 1x1',

@@ -7,8 +7,8 @@ import { tucker } from './tucker.js';
 export type { Patch, ShapeDescription } from './shape.js';
 
 /**
- * The shapes there are; what the API takes, what is measured and what is planned all follow from here. How a shape is fitted is
- * in compression/low-rank, how it is written in models/emit/low-rank, by the same name.
+ * The shapes there are; what the API takes, what is measured and what is planned all follow from here. How a shape is
+ * fitted is in compression/low-rank, how it is written in models/emit/low-rank, by the same name.
  */
 export const LOW_RANK_SHAPES = { channel, tucker, spatial } as const satisfies Record<string, ShapeDescription>;
 

@@ -16,8 +16,8 @@ export interface ShapeDescription {
   /** For a reader: the convolutions, from the input to the output. */
   convolutions: string;
   /**
-   * What the chain leaves less of than the layer has: of what it sees of its inputs, of its outputs' rank, or of both. With
-   * `both` the first width is `inner` and the second `rank`, else `rank` is the only one.
+   * What the chain leaves less of than the layer has: of what it sees of its inputs, of its outputs' rank, or of both.
+   * With `both` the first width is `inner` and the second `rank`, else `rank` is the only one.
    */
   narrows: 'input' | 'output' | 'both';
   /** Whether the shape makes sense for a layer. */

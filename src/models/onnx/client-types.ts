@@ -16,8 +16,8 @@ import { elementCount, tensorDims, tensorFloats } from '../ir/tensors.js';
 const FEWEST = 256;
 
 /**
- * The network with the types that the client's file has: inputs and outputs are cast at its ends, and weights are kept in the type that
- * most of them had. Double is not: twice the bytes would hold no digit more.
+ * The network with the types that the client's file has: inputs and outputs are cast at its ends, and weights are kept
+ * in the type that most of them had. Double is not: twice the bytes would hold no digit more.
  */
 export function withClientTypes(model: Model): Model {
   const { types } = model;

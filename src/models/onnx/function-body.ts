@@ -103,7 +103,10 @@ export class FunctionBody {
     return [...nodes, ...copies];
   }
 
-  /** What the call reads keeps the name that it has there; an input that is an output too, or an output twice, is copied. */
+  /**
+   * What the call reads keeps the name that it has there; an input that is an output too, or an output twice, is
+   * copied.
+   */
   private nameOutputs(call: NodeProto, scope: Scope, prefix: string, names: NameSource): NodeProto[] {
     return this.own.output.flatMap((name, i) => {
       const known = scope.get(name);

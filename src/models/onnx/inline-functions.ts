@@ -24,8 +24,9 @@ const MAX_DEPTH = 64;
 const MAX_TEXT_BYTES = 64 * 2 ** 20;
 
 /**
- * The model without local functions: every call is replaced by the nodes of the function, with names of their own and the attributes of
- * the call. A runtime does the same before it runs a model; the passes here would take a call for an operator without weights.
+ * The model without local functions: every call is replaced by the nodes of the function, with names of their own and
+ * the attributes of the call. A runtime does the same before it runs a model; the passes here would take a call for an
+ * operator without weights.
  *
  * @throws {InputError} for functions that call themselves, do not fit their calls, or become more than the limits allow
  */

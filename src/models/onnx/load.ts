@@ -20,8 +20,8 @@ import { checkGraph, checkOpset } from '../graph/validate.js';
 const PROTOBUF_MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * The newest IR version that the installed ONNX Runtime takes. The onnx package stamps models with its own newest, whatever they
- * use; the operator set is what decides, so a newer stamp is lowered rather than refused.
+ * The newest IR version that the installed ONNX Runtime takes. The onnx package stamps models with its own newest,
+ * whatever they use; the operator set is what decides, so a newer stamp is lowered rather than refused.
  */
 const IR_MAX = 13;
 

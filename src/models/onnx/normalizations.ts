@@ -12,7 +12,8 @@ const VARIANCE = 4;
 const EPSILON = 1e-5;
 
 /**
- * A normalization divides by the root of variance + epsilon: where that is not above zero, every output behind it is NaN or infinite.
+ * A normalization divides by the root of variance + epsilon: where that is not above zero, every output behind it is
+ * NaN or infinite.
  * @throws {InputError} naming the tensor and the channel
  */
 export function checkNormalizations(

@@ -2,8 +2,8 @@ import protobuf from 'protobufjs';
 import { InputError } from '../../errors/index.js';
 
 /**
- * A walk over the bytes of a model before it is decoded: decoding makes objects of up to a hundred times the size of a tiny
- * message, so a hostile file could exhaust the memory before its graph can be counted.
+ * A walk over the bytes of a model before it is decoded: decoding makes objects of up to a hundred times the size of a
+ * tiny message, so a hostile file could exhaust the memory before its graph can be counted.
  */
 
 /** The graph itself, without the data of its tensors; the largest exports seen take a few MB for 10,000 nodes. */

@@ -22,8 +22,8 @@ const TYPE_ATTRIBUTES = new Set(['to', 'dtype', 'output_datatype', 'output_dtype
 const FLOAT_MAX = 3.4028234663852886e38;
 
 /**
- * The same network computing in float32: the runtime has few operators for other floats, and the fit of layers needs the digits. What types the
- * client has is kept beside it, for the file that is written in the end.
+ * The same network computing in float32: the runtime has few operators for other floats, and the fit of layers needs
+ * the digits. What types the client has is kept beside it, for the file that is written in the end.
  */
 export function toSinglePrecision(model: Model): Model {
   const { graph, directory } = model;

@@ -13,8 +13,8 @@ interface Affine {
 }
 
 /**
- * Folds what is affine per channel behind a convolution or `Gemm` into its weights and bias: normalizations, and biases and scales that
- * exporters write as `Add` and `Mul`. Otherwise they would stand between the layer and its activation.
+ * Folds what is affine per channel behind a convolution or `Gemm` into its weights and bias: normalizations, and biases
+ * and scales that exporters write as `Add` and `Mul`. Otherwise they would stand between the layer and its activation.
  */
 export function foldAffine(graph: GraphProto, model: Model): void {
   const index = new GraphIndex(graph);

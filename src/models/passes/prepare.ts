@@ -24,7 +24,8 @@ import {
 
 /**
  * A copy of the model made ready for inference: constants become initializers, pass-through nodes go away, and
- * normalisations, scales and biases are folded into the layers before them. Computes the same function; `model` stays as it is.
+ * normalisations, scales and biases are folded into the layers before them. Computes the same function; `model` stays
+ * as it is.
  */
 export function prepare(model: Model): Model {
   const graph = withFields(model.graph, {

@@ -37,9 +37,10 @@ export function integerLayers(model: Model): string[] {
 }
 
 /**
- * The same network computing with 8-bit integers: QuantizeLinear and DequantizeLinear around its layers, which a runtime replaces with
- * integer kernels, and any other computes as they stand. Activations are uint8 with a scale and a zero point for each tensor, weights
- * int8 with a scale for each output, biases int32 in steps of input scale x weight scale.
+ * The same network computing with 8-bit integers: QuantizeLinear and DequantizeLinear around its layers, which a
+ * runtime replaces with integer kernels, and any other computes as they stand. Activations are uint8 with a scale and a
+ * zero point for each tensor, weights int8 with a scale for each output, biases int32 in steps of input scale x weight
+ * scale.
  */
 export function toIntegers(model: Model, options: IntegerOptions): Model {
   const { plan, ranges } = planWithRanges(model, options);
@@ -79,8 +80,8 @@ export function toIntegers(model: Model, options: IntegerOptions): Model {
 }
 
 /**
- * What is computed with integers, and the range of every tensor of it. Where layers stay float, values that only moved from one of them may
- * begin to be integers behind the move: theirs is the range of the tensor that they come from.
+ * What is computed with integers, and the range of every tensor of it. Where layers stay float, values that only moved
+ * from one of them may begin to be integers behind the move: theirs is the range of the tensor that they come from.
  */
 function planWithRanges(
   model: Model,

@@ -10,8 +10,9 @@ export interface Ends {
 }
 
 /**
- * The part from `from` to `to` as a network with integers computes it: beginning and ending with the integers of these tensors (at the end
- * behind a rectifier) where the network has them, so that a runtime takes the same kernels as in the whole.
+ * The part from `from` to `to` as a network with integers computes it: beginning and ending with the integers of these
+ * tensors (at the end behind a rectifier) where the network has them, so that a runtime takes the same kernels as in
+ * the whole.
  */
 export function integerEnds(model: Model, { from, to }: Ends): Ends {
   const index = new GraphIndex(model.graph);

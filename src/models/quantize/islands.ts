@@ -8,12 +8,17 @@ import { planIntegers } from './plan.js';
 export interface Island {
   /** Names of its layers. */
   layers: string[];
-  /** Tensors that it reads from outside, and those of its own that are read outside: they have the same names with integers as without. */
+  /**
+   * Tensors that it reads from outside, and those of its own that are read outside: they have the same names with
+   * integers as without.
+   */
   from: string[];
   to: string[];
 }
 
-/** What of a network computes with integers without a way over float32; an island is integers as a whole or not at all. */
+/**
+ * What of a network computes with integers without a way over float32; an island is integers as a whole or not at all.
+ */
 export function integerIslands(model: Model): Island[] {
   const plan = planIntegers(model);
   const index = new GraphIndex(model.graph);

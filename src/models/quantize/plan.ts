@@ -10,7 +10,10 @@ import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 /** What of a network is computed with 8-bit integers. */
 export interface IntegerPlan {
   layers: WeightedNode[];
-  /** Tensors that exist as integers, each with the one upstream that decides its scale: nodes that only move values keep it. */
+  /**
+   * Tensors that exist as integers, each with the one upstream that decides its scale: nodes that only move values keep
+   * it.
+   */
   tensors: Map<string, string>;
   /** Layers and the nodes between them that read and write integers. */
   nodes: Set<NodeProto>;
@@ -25,10 +28,16 @@ export interface LeftFloat {
   tensors: ReadonlySet<string>;
 }
 
-/** Products of 255 and 127 that surely add up to less than 2^30, half of what an accumulator holds; the other half is the bias. */
+/**
+ * Products of 255 and 127 that surely add up to less than 2^30, half of what an accumulator holds; the other half is
+ * the bias.
+ */
 const MOST_PRODUCTS = Math.floor(2 ** 30 / (255 * 127));
 
-/** Only move values, or choose some: the integers are the same ones. MaxPool: the largest of integers is the integer of the largest. */
+/**
+ * Only move values, or choose some: the integers are the same ones. MaxPool: the largest of integers is the integer of
+ * the largest.
+ */
 const MOVES = new Set(['Flatten', 'Reshape', 'Squeeze', 'Unsqueeze', 'Transpose', 'Gather', 'MaxPool']);
 
 /** Compute in ONNX Runtime with integers of any scales. */
@@ -105,7 +114,10 @@ function propagate(
 
 const NOTHING: LeftFloat = { layers: new Set(), tensors: new Set() };
 
-/** Dense convolutions over one or two axes, Gemm, and MatMul with a matrix on the right; float32 constants as weights and bias. */
+/**
+ * Dense convolutions over one or two axes, Gemm, and MatMul with a matrix on the right; float32 constants as weights
+ * and bias.
+ */
 function isIntegerLayer({ node, op, weight, group, input, m }: WeightedNode, index: GraphIndex): boolean {
   if (!isOperator(node, 'Conv', 'Gemm', 'MatMul')) return false;
   if (weight?.dataType !== DataType.FLOAT || node.input[1] !== weight.name) return false;

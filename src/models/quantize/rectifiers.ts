@@ -11,8 +11,8 @@ const MOVES = new Set(['Flatten', 'Reshape', 'Squeeze', 'Unsqueeze', 'Transpose'
 const SWEEPS = 8;
 
 /**
- * The same network with rectifiers in front of the pooling (or moving) nodes before them, where nothing else sees what lies between: next
- * to the layer, whose integers can take their place.
+ * The same network with rectifiers in front of the pooling (or moving) nodes before them, where nothing else sees what
+ * lies between: next to the layer, whose integers can take their place.
  */
 export function rectifyFirst(model: Model): Model {
   const names = new NameSource(model.graph);

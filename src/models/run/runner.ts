@@ -21,8 +21,8 @@ export interface RunnerOptions {
   /** Names of inner tensors that `run` returns beside the outputs. */
   capture?: readonly string[];
   /**
-   * Whether the runtime keeps the memory of its feature maps from run to run, at up to twice their size; default: yes. Without,
-   * large batches take a tenth more time (measured on VGG-16 at 32 images: 1.5 instead of 2.4 GiB).
+   * Whether the runtime keeps the memory of its feature maps from run to run, at up to twice their size; default: yes.
+   * Without, large batches take a tenth more time (measured on VGG-16 at 32 images: 1.5 instead of 2.4 GiB).
    */
   arena?: boolean;
 }
@@ -56,8 +56,9 @@ export class Runner {
       executionProviders: ['cpu'],
       enableCpuMemArena: options.arena ?? true,
       ...(options.threads > 0 ? { intraOpNumThreads: options.threads } : {}),
-      // Within a run threads spin, as for any user of the runtime. After it they would go on for tens of milliseconds and take
-      // the cores from whoever runs next: of two networks timed in turn, the faster one looked half as fast as it is alone.
+      // Within a run threads spin, as for any user of the runtime. After it they would go on for tens of milliseconds
+      // and take the cores from whoever runs next: of two networks timed in turn, the faster one looked half as fast as
+      // it is alone.
       extra: { session: { force_spinning_stop: '1' } },
     };
     const misleading = typeof model === 'string' ? [] : misleadingTexts(model);
@@ -82,8 +83,8 @@ export class Runner {
   }
 
   /**
-   * Runs one batch. Data is cast to the model's input types; a model with a fixed batch size is run as often as needed, the
-   * last time padded. Returns outputs and captured tensors by name.
+   * Runs one batch. Data is cast to the model's input types; a model with a fixed batch size is run as often as needed,
+   * the last time padded. Returns outputs and captured tensors by name.
    */
   async run(batch: Given): Promise<Map<string, Tensor>> {
     const samples = samplesFor(

@@ -24,8 +24,8 @@ function* texts(value: unknown): Generator<string> {
 }
 
 /**
- * The names and texts of a model that read like what the runtime says of this machine, the longest first. The runtime quotes them, in
- * many ways: a node called `out of memory` would take the workers that run it out of service.
+ * The names and texts of a model that read like what the runtime says of this machine, the longest first. The runtime
+ * quotes them, in many ways: a node called `out of memory` would take the workers that run it out of service.
  */
 export function misleadingTexts({ graph }: Pick<Model, 'graph'>): string[] {
   const found = new Set<string>();

@@ -2,8 +2,8 @@ import type { Layer } from '../layer.js';
 import { denseLayer, spread, type PatternDescription } from './pattern.js';
 
 /**
- * Most channels of a block. As convolutions in groups, blocks of 8 outputs were slower than the dense layer (0.7 to 1.1x at a
- * quarter of the weights, two cores with AVX-512), those of 32 faster (2.6 to 4.4x).
+ * Most channels of a block. As convolutions in groups, blocks of 8 outputs were slower than the dense layer (0.7 to
+ * 1.1x at a quarter of the weights, two cores with AVX-512), those of 32 faster (2.6 to 4.4x).
  */
 const BLOCK = { outputs: 32, inputs: 8 } as const;
 

@@ -6,8 +6,8 @@ export const KEPT_OF = { n: 2, m: 4 } as const;
 const foursOf = (m: number, d: number): number => m * Math.ceil(d / KEPT_OF.m);
 
 /**
- * Two of every four neighbours along the inputs of an output; a group is the four. No ONNX form leaves the zeros out: a dense
- * layer with zeros, which no runtime of ours computes faster.
+ * Two of every four neighbours along the inputs of an output; a group is the four. No ONNX form leaves the zeros out: a
+ * dense layer with zeros, which no runtime of ours computes faster.
  */
 export const nOfM = {
   group: 'two of every four neighbours',

@@ -16,8 +16,8 @@ export interface PatternDescription {
   group: string;
   groups: string;
   /**
-   * What of S is stored. `columns`: [m, kept * width], the outputs share their inputs. `rows`: [kept, d], nothing stands beside
-   * a kept row. `all`: [m, d] with zeros, every output has inputs of its own.
+   * What of S is stored. `columns`: [m, kept * width], the outputs share their inputs. `rows`: [kept, d], nothing
+   * stands beside a kept row. `all`: [m, d] with zeros, every output has inputs of its own.
    */
   stores: 'columns' | 'rows' | 'all';
   /** Columns of S that a group is; for `columns`. */

@@ -2,7 +2,10 @@ import type { Spec } from '../../jobs/spec.js';
 import type { Layer } from '../../models/index.js';
 import { passWork, solveWork, statisticsWork, type Counted } from './work.js';
 
-/** What the parts of a job may cost at most, in counted work (see `work`). A part that would cost more takes fewer images, samples or probes. */
+/**
+ * What the parts of a job may cost at most, in counted work (see `work`). A part that would cost more takes fewer
+ * images, samples or probes.
+ */
 export const BUDGETS = {
   /** One pass over the calibration images; a job makes about four. */
   pass: 1.2e12,

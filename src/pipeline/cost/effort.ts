@@ -11,7 +11,10 @@ export interface DistillationBudget {
   near: number;
 }
 
-/** Fewer passes end while those over varied samples still make up for their first ones, which are large in every direction. */
+/**
+ * Fewer passes end while those over varied samples still make up for their first ones, which are large in every
+ * direction.
+ */
 export const FEWEST_VARIED = 20;
 /** The same of steps, over samples as they are. */
 const FEWEST_STEPS = 100;
@@ -37,7 +40,8 @@ export function distillationBudget(effort: Effort, seconds = 0): DistillationBud
 }
 
 /**
- * As many passes as a budget affords; between few plain ones and many over varied samples there is nothing to be gained.
+ * As many passes as a budget affords; between few plain ones and many over varied samples there is nothing to be
+ * gained.
  * @param work of one sample: the original forwards, the compressed network forwards and twice backwards
  * @param samples that are passed over
  */

@@ -16,9 +16,15 @@ const STEP_SECONDS = 0.5;
 const LATENCY_SECONDS = 3.5;
 /** Single layers, timed; all of them together at most so long. */
 const LAYER_LATENCY_SECONDS = { each: 0.45, all: 11 };
-/** The same in TensorFlow.js, on its backend wasm: one thread, 1e10 to 2.5e10 on four networks (one core of an AMD EPYC). */
+/**
+ * The same in TensorFlow.js, on its backend wasm: one thread, 1e10 to 2.5e10 on four networks (one core of an AMD
+ * EPYC).
+ */
 const TENSORFLOW_WORK_PER_SECOND = 1e10;
-/** Runs of a network, where it is so slow that they and not the time decide: of the speed (the fewest, and the usual), and of each trial of a plan. */
+/**
+ * Runs of a network, where it is so slow that they and not the time decide: of the speed (the fewest, and the usual),
+ * and of each trial of a plan.
+ */
 const TENSORFLOW_RUNS = { fewest: 25, usual: 50, trial: 18 };
 /** Until the speed of a slow network is measured with the fewest runs. */
 const MOST_LATENCY_SECONDS = 3 * LATENCY_SECONDS;
@@ -29,8 +35,8 @@ const CHECK_SECONDS = 2;
 /** Trials of a plan that is made on the network itself. */
 const TRIALS = { max_accuracy_drop: 6, speedup: 1 } as const;
 /**
- * What a compressed network has of the work of the original, before it is planned: at 2x, 4x and 16x parameters the sample networks have 1.5, 2.6
- * and 5.2 times less.
+ * What a compressed network has of the work of the original, before it is planned: at 2x, 4x and 16x parameters the
+ * sample networks have 1.5, 2.6 and 5.2 times less.
  */
 const USUAL_WORK = 1 / 2;
 const WORK_OF_SIZE = 0.6;
@@ -68,8 +74,9 @@ export function expectedInspection({
 }
 
 /**
- * Seconds of every phase of a job. From them come the shares of the shown progress, and so what is expected to be left: known before
- * anything is computed. An effort in seconds is for all of them: what the rest leaves of it is for the distillation.
+ * Seconds of every phase of a job. From them come the shares of the shown progress, and so what is expected to be left:
+ * known before anything is computed. An effort in seconds is for all of them: what the rest leaves of it is for the
+ * distillation.
  */
 export function expectedSeconds(expected: Expected): ExpectedSeconds {
   const { effort = USUAL_EFFORT } = expected.spec;
@@ -81,7 +88,10 @@ export function expectedSeconds(expected: Expected): ExpectedSeconds {
   return { ...rest, assemble: rest.assemble + distillation, distillation };
 }
 
-/** Of one target. Networks that turn out near enough to the original are not distilled: that is known only when they are there. */
+/**
+ * Of one target. Networks that turn out near enough to the original are not distilled: that is known only when they are
+ * there.
+ */
 function distillationSeconds({ layers, images, spec }: Expected, target: Target, seconds: number): number {
   const { effort = USUAL_EFFORT, method } = spec;
   const samples = images - Math.floor(images / HELD_OUT);

@@ -2,8 +2,8 @@ import { mostLeanTries } from '../../compression/index.js';
 import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
 
 /**
- * What the parts of a job cost, counted before they begin, in multiply-accumulates as the runtime does them: some 4e10 a second on two quiet
- * cores. Counted and not timed, so that a job comes to the same plan on every machine.
+ * What the parts of a job cost, counted before they begin, in multiply-accumulates as the runtime does them: some 4e10
+ * a second on two quiet cores. Counted and not timed, so that a job comes to the same plan on every machine.
  */
 
 /** What an element of a feature map costs to write, and to put through an activation. */
@@ -52,7 +52,10 @@ export function probeWorks(
   });
 }
 
-/** How the error of a layer falls with its size, on `samples` of its inputs: products, features of narrow first convolutions, curves. */
+/**
+ * How the error of a layer falls with its size, on `samples` of its inputs: products, features of narrow first
+ * convolutions, curves.
+ */
 export function statisticsWork(layer: Pick<Layer, 'm' | 'd' | 'channels' | 'blocked'>, samples: number): number {
   const { m, d, blocked } = layer;
   if (blocked !== null) return 0;

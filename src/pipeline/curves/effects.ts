@@ -12,9 +12,9 @@ export interface TapEffect {
 }
 
 /**
- * Narrowing the input and limiting the rank of the output lose different things: the same error of the layer is up to four
- * times worse for the network where the input was narrowed. Measured on VGG-16 the effects of both add up (within 15 %),
- * so that a few probes of each give the effect of all pairs.
+ * Narrowing the input and limiting the rank of the output lose different things: the same error of the layer is up to
+ * four times worse for the network where the input was narrowed. Measured on VGG-16 the effects of both add up (within
+ * 15 %), so that a few probes of each give the effect of all pairs.
  */
 export function withEffects(
   candidates: readonly Candidate[],

@@ -31,7 +31,9 @@ export interface SensitivityPoint {
 /** Larger ranks are not probed: the power law reaches them. */
 export const MAX_PROBED_RANK = 256;
 
-/** Leading directions of the centred response, most important first: a projector on the first k of them is `up` `down`ᵀ. */
+/**
+ * Leading directions of the centred response, most important first: a projector on the first k of them is `up` `down`ᵀ.
+ */
 export interface ResponseBasis {
   /** [m], float64 */
   mean: Float64Array;
@@ -160,8 +162,8 @@ interface ProbeOptions {
 }
 
 /**
- * The rest of a network behind one layer, fed with the layer's responses of limited rank and with those of changed layers. Has to
- * be released.
+ * The rest of a network behind one layer, fed with the layer's responses of limited rank and with those of changed
+ * layers. Has to be released.
  */
 export class SensitivityProbe {
   private constructor(

@@ -39,7 +39,10 @@ export function solvedLayers(assignment: Pick<Assignment, 'finished' | 'point'>)
 /** Inputs of a layer that stays dense and is refitted: the Cholesky of more takes longer than the gain is worth. */
 const MAX_DENSE_INPUTS = 1024;
 
-/** The solved layers, and behind the first of them those that stay dense and may make up for what it lost; in graph order. */
+/**
+ * The solved layers, and behind the first of them those that stay dense and may make up for what it lost; in graph
+ * order.
+ */
 export function refittedLayers(rows: readonly LayerRow[], solved: readonly number[]): number[] {
   const first = Math.min(...solved);
   return rows.flatMap(({ index, reason, shape }) => {

@@ -7,7 +7,10 @@ const READ_BYTES = 1 << 30;
 /** The bytes of `data`, not copied. */
 export const bytesOf = (data: Float32Array) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** Fills `into` from byte `position` of the file. @throws {InfrastructureError} when the file ends before, named by `what` */
+/**
+ * Fills `into` from byte `position` of the file. @throws {InfrastructureError} when the file ends before, named by
+ * `what`
+ */
 export async function readWhole(file: FileHandle, into: Uint8Array, position: number, what: string): Promise<void> {
   for (let done = 0; done < into.length;) {
     const { bytesRead } = await file.read(into, done, Math.min(into.length - done, READ_BYTES), position + done);

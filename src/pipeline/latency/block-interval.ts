@@ -1,9 +1,9 @@
 import { mean, quantile, type PairedLatency } from './latency.js';
 
 /**
- * How often the interval is to hold the ratio. Of single runs an interval would say little: runs that follow one another share the
- * sessions' place in memory, the threads' place on the cores, and what else the machine does at the time. A block is
- * one draw of all that, so the blocks are what is counted.
+ * How often the interval is to hold the ratio. Of single runs an interval would say little: runs that follow one
+ * another share the sessions' place in memory, the threads' place on the cores, and what else the machine does at the
+ * time. A block is one draw of all that, so the blocks are what is counted.
  */
 const TWO_SIDED_95 = [NaN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
 const NORMAL_95 = 1.96;
@@ -19,8 +19,8 @@ export interface Speedup {
 }
 
 /**
- * Speedup of `after` over `before` from blocks of runs in turn: the trimmed mean of the logarithms of the blocks' ratios of medians, with the t
- * interval for it from their winsorized variance (Tukey and McLaughlin 1963).
+ * Speedup of `after` over `before` from blocks of runs in turn: the trimmed mean of the logarithms of the blocks'
+ * ratios of medians, with the t interval for it from their winsorized variance (Tukey and McLaughlin 1963).
  */
 export function speedupOfBlocks(blocks: readonly PairedLatency[]): Speedup {
   const logs = blocks.map(({ before, after }) => Math.log(quantile(before, 0.5) / quantile(after, 0.5)));

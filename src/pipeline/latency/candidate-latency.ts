@@ -43,8 +43,8 @@ export function dummyFactors(layer: Layer, size: LayerSize): Factors {
 }
 
 /**
- * Milliseconds of every candidate of a layer on this machine's runtime. All that are timed run in turn with the dense layer,
- * so that the machine's drift hits all alike.
+ * Milliseconds of every candidate of a layer on this machine's runtime. All that are timed run in turn with the dense
+ * layer, so that the machine's drift hits all alike.
  *
  * @param input the layer's input for the batch that counts
  */
@@ -123,8 +123,8 @@ function chooseTimed(members: readonly Candidate[]): Candidate[] {
 }
 
 /**
- * A line through the logarithms of time and work, by the median of all slopes (Theil and Sen): single times are noisy, the
- * estimated work is smooth, and how far it is from the time differs from layer to layer and from shape to shape.
+ * A line through the logarithms of time and work, by the median of all slopes (Theil and Sen): single times are noisy,
+ * the estimated work is smooth, and how far it is from the time differs from layer to layer and from shape to shape.
  */
 function againstWork(dense: Candidate, points: readonly (Candidate & { ms: number })[]): (size: Candidate) => number {
   const logs = points.map(({ work, ms }) => ({ x: Math.log(work / dense.work), y: Math.log(ms) }));

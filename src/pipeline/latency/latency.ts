@@ -29,9 +29,9 @@ export async function measurePaired(
 }
 
 /**
- * Of short runs the time depends on who ran before: on what is left in the caches, and on threads that sleep. In turns there and back, whoever
- * stood at an end ran after itself half of the time: of three networks, two of them the same, one looked 1.4 times as fast as
- * the other. So each runs once without being timed, as it runs when it is alone.
+ * Of short runs the time depends on who ran before: on what is left in the caches, and on threads that sleep. In turns
+ * there and back, whoever stood at an end ran after itself half of the time: of three networks, two of them the same,
+ * one looked 1.4 times as fast as the other. So each runs once without being timed, as it runs when it is alone.
  */
 const SHORT_MS = 10;
 

@@ -36,8 +36,8 @@ export interface LayerTiming {
 }
 
 /**
- * The ledgers with the time of every compressed layer by itself, dense and as it is now, in turn, for one batch of images. A form
- * of a layer that several networks share is timed once.
+ * The ledgers with the time of every compressed layer by itself, dense and as it is now, in turn, for one batch of
+ * images. A form of a layer that several networks share is timed once.
  */
 export async function layerLatencies(
   prepared: Model,

@@ -8,7 +8,10 @@ import { measureInTurn, quantile, type MeasureOptions, type PairedLatency } from
 
 /** Runs of a block. */
 const RUNS = { warmup: 2, minRuns: 3, maxRuns: 40, fewestRuns: 1 };
-/** Blocks of every batch size, each with sessions of its own, and all batch sizes in every block: they lie as far apart as the measurement is long. */
+/**
+ * Blocks of every batch size, each with sessions of its own, and all batch sizes in every block: they lie as far apart
+ * as the measurement is long.
+ */
 const BLOCKS = 10;
 /** Wall time of one network per batch size, all blocks together. */
 const NETWORK_SECONDS = 3;
@@ -32,7 +35,8 @@ export interface NetworkTiming {
 }
 
 /**
- * Latency of every compressed network against the original's, for each batch size of the benchmark; all of them run in turn.
+ * Latency of every compressed network against the original's, for each batch size of the benchmark; all of them run in
+ * turn.
  */
 export async function networkLatencies(
   original: Model,

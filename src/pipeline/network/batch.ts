@@ -9,8 +9,8 @@ export async function repeatRows(data: Dataset, batch: number): Promise<Samples>
 }
 
 /**
- * Batches of the sizes that are asked for, to be timed with. A run of more samples than one of the other steps takes would take too long,
- * and tells no more.
+ * Batches of the sizes that are asked for, to be timed with. A run of more samples than one of the other steps takes
+ * would take too long, and tells no more.
  */
 export async function batchesOf(
   { calibration, batch, fixedBatch }: { calibration: Dataset; batch: number; fixedBatch: number | null },

@@ -8,12 +8,17 @@ const SMALL = 1e-12;
 /** The square of a smaller difference is none in float32. */
 const ALIKE = 1e-18;
 
-/** What a fit broke down on, or null where an error is none of numbers. Only its layer is at fault: it can stay dense. */
+/**
+ * What a fit broke down on, or null where an error is none of numbers. Only its layer is at fault: it can stay dense.
+ */
 export function breakdownOf(error: unknown): string | null {
   return error instanceof SparankError && error.code === 'numerical_breakdown' ? error.message : null;
 }
 
-/** The reason that a layer stays dense, as the ledger gives it. @param what broke down, for numbers that are as they should be */
+/**
+ * The reason that a layer stays dense, as the ledger gives it. @param what broke down, for numbers that are as they
+ * should be
+ */
 export function causeOf(problem: Pick<LayerProblem, 'inputs' | 'weights' | 'bias'>, what: string): string {
   const sizes = (['inputs', 'weights', 'bias'] as const).map((name) => ({ name, size: largest(problem[name]) }));
   const large = sizes.find(({ size }) => size > LARGE);

@@ -21,10 +21,10 @@ export interface Split {
 }
 
 /**
- * Which calibration samples no fit, choice or stop may look at: a fifth, `MOST` at most, none of fewer than `FEWEST`. They are runs of
- * neighbours, one in every stretch of the set: neighbours are often alike (windows of one recording, images of one class), and
- * a sample whose neighbours were fitted is hardly new, while every stretch should have its say. Depends on count, seed and batch only, so that
- * every step makes the same split.
+ * Which calibration samples no fit, choice or stop may look at: a fifth, `MOST` at most, none of fewer than `FEWEST`.
+ * They are runs of neighbours, one in every stretch of the set: neighbours are often alike (windows of one recording,
+ * images of one class), and a sample whose neighbours were fitted is hardly new, while every stretch should have its
+ * say. Depends on count, seed and batch only, so that every step makes the same split.
  *
  * @param fixedBatch of the model: the fit takes whole batches
  */
@@ -49,7 +49,8 @@ export function splitSamples(count: number, seed: number, fixedBatch: number | n
 const boundary = (part: number, parts: number, length: number): number => Math.floor((part * length) / parts);
 
 /**
- * Two halves of evaluation data, in stretches of neighbours: one to search on, one to hold the result against. Too few to share are both.
+ * Two halves of evaluation data, in stretches of neighbours: one to search on, one to hold the result against. Too few
+ * to share are both.
  */
 export function halves(count: number): { search: Uint32Array; unseen: Uint32Array } {
   const all = Uint32Array.from({ length: count }, (_, i) => i);
@@ -68,7 +69,10 @@ export function toFit(calibration: Dataset, { inputs, spec }: Given, fixedBatch:
   return heldOut.length === 0 ? calibration : calibration.subset(fit);
 }
 
-/** The samples that the compressed network is measured on, and what they are. `data` is the evaluation data if there is any. */
+/**
+ * The samples that the compressed network is measured on, and what they are. `data` is the evaluation data if there is
+ * any.
+ */
 export function toMeasure(
   data: Dataset,
   { inputs, spec }: Given,

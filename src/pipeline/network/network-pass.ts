@@ -22,8 +22,8 @@ export interface PartRun {
 }
 
 /**
- * Runs the part of `model` that computes tensor `to` from what the store holds (and the network's inputs), over the first
- * `images` calibration images, and hands over every batch.
+ * Runs the part of `model` that computes tensor `to` from what the store holds (and the network's inputs), over the
+ * first `images` calibration images, and hands over every batch.
  */
 export async function runPart(
   network: Pick<Network, 'calibration' | 'batch'>,

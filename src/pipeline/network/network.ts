@@ -31,7 +31,10 @@ export interface Network extends ListedLayers {
   prepared: Model;
   /** Without what is held out to judge the result by. */
   calibration: Dataset;
-  /** Calibration images that are used: bounded by the samples that are wanted, by disk, by the cost of a pass, and by a fixed batch size. */
+  /**
+   * Calibration images that are used: bounded by the samples that are wanted, by disk, by the cost of a pass, and by a
+   * fixed batch size.
+   */
   images: number;
   /** Samples of every layer: those that are wanted, or as many as all fits may cost. */
   samples: number;

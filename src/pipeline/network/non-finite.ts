@@ -65,7 +65,10 @@ export async function requireFiniteOutputs(
   });
 }
 
-/** The first tensor in the order of the graph that holds such a number; null where the runtime does not give inner tensors. */
+/**
+ * The first tensor in the order of the graph that holds such a number; null where the runtime does not give inner
+ * tensors.
+ */
 async function firstInside(model: Model, images: Samples, options: { threads: number }): Promise<Bad | null> {
   const names = model.graph.node.flatMap(({ output }) => output).filter((name) => name !== '');
   try {

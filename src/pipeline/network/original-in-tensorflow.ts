@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { formatOf, inFormat, saveModel, type Model } from '../../models/index.js';
 
 /**
- * The file that TensorFlow.js reads of the original: what was sent, or, where that is for another runtime, the same network
- * written in `format`.
+ * The file that TensorFlow.js reads of the original: what was sent, or, where that is for another runtime, the same
+ * network written in `format`.
  */
 export async function originalInTensorflow(
   original: { model: Model; prepared: Model; path: string },

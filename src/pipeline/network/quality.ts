@@ -46,8 +46,9 @@ export function within(bounds: Bounds, { accuracy, fidelity }: Quality): boolean
 }
 
 /**
- * The samples that a plan is searched on, and those that it is held against afterwards, which the search does not see. Of evaluation
- * data a half each; without it the samples that layers are fitted on, and the calibration samples that are held out.
+ * The samples that a plan is searched on, and those that it is held against afterwards, which the search does not see.
+ * Of evaluation data a half each; without it the samples that layers are fitted on, and the calibration samples that
+ * are held out.
  */
 export interface QualityData {
   search: Dataset;

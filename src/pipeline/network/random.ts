@@ -1,8 +1,8 @@
 /**
  * Seeded generator (mulberry32) for sampling: uniform in [0, 1). `streams` separate independent uses of one seed.
  *
- * The solver, a library of its own, has another generator (compression/linalg/random.ts). With one for both every model of a seed would be
- * another one, which is worth more than a few lines.
+ * The solver, a library of its own, has another generator (compression/linalg/random.ts). With one for both every model
+ * of a seed would be another one, which is worth more than a few lines.
  */
 export function seededRandom(seed: number, ...streams: number[]): () => number {
   let state = seed >>> 0;

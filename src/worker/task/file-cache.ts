@@ -44,7 +44,8 @@ export class FileCache {
     const name = createHash('sha256').update(`${key} ${sha256}`).digest('hex');
     const cached = join(this.directory, name);
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
-    // Also for a file that is here: otherwise a disk that copies have filled would stay full, and every task on it fail.
+    // Also for a file that is here: otherwise a disk that copies have filled would stay full, and every task on it
+    // fail.
     if ((await this.lacking(this.directory)) > 0) await this.makeRoom(0);
     // A second pass covers an eviction by another process between the look and the link.
     for (let pass = 0; ; pass++) {

@@ -8,8 +8,9 @@ import type { StoredFile } from './file-cache.js';
 const NAMED = 3;
 
 /**
- * What to say when the storage lacks a file that the client gave or an earlier step made: which files, and whose. All that the task
- * needs is looked at, not only the first one `found` missing: what is to be made again is made again at once.
+ * What to say when the storage lacks a file that the client gave or an earlier step made: which files, and whose. All
+ * that the task needs is looked at, not only the first one `found` missing: what is to be made again is made again at
+ * once.
  */
 export async function lostFiles({
   storage,

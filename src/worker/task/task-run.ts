@@ -67,8 +67,9 @@ async function runClaimed(deps: TaskDeps, run: Run): Promise<void> {
     outcome = await commit(deps, run, { ...computed, files });
   } catch (error) {
     run.heartbeat.deafen();
-    // Whatever was uploaded belongs to this attempt only, and goes after the task: the storage may be what does not work. A
-    // commit without an answer may have been made, so its files stay: they are in use, or the janitor takes them.
+    // Whatever was uploaded belongs to this attempt only, and goes after the task: the storage may be what does not
+    // work. A commit without an answer may have been made, so its files stay: they are in use, or the janitor takes
+    // them.
     try {
       outcome = await recordEnd(deps, run, error);
     } finally {

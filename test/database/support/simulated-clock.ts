@@ -6,8 +6,8 @@ import type { TestPostgres } from '../../support/postgres.js';
 const START = '2026-01-01T00:00:00Z';
 
 /**
- * A clock of its own for one database: unqualified names are found here before the system's, so the service's own SQL measures
- * this time. What columns and Prisma fill in with the real time is set by it too.
+ * A clock of its own for one database: unqualified names are found here before the system's, so the service's own SQL
+ * measures this time. What columns and Prisma fill in with the real time is set by it too.
  */
 const CLOCK = `
   create schema simulated;

@@ -40,8 +40,8 @@ export interface PoolOptions {
 }
 
 /**
- * A pool whose tasks take simulated time, over a real database with a simulated clock (`openSimulated`): releases, claims and
- * results are those of the service, and nothing depends on how fast the machine is.
+ * A pool whose tasks take simulated time, over a real database with a simulated clock (`openSimulated`): releases,
+ * claims and results are those of the service, and nothing depends on how fast the machine is.
  */
 export class SimulatedPool {
   /** Seconds since the start. */
@@ -102,7 +102,9 @@ export class SimulatedPool {
     return this.#running.filter((one) => one.worker === worker).length < worker.slots;
   }
 
-  /** Fills the places. A place that stays free although a task waits for its like is an error: the pool would be idle. */
+  /**
+   * Fills the places. A place that stays free although a task waits for its like is an error: the pool would be idle.
+   */
   async fill(): Promise<void> {
     for (;;) {
       await this.#release();
@@ -168,7 +170,10 @@ export class SimulatedPool {
     await setClock(this.client, this.now);
   }
 
-  /** Jobs of a team, all but the first one as copies of it, a millisecond apart: the order of jobs is that of their creation. */
+  /**
+   * Jobs of a team, all but the first one as copies of it, a millisecond apart: the order of jobs is that of their
+   * creation.
+   */
   async submit(teamId: string, n: number, resources?: Resources): Promise<void> {
     const { spec, ...rest } = newJob();
     const job = { ...rest, spec: resources === undefined ? spec : { ...spec, resources } };

@@ -65,8 +65,8 @@ async function fileAt(path: string): Promise<JobInput> {
 }
 
 /**
- * The steps of one job, one at a time: a test runs those that its step builds on, and then the one that it is about. Keys of files
- * are their paths.
+ * The steps of one job, one at a time: a test runs those that its step builds on, and then the one that it is about.
+ * Keys of files are their paths.
  */
 export class StepRig {
   private constructor(

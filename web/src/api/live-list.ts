@@ -9,8 +9,9 @@ const newestFirst = (a: JobRow, b: JobRow): number =>
   a.created_at < b.created_at ? 1 : a.created_at > b.created_at ? -1 : 0;
 
 /**
- * What was read, and what was told since. A job that lies below the last known row comes with its page; a job whose status is not asked
- * for any more goes. What both know counts once, so a list that is read again needs no new beginning.
+ * What was read, and what was told since. A job that lies below the last known row comes with its page; a job whose
+ * status is not asked for any more goes. What both know counts once, so a list that is read again needs no new
+ * beginning.
  */
 export function merge(pages: RowPage[], told: Changes, status: string): { jobs: JobRow[]; total: number } {
   const read = pages.flatMap(({ data }) => data);

@@ -13,8 +13,8 @@ interface Options {
 }
 
 /**
- * Follows a stream of events while the page is in sight: a browser gives a host six connections for all of its tabs. The browser
- * reconnects by itself, with `Last-Event-ID`; only a refusal ends that.
+ * Follows a stream of events while the page is in sight: a browser gives a host six connections for all of its tabs.
+ * The browser reconnects by itself, with `Last-Event-ID`; only a refusal ends that.
  */
 export function useStream(path: string | null, handlers: Handlers, { onOpen, onFailure }: Options): void {
   const latest = useRef({ handlers, onOpen, onFailure });

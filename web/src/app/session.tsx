@@ -5,7 +5,9 @@ import type { Scope, Session } from '../api/types.js';
 
 export const SESSION_KEY = ['session'];
 
-/** The address that `npm start` and `npm run demo` print brings the key behind the `#`, which browsers send to nobody. */
+/**
+ * The address that `npm start` and `npm run demo` print brings the key behind the `#`, which browsers send to nobody.
+ */
 async function logInByAddress(): Promise<void> {
   const key = /^#key=([\x21-\x7e]+)$/.exec(window.location.hash)?.[1];
   if (key === undefined) return;

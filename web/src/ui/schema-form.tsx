@@ -24,7 +24,10 @@ export const inWords = (name: string): string => {
 const asText = (value: unknown): string =>
   value === null || value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value);
 
-/** Of `anyOf [X, null]`, X: an empty field is null. Of names or a number, the names: `numbers` says that there is the number, too. */
+/**
+ * Of `anyOf [X, null]`, X: an empty field is null. Of names or a number, the names: `numbers` says that there is the
+ * number, too.
+ */
 function unwrap(schema: Schema, schemas: Schemas): { inner: Schema; nullable: boolean; numbers: boolean } {
   const all = schemas.follow(schema);
   const options = all.anyOf ?? all.oneOf;

@@ -6,7 +6,10 @@ interface Props {
   children: ReactNode;
 }
 
-/** A wide table scrolls by itself, also by keyboard: so it can be focused, and has a name, which is not that of the section around it. */
+/**
+ * A wide table scrolls by itself, also by keyboard: so it can be focused, and has a name, which is not that of the
+ * section around it.
+ */
 export const TableScroll = ({ label, card = false, children }: Props) => (
   <div
     className={card ? 'card table-scroll' : 'table-scroll'}

@@ -12,7 +12,9 @@ export function clientGone(reply: FastifyReply): AbortSignal {
 export const answerHead = (reply: FastifyReply): FastifyReply => reply.type('text/event-stream').send('');
 
 export interface Watch {
-  /** Resolves at the next notification, also one that came since the last call; after `ms`; or when the signal aborts. */
+  /**
+   * Resolves at the next notification, also one that came since the last call; after `ms`; or when the signal aborts.
+   */
   next(ms: number): Promise<void>;
   stop(): void;
 }

@@ -22,7 +22,10 @@ const READABLE = /^content-disposition[ \t]*:[ \t]*form-data[ \t]*(;|\r?$)/im;
 export interface FormWatch {
   /** Delimiters so far, the one that ends the form included; what is behind that one is not looked at. */
   delimiters(): number;
-  /** Resolves at the first part whose headers do not say that it is one: the parser passes over it, and over a large one never ends. */
+  /**
+   * Resolves at the first part whose headers do not say that it is one: the parser passes over it, and over a large one
+   * never ends.
+   */
   unreadable: Promise<void>;
 }
 

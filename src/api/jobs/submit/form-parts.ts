@@ -27,8 +27,8 @@ const unreadablePart = () =>
   );
 
 /**
- * The parts of a form, each as a stream, in the order in which they come. The parser passes over what it cannot read; a part that
- * was lost in this way is missed at the end, because a job without its `evaluation` is another job.
+ * The parts of a form, each as a stream, in the order in which they come. The parser passes over what it cannot read; a
+ * part that was lost in this way is missed at the end, because a job without its `evaluation` is another job.
  */
 export class FormParts {
   /** The part that is being read. */
@@ -62,8 +62,8 @@ export class FormParts {
   }
 
   /**
-   * What to tell the client of an error while a part was read: the form's fault, or the error itself. What the parser says has no
-   * code; an error of our own disk has one, and reaches the part as well.
+   * What to tell the client of an error while a part was read: the form's fault, or the error itself. What the parser
+   * says has no code; an error of our own disk has one, and reaches the part as well.
    */
   blame(error: unknown): unknown {
     const { code = '' } = error as { code?: string };

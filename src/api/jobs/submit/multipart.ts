@@ -68,8 +68,8 @@ async function readSpec({ body }: FormPart, maxBytes: number): Promise<unknown> 
 }
 
 /**
- * Reads the parts in whatever order they come; files stream to `directory` and are hashed on the way. `checkSpec` sees the
- * specification with the files that came before it: what is wrong with it is told before the rest is sent.
+ * Reads the parts in whatever order they come; files stream to `directory` and are hashed on the way. `checkSpec` sees
+ * the specification with the files that came before it: what is wrong with it is told before the rest is sent.
  */
 export async function readMultipart(
   deps: RouteDeps,

@@ -4,8 +4,8 @@ import { checkOutboundUrl } from '../../../outbound/guarded-request.js';
 import type { RouteDeps } from '../../deps.js';
 
 /**
- * Whether the job's end can be told: its URL has the right form (where it leads is seen when it is dialled), the endpoint has not
- * said 410 Gone, and there is a secret to sign with.
+ * Whether the job's end can be told: its URL has the right form (where it leads is seen when it is dialled), the
+ * endpoint has not said 410 Gone, and there is a secret to sign with.
  * @throws InputError
  */
 export async function checkWebhook({ config, database }: RouteDeps, teamId: string, spec: Spec): Promise<void> {

@@ -1,8 +1,8 @@
 import { topGroups } from './top-groups.js';
 
 /**
- * Projection on the same number of blocks in every row of blocks: the kept ones of `energies` [rows, columns], row-major
- * and ascending, ties to the lower index.
+ * Projection on the same number of blocks in every row of blocks: the kept ones of `energies` [rows, columns],
+ * row-major and ascending, ties to the lower index.
  */
 export function balancedBlocks(energies: Float64Array, rows: number, perRow: number): number[] {
   const columns = energies.length / rows;

@@ -1,8 +1,8 @@
 import { KEPT_OF } from '../../../models/sparse/index.js';
 
 /**
- * Projection on N of every M neighbours (2 of 4) of a row: 1 where the largest scores [rows, cols] of each group stand, ties to the
- * lower index. A last group that is smaller keeps N, too.
+ * Projection on N of every M neighbours (2 of 4) of a row: 1 where the largest scores [rows, cols] of each group stand,
+ * ties to the lower index. A last group that is smaller keeps N, too.
  */
 export function nOfM(scores: Float32Array, cols: number): Uint8Array {
   const support = new Uint8Array(scores.length);

@@ -10,8 +10,8 @@ interface Expiring {
   settings: DatabaseSettings;
 }
 
-// PostgreSQL looks into an index for `statement_timestamp()`, which stays the same for a statement, but reads every row for
-// `clock_timestamp()`: with a million jobs, seconds to find that none is old enough.
+// PostgreSQL looks into an index for `statement_timestamp()`, which stays the same for a statement, but reads every row
+// for `clock_timestamp()`: with a million jobs, seconds to find that none is old enough.
 
 /** What nobody asks for any more and has no file of its own. Call it again while anything was removed. */
 export function expireRows({ prisma, settings }: Expiring): PoolRepository['expireRows'] {
@@ -48,8 +48,8 @@ export function expireRows({ prisma, settings }: Expiring): PoolRepository['expi
 export function expire({ transaction }: DatabaseContext): PoolRepository['expire'] {
   return (limit) =>
     transaction(async (tx) => {
-      // An upload stays while a job that has not ended may still read it, or when it is renewed at this very moment: the
-      // outer condition is the one that is looked at again after waiting for that.
+      // An upload stays while a job that has not ended may still read it, or when it is renewed at this very moment:
+      // the outer condition is the one that is looked at again after waiting for that.
       const uploads = await tx.$queryRaw<{ key: string }[]>`
         delete from uploads where expires_at < statement_timestamp() and id in (
           select u.id from uploads u where u.expires_at < statement_timestamp() and not exists (

@@ -9,8 +9,8 @@ interface Row {
 }
 
 /**
- * What ran and waited at the end of every minute of the last hour, told from the times of the tasks: nothing is written for it. Of a task
- * that ran several times the last run counts.
+ * What ran and waited at the end of every minute of the last hour, told from the times of the tasks: nothing is written
+ * for it. Of a task that ran several times the last run counts.
  */
 export function history({ prepared }: DatabaseContext): PoolRepository['history'] {
   return async (minutes) => {

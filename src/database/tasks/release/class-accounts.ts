@@ -6,8 +6,8 @@ import type { Run } from '../../connection/context.js';
 const AVERAGE_STEP = 0.2;
 
 /**
- * Adds to the accounts what tasks have cost since the last turn, and to the averages, in the order of their ends. Only the relay in
- * charge does, so nobody else ever waits for an account.
+ * Adds to the accounts what tasks have cost since the last turn, and to the averages, in the order of their ends. Only
+ * the relay in charge does, so nobody else ever waits for an account.
  */
 export async function settleCharges(run: Run): Promise<void> {
   await run(
@@ -87,8 +87,8 @@ interface AccountRow {
 }
 
 /**
- * In one worker class, of every team that has tasks in use, or waiting there, or that is noted as waiting. Tasks in other classes take
- * their part of the limit.
+ * In one worker class, of every team that has tasks in use, or waiting there, or that is noted as waiting. Tasks in
+ * other classes take their part of the limit.
  */
 export async function readAccounts(
   run: Run,

@@ -22,8 +22,8 @@ const inOrder = (rows: Row[], asked: Destination[]): ReleasableTask[] => {
 };
 
 /**
- * Marked first, added to the queue after the commit: a worker never sees a task that is not released, and a relay that dies in
- * between leaves a released task that the reconciler misses in the queue.
+ * Marked first, added to the queue after the commit: a worker never sees a task that is not released, and a relay that
+ * dies in between leaves a released task that the reconciler misses in the queue.
  */
 export async function markReleased(run: Run, tasks: Destination[]): Promise<ReleasableTask[]> {
   if (tasks.length === 0) return [];

@@ -58,9 +58,9 @@ interface Choice {
 }
 
 /**
- * One turn: reads what every team has in use and where it stands, and the tasks of those teams only that may get a place now. Its
- * time grows with the teams that want something and with the workers, but not with what waits or what the tables hold; and the more
- * workers, the more places it fills.
+ * One turn: reads what every team has in use and where it stands, and the tasks of those teams only that may get a
+ * place now. Its time grows with the teams that want something and with the workers, but not with what waits or what
+ * the tables hold; and the more workers, the more places it fills.
  */
 export function release({ inTransaction, settings }: DatabaseContext): PoolRepository['release'] {
   return () =>
@@ -156,8 +156,9 @@ async function choose(run: Run, turns: Turn[]): Promise<Choice[]> {
 }
 
 /**
- * The tasks that get a place, from those of the teams that stand lowest: a place raises the team that gets it, so no other team
- * can have a turn before as many teams as there are places. When all that was read of a team was chosen, more of it is read.
+ * The tasks that get a place, from those of the teams that stand lowest: a place raises the team that gets it, so no
+ * other team can have a turn before as many teams as there are places. When all that was read of a team was chosen,
+ * more of it is read.
  */
 async function firstTasks(
   run: Run,

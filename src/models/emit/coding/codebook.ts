@@ -10,7 +10,10 @@ import { int8 } from './int8.js';
 const CENTROIDS = 256;
 const FEWEST_PER_CENTROID = 8;
 
-/** Indices into a table of numbers, or of pairs. Rows are brought to one size first, so that all of them share the table. */
+/**
+ * Indices into a table of numbers, or of pairs. Rows are brought to one size first, so that all of them share the
+ * table.
+ */
 export const codebook: TensorCoder = (tensor) => {
   const { weight, dims, values, layout, bits, random } = tensor;
   const width = bits === 4 && values.length % 2 === 0 ? 2 : 1;

@@ -4,7 +4,10 @@ import { DataType } from '../../ir/messages.js';
 import { floatTensor } from '../../ir/tensors.js';
 import { bytesOf, castNode, freshName, type TensorCoder } from './coder.js';
 
-/** Steps between the smallest and the largest weight of the tensor, zero among them: all that the shards of TensorFlow.js can say. */
+/**
+ * Steps between the smallest and the largest weight of the tensor, zero among them: all that the shards of
+ * TensorFlow.js can say.
+ */
 export const uint8: TensorCoder = (tensor) => {
   const { weight, dims, values } = tensor;
   let [low, high] = [0, 0];

@@ -3,8 +3,8 @@ import type { SparseEmitter } from './emitter.js';
 import { checkKept } from './kept.js';
 
 /**
- * A narrower layer whose outputs are then put in their places; the other outputs are constant. Convolutions: every output
- * takes some kept one and a factor of 1 or 0, which is less than a product with unit vectors.
+ * A narrower layer whose outputs are then put in their places; the other outputs are constant. Convolutions: every
+ * output takes some kept one and a factor of 1 or 0, which is less than a product with unit vectors.
  */
 export const filter: SparseEmitter = (b, { kept, weights }, givenBias, to) => {
   const { m, channels, input, op, kernel, name } = b.layer;

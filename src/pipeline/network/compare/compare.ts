@@ -27,8 +27,8 @@ export interface ComparisonOptions {
 }
 
 /**
- * Accuracy of all models (where the data has labels; on the first output, its last axis the classes) and how far the outputs
- * of each compressed one lie from the original's, which runs once for all of them.
+ * Accuracy of all models (where the data has labels; on the first output, its last axis the classes) and how far the
+ * outputs of each compressed one lie from the original's, which runs once for all of them.
  */
 export async function compareModels(
   original: Model,

@@ -1,8 +1,8 @@
 import { beforeSelection, Runner, type Model, type Samples } from '../../../models/index.js';
 
 /**
- * The tensors whose difference is the error of the outputs, by output: the output itself, or, where it sorts, selects or suppresses, what goes into that.
- * Only numbers that all networks make; a mask with infinities cannot be compared.
+ * The tensors whose difference is the error of the outputs, by output: the output itself, or, where it sorts, selects
+ * or suppresses, what goes into that. Only numbers that all networks make; a mask with infinities cannot be compared.
  *
  * @param samples a small batch that the model takes
  */

@@ -14,8 +14,9 @@ const MOST = 1e12;
 const CONSTANT = 1e-6;
 
 /**
- * Accumulates how far outputs of a changed network lie from the original's, batch by batch. Every output counts alike, whatever its scale,
- * and every part of one that is a concatenation: the scores of a detector would be nothing beside the coordinates of its boxes.
+ * Accumulates how far outputs of a changed network lie from the original's, batch by batch. Every output counts alike,
+ * whatever its scale, and every part of one that is a concatenation: the scores of a detector would be nothing beside
+ * the coordinates of its boxes.
  */
 export class OutputError {
   private readonly outputs = new Map<string, Sums>();

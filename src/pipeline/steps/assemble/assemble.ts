@@ -15,8 +15,9 @@ import { backOff, type BackedOff } from './back-off.js';
 import { buildNetwork, type Built } from './build-network.js';
 
 /**
- * Puts the solved layers of one point into the network; by default each is refitted on the inputs that the compressed network gives it.
- * Where the outputs were asked to be so good, a plan that does not keep it gives way to a less compressed one.
+ * Puts the solved layers of one point into the network; by default each is refitted on the inputs that the compressed
+ * network gives it. Where the outputs were asked to be so good, a plan that does not keep it gives way to a less
+ * compressed one.
  */
 export async function assemble(assignment: Assignment, context: StepContext): Promise<AssembleResult> {
   const output = join(context.directory, 'output');

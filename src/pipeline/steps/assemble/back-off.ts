@@ -38,9 +38,9 @@ interface Tried {
 }
 
 /**
- * The most compressed of the planned networks whose outputs, after all steps, are as good as was asked: on the samples that the
- * search did not see, and on all together. Each plan is less compressed than the one before; the last is the network as it came.
- * Where coded weights are at fault with every plan, they stay as they are.
+ * The most compressed of the planned networks whose outputs, after all steps, are as good as was asked: on the samples
+ * that the search did not see, and on all together. Each plan is less compressed than the one before; the last is the
+ * network as it came. Where coded weights are at fault with every plan, they stay as they are.
  */
 export async function backOff(
   assignment: Assignment,

@@ -31,7 +31,8 @@ export interface Built {
 }
 
 /**
- * Puts solved layers into the network: refitted in order, distilled and coded as the specification says, tried on samples.
+ * Puts solved layers into the network: refitted in order, distilled and coded as the specification says, tried on
+ * samples.
  * @param share of what the effort affords, where several networks are built for one target
  */
 export async function buildNetwork(
@@ -49,7 +50,8 @@ export async function buildNetwork(
       : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), network, { solved, errors });
   const overflown = new Set<string>();
   let built = await finish(assignment, context, network, { replacements, budget });
-  // What fits the samples may overflow elsewhere. With no layer replaced the network is the original, whose outputs are numbers.
+  // What fits the samples may overflow elsewhere. With no layer replaced the network is the original, whose outputs are
+  // numbers.
   while (!built.finite) {
     const images = await firstImages(network);
     const name = await overflowing(network, replacements, images, context.threads);

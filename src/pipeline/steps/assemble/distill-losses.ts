@@ -3,8 +3,8 @@ import { GraphIndex, operatorOf, partsOf, type Model } from '../../../models/ind
 const NORMALIZED = new Set(['Softmax', 'LogSoftmax']);
 
 /**
- * The outputs whose error is to become smaller: of a concatenation its parts, of a softmax its input, where errors are not squeezed. Only
- * tensors that both networks make.
+ * The outputs whose error is to become smaller: of a concatenation its parts, of a softmax its input, where errors are
+ * not squeezed. Only tensors that both networks make.
  */
 export function outputsToPull({ graph }: Model, { graph: original }: Model): string[] {
   const index = new GraphIndex(graph);

@@ -27,9 +27,14 @@ import type { StepContext } from '../../step.js';
 const STREAM = 0xd157;
 /** Samples that tell which variations suit them. */
 const LOOKED_AT = 256;
-/** Step at the highest rate, relative to the root mean square of a layer's weights: over the samples as they are, and over varied ones. */
+/**
+ * Step at the highest rate, relative to the root mean square of a layer's weights: over the samples as they are, and
+ * over varied ones.
+ */
 const RATE = { plain: 0.01, varied: 0.02 };
-/** Below this relative error of the outputs the rate falls with its square: nearer networks are spoilt by large steps. */
+/**
+ * Below this relative error of the outputs the rate falls with its square: nearer networks are spoilt by large steps.
+ */
 const FULL_RATE_ERROR = 0.2;
 /** Share of the steps over which the rate rises. */
 const WARM_UP = 0.1;
@@ -44,13 +49,13 @@ interface Setting {
 }
 
 /**
- * Knowledge distillation without labels (Hinton et al. 2015, arXiv 1503.02531, with feature maps as in Romero et al. 2015, arXiv
- * 1412.6550): all weights that compression made are changed together, so that outputs and inner feature maps come nearer to the
- * original's on the calibration data. Adam, with steps in proportion to the weights of each layer. One in eight samples is held out; the result is
- * kept only if the outputs on those come nearer too.
+ * Knowledge distillation without labels (Hinton et al. 2015, arXiv 1503.02531, with feature maps as in Romero et al.
+ * 2015, arXiv 1412.6550): all weights that compression made are changed together, so that outputs and inner feature
+ * maps come nearer to the original's on the calibration data. Adam, with steps in proportion to the weights of each
+ * layer. One in eight samples is held out; the result is kept only if the outputs on those come nearer too.
  *
- * @returns null where nothing is to be gained or can be done: few samples, a network that is near the original already, more work than
- *   the budget has, operators that cannot be carried over
+ * @returns null where nothing is to be gained or can be done: few samples, a network that is near the original already,
+ *   more work than the budget has, operators that cannot be carried over
  */
 export async function distill(
   network: Network,
@@ -125,7 +130,10 @@ export async function distill(
   }
 }
 
-/** Operators of an old version, or ones that the runtime does not take in a graph of its own making: the network stays as it is. */
+/**
+ * Operators of an old version, or ones that the runtime does not take in a graph of its own making: the network stays
+ * as it is.
+ */
 function unlessUnfit(error: unknown): null {
   if (error instanceof InputError) return null;
   throw error;

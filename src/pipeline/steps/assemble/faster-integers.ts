@@ -28,9 +28,9 @@ export interface Timing {
 }
 
 /**
- * Layers that are to stay float32 because integers are not faster with them on this machine. Layers that hand each other integers are timed
- * together, with the ways into integers and out of them; then whole networks: all that can be integers, the faster islands alone, none.
- * Of these the fastest is taken, by the mean over the batch sizes.
+ * Layers that are to stay float32 because integers are not faster with them on this machine. Layers that hand each
+ * other integers are timed together, with the ways into integers and out of them; then whole networks: all that can be
+ * integers, the faster islands alone, none. Of these the fastest is taken, by the mean over the batch sizes.
  *
  * @param integersBut the network with integers but in these layers
  */

@@ -6,8 +6,8 @@ import { batches, floats } from '../../network/network-pass.js';
 const IMAGES = 128;
 
 /**
- * Mean square of every channel of what the layers of `model` read, over the first calibration images, by tensor. Channels are the second
- * axis of a feature map, the last axis of rows.
+ * Mean square of every channel of what the layers of `model` read, over the first calibration images, by tensor.
+ * Channels are the second axis of a feature map, the last axis of rows.
  */
 export async function inputEnergies(
   model: Model,

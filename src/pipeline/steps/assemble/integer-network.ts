@@ -21,13 +21,17 @@ import { OutputError } from '../../network/compare/output-error.js';
 const IMAGES = 128;
 const IMAGES_OF_A_LAYER = 32;
 
-/** Squared error of the outputs, relative to their variance, that integers may cost before layers go back to float32. */
+/**
+ * Squared error of the outputs, relative to their variance, that integers may cost before layers go back to float32.
+ */
 const MOST_ERROR = 0.01;
 
 /** Of the values of an activation. */
 const MOST_VALUES = 0.9999;
 
-/** What may be the range of an activation: all that calibration saw, what loses least of it, or where most of it lies. */
+/**
+ * What may be the range of an activation: all that calibration saw, what loses least of it, or where most of it lies.
+ */
 const RANGES: ((histogram: Histogram) => Range | null)[] = [
   (histogram) => histogram.range,
   (histogram) => histogram.bestRange(),
@@ -46,9 +50,9 @@ export interface IntegerContext {
 }
 
 /**
- * The network computing with 8-bit integers whose ranges come from the calibration images. Of the ways to choose the ranges the one is
- * taken that changes the outputs least. Layers with which integers are not faster stay float32, and where the outputs change much, those
- * that cost most by themselves.
+ * The network computing with 8-bit integers whose ranges come from the calibration images. Of the ways to choose the
+ * ranges the one is taken that changes the outputs least. Layers with which integers are not faster stay float32, and
+ * where the outputs change much, those that cost most by themselves.
  */
 export async function integerNetwork(
   network: Model,

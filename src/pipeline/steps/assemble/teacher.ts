@@ -9,8 +9,8 @@ export const NO_VARIATION: ReadonlySet<Variation> = new Set();
 /** Weight of all inner feature maps together; that of the outputs is 1. */
 const INNER = 1;
 /**
- * A variation suits the data when it moves the means of the original's feature maps hardly more than another choice of samples does:
- * a mirrored cat is a cat, a mirrored letter is none.
+ * A variation suits the data when it moves the means of the original's feature maps hardly more than another choice of
+ * samples does: a mirrored cat is a cat, a mirrored letter is none.
  */
 const UNLIKE = { ofVariance: 0.01, ofChoice: 3 };
 

@@ -29,9 +29,10 @@ export function axesOf({ dims }: Pick<Tensor, 'dims'>): Axes | null {
 }
 
 /**
- * The same samples, changed at random: mirrored left to right (half of them), shifted by up to an eighth of each axis with reflected borders,
- * mixed with another one of the batch (half of them, the weight uniform in 0..1; mixup, Zhang et al. 2018, arXiv 1710.09412).
- * Networks with several inputs get their samples as they are: what belongs together in them is not known.
+ * The same samples, changed at random: mirrored left to right (half of them), shifted by up to an eighth of each axis
+ * with reflected borders, mixed with another one of the batch (half of them, the weight uniform in 0..1; mixup, Zhang
+ * et al. 2018, arXiv 1710.09412). Networks with several inputs get their samples as they are: what belongs together in
+ * them is not known.
  *
  * @param samples of one input, [n, ...], which takes floats: whole numbers come back as such
  */
@@ -66,7 +67,10 @@ function reflected(at: number, size: number): number {
   return at >= size ? Math.max(0, 2 * size - 2 - at) : at;
 }
 
-/** One sample with its places along `axes` taken from elsewhere. `axes` count from the batch axis on, which a sample lacks. */
+/**
+ * One sample with its places along `axes` taken from elsewhere. `axes` count from the batch axis on, which a sample
+ * lacks.
+ */
 function move(
   from: Float32Array,
   to: Float32Array,

@@ -20,8 +20,8 @@ export const curveSvg = (points: readonly MeasuredPoint[]): string =>
   `${renderToStaticMarkup(<Curve points={points} style={STYLE} />)}\n`;
 
 /**
- * The trade-off curve: the parameter ratio, logarithmic, against the accuracy, or against the agreement of the outputs with
- * the original's where there are no labels.
+ * The trade-off curve: the parameter ratio, logarithmic, against the accuracy, or against the agreement of the outputs
+ * with the original's where there are no labels.
  */
 export function Curve({ points, style }: { points: readonly MeasuredPoint[]; style?: string }) {
   const labelled = points.every(({ metrics }) => metrics.accuracy !== null);

@@ -19,8 +19,8 @@ import type { StepContext } from '../../step.js';
 const TOGETHER_BYTES = 512 << 20;
 
 /**
- * Measures the compressed networks of all points against the original, on this worker, side by side: one curve with the numbers of
- * one machine, and the original runs once for all. Writes what the client downloads.
+ * Measures the compressed networks of all points against the original, on this worker, side by side: one curve with the
+ * numbers of one machine, and the original runs once for all. Writes what the client downloads.
  */
 export async function evaluate(assignment: Assignment, context: StepContext): Promise<EvaluateResult> {
   const { inputs, spec } = assignment;

@@ -24,8 +24,8 @@ interface Compared {
 }
 
 /**
- * For every network whose outputs moved: whether that is for want of calibration samples. Its error on samples that were fitted tells: a
- * network that is too small for what it should do is wrong on both.
+ * For every network whose outputs moved: whether that is for want of calibration samples. Its error on samples that
+ * were fitted tells: a network that is too small for what it should do is wrong on both.
  */
 export async function fewCalibrationSamples(
   { original, networks, openFitted }: Compared,

@@ -76,8 +76,8 @@ interface Measured extends Comparison {
 }
 
 /**
- * Measures the networks of some points together: loads them, compares their outputs with the original's, times them whole and layer
- * by layer, and judges each against its target.
+ * Measures the networks of some points together: loads them, compares their outputs with the original's, times them
+ * whole and layer by layer, and judges each against its target.
  */
 export async function measureGroup(
   evaluation: Evaluation,

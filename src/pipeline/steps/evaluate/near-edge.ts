@@ -5,7 +5,10 @@ const STANDARD_ERRORS = 1.96;
 
 type Interval = readonly [number, number];
 
-/** A warning for every check whose limit lies within the uncertainty of the measurement: an equal job may be judged otherwise. */
+/**
+ * A warning for every check whose limit lies within the uncertainty of the measurement: an equal job may be judged
+ * otherwise.
+ */
 export function nearEdge(checks: readonly Check[], metrics: Omit<Metrics, 'seconds'>): Warning[] {
   return checks.flatMap(({ name, required, passed, measured }) => {
     const uncertain = intervalOf(name, metrics);

@@ -32,8 +32,8 @@ interface Captured {
 }
 
 /**
- * One pass over the calibration data: patches of every layer's input go to files, batch by batch. Of the first images, as
- * many as the sensitivities are measured on, the whole inputs are kept.
+ * One pass over the calibration data: patches of every layer's input go to files, batch by batch. Of the first images,
+ * as many as the sensitivities are measured on, the whole inputs are kept.
  * @returns layers whose samples cannot be fitted, by index, with the reason
  */
 export async function capture(

@@ -78,7 +78,8 @@ export async function checkInputs(
 }
 
 /**
- * That the network can be written as it is asked for: told now, and not when its layers are solved. ONNX takes every network that was read.
+ * That the network can be written as it is asked for: told now, and not when its layers are solved. ONNX takes every
+ * network that was read.
  * @throws {InputError}
  */
 async function requireForm(spec: Spec, context: StepContext, { original, prepared }: Network): Promise<void> {
@@ -130,7 +131,10 @@ export async function summarize({ inputs }: Assignment, context: StepContext, ne
   }
 }
 
-/** With a batch size that the model fixes: the first axis of some output has to be the samples, or that of the inputs is not. */
+/**
+ * With a batch size that the model fixes: the first axis of some output has to be the samples, or that of the inputs is
+ * not.
+ */
 function requireRows({ fixedBatch, outputs }: Runner, values: ReadonlyMap<string, Tensor>): void {
   const batch = fixedBatch ?? 1;
   const found = outputs.map(({ name }) => values.get(name)?.dims ?? []);

@@ -17,8 +17,8 @@ import { measureCurves } from './measure-curves.js';
 import type { StepContext } from '../../step.js';
 
 /**
- * Reads and checks everything the client sent, samples the inputs of every layer in one pass over the calibration data, and
- * measures each layer's error against its cost and against the network's output.
+ * Reads and checks everything the client sent, samples the inputs of every layer in one pass over the calibration data,
+ * and measures each layer's error against its cost and against the network's output.
  */
 export async function inspect(assignment: Assignment, context: StepContext): Promise<InspectResult> {
   const output = join(context.directory, 'output');
@@ -70,7 +70,8 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
 }
 
 /**
- * The layers without those that cannot be fitted, by index with the reason: one that is at fault stays dense, and the others go on.
+ * The layers without those that cannot be fitted, by index with the reason: one that is at fault stays dense, and the
+ * others go on.
  * @throws {InputError} when none is left
  */
 function left(layers: readonly Layer[], unfit: ReadonlyMap<number, string>, network: Network): Layer[] {

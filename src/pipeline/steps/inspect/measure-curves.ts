@@ -35,7 +35,10 @@ export interface Measuring {
   output: string;
 }
 
-/** Of every layer that is not blocked. `broken` are those whose numbers could not be worked with, by index, with the reason. */
+/**
+ * Of every layer that is not blocked. `broken` are those whose numbers could not be worked with, by index, with the
+ * reason.
+ */
 export async function measureCurves(
   measuring: Measuring,
   layers: readonly Layer[],

@@ -12,10 +12,15 @@ const LARGEST = 1e18;
 /** Off the diagonal, of an activation whose slopes were not sampled: half of all values pass, independently. */
 const UNSEEN_PAIR = 0.5;
 
-/** By the tensor of the layer's response: how much errors before and after its activation matter to the outputs, [m, m] each. */
+/**
+ * By the tensor of the layer's response: how much errors before and after its activation matter to the outputs, [m, m]
+ * each.
+ */
 export type LayerMetrics = ReadonlyMap<string, { response: Matrix; after: Matrix }>;
 
-/** The same, with the slopes of the activations at the samples of every layer. @param samples path of a layer's samples */
+/**
+ * The same, with the slopes of the activations at the samples of every layer. @param samples path of a layer's samples
+ */
 export async function sampledMetrics(
   engine: Engine,
   model: Model,

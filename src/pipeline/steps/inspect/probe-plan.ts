@@ -27,8 +27,8 @@ export const probeWork = (layers: readonly Counted[], errors: Pick<ProbePlan, 'l
   probeWorks(layers, errors).reduce((sum, work) => sum + work, 0);
 
 /**
- * As many probes as the work allows, over as many images: the number of runs grows with the square of the depth. Counted and
- * not timed, so that a job comes to the same plan on every machine.
+ * As many probes as the work allows, over as many images: the number of runs grows with the square of the depth.
+ * Counted and not timed, so that a job comes to the same plan on every machine.
  *
  * @param images that there are
  * @param batch images of one run. Whole runs are made where that keeps within twice the work.

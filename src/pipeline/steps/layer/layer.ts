@@ -13,7 +13,9 @@ import { DENSE } from '../../../models/index.js';
 import { solveOrKeep } from '../../network/solve-or-keep.js';
 import type { StepContext } from '../../step.js';
 
-/** The ADMM solves of one layer on the inputs of the original network: one for every distinct choice of rank and groups. */
+/**
+ * The ADMM solves of one layer on the inputs of the original network: one for every distinct choice of rank and groups.
+ */
 export async function layer(assignment: Assignment, context: StepContext): Promise<LayerResult> {
   let started = performance.now();
   const planned = finishedOne(assignment, 'plan').result;

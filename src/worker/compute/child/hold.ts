@@ -6,8 +6,8 @@ const POLL_MS = 20;
 
 /**
  * A hook for tests, which kill processes in the middle of a step: the layer whose index is the content of the file that
- * SPARANK_TEST_HOLD names, or the assembly of the point that it names (`point 2`), does not end while the file is there. Without
- * the variable the steps are as they are.
+ * SPARANK_TEST_HOLD names, or the assembly of the point that it names (`point 2`), does not end while the file is
+ * there. Without the variable the steps are as they are.
  */
 export function holdable(runStep: RunStep): RunStep {
   const file = process.env['SPARANK_TEST_HOLD'];

@@ -17,7 +17,10 @@ export interface PageContent {
   filename: string;
 }
 
-/** One file of HTML: no scripts, nothing from other hosts, readable in light, dark and print. Whatever a model names is escaped. */
+/**
+ * One file of HTML: no scripts, nothing from other hosts, readable in light, dark and print. Whatever a model names is
+ * escaped.
+ */
 export function reportPage(content: PageContent): string {
   return `<!doctype html>\n${renderToStaticMarkup(<Page {...content} />)}\n`;
 }
