@@ -4,7 +4,7 @@ import { writeNpz } from '../../src/datasets/index.js';
 import type { InputError } from '../../src/errors/index.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { noise, scratch } from '../models/graphs.js';
-import { filesOf, keras, zip } from '../models/tfjs/reference.js';
+import { filesOf, keras, loadLayers, unzip, zip } from '../models/tfjs/reference.js';
 import { localOptions, SIDE, writeFiles, type Files } from './network.js';
 
 const QUICK = { method: { samples: 200, max_iterations: 3 }, benchmark: { batch_sizes: [1] } };
@@ -34,6 +34,15 @@ async function layersModel(): Promise<Files> {
   return { model: await zip(await filesOf(model), join(directory, 'model.zip')), calibration, evaluation: calibration };
 }
 
+/** The same model with `batch_shape` in place of what TensorFlow.js looks for. */
+async function asKeras3(sent: Files): Promise<Files> {
+  const files = await unzip(sent.model);
+  const json = String(files['model.json']).replaceAll('"batch_input_shape"', '"batch_shape"');
+  const changed = { ...files, 'model.json': Buffer.from(json) };
+  await expect(loadLayers(changed)).rejects.toThrow('batchInputShape');
+  return { ...sent, model: await zip(changed, join(scratch(), 'model.zip')) };
+}
+
 describe('a model for TensorFlow.js', () => {
   it('is measured there beside ONNX Runtime, on the files', { timeout: 120_000 }, async () => {
     const { metrics } = await compressLocally(
@@ -49,6 +58,20 @@ describe('a model for TensorFlow.js', () => {
     expect(tensorflowjs.fidelity.relative_error / fidelity.relative_error).toBeLessThan(1.4);
     expect(tensorflowjs.latency).not.toEqual(metrics.latency);
   });
+
+  it(
+    'that TensorFlow.js itself does not load, with a configuration of Keras 3, is measured as it is written',
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const { metrics, verdict } = await compressLocally(
+        localOptions(await asKeras3(tfjs), scratch(), { ...QUICK, target: { parameter_ratio: 1.5 } }),
+      );
+      expect(metrics.tensorflowjs?.fidelity.samples).toBe(64);
+      expect((verdict.warnings ?? []).map(({ code }) => code)).not.toContain('not_in_tensorflowjs');
+    },
+  );
 
   it('has the speed of the runtime that is named, in the plan and in the verdict', { timeout: 120_000 }, async () => {
     const { metrics, verdict } = await compressLocally(

@@ -3,7 +3,7 @@ import type { AttributeProto } from '../../ir/messages.js';
 import type { StoredTensor } from '../io/weights.js';
 import type { GraphBuilder } from './graph-builder.js';
 import { elementwise } from './elementwise.js';
-import { axisSecond, permute, type Value } from './value.js';
+import { axisSecond, type Value } from './value.js';
 
 export interface Window {
   strides: number[];
@@ -77,7 +77,7 @@ export function depthwise(b: GraphBuilder, x: Value, { kernel, bias, window, cha
   const spatial = constant.dims.slice(0, -2);
   checkRank(b, x, rank);
   const [inputs = 0, multiplier = 0] = constant.dims.slice(-2);
-  const turned = permute(constant, [rank - 2, rank - 1, ...spatial.map((_, i) => i)]);
+  const turned = b.reordered(constant, [rank - 2, rank - 1, ...spatial.map((_, i) => i)]);
   const weight = b.constant({ ...turned, dims: [inputs * multiplier, 1, ...spatial] });
   const order = orderOf(rank, channels);
   return b.emit('Conv', [b.ordered(x, order), weight, ...(bias === null ? [] : [b.constant(bias)])], {

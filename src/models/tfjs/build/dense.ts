@@ -2,7 +2,7 @@ import { makeFloat, makeInt } from '../../ir/attributes.js';
 import type { StoredTensor } from '../io/weights.js';
 import type { GraphBuilder } from './graph-builder.js';
 import { elementwise } from './elementwise.js';
-import { axisSecond, normalAxis, permute, type Value } from './value.js';
+import { axisSecond, normalAxis, type Value } from './value.js';
 
 /** A product with constant weights [inputs, outputs] and a bias. */
 export function dense(b: GraphBuilder, x: Value, kernel: StoredTensor, bias: StoredTensor | null): Value {
@@ -28,7 +28,7 @@ export function product(
 ): Value {
   const weights = y.constant;
   if (!transposeA && weights?.dims.length === 2 && x.rank === 2)
-    return dense(b, x, transposeB ? permute(weights, [1, 0]) : weights, bias);
+    return dense(b, x, transposeB ? b.reordered(weights, [1, 0]) : weights, bias);
   const turned = (value: Value, turn: boolean): Value => {
     if (!turn) return b.plain(value);
     if (value.rank === null) throw b.fail('a product of turned tensors of an unknown number of axes is not read');

@@ -40,6 +40,7 @@ export class GraphBuilder {
   /** By constant and order: a weight that two layers share stays one tensor. */
   private readonly stored = new Map<StoredTensor['data'], Map<string, string>>();
   private readonly turned = new Map<string, string>();
+  private readonly permuted = new Map<StoredTensor['data'], Map<string, StoredTensor>>();
 
   constructor(private readonly limits: LoadOptions['limits']) {}
 
@@ -125,6 +126,16 @@ export class GraphBuilder {
     return value.constant === null ? value.tensor : this.store(value.constant, null);
   }
 
+  /** A constant with its axes in another order: the same object whenever it is asked for, so that what layers share stays one. */
+  reordered(tensor: StoredTensor, order: readonly number[]): StoredTensor {
+    const known = this.permuted.get(tensor.data) ?? new Map<string, StoredTensor>();
+    this.permuted.set(tensor.data, known);
+    const key = `${String(order)}/${String(tensor.dims)}`;
+    const made = known.get(key) ?? permute(tensor, order);
+    known.set(key, made);
+    return made;
+  }
+
   private store(tensor: StoredTensor, order: readonly number[] | null): string {
     const known = this.stored.get(tensor.data) ?? new Map<string, string>();
     this.stored.set(tensor.data, known);
@@ -132,7 +143,7 @@ export class GraphBuilder {
     const before = known.get(key);
     if (before !== undefined) return before;
     const name = this.fresh(`${this.scope}/constant`);
-    const { dims, type, data } = order === null ? tensor : permute(tensor, order);
+    const { dims, type, data } = order === null ? tensor : this.reordered(tensor, order);
     if (data instanceof Float32Array) this.initializers.push(floatTensor(name, dims, data));
     else if (type === 'int32') this.initializers.push(int64Tensor(name, dims, [...data]));
     else this.initializers.push({ name, dims, dataType: DataType.BOOL, rawData: Uint8Array.from(data) });

@@ -160,8 +160,11 @@ export class GraphTarget implements Target {
 
   dense(name: string, x: Ref, { kernel, bias, rank, activation }: Parameters<Target['dense']>[2]): Ref {
     const sides = { T: FLOAT, transpose_a: flag(false), transpose_b: flag(false) };
-    if (rank !== 2)
-      return this.node(name, 'BatchMatMulV2', [x, kernel], { T: FLOAT, adj_x: flag(false), adj_y: flag(false) });
+    if (rank !== 2) {
+      const made = this.node(name, 'BatchMatMulV2', [x, kernel], { T: FLOAT, adj_x: flag(false), adj_y: flag(false) });
+      const added = bias === null ? made : this.node(`${name}/bias`, 'AddV2', [made, bias], { T: FLOAT });
+      return this.relu(name, activation, added);
+    }
     if (bias === null) return this.relu(name, activation, this.node(name, 'MatMul', [x, kernel], sides));
     const relu = RELUS[activation];
     return this.node(name, '_FusedMatMul', [x, kernel, bias], {

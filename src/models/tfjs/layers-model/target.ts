@@ -27,6 +27,11 @@ export class LayersTarget implements Target {
   readonly inputs: Ref[] = [];
   readonly outputs: Ref[] = [];
   private readonly taken: Set<string>;
+  /** Layers with weights, by all that makes them what they are. */
+  private readonly known = new Map<string, WrittenLayer>();
+  private readonly numbers = new Map<Weights['data'], number>();
+  /** Calls of a layer behind its first: which, and its place among them. */
+  private readonly calls = new Map<Ref, { layer: WrittenLayer; call: number }>();
 
   constructor(reserved: readonly string[]) {
     this.taken = new Set(reserved);
@@ -54,19 +59,51 @@ export class LayersTarget implements Target {
     { name, inputs, config }: { name: string; inputs: readonly Ref[]; config: Record<string, unknown> },
     weights: Record<string, Weights | null> = {},
   ): Ref {
+    const inbound = inputs.length === 0 ? [] : [inputs.map((ref) => this.end(ref))];
+    const held = new Map(
+      Object.entries(weights).flatMap(([key, value]): [string, Weights][] => (value === null ? [] : [[key, value]])),
+    );
+    const same = this.identity(className, config, held);
+    const shared = same === null ? undefined : this.known.get(same);
+    if (shared !== undefined) {
+      // Once more the same layer: its weights are in the file once, and training changes them for all its calls.
+      const ref = this.fresh(name);
+      this.calls.set(ref, { layer: shared, call: shared.inbound_nodes.length });
+      shared.inbound_nodes.push(...inbound);
+      return ref;
+    }
     const own = this.fresh(name);
-    const inbound = inputs.length === 0 ? [] : [inputs.map((ref) => [ref, 0, 0, {}])];
-    this.layers.push({
+    const layer = {
       class_name: className,
       name: own,
       config: { name: own, trainable: true, dtype: 'float32', ...config },
       inbound_nodes: inbound,
-    });
-    this.weights.set(
-      own,
-      new Map(Object.entries(weights).flatMap(([key, value]) => (value === null ? [] : [[key, value]]))),
-    );
+    };
+    this.layers.push(layer);
+    if (same !== null) this.known.set(same, layer);
+    this.weights.set(own, held);
     return own;
+  }
+
+  /** As layers behind it name a tensor. */
+  private end(ref: Ref): unknown[] {
+    const known = this.calls.get(ref);
+    return known === undefined ? [ref, 0, 0, {}] : [known.layer.name, known.call, 0, {}];
+  }
+
+  /** The same text for calls of the same layer: of one kind, with the very same weights; null: without any. */
+  private identity(
+    className: string,
+    config: Record<string, unknown>,
+    weights: ReadonlyMap<string, Weights>,
+  ): string | null {
+    if (weights.size === 0) return null;
+    const numbers = [...weights].map(([key, { data, dims }]) => {
+      const number = this.numbers.get(data) ?? this.numbers.size;
+      this.numbers.set(data, number);
+      return [key, number, dims];
+    });
+    return JSON.stringify([className, { ...config, name: null }, numbers]);
   }
 
   /** A layer of the client's, as it was. */

@@ -1,7 +1,6 @@
 import { intAttribute, intsAttribute, floatAttribute, stringAttribute } from '../../ir/attributes.js';
 import type { NodeProto } from '../../ir/messages.js';
 import { isOperator } from '../../ir/operator.js';
-import { permute } from '../build/value.js';
 import type { Shape, Weights } from './target.js';
 import { channelsLast, type NodeWriter, type Walker, type Written } from './walker.js';
 
@@ -88,11 +87,6 @@ function ungrouped({ dims, data, ...rest }: Weights, groups: number): Weights {
   };
 }
 
-const turnedKernel = (weights: Weights, order: number[]): Weights => ({
-  ...permute(weights, order),
-  coding: weights.coding,
-});
-
 const convolution: NodeWriter = (w, node) => {
   const weights = w.constant(node.input[1]);
   const bias = (node.input[2] ?? '') === '' ? null : w.constant(node.input[2]);
@@ -109,8 +103,11 @@ const convolution: NodeWriter = (w, node) => {
   // A separate filter for every channel; with one channel it is a plain convolution.
   const depthwise = group > 1 && inputs === 1 && size.length === 2 && strides[0] === strides[1];
   const kernel = depthwise
-    ? turnedKernel({ ...weights, dims: [group, rows / group, ...size] }, [...spatial, 0, 1])
-    : turnedKernel(ungrouped(weights, group), [...spatial, 1, 0]);
+    ? w.reordered({ ...weights, dims: [group, rows / group, ...size] }, [...spatial, 0, 1])
+    : w.reordered(
+        w.made(weights, `${String(group)} groups`, () => ungrouped(weights, group)),
+        [...spatial, 1, 0],
+      );
   const shape = [x.shape[0] ?? null, rows, ...behindWindow(x.shape.slice(2), { size, strides, dilations, padding })];
   const { activation, output } = w.activationBehind(node.output[0] ?? '');
   const kind = depthwise ? 'depthwise' : 'plain';
@@ -150,7 +147,7 @@ const transposed: NodeWriter = (w, node) => {
   const padding = is((extra) => Math.max(extra, 0)) ? 'same' : 'valid';
   const order = channelsLast(4);
   const x = w.ordered(w.get(node.input[0] ?? ''), order, node.name);
-  const kernel = turnedKernel(weights, [2, 3, 1, 0]);
+  const kernel = w.reordered(weights, [2, 3, 1, 0]);
   const whole = size.map((k, i) => {
     const from = x.shape[i + 2] ?? null;
     const stride = strides[i] ?? 1;
@@ -221,13 +218,14 @@ const gemm: NodeWriter = (w, node) => {
     throw w.fail(node, 'a product of two computed matrices is not');
   const alpha = floatAttribute(node, 'alpha', 1);
   const beta = floatAttribute(node, 'beta', 1);
-  const kernel = scaled(intAttribute(node, 'transB', 0) === 0 ? weights : turnedKernel(weights, [1, 0]), alpha);
+  const kernel = scaled(w, intAttribute(node, 'transB', 0) === 0 ? weights : w.reordered(weights, [1, 0]), alpha);
   const given = w.constant(node.input[2]);
   const units = kernel.dims[1] ?? 0;
   const bias =
     given === null
       ? null
       : scaled(
+          w,
           {
             ...given,
             dims: [units],
@@ -242,21 +240,37 @@ const gemm: NodeWriter = (w, node) => {
   w.set(output, { ref, order: null, shape: [x.shape[0] ?? null, units] });
 };
 
-const scaled = (weights: Weights, by: number): Weights =>
-  by === 1 ? weights : { ...weights, data: Float32Array.from(weights.data, (v) => v * by), coding: null };
+const scaled = (w: Walker, weights: Weights, by: number): Weights =>
+  by === 1
+    ? weights
+    : w.made(weights, `times ${String(by)}`, () => ({
+        ...weights,
+        data: Float32Array.from(weights.data, (v) => v * by),
+        coding: null,
+      }));
+
+/** The bias that alone reads this product, where it is one for every column: it stands in the layer then. */
+function biasBehind(w: Walker, product: string, units: number): { bias: Weights | null; output: string } {
+  const next = w.index.soleConsumer(product);
+  const output = next?.output[0];
+  if (next === null || output === undefined || !isOperator(next, 'Add')) return { bias: null, output: product };
+  const bias = w.constant(next.input.find((name) => name !== product));
+  if (bias?.type !== 'float32' || bias.data.length !== units || bias.dims.at(-1) !== units)
+    return { bias: null, output: product };
+  w.fused.add(next);
+  return { bias: { ...bias, dims: [units] }, output };
+}
 
 const matmul: NodeWriter = (w, node) => {
   const x = w.plain(w.get(node.input[0] ?? ''), node.name);
   const weights = w.constant(node.input[1]);
   const [output = ''] = node.output;
   if (weights?.dims.length === 2) {
-    const ref = w.target.dense(node.name, x.ref, {
-      kernel: weights,
-      bias: null,
-      rank: x.shape.length,
-      activation: 'linear',
-    });
-    w.set(output, { ref, order: null, shape: [...x.shape.slice(0, -1), weights.dims[1] ?? null] });
+    const units = weights.dims[1] ?? 0;
+    const { bias, output: biased } = biasBehind(w, output, units);
+    const { activation, output: last } = w.activationBehind(biased);
+    const ref = w.target.dense(node.name, x.ref, { kernel: weights, bias, rank: x.shape.length, activation });
+    w.set(last, { ref, order: null, shape: [...x.shape.slice(0, -1), units] });
     return;
   }
   const y = w.plain(w.get(node.input[1] ?? ''), node.name);

@@ -30,6 +30,8 @@ export class Walker {
   /** Activations that stand in the layer before them. */
   readonly fused = new Set<NodeProto>();
   private readonly turned = new Map<string, Ref>();
+  /** What was made of constants, by what it was made of and how. */
+  private readonly madeOf = new Map<Weights['data'], Map<string, Weights>>();
 
   constructor(
     readonly model: Model,
@@ -133,11 +135,29 @@ export class Walker {
         );
   }
 
+  /**
+   * What is made of a constant, once: several nodes that share weights then share what is written of them, and targets know it by its
+   * numbers being the same object.
+   */
+  made(from: Weights, how: string, make: () => Weights): Weights {
+    const known = this.madeOf.get(from.data) ?? new Map<string, Weights>();
+    this.madeOf.set(from.data, known);
+    const key = `${how} of ${String(from.dims)}`;
+    const found = known.get(key) ?? make();
+    known.set(key, found);
+    return found;
+  }
+
+  /** With its axes in another order. */
+  reordered(from: Weights, order: readonly number[]): Weights {
+    return this.made(from, `order ${String(order)}`, () => ({ ...permute(from, order), coding: from.coding }));
+  }
+
   /** A constant that is read beside tensors of this order. */
   aligned(constant: Weights, order: readonly number[] | null, rank: number): Weights {
     if (order === null || constant.data.length === 1) return constant;
     const dims = [...Array.from({ length: rank - constant.dims.length }, () => 1), ...constant.dims];
-    return { ...permute({ ...constant, dims }, order), coding: constant.coding };
+    return this.reordered({ ...constant, dims }, order);
   }
 
   /** The activation that alone reads this tensor, where a layer can have it; its output is then made by the layer. */

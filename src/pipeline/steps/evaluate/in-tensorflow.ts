@@ -32,7 +32,7 @@ export async function measureInTensorflow(
   const directory = join(context.directory, 'tensorflow');
   await mkdir(directory, { recursive: true });
   const paths = new Map(networks.map(({ model, path }) => [model, path]));
-  paths.set(original.model, await originalInTensorflow(original, format, directory));
+  paths.set(original.model, await originalInTensorflow(original, format, { directory, limits, signal }));
   const { backend, version } = await TensorflowRunner.runtime();
   const open = (model: Model) => {
     const path = paths.get(model);

@@ -149,7 +149,7 @@ async function openOriginal(
 ): Promise<TimedRunner> {
   const { directory, limits, signal } = context;
   const sent = { model: original, prepared, path: context.path(inputs.model.key) };
-  const path = await originalInTensorflow(sent, format, join(directory, 'tensorflow'));
+  const path = await originalInTensorflow(sent, format, { directory: join(directory, 'tensorflow'), limits, signal });
   return TensorflowRunner.open(original, path, { directory, limits, signal });
 }
 
