@@ -21,6 +21,7 @@ interface Options {
   only?: string[];
   target: string[];
   constraint: string[];
+  effort: string;
   threads: string;
   batchSizes: string;
   limit: string;
@@ -34,6 +35,7 @@ const command = new Command('bench/elsewhere.ts')
   .option('--only <name...>', 'networks whose name contains one of these')
   .option('--target <name=value...>', 'a job for each', ['parameter_ratio=2'])
   .option('--constraint <name=value...>', 'of every job', [])
+  .option('--effort <how>', 'of every job: quick, standard, thorough or seconds', 'standard')
   .option('--threads <n>', '0: all cores', '0')
   .option('--batch-sizes <list>', 'of the speed measured here', '1,32')
   .option('--limit <seconds>', 'a job that takes longer is stopped', '1800')
@@ -53,11 +55,12 @@ const networks = [
 
 async function measure(network: ForeignNetwork, target: string): Promise<Row> {
   const output = join(work, `${network.name}-${target.replace('=', '-')}`);
+  const effort = /^\d+$/.test(options.effort) ? Number(options.effort) : options.effort;
   const constraints = Object.assign({}, ...options.constraint.map(readTarget)) as Record<string, number>;
   const row: Row = { network: network.name, target, load: loadavg()[0] ?? NaN };
   const job = runJob({
     files: { model: network.model, calibration: network.calibration, evaluation: null },
-    spec: { target: readTarget(target), constraints },
+    spec: { target: readTarget(target), constraints, effort },
     threads: Number(options.threads),
     output,
     limitSeconds: Number(options.limit),

@@ -12,10 +12,12 @@ export interface DistillationBudget {
 }
 
 /**
- * Fewer passes end while those over varied samples still make up for their first ones, which are large in every
- * direction.
+ * Fewer passes end while those over varied samples still make up for their first ones. Networks that are near the original are changed in small
+ * steps, of which every pass is a gain.
  */
-export const FEWEST_VARIED = 20;
+const FEWEST_VARIED = { near: 8, far: 20 };
+/** Relative error of the outputs below which a network is near. */
+const NEAR = 0.15;
 /** The same of steps, over samples as they are. */
 const FEWEST_STEPS = 100;
 /** Samples of one step of the optimizer. */
@@ -25,30 +27,45 @@ export const HELD_OUT = 8;
 /** Fewer samples tell nothing that the fit of the layers did not use already. */
 export const FEWEST = 64;
 
-const QUICK: DistillationBudget = { work: 9e11, passes: 16, near: 0.15 };
-const MOST_PASSES = 250;
-const BUDGETS: Readonly<Record<Exclude<Effort, number>, DistillationBudget>> = {
-  quick: QUICK,
-  standard: { work: 1.2e13, passes: 100, near: 0.03 },
-  thorough: { work: 6e13, passes: MOST_PASSES, near: 0.03 },
-};
+/** What is tried with little effort, and where more of it affords no more: passes over the samples as they are. */
+const QUICK: DistillationBudget = { work: 9e11, passes: 16, near: NEAR };
+/** Of a whole job with one target, on two quiet cores. */
+const JOB_SECONDS = { standard: 360, thorough: 1800 };
+const PASSES = { standard: 100, thorough: 250 };
+/** Below this nobody sees a difference. */
+const SAME = 0.03;
 
-/** @param seconds what is left for it of an effort in seconds, for each target */
-export function distillationBudget(effort: Effort, seconds = 0): DistillationBudget {
-  if (typeof effort === 'string') return BUDGETS[effort];
-  return { work: Math.max(0, seconds) * WORK_PER_SECOND, passes: MOST_PASSES, near: BUDGETS.thorough.near };
+/** Seconds that an effort leaves for one target. @param rest seconds of everything else: with one target, or a share of all for each */
+export function distillationSeconds(effort: Effort, rest: number): number {
+  if (effort === 'quick') return QUICK.work / WORK_PER_SECOND;
+  return Math.max(0, (typeof effort === 'number' ? effort : JOB_SECONDS[effort]) - rest);
 }
 
+/** @param seconds as `distillationSeconds` gives them */
+export function distillationBudget(effort: Effort, seconds: number): DistillationBudget {
+  if (effort === 'quick') return QUICK;
+  return { work: seconds * WORK_PER_SECOND, passes: PASSES[effort === 'standard' ? effort : 'thorough'], near: SAME };
+}
+
+/** Whether so many passes are worth varied samples. @param error relative error of the outputs before */
+export const areVaried = (passes: number, error: number): boolean =>
+  passes >= FEWEST_VARIED[error < NEAR ? 'near' : 'far'];
+
 /**
- * As many passes as a budget affords; between few plain ones and many over varied samples there is nothing to be
- * gained.
+ * As many passes as a budget affords; between few plain ones and many over varied samples there is nothing to be gained.
  * @param work of one sample: the original forwards, the compressed network forwards and twice backwards
  * @param samples that are passed over
+ * @param error relative error of the outputs before
  */
-export function affordablePasses(budget: DistillationBudget, work: number, samples: number): number {
+export function affordablePasses(
+  budget: DistillationBudget,
+  { work, samples, error }: { work: number; samples: number; error: number },
+): number {
+  if (error < budget.near) return 0;
   const affordable = ({ passes, work: most }: DistillationBudget) =>
     Math.min(passes, Math.floor(most / Math.max(1, work * samples)));
   const most = affordable(budget);
-  const passes = most >= FEWEST_VARIED ? most : Math.min(most, affordable(QUICK));
+  const plain = error < QUICK.near ? 0 : Math.min(most, affordable(QUICK));
+  const passes = areVaried(most, error) ? most : plain;
   return passes * Math.floor(samples / STEP) >= FEWEST_STEPS ? passes : 0;
 }
