@@ -68,6 +68,8 @@ export interface InspectResult {
   graph?: NetworkNode[] | null;
   /** As counted beforehand; absent in the results of older versions. */
   expected?: ExpectedSeconds;
+  /** Seconds that the effort leaves for the distillation of each target. */
+  distillation?: readonly number[];
 }
 export interface LayerAllocation {
   index: number;

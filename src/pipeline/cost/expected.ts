@@ -4,7 +4,7 @@ import { targetOf, wishOf } from '../../jobs/targets.js';
 import { PHASES, type ExpectedSeconds } from '../../jobs/tasks.js';
 import { formatOf, type ModelFormatName } from '../../models/index.js';
 import { batchesInTensorflow, MOST_IN_TENSORFLOW } from './budgets.js';
-import { affordablePasses, distillationBudget, FEWEST, HELD_OUT } from './effort.js';
+import { affordablePasses, distillationBudget, distillationSeconds, FEWEST, HELD_OUT } from './effort.js';
 import { WORK_PER_SECOND } from './rate.js';
 import { passWork, probeWorks, solveWork, statisticsWork, type Counted } from './work.js';
 
@@ -16,15 +16,9 @@ const STEP_SECONDS = 0.5;
 const LATENCY_SECONDS = 3.5;
 /** Single layers, timed; all of them together at most so long. */
 const LAYER_LATENCY_SECONDS = { each: 0.45, all: 11 };
-/**
- * The same in TensorFlow.js, on its backend wasm: one thread, 1e10 to 2.5e10 on four networks (one core of an AMD
- * EPYC).
- */
+/** The same in TensorFlow.js, on its backend wasm: one thread, 1e10 to 2.5e10 on four networks (one core of an AMD EPYC). */
 const TENSORFLOW_WORK_PER_SECOND = 1e10;
-/**
- * Runs of a network, where it is so slow that they and not the time decide: of the speed (the fewest, and the usual),
- * and of each trial of a plan.
- */
+/** Runs of a network, where it is so slow that they and not the time decide: of the speed (the fewest, and the usual), and of each trial of a plan. */
 const TENSORFLOW_RUNS = { fewest: 25, usual: 50, trial: 18 };
 /** Until the speed of a slow network is measured with the fewest runs. */
 const MOST_LATENCY_SECONDS = 3 * LATENCY_SECONDS;
@@ -35,11 +29,13 @@ const CHECK_SECONDS = 2;
 /** Trials of a plan that is made on the network itself. */
 const TRIALS = { max_accuracy_drop: 6, speedup: 1 } as const;
 /**
- * What a compressed network has of the work of the original, before it is planned: at 2x, 4x and 16x parameters the
- * sample networks have 1.5, 2.6 and 5.2 times less.
+ * What a compressed network has of the work of the original, before it is planned: at 2x, 4x and 16x parameters the sample networks have 1.5, 2.6
+ * and 5.2 times less.
  */
 const USUAL_WORK = 1 / 2;
 const WORK_OF_SIZE = 0.6;
+/** Relative error of the outputs before distillation. */
+const USUAL_ERROR = 0.1;
 
 export interface Expected {
   layers: readonly Counted[];
@@ -74,30 +70,45 @@ export function expectedInspection({
 }
 
 /**
- * Seconds of every phase of a job. From them come the shares of the shown progress, and so what is expected to be left:
- * known before anything is computed. An effort in seconds is for all of them: what the rest leaves of it is for the
- * distillation.
+ * Seconds of every phase of a job. From them come the shares of the shown progress, and so what is expected to be left: known before
+ * anything is computed. An effort in seconds is for all of them: what the rest leaves of it is for the distillation.
  */
 export function expectedSeconds(expected: Expected): ExpectedSeconds {
-  const { effort = USUAL_EFFORT } = expected.spec;
   const targets = targetsOf(expected.spec);
-  const points = targets.length;
   const rest = withoutDistillation(expected);
-  const left = typeof effort === 'number' ? effort - PHASES.reduce((sum, phase) => sum + rest[phase], 0) : 0;
-  const distillation = targets.reduce((sum, target) => sum + distillationSeconds(expected, target, left / points), 0);
+  const allowed = distillationAllowed(expected);
+  const distillation = targets.reduce(
+    (sum, target, i) => sum + usualDistillation(expected, target, allowed[i] ?? 0),
+    0,
+  );
   return { ...rest, assemble: rest.assemble + distillation, distillation };
 }
 
-/**
- * Of one target. Networks that turn out near enough to the original are not distilled: that is known only when they are
- * there.
- */
-function distillationSeconds({ layers, images, spec }: Expected, target: Target, seconds: number): number {
+/** Seconds that the effort leaves for the distillation of each target. */
+export function distillationAllowed(expected: Expected): number[] {
+  const { spec } = expected;
+  const { effort = USUAL_EFFORT } = spec;
+  const targets = targetsOf(spec);
+  const restOf = (own: Expected['spec']) => {
+    const rest = withoutDistillation({ ...expected, spec: own });
+    return PHASES.reduce((sum, phase) => sum + rest[phase], 0);
+  };
+  if (typeof effort === 'number') return targets.map(() => distillationSeconds(effort, restOf(spec)) / targets.length);
+  // Every target may have what it would have alone.
+  const { targets: _, ...alone } = spec;
+  return targets.map((target) => distillationSeconds(effort, restOf({ ...alone, target })));
+}
+
+/** Of one target. How near networks turn out, and whether they are distilled, is known only when they are there. */
+function usualDistillation({ layers, images, spec }: Expected, target: Target, seconds: number): number {
   const { effort = USUAL_EFFORT, method } = spec;
   const samples = images - Math.floor(images / HELD_OUT);
   const work = (1 + 3 * usualWork(target)) * passWork(layers);
   // The little that is tried with little effort is for networks that have lost much.
-  const usual = () => (effort === 'quick' ? 0 : affordablePasses(distillationBudget(effort, seconds), work, samples));
+  const usual = () =>
+    effort === 'quick'
+      ? 0
+      : affordablePasses(distillationBudget(effort, seconds), { work, samples, error: USUAL_ERROR });
   const passes = images < FEWEST ? 0 : (method.distillation_passes ?? usual());
   return (passes * samples * work) / WORK_PER_SECOND;
 }

@@ -1,5 +1,4 @@
 import { InfrastructureError } from '../../../errors/index.js';
-import { targetsOf } from '../../../jobs/points.js';
 import { USUAL_EFFORT } from '../../../jobs/spec.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { rewrite, Runner, type Factors, type Model, type Replacement } from '../../../models/index.js';
@@ -68,8 +67,9 @@ export async function buildNetwork(
 /** For one target, of which it is `share`. */
 function budgetOf(assignment: Assignment, share: number): DistillationBudget {
   const { spec } = assignment;
-  const seconds = finishedOne(assignment, 'inspect').result.expected?.distillation ?? 0;
-  const { work, ...budget } = distillationBudget(spec.effort ?? USUAL_EFFORT, seconds / targetsOf(spec).length);
+  const allowed = finishedOne(assignment, 'inspect').result.distillation ?? [];
+  const seconds = allowed[(assignment.point ?? 1) - 1] ?? 0;
+  const { work, ...budget } = distillationBudget(spec.effort ?? USUAL_EFFORT, seconds);
   return { ...budget, work: share * work };
 }
 

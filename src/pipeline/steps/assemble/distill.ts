@@ -17,7 +17,7 @@ import { NO_VARIATION, Teacher } from './teacher.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { OutputError } from '../../network/compare/output-error.js';
-import { affordablePasses, FEWEST, FEWEST_VARIED, HELD_OUT, STEP, type DistillationBudget } from '../../cost/effort.js';
+import { affordablePasses, areVaried, FEWEST, HELD_OUT, STEP, type DistillationBudget } from '../../cost/effort.js';
 import { passWork } from '../../cost/work.js';
 import { seededRandom } from '../../network/random.js';
 import { varied, type Variation } from './variations.js';
@@ -76,17 +76,15 @@ export async function distill(
   const held = whole(order.slice(0, Math.max(batch, Math.floor(images / HELD_OUT))), batch);
   const rest = order.slice(held.flat().length);
   const probe = await calibration.batch(0, batch);
-  const { budget } = setting;
-  const passes =
-    setting.passes ?? affordablePasses(budget, await workOf(network, compressed, probe, threads), rest.length);
-  if (passes === 0 || rest.length < batch) return null;
-
   const outputs = outputsToPull(compressed, prepared);
   const original = extract(prepared, [], outputs).model;
   const errorOf = (model: Model) =>
     outputError(original, extract(model, [], outputs).model, { calibration, batches: held }, context);
   const before = await errorOf(compressed);
-  if (setting.passes === null && before < budget.near) return null;
+  const work = await workOf(network, compressed, probe, threads);
+  const passes = setting.passes ?? affordablePasses(setting.budget, { work, samples: rest.length, error: before });
+  if (passes === 0 || rest.length < batch) return null;
+
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
   const losses = [...outputs, ...new Set(inner)];
   const student = await TrainableNetwork.open(compressed, { weights, losses, samples: probe }, { threads }).catch(
@@ -98,7 +96,7 @@ export async function distill(
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
     try {
       await teacher.measure(calibration, held);
-      if (passes >= FEWEST_VARIED) {
+      if (areVaried(passes, before)) {
         const seen = whole([...held.flat(), ...rest].slice(0, LOOKED_AT), batch);
         variations = await teacher.variationsOf(calibration, seen, random);
       }

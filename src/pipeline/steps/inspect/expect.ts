@@ -1,7 +1,7 @@
 import type { Spec } from '../../../jobs/spec.js';
 import type { ExpectedSeconds } from '../../../jobs/tasks.js';
 import type { Layer } from '../../../models/index.js';
-import { expectedSeconds, type Expected } from '../../cost/expected.js';
+import { distillationAllowed, expectedSeconds, type Expected } from '../../cost/expected.js';
 import { splitSamples } from '../../network/held-out.js';
 import type { Network } from '../../network/network.js';
 import { planProbes, type ProbePlan } from './probe-plan.js';
@@ -11,6 +11,8 @@ export interface Expectation {
   /** What the inspection alone is counted from. */
   counted: Omit<Expected, 'spec' | 'measured' | 'format'>;
   seconds: ExpectedSeconds;
+  /** Seconds that the effort leaves for the distillation of each target. */
+  distillation: readonly number[];
 }
 
 /** What a job on these files takes, counted before anything of it is computed. */
@@ -19,5 +21,6 @@ export function expectation(network: Network, layers: readonly Layer[], spec: Sp
   const plan = planProbes(layers, images, batch, fixedBatch !== null);
   const counted = { layers, images, samples, probes: plan };
   const measured = splitSamples(images, 0, null).heldOut.length;
-  return { plan, counted, seconds: expectedSeconds({ ...counted, spec, measured, format: network.original.format }) };
+  const expected = { ...counted, spec, measured, format: network.original.format };
+  return { plan, counted, seconds: expectedSeconds(expected), distillation: distillationAllowed(expected) };
 }

@@ -29,7 +29,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     const engine = await createEngine(context.engine, { threads: context.threads });
     const store = new ActivationStore(context.directory);
     let layers: Layer[];
-    const { plan, counted, seconds: expected } = expectation(network, checked, assignment.spec);
+    const { plan, counted, seconds: expected, distillation } = expectation(network, checked, assignment.spec);
     context.expect?.(expected);
     try {
       const parts = expectedInspection(counted);
@@ -63,7 +63,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     }
     const model = await summarize(assignment, context, network);
     const rows = layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern));
-    return { model, layers: rows, graph: graphOf(network, layers), expected };
+    return { model, layers: rows, graph: graphOf(network, layers), expected, distillation };
   } finally {
     await network.close();
   }
