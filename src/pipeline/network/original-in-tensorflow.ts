@@ -13,8 +13,8 @@ interface Sent {
 type Loading = Pick<StepContext, 'directory' | 'limits' | 'signal'>;
 
 /**
- * The file that TensorFlow.js reads of the original: what was sent, or, where that is for another runtime, or TensorFlow.js itself
- * does not load it (configurations of Keras 3), the same network written in `format`.
+ * The file that TensorFlow.js reads of the original: what was sent, or, where that is for another runtime, or
+ * TensorFlow.js itself does not load it (configurations of Keras 3), the same network written in `format`.
  */
 export async function originalInTensorflow(original: Sent, format: Model['format'], loading: Loading): Promise<string> {
   await mkdir(loading.directory, { recursive: true });

@@ -3,7 +3,7 @@
 # package, the C library and its headers are in TensorFlow's wheel. (The package's own installer downloads both from elsewhere.)
 #
 #     test/engines/native/build.sh FOLDER [VERSION]     VERSION of tensorflow-cpu, default 2.15.1
-#     TFJS_NODE=FOLDER npx vitest run test/engines/native
+#     TFJS_NODE=FOLDER npx vitest run test/engines
 #
 # Needs Linux on x64, python3 with pip, unzip, make, g++ and Node's headers; 3 GB of disk. The product itself, with this backend:
 #
@@ -28,7 +28,7 @@ mv -f wheel/tensorflow/libtensorflow_cc.so.2 wheel/tensorflow/libtensorflow_fram
 # The C interface is part of the C++ library.
 ln -sf libtensorflow_cc.so.2 "$package/deps/lib/libtensorflow.so"
 ln -sf libtensorflow_framework.so.2 "$package/deps/lib/libtensorflow_framework.so"
-rm -rf wheel/tensorflow
+rm -rf wheel
 
 node=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
 headers=()

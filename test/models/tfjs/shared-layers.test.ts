@@ -21,7 +21,7 @@ const apply = (layer: { apply(x: Tensor | Tensor[]): unknown }, x: Tensor | Tens
   layer.apply(x) as Tensor;
 const SHAPE = [6, 6, 3];
 
-/** Two pictures through the same layers, then each through the same head: what two towers with one set of weights are. */
+/** Two pictures through the same layers, then each through the same head. */
 function twins(): keras.LayersModel {
   const inner = keras.input({ shape: SHAPE });
   let y = apply(layers.conv2d({ filters: 4, kernelSize: 3, padding: 'same', activation: 'relu' }), inner);

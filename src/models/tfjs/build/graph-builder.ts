@@ -126,7 +126,7 @@ export class GraphBuilder {
     return value.constant === null ? value.tensor : this.store(value.constant, null);
   }
 
-  /** A constant with its axes in another order: the same object whenever it is asked for, so that what layers share stays one. */
+  /** A constant with its axes in another order: the same object every time, so that what layers share stays one. */
   reordered(tensor: StoredTensor, order: readonly number[]): StoredTensor {
     const known = this.permuted.get(tensor.data) ?? new Map<string, StoredTensor>();
     this.permuted.set(tensor.data, known);

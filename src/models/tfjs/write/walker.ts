@@ -136,8 +136,8 @@ export class Walker {
   }
 
   /**
-   * What is made of a constant, once: several nodes that share weights then share what is written of them, and targets know it by its
-   * numbers being the same object.
+   * What is made of a constant, once: several nodes that share weights then share what is written of them, and targets
+   * know it by its numbers being the same object.
    */
   made(from: Weights, how: string, make: () => Weights): Weights {
     const known = this.madeOf.get(from.data) ?? new Map<string, Weights>();
