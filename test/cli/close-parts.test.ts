@@ -1,6 +1,8 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { closeParts, type Closer } from '../../src/service/close-parts.js';
 import { quietLog } from '../support/log.js';
+
+afterEach(() => void vi.useRealTimers());
 
 test('parts are ended in the opposite order, whatever happens to one', async () => {
   const order: string[] = [];
@@ -38,10 +40,12 @@ test('a part that never answers is left behind at the deadline, and the others a
 });
 
 test('the grace is one for all: what the first used is not there for the second', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
   const given: number[] = [];
   const slow: Closer = async (grace) => {
     given.push(grace);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    vi.advanceTimersByTime(150);
+    await Promise.resolve();
   };
   await closeParts([slow, slow], 0.1, quietLog);
   expect(given[0]).toBeGreaterThan(0.09);

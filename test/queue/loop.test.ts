@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startLoop } from '../../src/maintenance/loop.js';
 import { quietLog } from '../support/log.js';
 import { until } from '../support/until.js';
@@ -7,11 +6,15 @@ import { until } from '../support/until.js';
 const NEVER_MS = 60_000;
 const TURN_MS = 20;
 
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+afterEach(() => void vi.useRealTimers());
+
 test('a loop that is woken often rests between its turns, and misses no wake', async () => {
   let turns = 0;
-  const turn = async () => {
+  const turn = () => {
     turns++;
-    await sleep(TURN_MS);
+    vi.advanceTimersByTime(TURN_MS);
+    return Promise.resolve();
   };
   const loop = startLoop('test', turn, {
     intervalMs: NEVER_MS,
@@ -20,8 +23,8 @@ test('a loop that is woken often rests between its turns, and misses no wake', a
   });
   // The rest is 20 turns long, whatever they take: many wakes fall into it.
   for (let i = 0; i < 10; i++) {
-    await sleep(TURN_MS / 2);
     loop.wake();
+    await new Promise(setImmediate);
   }
   expect(turns).toBe(1);
   await until('the wakes are answered', () => Promise.resolve(turns === 2));
@@ -31,7 +34,11 @@ test('a loop that is woken often rests between its turns, and misses no wake', a
 
 test('closing does not wait for the rest', async () => {
   let turns = 0;
-  const turn = () => Promise.resolve(turns++).then(() => sleep(TURN_MS));
+  const turn = () => {
+    turns++;
+    vi.advanceTimersByTime(TURN_MS);
+    return Promise.resolve();
+  };
   const loop = startLoop('test', turn, {
     intervalMs: NEVER_MS,
     logger: quietLog,

@@ -3,8 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { InfrastructureError } from '../../src/errors/index.js';
 import { LocalStorage } from '../../src/storage/local-storage.js';
 import type { Storage } from '../../src/storage/storage.js';
@@ -20,7 +19,10 @@ describe('the cache of stored files', () => {
   let storage: Storage;
   let downloads: string[];
   let fetched: number;
+  /** Times of use must differ for "used longest ago" to have an answer. */
+  const tick = () => vi.setSystemTime(Date.now() + 1000);
   beforeEach(async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
     directory = await mkdtemp(join(tmpdir(), 'sparank-cache-'));
     cacheDirectory = join(directory, 'cache');
     const local = await LocalStorage.open(join(directory, 'storage'));
@@ -30,13 +32,15 @@ describe('the cache of stored files', () => {
     storage = changedStorage(local, {
       async download(key, path, signal) {
         downloads.push(key);
-        // Times of use must differ for "used longest ago" to have an answer.
-        await sleep(15);
+        tick();
         return local.download(key, path, signal);
       },
     });
   });
-  afterEach(() => rm(directory, { recursive: true, force: true }));
+  afterEach(async () => {
+    vi.useRealTimers();
+    await rm(directory, { recursive: true, force: true });
+  });
 
   const hashOf = (key: string) => createHash('sha256').update(Buffer.alloc(SIZE, key)).digest('hex');
   const open = (maxBytes: number, over = storage, lacking = 0) =>
@@ -83,7 +87,7 @@ describe('the cache of stored files', () => {
     for (const key of ['a', 'b', 'a', 'c']) {
       await fetch(cache, key);
       expect(await cachedBytes()).toBeLessThanOrEqual(2 * SIZE);
-      await sleep(15);
+      tick();
     }
     await fetch(cache, 'a');
     expect(downloads).toEqual(['a', 'b', 'c']);
@@ -122,7 +126,8 @@ describe('the cache of stored files', () => {
       async download(key, path, signal) {
         if (failures-- <= 0) return storage.download(key, path, signal);
         await writeFile(path, 'part');
-        await sleep(15);
+        // The other one waits for it by then.
+        await new Promise(setImmediate);
         throw new InfrastructureError('storage_unavailable', 'the storage is away');
       },
     });

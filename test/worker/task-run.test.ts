@@ -155,7 +155,7 @@ describe('a task on a worker', () => {
     const { notifications, pool } = database;
     const never = () => new Promise<never>(() => undefined);
     const succeed = () => {
-      setTimeout(() => shutdown.abort(), 50);
+      setImmediate(() => shutdown.abort());
       return never();
     };
     await rig.runNext({
