@@ -2,8 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { everySeconds } from '../../../src/cli/commands/compress.js';
 import { etaSeconds, jobFraction } from '../../../src/jobs/progress.js';
 import { PHASES } from '../../../src/jobs/tasks.js';
+import type { Target } from '../../../src/jobs/spec.js';
 import { resolveSpec } from '../../../src/jobs/resolve-spec.js';
-import { expectedInspection, expectedSeconds, type Expected } from '../../../src/pipeline/cost/expected.js';
+import {
+  distillationAllowed,
+  expectedInspection,
+  expectedSeconds,
+  type Expected,
+} from '../../../src/pipeline/cost/expected.js';
 
 const source = { upload: 'x' };
 const spec = (target: Record<string, number>, effort: string | number = 'quick') =>
@@ -90,6 +96,20 @@ describe('what a job is expected to take', () => {
     expect(total(bounded)).toBeGreaterThan(0.95 * asked);
     expect(of(Math.floor(rest)).distillation).toBe(0);
     expect(of('standard', { images: 60 }).distillation).toBe(0);
+  });
+
+  it('gives each target of a named effort what it would have alone, and divides seconds among them', () => {
+    const small = { ...job(6, 32, 256), images: 1024 };
+    const of = (effort: string | number, targets?: Target[]) => {
+      const one = spec({ parameter_ratio: 2 }, effort);
+      return distillationAllowed({ ...small, spec: targets === undefined ? one : { ...one, targets } });
+    };
+    const both = [{ parameter_ratio: 2 }, { parameter_ratio: 4 }];
+    const [alone = 0] = of('standard');
+    expect(of('standard', both)).toEqual([alone, alone]);
+    const [first = 0, second = 0] = of(300, both);
+    expect([first, second]).toEqual([first, first]);
+    expect(2 * first).toBeLessThan(of(300)[0] ?? 0);
   });
 
   it('gives a layer with more behind it more of the inspection, and a blocked one nothing', () => {
