@@ -5,7 +5,6 @@ const service = [
   'test/service/**',
   'test/independent/**',
   'test/web/**',
-  'test/examples/**',
   'test/client/{package,restart}.test.ts',
   'test/examples/**',
   'test/cli/{demo,service,exit-codes,storage-commands}.test.ts',
@@ -16,7 +15,8 @@ const integration = [
   'test/{api,database,queue,storage,worker}/**',
   'test/{janitor,telemetry,scratch,http-source,outbound}.test.ts',
   'test/engines/**',
-  'test/pipeline/{coding,curve,distill,integers,latency,output-format,patterns,tensorflow-runtime,way}.test.ts',
+  'test/pipeline/{back-off,breakdowns,coding,curve,distill,few-calibration,float-types,held-out,integers,latency}.test.ts',
+  'test/pipeline/{one-layer,output-format,patterns,several-inputs,tensorflow-runtime,way,without-tensorflow}.test.ts',
   'test/models/{fuzz,fuzzed-files}.test.ts',
 ];
 
