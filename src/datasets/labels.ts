@@ -58,7 +58,7 @@ function outOfRange(sample: number, label: number, classes: number | null, what 
 /** @throws {InputError} when a label is not one of the model's classes, or no sample has one */
 export function checkLabels(labels: Int32Array, classes: number, what = 'evaluation'): void {
   const at = labels.findIndex((label) => label < IGNORED || label >= classes);
-  if (at >= 0) throw outOfRange(at, labels[at] ?? 0, classes, what);
+  if (at >= 0) throw outOfRange(at, labels[at], classes, what);
   if (countLabels(labels) === 0) {
     const detail = 'no sample has a class: leave y out to measure without labels';
     throw new InputError('invalid_dataset', `${what}: ${detail}`, { faults: [{ pointer: `#${what}/y`, detail }] });

@@ -64,7 +64,7 @@ export class NpyArray {
     await readFully(file, start, offset, name);
     if (start.length < 10 || start.toString('latin1', 0, 6) !== '\x93NUMPY')
       throw badDataset(`${name} is not a .npy array`, name);
-    const version = start[6] ?? 0;
+    const version = start[6];
     if (version < 1 || version > 3) throw badDataset(`${name} has the unknown .npy version ${String(version)}`, name);
     const begin = version === 1 ? 10 : 12;
     if (bytes < begin) throw badDataset(`${name} is truncated`, name);

@@ -67,7 +67,7 @@ export function samplePatches(input: FloatTensor, layer: Geometry, chosen: Chose
         const from = plane + y * width;
         for (let kx = 0; kx < kw; kx++, to++) {
           const x = x0 + kx * dx;
-          if (x >= 0 && x < width) result[to] = input.data[from + x] ?? 0;
+          if (x >= 0 && x < width) result[to] = input.data[from + x];
         }
       }
     }
@@ -97,7 +97,7 @@ export function sampleOutputs(
     // A row counts places of the batch as the map's own images lay them out.
     const places = map.dims.slice(2).reduce((a, b) => a * b, 1);
     const image = Math.floor(row / places);
-    for (let c = 0; c < m; c++) result[r * m + c] = map.data[(image * m + c) * places + (row % places)] ?? 0;
+    for (let c = 0; c < m; c++) result[r * m + c] = map.data[(image * m + c) * places + (row % places)];
   }
   return result;
 }

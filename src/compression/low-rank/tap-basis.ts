@@ -131,7 +131,7 @@ async function secondMoments(engine: Engine, inputs: Matrix, split: TapSplit, le
   const unfolded = unfold(everyNth(inputs, stride), split);
   const scale = 1 / unfolded.rows;
   const moments = Float32Array.from(await engine.gram(unfolded), (x) => x * scale);
-  for (let i = 0; i < split.outer; i++) moments[i * (split.outer + 1)] = (moments[i * (split.outer + 1)] ?? 0) + lean;
+  for (let i = 0; i < split.outer; i++) moments[i * (split.outer + 1)] = moments[i * (split.outer + 1)] + lean;
   return matrix(split.outer, split.outer, moments);
 }
 

@@ -29,12 +29,12 @@ export class AdamState {
     this.steps += 1;
     const size = (rate * this.scale * Math.sqrt(1 - BETA2 ** this.steps)) / (1 - BETA1 ** this.steps);
     for (let i = 0; i < weights.length; i++) {
-      const g = gradient[i] ?? 0;
-      const m = BETA1 * (mean[i] ?? 0) + (1 - BETA1) * g;
-      const v = BETA2 * (square[i] ?? 0) + (1 - BETA2) * g * g;
+      const g = gradient[i];
+      const m = BETA1 * mean[i] + (1 - BETA1) * g;
+      const v = BETA2 * square[i] + (1 - BETA2) * g * g;
       mean[i] = m;
       square[i] = v;
-      const w = weights[i] ?? 0;
+      const w = weights[i];
       if (w !== 0) weights[i] = w - (size * m) / (Math.sqrt(v) + EPSILON);
     }
   }

@@ -120,7 +120,7 @@ async function leanOn(
     await engine.multiply(rows, rows, { transposeB: true }),
     await engine.multiply(weights, rows, { transposeB: true }),
   ];
-  for (const { data } of [penalty, toward]) for (let i = 0; i < data.length; i++) data[i] = lean * (data[i] ?? 0);
+  for (const { data } of [penalty, toward]) for (let i = 0; i < data.length; i++) data[i] = lean * data[i];
   return { penalty, toward };
 }
 

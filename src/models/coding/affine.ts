@@ -51,6 +51,6 @@ export const INT32_MAX = 2 ** 31 - 1;
 /** Biases in steps of input scale x weight scale, as an accumulator of products has them. */
 export function toInt32(bias: Float32Array, scales: Float32Array): Int32Array {
   return Int32Array.from(bias, (value, i) =>
-    Math.min(INT32_MAX, Math.max(-INT32_MAX, roundHalfEven(value / (scales[i] ?? 1)))),
+    Math.min(INT32_MAX, Math.max(-INT32_MAX, roundHalfEven(value / scales[i]))),
   );
 }

@@ -7,7 +7,7 @@ const BITS = new Uint32Array(FLOAT.buffer);
 /** The bits of the IEEE 754 binary16 number nearest to `value`, ties to even; infinity beyond 65519. */
 export function floatToHalf(value: number): number {
   FLOAT[0] = value;
-  const bits = BITS[0] ?? 0;
+  const bits = BITS[0];
   const sign = (bits >>> 16) & 0x8000;
   const size = Math.abs(FLOAT[0]);
   if (Number.isNaN(size)) return sign | 0x7e00;

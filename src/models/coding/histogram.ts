@@ -26,7 +26,7 @@ export class Histogram {
   add(values: Float32Array): void {
     let { low, high } = this;
     for (let i = 0; i < values.length; i++) {
-      const value = values[i] ?? 0;
+      const value = values[i];
       if (value < low) low = value;
       if (value > high) high = value;
       if (Number.isNaN(value)) this.finite = false;
@@ -40,10 +40,10 @@ export class Histogram {
     const stride = Math.ceil(values.length / COUNTED);
     const perBin = BINS / 2 / this.limit;
     for (let i = 0; i < values.length; i += stride) {
-      const value = values[i] ?? 0;
+      const value = values[i];
       if (value === 0) continue;
       const bin = Math.min(BINS - 1, Math.floor(value * perBin + BINS / 2));
-      this.counts[bin] = (this.counts[bin] ?? 0) + 1;
+      this.counts[bin] = this.counts[bin] + 1;
     }
   }
 
@@ -55,7 +55,7 @@ export class Histogram {
       const merged = new Float64Array(BINS);
       for (const [bin, count] of this.counts.entries()) {
         const into = BINS / 4 + (bin >> 1);
-        merged[into] = (merged[into] ?? 0) + count;
+        merged[into] = merged[into] + count;
       }
       this.counts.set(merged);
     }
@@ -97,7 +97,7 @@ export class Histogram {
     let counted = 0;
     let bins = 0;
     while (bins < BINS / 2 && counted < wanted) {
-      counted += (this.counts[BINS / 2 + bins] ?? 0) + (this.counts[BINS / 2 - 1 - bins] ?? 0);
+      counted += this.counts[BINS / 2 + bins] + this.counts[BINS / 2 - 1 - bins];
       bins += 1;
     }
     const largest = (bins * 2 * this.limit) / BINS;
@@ -109,7 +109,7 @@ export class Histogram {
     const rounding = ((high - low) / 255) ** 2 / 12;
     let sum = 0;
     for (let bin = 0; bin < BINS; bin++) {
-      const count = this.counts[bin] ?? 0;
+      const count = this.counts[bin];
       if (count === 0) continue;
       const value = (bin + 0.5) * width - this.limit;
       const outside = Math.max(low - value, value - high, 0);

@@ -46,15 +46,15 @@ export function toInt8(
     const begin = r * layout.rowStride;
     let largest = 0;
     for (let k = 0; k < perRow; k++) {
-      const at = begin + (places[k] ?? 0);
-      const weight = weights[at] ?? 0;
+      const at = begin + places[k];
+      const weight = weights[at];
       row[k] = weight;
-      matters[k] = importance[at] ?? 0;
+      matters[k] = importance[at];
       largest = Math.max(largest, Math.abs(weight));
     }
     const scale = bestScale(row, matters, { largest, least: least?.[r] ?? 0, neighbours });
     scales[r] = scale;
-    for (let k = 0; k < perRow; k++) values[begin + (places[k] ?? 0)] = rounded(row[k] ?? 0, scale);
+    for (let k = 0; k < perRow; k++) values[begin + places[k]] = rounded(row[k], scale);
   }
   return { values, scales };
 }
@@ -78,9 +78,9 @@ function bestScale(
     const scale = Math.fround(Math.max(scaleOf(largest * clip), least));
     let loss = 0;
     for (let k = 0; k < row.length; k++) {
-      const weight = row[k] ?? 0;
+      const weight = row[k];
       const error = weight - rounded(weight, scale) * scale;
-      loss += (importance[k] ?? 0) * error * error;
+      loss += importance[k] * error * error;
     }
     if (loss >= lowest || (neighbours && !neighboursFit(row, scale))) continue;
     lowest = loss;
@@ -91,7 +91,7 @@ function bestScale(
 
 function neighboursFit(row: Float64Array, scale: number): boolean {
   for (let k = 0; k + 1 < row.length; k += 2) {
-    const sum = rounded(row[k] ?? 0, scale) + rounded(row[k + 1] ?? 0, scale);
+    const sum = rounded(row[k], scale) + rounded(row[k + 1], scale);
     if (sum > NEIGHBOURS_MAX || sum < -NEIGHBOURS_MAX) return false;
   }
   return true;

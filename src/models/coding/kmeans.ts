@@ -70,7 +70,7 @@ function seeds(vectors: Vectors, k: number, random: () => number): Float32Array 
     centroids.set(values.subarray(chosen * width, (chosen + 1) * width), c * width);
     let total = 0;
     for (let i = 0; i < count; i++) {
-      const distance = Math.min(nearest[i] ?? 0, distanceTo(vectors, i, centroids, c));
+      const distance = Math.min(nearest[i], distanceTo(vectors, i, centroids, c));
       nearest[i] = distance;
       total += distance;
     }
@@ -78,7 +78,7 @@ function seeds(vectors: Vectors, k: number, random: () => number): Float32Array 
     chosen = 0;
     // The last with any distance stands in when rounding leaves a rest.
     for (let i = 0; i < count; i++) {
-      const distance = nearest[i] ?? 0;
+      const distance = nearest[i];
       if (distance === 0) continue;
       chosen = i;
       left -= distance;
@@ -91,8 +91,8 @@ function seeds(vectors: Vectors, k: number, random: () => number): Float32Array 
 function distanceTo({ values, weights, width }: Vectors, i: number, centroids: Float32Array, c: number): number {
   let sum = 0;
   for (let e = 0; e < width; e++) {
-    const difference = (values[i * width + e] ?? 0) - (centroids[c * width + e] ?? 0);
-    sum += (weights[i * width + e] ?? 0) * difference * difference;
+    const difference = values[i * width + e] - centroids[c * width + e];
+    sum += weights[i * width + e] * difference * difference;
   }
   return sum;
 }
@@ -108,13 +108,13 @@ export function assign(vectors: Vectors, centroids: Float32Array): { indices: Ui
   const indices = new Uint8Array(count);
   const losses = new Float64Array(count);
   for (let i = 0; i < count; i++) {
-    const first = values[i * width] ?? 0;
-    const weight = weights[i * width] ?? 0;
+    const first = values[i * width];
+    const weight = weights[i * width];
     let low = 0;
     let high = k;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((centroids[middle * width] ?? 0) < first) low = middle + 1;
+      if (centroids[middle * width] < first) low = middle + 1;
       else high = middle;
     }
     let best = Infinity;
@@ -122,7 +122,7 @@ export function assign(vectors: Vectors, centroids: Float32Array): { indices: Ui
     for (let up = low, down = low - 1; up < k || down >= 0;) {
       // Whichever side is done leaves its bounds.
       if (up < k) {
-        const step = (centroids[up * width] ?? 0) - first;
+        const step = centroids[up * width] - first;
         if (weight * step * step >= best) up = k;
         else {
           const distance = distanceTo(vectors, i, centroids, up);
@@ -134,7 +134,7 @@ export function assign(vectors: Vectors, centroids: Float32Array): { indices: Ui
         }
       }
       if (down >= 0) {
-        const step = (centroids[down * width] ?? 0) - first;
+        const step = centroids[down * width] - first;
         if (weight * step * step >= best) down = -1;
         else {
           const distance = distanceTo(vectors, i, centroids, down);
@@ -161,22 +161,20 @@ function step(vectors: Vectors, centroids: Float32Array): Float32Array {
   const totals = new Float64Array(centroids.length);
   const members = new Uint32Array(k);
   for (let i = 0; i < indices.length; i++) {
-    const c = indices[i] ?? 0;
-    members[c] = (members[c] ?? 0) + 1;
+    const c = indices[i];
+    members[c] = members[c] + 1;
     for (let e = 0; e < width; e++) {
-      const weight = weights[i * width + e] ?? 0;
-      sums[c * width + e] = (sums[c * width + e] ?? 0) + weight * (values[i * width + e] ?? 0);
-      totals[c * width + e] = (totals[c * width + e] ?? 0) + weight;
+      const weight = weights[i * width + e];
+      sums[c * width + e] = sums[c * width + e] + weight * values[i * width + e];
+      totals[c * width + e] = totals[c * width + e] + weight;
     }
   }
-  const next = Float32Array.from(sums, (sum, i) =>
-    (totals[i] ?? 0) > 0 ? sum / (totals[i] ?? 1) : (centroids[i] ?? 0),
-  );
+  const next = Float32Array.from(sums, (sum, i) => (totals[i] > 0 ? sum / totals[i] : centroids[i]));
   for (let c = 0; c < k; c++) {
-    if ((members[c] ?? 0) > 0) continue;
+    if (members[c] > 0) continue;
     let worst = 0;
-    for (let i = 1; i < losses.length; i++) if ((losses[i] ?? 0) > (losses[worst] ?? 0)) worst = i;
-    if ((losses[worst] ?? 0) === 0) break;
+    for (let i = 1; i < losses.length; i++) if (losses[i] > losses[worst]) worst = i;
+    if (losses[worst] === 0) break;
     losses[worst] = 0;
     next.set(values.subarray(worst * width, (worst + 1) * width), c * width);
   }
@@ -186,7 +184,7 @@ function step(vectors: Vectors, centroids: Float32Array): Float32Array {
 function sorted(centroids: Float32Array, width: number): Float32Array {
   const k = centroids.length / width;
   const order = Array.from({ length: k }, (_, c) => c).sort(
-    (a, b) => (centroids[a * width] ?? 0) - (centroids[b * width] ?? 0) || a - b,
+    (a, b) => centroids[a * width] - centroids[b * width] || a - b,
   );
   const result = new Float32Array(centroids.length);
   order.forEach((from, to) => result.set(centroids.subarray(from * width, (from + 1) * width), to * width));

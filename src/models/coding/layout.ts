@@ -26,7 +26,7 @@ export function importances(layout: Layout, count: number, energy: Float32Array 
   const rowsPerGroup = rows / groups;
   for (let i = 0; i < count; i++) {
     const group = groups === 1 ? 0 : Math.floor(rowOf(layout, i) / rowsPerGroup);
-    result[i] = Math.max(floor, energy[group * inputs + (Math.floor(i / inputStride) % inputs)] ?? 0);
+    result[i] = Math.max(floor, energy[group * inputs + (Math.floor(i / inputStride) % inputs)]);
   }
   return result;
 }

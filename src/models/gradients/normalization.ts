@@ -11,7 +11,7 @@ export const batchNormalization: Rule = (tape, node, gradient, wants) => {
   if (factors === null || spreads === null) return null;
   const epsilon = floatAttribute(node, 'epsilon', 1e-5);
   const rank = tape.shapeOf(node.output[0] ?? '').length;
-  const slopes = factors.map((factor, i) => factor / Math.sqrt((spreads[i] ?? 0) + epsilon));
+  const slopes = factors.map((factor, i) => factor / Math.sqrt(spreads[i] + epsilon));
   const dims = [1, slopes.length, ...new Array<number>(Math.max(0, rank - 2)).fill(1)];
   return [tape.mul(gradient, tape.floats(dims, slopes)), null, null, null, null];
 };

@@ -74,7 +74,7 @@ function matrix(
   const weights = new Float32Array(to * from);
   const give = (row: number, column: number, weight: number) => {
     const place = row * from + Math.min(Math.max(column, 0), from - 1);
-    weights[place] = (weights[place] ?? 0) + weight;
+    weights[place] = weights[place] + weight;
   };
   for (let i = 0; i < to; i++) {
     const x = at(i);

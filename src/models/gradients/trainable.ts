@@ -97,7 +97,7 @@ export class TrainableNetwork {
       return data;
     };
     return {
-      losses: new Map(this.graph.losses.map(({ name, loss }) => [name, floatsOf(loss)[0] ?? 0])),
+      losses: new Map(this.graph.losses.map(({ name, loss }) => [name, floatsOf(loss)[0]])),
       gradients: new Map([...this.graph.gradients].map(([name, gradient]) => [name, floatsOf(gradient)])),
     };
   }

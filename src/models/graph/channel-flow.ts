@@ -153,7 +153,7 @@ function perChannel(node: NodeProto, tensor: TensorProto, size: number, director
   const values = tensorFloats(tensor, directory);
   const invert = isOperator(node, 'Div');
   return Float32Array.from({ length: size }, (_, i) => {
-    const value = values[count === 1 ? 0 : i] ?? 1;
+    const value = values[count === 1 ? 0 : i];
     return invert ? 1 / value : value;
   });
 }

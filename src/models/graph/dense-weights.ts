@@ -19,7 +19,7 @@ export function transpose(source: Float32Array, rows: number, columns: number): 
       const r1 = Math.min(r0 + block, rows);
       const c1 = Math.min(c0 + block, columns);
       for (let r = r0; r < r1; r++) {
-        for (let c = c0; c < c1; c++) result[c * rows + r] = source[r * columns + c] ?? 0;
+        for (let c = c0; c < c1; c++) result[c * rows + r] = source[r * columns + c];
       }
     }
   }
@@ -56,7 +56,7 @@ export function denseWeightsOf(
 function denseBias(bias: TensorProto | null, m: number, beta: number, directory: string | null): Float32Array {
   if (bias === null) return new Float32Array(m);
   const values = tensorFloats(bias, directory);
-  if (elementCount(tensorDims(bias)) === 1) return new Float32Array(m).fill((values[0] ?? 0) * beta);
+  if (elementCount(tensorDims(bias)) === 1) return new Float32Array(m).fill(values[0] * beta);
   return values.map((v) => v * beta);
 }
 

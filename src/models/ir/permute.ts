@@ -13,7 +13,7 @@ export function permuted<T extends Float32Array | Int32Array | Uint8Array>(
   const result = data.slice() as T;
   const at = shape.map(() => 0);
   for (let to = 0, from = 0; to < result.length; to++) {
-    result[to] = data[from] ?? 0;
+    result[to] = data[from];
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       const step = steps[axis] ?? 0;
       const next = (at[axis] ?? 0) + 1;

@@ -191,8 +191,8 @@ export function firstNonFinite(tensor: TensorProto, directory: string | null): n
     [DataType.BFLOAT16]: 0x7f80,
   }[type];
   for (let i = size - 1; i < bytes.length; i += size) {
-    if ((((bytes[i] ?? 0) << 8) & mask) !== (mask & 0xff00)) continue;
-    if (((((bytes[i] ?? 0) << 8) | (bytes[i - 1] ?? 0)) & mask) === mask) return (i + 1) / size - 1;
+    if (((bytes[i] << 8) & mask) !== (mask & 0xff00)) continue;
+    if ((((bytes[i] << 8) | bytes[i - 1]) & mask) === mask) return (i + 1) / size - 1;
   }
   return -1;
 }

@@ -75,9 +75,9 @@ function chainBehind(
         : (normalization(node, index, model) ?? arithmetic(node, { from: at, m, rank }, index, model));
     if (node === null || next?.scale.length !== m) return { nodes, affine };
     for (let i = 0; i < m; i++) {
-      const s = next.scale[i] ?? 1;
-      affine.scale[i] = (affine.scale[i] ?? 1) * s;
-      affine.shift[i] = (affine.shift[i] ?? 0) * s + (next.shift[i] ?? 0);
+      const s = next.scale[i];
+      affine.scale[i] = affine.scale[i] * s;
+      affine.shift[i] = affine.shift[i] * s + next.shift[i];
     }
     nodes.push(node);
     at = node.output[0] ?? '';
@@ -94,8 +94,8 @@ function normalization(node: NodeProto, index: GraphIndex, model: Model): Affine
   const [gamma, beta, mean, variance] = values;
   if (gamma == null || beta == null || mean == null || variance == null) return null;
   const epsilon = floatAttribute(node, 'epsilon', 1e-5);
-  const scale = gamma.map((g, i) => g / Math.sqrt((variance[i] ?? 0) + epsilon));
-  const shift = beta.map((b, i) => b - (mean[i] ?? 0) * (scale[i] ?? 0));
+  const scale = gamma.map((g, i) => g / Math.sqrt(variance[i] + epsilon));
+  const shift = beta.map((b, i) => b - mean[i] * scale[i]);
   return finite({ scale, shift });
 }
 
@@ -111,7 +111,7 @@ function arithmetic(
   const tensor = index.initializer(node.input[first ? 1 : 0]);
   if (tensor?.dataType !== DataType.FLOAT || !isPerChannel(tensorDims(tensor), m, rank)) return null;
   const values = tensorFloats(tensor, model.directory);
-  const constant = values.length === m ? values : new Float32Array(m).fill(values[0] ?? 0);
+  const constant = values.length === m ? values : new Float32Array(m).fill(values[0]);
   const ones = () => new Float32Array(m).fill(1);
   switch (operatorOf(node)) {
     case 'Add':
@@ -149,13 +149,13 @@ function replace(
   const dense = denseWeightsOf(layer, weight, bias, model.directory);
   const d = dense.weights.length / m;
   const biasName = names.fresh(`${output}_bias`);
-  const shifted = shift.map((s, i) => s + (scale[i] ?? 0) * (dense.bias[i] ?? 0));
+  const shifted = shift.map((s, i) => s + scale[i] * dense.bias[i]);
   graph.initializer.push(floatTensor(biasName, [m], shifted));
   layer.output = [output];
   let weightName = layer.input[1] ?? '';
   if (scales) {
     weightName = names.fresh(`${output}_weight`);
-    const weights = dense.weights.map((w, i) => w * (scale[Math.floor(i / d)] ?? 0));
+    const weights = dense.weights.map((w, i) => w * scale[Math.floor(i / d)]);
     const dims = isOperator(layer, 'Conv') ? tensorDims(weight) : [m, d];
     graph.initializer.push(floatTensor(weightName, dims, weights));
   }

@@ -217,7 +217,7 @@ class IntegerWriter {
 
   private code(layer: WeightedNode, values: Float32Array, layout: Layout, least: Float32Array): Int8Weights {
     const known = this.options.coded?.get(layer.name);
-    const fits = ({ scales }: Int8Weights) => scales.every((scale, row) => scale >= (least[row] ?? 0));
+    const fits = ({ scales }: Int8Weights) => scales.every((scale, row) => scale >= least[row]);
     if (known !== undefined && fits(known)) return known;
     const energy = this.options.energies.get(layer.input) ?? null;
     const importance = importances(layout, values.length, energy);

@@ -33,7 +33,7 @@ export function castTo(data: TensorData, type: string): TensorData {
     throw new InputError('invalid_dataset', `${typeOf(data)} data cannot be fed to an input of type ${type}`);
   const cast = HOLDERS[type].from(numbers);
   const at = type.startsWith('float') ? -1 : cast.findIndex((value, i) => value !== numbers[i]);
-  if (at >= 0) throw beyond(numbers[at] ?? 0, type);
+  if (at >= 0) throw beyond(numbers[at], type);
   return cast;
 }
 

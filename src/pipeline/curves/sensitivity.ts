@@ -248,11 +248,11 @@ function mapOf(
   const [d, u] = [columnRange(down, 0, rank), columnRange(up, 0, rank)];
   const scores = new Float64Array(rank);
   for (let i = 0; i < m; i++) {
-    for (let r = 0; r < rank; r++) scores[r] = (scores[r] ?? 0) + (d.data[i * rank + r] ?? 0) * (mean[i] ?? 0);
+    for (let r = 0; r < rank; r++) scores[r] = scores[r] + d.data[i * rank + r] * mean[i];
   }
   const offset = Float32Array.from(mean, (value, i) => {
     let kept = 0;
-    for (let r = 0; r < rank; r++) kept += (u.data[i * rank + r] ?? 0) * (scores[r] ?? 0);
+    for (let r = 0; r < rank; r++) kept += u.data[i * rank + r] * scores[r];
     return value - kept;
   });
   const ones = new Array<number>(axes).fill(1);

@@ -49,11 +49,11 @@ export class SampleWatch {
   add(of: 'input' | 'skip branch', values: Float32Array, width: number, images: ArrayLike<number>): void {
     if (this.bad === null) {
       const at = values.findIndex((value) => !Number.isFinite(value));
-      if (at >= 0) this.bad = { image: images[Math.floor(at / width)] ?? 0, value: values[at] ?? NaN, of };
+      if (at >= 0) this.bad = { image: images[Math.floor(at / width)] ?? 0, value: values[at], of };
     }
     if (of !== 'input' || this.varies || values.length === 0) return;
     const first = (this.first ??= values.slice(0, width));
-    this.varies = values.some((value, i) => Math.abs(value - (first[i % width] ?? 0)) > ALIKE);
+    this.varies = values.some((value, i) => Math.abs(value - first[i % width]) > ALIKE);
   }
 
   /** Why the layer cannot be fitted, or null. */

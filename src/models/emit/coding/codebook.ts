@@ -20,13 +20,13 @@ export const codebook: TensorCoder = (tensor) => {
   if (values.length / width < CENTROIDS * FEWEST_PER_CENTROID) return int8(tensor);
   const importance = tensor.importance();
   const scales = rootMeanSquares(values, layout);
-  const scaleAt = (i: number) => scales[rowOf(layout, i)] ?? 1;
+  const scaleAt = (i: number) => scales[rowOf(layout, i)];
   const normal = values.map((v, i) => v / scaleAt(i));
   const weights = importance.map((v, i) => v * scaleAt(i) ** 2);
   const { centroids, indices } = kMeans(normal, even(weights), { k: CENTROIDS, width, random });
   fitScales(scales, tensor, importance, (i) => {
-    const vector = indices[Math.floor(i / width)] ?? 0;
-    return centroids[vector * width + (i % width)] ?? 0;
+    const vector = indices[Math.floor(i / width)];
+    return centroids[vector * width + (i % width)];
   });
   const fresh = (part: string) => freshName(tensor, part);
   const [name, index, table] = [fresh('indices'), fresh('index'), fresh('codebook')];
@@ -58,7 +58,7 @@ function rootMeanSquares(values: Float32Array, layout: Layout): Float32Array {
   const sums = new Float64Array(layout.rows);
   for (const [i, value] of values.entries()) {
     const row = rowOf(layout, i);
-    sums[row] = (sums[row] ?? 0) + value * value;
+    sums[row] = sums[row] + value * value;
   }
   return Float32Array.from(sums, (sum) => Math.sqrt((sum * layout.rows) / values.length) || 1);
 }
@@ -75,10 +75,9 @@ function fitScales(
   for (let i = 0; i < values.length; i++) {
     const row = rowOf(layout, i);
     const number = coded(i);
-    const weighted = (importance[i] ?? 0) * number;
-    products[row] = (products[row] ?? 0) + weighted * (values[i] ?? 0);
-    squares[row] = (squares[row] ?? 0) + weighted * number;
+    const weighted = importance[i] * number;
+    products[row] = products[row] + weighted * values[i];
+    squares[row] = squares[row] + weighted * number;
   }
-  for (let row = 0; row < layout.rows; row++)
-    if ((squares[row] ?? 0) > 0) scales[row] = (products[row] ?? 0) / (squares[row] ?? 1);
+  for (let row = 0; row < layout.rows; row++) if (squares[row] > 0) scales[row] = products[row] / squares[row];
 }

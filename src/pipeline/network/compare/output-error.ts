@@ -58,8 +58,8 @@ export class OutputError {
 function addRange(sums: Sums, { a, b }: { a: Float32Array; b: Float32Array }, begin: number, end: number): void {
   let [squares, total, sum] = [0, 0, 0];
   for (let i = begin; i < end; i++) {
-    const x = a[i] ?? 0;
-    const difference = x - (b[i] ?? 0);
+    const x = a[i];
+    const difference = x - b[i];
     squares += difference * difference;
     total += x * x;
     sum += x;
@@ -101,7 +101,7 @@ export function argmaxRows(values: Float32Array, classes: number): Uint32Array {
   const result = new Uint32Array(values.length / classes);
   for (let r = 0; r < result.length; r++) {
     let best = r * classes;
-    for (let i = best + 1; i < (r + 1) * classes; i++) if ((values[i] ?? 0) > (values[best] ?? 0)) best = i;
+    for (let i = best + 1; i < (r + 1) * classes; i++) if (values[i] > values[best]) best = i;
     result[r] = best - r * classes;
   }
   return result;

@@ -203,7 +203,7 @@ async function descend(
       for (const [name, gradient] of gradients) {
         const sum = sums.get(name);
         if (sum === undefined) sums.set(name, gradient);
-        else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (gradient[i] ?? 0);
+        else for (let i = 0; i < sum.length; i++) sum[i] = sum[i] + gradient[i];
       }
     }
     const done = (step + 1) / (steps + 1);

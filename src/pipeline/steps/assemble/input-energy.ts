@@ -51,7 +51,7 @@ function addSquares(squares: Float64Array, value: Tensor, axis: 1 | -1): void {
   const stride = axis === -1 ? 1 : value.dims.slice(2).reduce((a, b) => a * b, 1);
   for (let begin = 0, channel = 0; begin < data.length; begin += stride, channel++) {
     let sum = 0;
-    for (let i = begin; i < begin + stride; i++) sum += (data[i] ?? 0) ** 2;
-    squares[channel % squares.length] = (squares[channel % squares.length] ?? 0) + sum;
+    for (let i = begin; i < begin + stride; i++) sum += data[i] ** 2;
+    squares[channel % squares.length] = squares[channel % squares.length] + sum;
   }
 }

@@ -140,12 +140,12 @@ class ChannelMeans {
     for (let at = 0, channel = 0; at < values.length; channel = (channel + 1) % this.channels) {
       let [sum, square] = [0, 0];
       for (const end = at + inner; at < end; at++) {
-        const x = values[at] ?? 0;
+        const x = values[at];
         sum += x;
         square += x * x;
       }
-      this.sums[channel] = (this.sums[channel] ?? 0) + sum;
-      this.squares[channel] = (this.squares[channel] ?? 0) + square;
+      this.sums[channel] = this.sums[channel] + sum;
+      this.squares[channel] = this.squares[channel] + square;
     }
     this.count += values.length / this.channels;
   }
@@ -154,9 +154,9 @@ class ChannelMeans {
   distance(other: ChannelMeans): number {
     let [difference, variance] = [0, 0];
     for (let channel = 0; channel < this.channels; channel++) {
-      const mean = (this.sums[channel] ?? 0) / this.count;
-      difference += (mean - (other.sums[channel] ?? 0) / other.count) ** 2;
-      variance += (this.squares[channel] ?? 0) / this.count - mean ** 2;
+      const mean = this.sums[channel] / this.count;
+      difference += (mean - other.sums[channel] / other.count) ** 2;
+      variance += this.squares[channel] / this.count - mean ** 2;
     }
     return variance > 0 ? difference / variance : 0;
   }

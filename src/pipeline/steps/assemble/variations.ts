@@ -87,7 +87,7 @@ function move(
       const source = (block * rows + (ofRow?.[r] ?? 0)) * columns;
       for (let c = 0; c < columns; c++) {
         const begin = (source + (ofColumn?.[c] ?? 0)) * inner;
-        for (let i = 0; i < inner; i++) to[at++] = from[begin + i] ?? 0;
+        for (let i = 0; i < inner; i++) to[at++] = from[begin + i];
       }
     }
   }
@@ -103,8 +103,8 @@ function mix(data: Float32Array, rows: number, random: () => number): void {
     const other = (row + 1 + Math.floor(random() * (rows - 1))) % rows;
     const weight = random();
     for (let i = 0; i < length; i++) {
-      const own = before[row * length + i] ?? 0;
-      data[row * length + i] = own + weight * ((before[other * length + i] ?? 0) - own);
+      const own = before[row * length + i];
+      data[row * length + i] = own + weight * (before[other * length + i] - own);
     }
   }
 }

@@ -18,6 +18,6 @@ export async function layerResponse(
   const response = await engine.multiply(matrix(inputs.length / d, d, inputs), matrix(m, d, weights), {
     transposeB: true,
   });
-  const own = response.data.map((value, i) => value + (bias[i % m] ?? 0));
-  return { own, wanted: skip === undefined ? own : own.map((value, i) => value + (skip[i] ?? 0)) };
+  const own = response.data.map((value, i) => value + bias[i % m]);
+  return { own, wanted: skip === undefined ? own : own.map((value, i) => value + skip[i]) };
 }

@@ -63,7 +63,7 @@ export async function outputMetrics(
         matrix(
           known.rows,
           known.cols,
-          known.data.map((value, i) => value + (metric.data[i] ?? 0)),
+          known.data.map((value, i) => value + metric.data[i]),
         ),
       );
   };
@@ -113,15 +113,15 @@ async function before(
       if (n !== flow.channels) return null;
       const weights = weightsOf(flow.weights(), n);
       const products = await engine.multiply(weights, weights, { transposeB: true });
-      return [elementwise((i, j) => products.data[i * n + j] ?? 0)];
+      return [elementwise((i, j) => products.data[i * n + j])];
     }
     case 'scale': {
       if (flow.factors.length !== n) return null;
-      return [elementwise((i, j) => (flow.factors[i] ?? 1) * (flow.factors[j] ?? 1))];
+      return [elementwise((i, j) => flow.factors[i] * flow.factors[j])];
     }
     case 'mask': {
       const seen = slopes.get(flow.at);
-      if (seen !== undefined && seen.rows === n) return [elementwise((i, j) => seen.data[i * n + j] ?? 0)];
+      if (seen !== undefined && seen.rows === n) return [elementwise((i, j) => seen.data[i * n + j])];
       return [elementwise((i, j) => (i === j ? 1 : UNSEEN_PAIR))];
     }
     case 'concat': {
