@@ -113,7 +113,7 @@ describe('a job with integers', () => {
       evaluation: join(EXAMPLE, 'evaluation.npz'),
     };
     const method = { ...quick, samples: 500 };
-    const { metrics } = await job({ method, target: { parameter_ratio: 2 } }, scratch(), example);
+    const { metrics } = await job({ method, effort: 'quick', target: { parameter_ratio: 2 } }, scratch(), example);
     const { coding, accuracy } = metrics;
     expect(coding?.integer_layers?.integer).toBe(coding?.integer_layers?.all);
     expect(coding?.bytes.ratio).toBeGreaterThan(3);
