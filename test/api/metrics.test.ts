@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { boundTeams } from '../../src/api/plugins/metrics.js';
+import { boundTeams } from '../../src/api/plugins/pool-gauges.js';
 import { serializeError } from '../../src/errors/classify.js';
 import { InfrastructureError, InputError } from '../../src/errors/index.js';
 import { createMetrics } from '../../src/observability/metrics.js';
