@@ -863,7 +863,7 @@ export interface components {
             inputs: "symmetric" | "asymmetric" | "refit";
             /** @description after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as `effort` allows, none where the outputs are near enough already; 0: none */
             distillation_passes: number | null;
-            /** @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not */
+            /** @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; float16 where its rows differ too much for one; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not */
             weights: {
                 /** @enum {string} */
                 coding: "float32" | "float16" | "int8" | "uint8" | "static_int8" | "codebook";
@@ -1769,7 +1769,7 @@ export interface components {
              */
             distillation_passes?: number | null;
             /**
-             * @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not
+             * @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; float16 where its rows differ too much for one; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not
              * @default {
              *       "coding": "float32",
              *       "bits": 4,

@@ -20,7 +20,8 @@ export const WEIGHT_CODINGS = {
   float16: { meaning: 'half the bits', coder: 'float16', weighted: false, integers: false },
   int8: { meaning: 'a scale for every output channel', coder: 'int8', weighted: true, integers: false },
   uint8: {
-    meaning: 'a scale for the whole tensor, as TensorFlow.js keeps weights',
+    meaning:
+      'a scale for the whole tensor, as TensorFlow.js keeps weights; float16 where its rows differ too much for one',
     ...{ coder: 'uint8', weighted: false, integers: false },
   },
   static_int8: {
