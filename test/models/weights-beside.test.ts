@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { codeWeights, listLayers, prepare, rewrite, type Model } from '../../src/models/index.js';
-import { makeInt, makeInts, makeNode } from '../../src/models/ir/attributes.js';
+import { makeInt, makeInts, makeNode, makeString } from '../../src/models/ir/attributes.js';
 import { AttributeType, DataType, type GraphProto, type NodeProto } from '../../src/models/ir/messages.js';
 import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
@@ -46,6 +46,14 @@ const constant = (name: string, dims: number[]): NodeProto =>
   );
 
 const CASES: [string, Sketch, number][] = [
+  [
+    'no factors by which a picture is enlarged',
+    behind(
+      [node('Resize', ['c', '', 'scales'], 'y', [makeString('mode', 'nearest')])],
+      [floatTensor('scales', [4], Float32Array.of(1, 1, 2, 2))],
+    ),
+    0,
+  ],
   [
     'initializers and constants of subgraphs, and what these read of the graph around them',
     behind(

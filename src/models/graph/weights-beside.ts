@@ -18,6 +18,9 @@ const NO_WEIGHTS: ReadonlySet<number> = new Set([
 /** Their second and third inputs belong to how numbers are kept, not to what they are. */
 const CODINGS = new Set(['QuantizeLinear', 'DequantizeLinear'].flatMap((name) => [name, `com.microsoft::${name}`]));
 
+/** Their inputs behind the first say how large the result is. */
+const RESIZES = new Set(['Resize', 'Upsample']);
+
 /**
  * Numbers that the network holds outside of its layers, each tensor once: in subgraphs (If, Loop, Scan), in operators
  * of other domains, in embeddings, slopes, normalizations that could not be folded. A count without them would call a
@@ -28,7 +31,8 @@ export function weightsBeside({ graph }: Model, layers: readonly WeightedNode[])
   const index = new GraphIndex(graph);
   const apart = ownedBy(graph, layers, index);
   for (const node of graph.node)
-    if (CODINGS.has(operatorOf(node))) for (const name of node.input.slice(1)) apart.add(name);
+    if (CODINGS.has(operatorOf(node)) || RESIZES.has(operatorOf(node)))
+      for (const name of node.input.slice(1)) apart.add(name);
   const main = new Set<TensorProto>(graph.initializer.filter(({ name }) => apart.has(name)));
   let numbers = 0;
   for (const { tensor } of allTensors(graph)) if (!main.has(tensor)) numbers += numbersIn(tensor);
