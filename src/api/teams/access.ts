@@ -1,9 +1,13 @@
 import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import { callerFrom } from '../plugins/auth.js';
 import { notFound } from '../problem.js';
 
 /** Stands for the key's own team in a path. */
 export const SELF = 'self';
+
+/** In a path. */
+export const TeamId = Type.String({ description: "a team's id, or `self` for the key's own team" });
 
 export const isAdmin = (request: FastifyRequest): boolean => callerFrom(request).scopes.includes('admin');
 
