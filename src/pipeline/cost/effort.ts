@@ -1,4 +1,4 @@
-import { WORK_PER_SECOND } from './rate.js';
+import { DISTILLATION_PER_SECOND } from './rate.js';
 import type { Effort } from '../../jobs/spec.js';
 
 /** What may be spent on changing all layers of one network together. */
@@ -37,14 +37,18 @@ const SAME = 0.03;
 
 /** Seconds that an effort leaves for one target. @param rest seconds of everything else: with one target, or a share of all for each */
 export function distillationSeconds(effort: Effort, rest: number): number {
-  if (effort === 'quick') return QUICK.work / WORK_PER_SECOND;
+  if (effort === 'quick') return QUICK.work / DISTILLATION_PER_SECOND;
   return Math.max(0, (typeof effort === 'number' ? effort : JOB_SECONDS[effort]) - rest);
 }
 
 /** @param seconds as `distillationSeconds` gives them */
 export function distillationBudget(effort: Effort, seconds: number): DistillationBudget {
   if (effort === 'quick') return QUICK;
-  return { work: seconds * WORK_PER_SECOND, passes: PASSES[effort === 'standard' ? effort : 'thorough'], near: SAME };
+  return {
+    work: seconds * DISTILLATION_PER_SECOND,
+    passes: PASSES[effort === 'standard' ? effort : 'thorough'],
+    near: SAME,
+  };
 }
 
 /** Whether so many passes are worth varied samples. @param error relative error of the outputs before */
