@@ -33,7 +33,7 @@ const QUICK: DistillationBudget = { work: 9e11, passes: 16, near: NEAR };
 const JOB_SECONDS = { standard: 360, thorough: 1800 };
 const PASSES = { standard: 100, thorough: 250 };
 /** Below this nobody sees a difference. */
-const SAME = 0.03;
+const SAME = 0.02;
 
 /** Seconds that an effort leaves for one target. @param rest seconds of everything else: with one target, or a share of all for each */
 export function distillationSeconds(effort: Effort, rest: number): number {

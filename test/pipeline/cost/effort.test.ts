@@ -26,7 +26,7 @@ describe('what an effort affords', () => {
   });
 
   it('is nothing for a network that is the same already, and nothing of little effort for one that is near', () => {
-    expect(affordablePasses(distillationBudget('standard', 300), network(1e6, 0.02))).toBe(0);
+    expect(affordablePasses(distillationBudget('standard', 300), network(1e6, 0.015))).toBe(0);
     expect(affordablePasses(distillationBudget('standard', 300), network(1e6, 0.04))).toBe(100);
     expect(affordablePasses(distillationBudget('quick', 30), network(1e6, 0.1))).toBe(0);
     expect(affordablePasses(distillationBudget('quick', 30), network(1e6, 0.2))).toBe(16);
