@@ -924,7 +924,7 @@ export interface components {
             constraints: components["schemas"]["Constraints"];
             method: components["schemas"]["Method"];
             output?: components["schemas"]["Output"];
-            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed, so that a job gives the same network on every machine: seconds are those of two processor cores */
+            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
             effort?: ("quick" | "standard" | "thorough") | number;
             benchmark: components["schemas"]["Benchmark"];
             resources?: components["schemas"]["Resources"];
@@ -1870,7 +1870,7 @@ export interface components {
             constraints?: components["schemas"]["ConstraintsRequest"];
             method?: components["schemas"]["MethodRequest"];
             output?: components["schemas"]["OutputRequest"];
-            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed, so that a job gives the same network on every machine: seconds are those of two processor cores */
+            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
             effort?: ("quick" | "standard" | "thorough") | number;
             benchmark?: components["schemas"]["BenchmarkRequest"];
             resources?: components["schemas"]["Resources"];
