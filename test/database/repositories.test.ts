@@ -514,7 +514,7 @@ describe('the pool', () => {
     ]);
     expect(overview.jobs).toEqual({ queued: 2, running: 1 });
     expect(overview.tasks).toEqual({ waiting: 1, released: 1, running: 1, unmatched: 0 });
-    expect(overview.classes).toMatchObject([{ workerClass: '', workers: 1, slots: 1, running: 1, released: 1 }]);
+    expect(overview.classes).toMatchObject([{ name: '', workers: 1, slots: 1, running: 1, released: 1 }]);
     expect(overview.teams).toMatchObject([
       { teamId: DEFAULT_TEAM, weight: 1, queuedJobs: 2, runningTasks: 1, waitingTasks: 1 },
     ]);

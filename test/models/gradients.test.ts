@@ -198,6 +198,8 @@ const CASES: Record<string, Sketch> = {
     [ints('parts', [1, 3])],
   ),
   Gather: one(MAP, 'Gather', [makeInt('axis', 1)], [ints('kept', [3, 0, 2])]),
+  'Gather, one several times': one(MAP, 'Gather', [makeInt('axis', 1)], [ints('kept', [3, 0, 3, 3, -1])]),
+  'Gather, last axis': one(MAP, 'Gather', [makeInt('axis', -1)], [ints('kept', [1, 1, 0])]),
   'Slice with steps': behindSum(
     MAP,
     [node('Slice', ['z', 'from', 'to', 'axes', 'steps'], 'y')],
@@ -407,6 +409,22 @@ describe('gradients by the runtime', () => {
       await expectDerivatives(opened, ['k']);
     } finally {
       await opened.network.release();
+    }
+  });
+
+  it('teach nothing before an operator without a rule that reads what has no wanted value', async () => {
+    const sketch = behindSum(
+      MAP,
+      [node('LRN', ['z'], 'n', [makeInt('size', 3)]), node('Mul', ['n', 'k'], 'y')],
+      [tensorOf('k', [1])],
+    );
+    const given = { weights: TRAINED, losses: ['y'], known: new Set(['y']), samples: batchOf(sketch.input) };
+    const network = await TrainableNetwork.open(await build(sketch), given, { threads: 1 });
+    try {
+      expect(network.losses).toEqual(['y']);
+      expect([...network.weights.keys()]).toEqual(['k']);
+    } finally {
+      await network.release();
     }
   });
 

@@ -32,7 +32,8 @@ export const gather: Rule = (tape, node, gradient) => {
   const axis = (intAttribute(node, 'axis', 0) + shape.length) % shape.length;
   const size = shape[axis] ?? 0;
   const chosen = tape.intsOf(indices)?.map((i) => (i < 0 ? i + size : i));
-  if (chosen === undefined || new Set(chosen).size !== chosen.length || chosen.length === 0) return null;
+  if (chosen === undefined || chosen.length === 0) return null;
+  if (new Set(chosen).size !== chosen.length) return [sumOfTaken(tape, gradient, { chosen, axis, shape }), null];
   const taken = tape.reshape(gradient, shape.with(axis, chosen.length));
   // What was not taken reads the row of zeros behind the last.
   const position = new Map(chosen.map((index, i) => [index, i]));
@@ -40,6 +41,20 @@ export const gather: Rule = (tape, node, gradient) => {
   const pads = [...shape.map(() => 0), ...shape.map((_, i) => (i === axis ? 1 : 0))];
   return [tape.emit('Gather', [tape.pad(taken, pads), tape.ints(back)], [makeInt('axis', axis)]), null];
 };
+
+/** What was taken several times adds up: a product with a matrix of ones and zeros. */
+function sumOfTaken(
+  tape: Tape,
+  gradient: string,
+  { chosen, axis, shape }: { chosen: readonly number[]; axis: number; shape: readonly number[] },
+): string {
+  const size = shape[axis] ?? 0;
+  const count = (of: readonly number[]) => of.reduce((a, b) => a * b, 1);
+  const taken = new Float32Array(size * chosen.length);
+  chosen.forEach((index, i) => (taken[index * chosen.length + i] = 1));
+  const rows = tape.reshape(gradient, [count(shape.slice(0, axis)), chosen.length, count(shape.slice(axis + 1))]);
+  return tape.reshape(tape.emit('MatMul', [tape.floats([size, chosen.length], taken), rows]), shape);
+}
 
 export const slice: Rule = (tape, node, gradient) => {
   const [x = '', startsName, endsName, axesName = '', stepsName = ''] = node.input;

@@ -46,16 +46,22 @@ export class TrainableNetwork {
   /**
    * @param weights to be changed; those that no loss depends on are left out
    * @param losses tensors that are pulled towards targets
+   * @param known tensors that there are targets for; default: all
    * @param samples a batch of the size that all later ones have
    * @throws {InputError} when operators of an old version cannot be carried over
    */
   static async open(
     model: Model,
-    { weights, losses, samples }: { weights: ReadonlySet<string>; losses: readonly string[]; samples: Given },
+    {
+      weights,
+      losses,
+      known,
+      samples,
+    }: { weights: ReadonlySet<string>; losses: readonly string[]; known?: ReadonlySet<string>; samples: Given },
     options: { threads: number },
   ): Promise<TrainableNetwork> {
     const { model: fixed, shapes } = await fixSize(model, samples, options);
-    const graph = trainingGraph(fixed, weights, losses, shapes);
+    const graph = trainingGraph(fixed, weights, { losses, ...(known === undefined ? {} : { known }) }, shapes);
     const own = new Map<string, FloatTensor>();
     for (const [name, tensor] of initializersOf(model.graph)) {
       if (!graph.gradients.has(name)) continue;

@@ -34,13 +34,14 @@ export interface TrainingGraph {
  * the tensors that it reads become losses of their own: weights before it follow those, not what comes behind.
  *
  * @param weights initializers to differentiate by
- * @param wanted tensors with losses; those that depend on no weight are left out
+ * @param wanted tensors with losses; those that depend on no weight are left out. `known`: tensors that there are
+ *   wanted values for; where a gradient stops at another one, nothing is learned before it. Default: all
  * @param shapes of all tensors for the batch that the graph is going to be run on, see `fixSize`
  */
 export function trainingGraph(
   model: Model,
   weights: ReadonlySet<string>,
-  wanted: readonly string[],
+  wanted: { losses: readonly string[]; known?: ReadonlySet<string> },
   shapes: ReadonlyMap<string, readonly number[]>,
 ): TrainingGraph {
   const stops = new Set<NodeProto>();
@@ -57,18 +58,23 @@ function attempt(
     weights,
     wanted,
     shapes,
-  }: { weights: ReadonlySet<string>; wanted: readonly string[]; shapes: ReadonlyMap<string, readonly number[]> },
+  }: {
+    weights: ReadonlySet<string>;
+    wanted: { losses: readonly string[]; known?: ReadonlySet<string> };
+    shapes: ReadonlyMap<string, readonly number[]>;
+  },
   stops: ReadonlySet<NodeProto>,
 ): TrainingGraph | { uncovered: NodeProto } {
   const { graph } = model;
   const names = new NameSource(graph);
   const tape = new Tape(names, shapes, new GraphIndex(graph), model.directory);
   const varying = new Set(weights);
-  const ends = new Set(wanted);
+  const ends = new Set(wanted.losses);
+  const isKnown = (name: string): boolean => wanted.known?.has(name) ?? true;
   for (const node of graph.node) {
     const inputs = [...readBy(node)].filter((name) => varying.has(name));
     if (inputs.length === 0) continue;
-    if (stops.has(node) || ruleOf(node) === null) for (const name of inputs) ends.add(name);
+    if (stops.has(node) || ruleOf(node) === null) for (const name of inputs.filter(isKnown)) ends.add(name);
     else if (node.output[0] !== undefined) varying.add(node.output[0]);
   }
   const gradients = new Map<string, string[]>();

@@ -87,10 +87,17 @@ export async function distill(
 
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
   const losses = [...outputs, ...new Set(inner)];
-  const student = await TrainableNetwork.open(compressed, { weights, losses, samples: probe }, { threads }).catch(
-    unlessUnfit,
-  );
+  const known = new Set(prepared.graph.node.flatMap(({ output }) => output));
+  const student = await TrainableNetwork.open(
+    compressed,
+    { weights, losses, known, samples: probe },
+    { threads },
+  ).catch(unlessUnfit);
   if (student === null) return null;
+  if (student.losses.length === 0) {
+    await student.release();
+    return null;
+  }
   let variations = NO_VARIATION;
   try {
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
