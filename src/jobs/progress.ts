@@ -26,9 +26,26 @@ const DISTILLED: typeof QUICK = {
 export function usualShares(points: number, effort: Spec['effort'] = USUAL_EFFORT): PhaseShares {
   const { first, further } = effort === 'quick' ? QUICK : DISTILLED;
   const share = (phase: Phase) => first[phase] + (points - 1) * further[phase];
-  const [inspect, plan, layers, assemble, evaluate] = PHASES.map(share) as [number, number, number, number, number];
-  return { inspect, plan, layers, assemble, evaluate };
+  return {
+    inspect: share('inspect'),
+    plan: share('plan'),
+    layers: share('layers'),
+    assemble: share('assemble'),
+    evaluate: share('evaluate'),
+  };
 }
+
+/** What the shares of a job follow from, as the database has it. */
+export interface SharesSource {
+  /** Targets of the job. */
+  targets: number;
+  effort: Spec['effort'] | null;
+  /** By its inspection; null until that is done. */
+  expected: PhaseShares | null;
+}
+
+export const sharesOf = ({ expected, targets, effort }: SharesSource): PhaseShares =>
+  expected ?? usualShares(targets, effort ?? undefined);
 
 export interface PhaseProgress {
   phase: Phase;

@@ -1,15 +1,14 @@
 import { artifactContentType } from '../../jobs/artifacts.js';
 import { nextTasks, phaseOf, type Finished, type NewTask } from '../../jobs/next-tasks.js';
 import { choicesOf, layersToSolve } from '../../jobs/points.js';
-import { phaseSpan, usualShares, type PhaseShares } from '../../jobs/progress.js';
+import { phaseSpan, sharesOf, type SharesSource } from '../../jobs/progress.js';
 import type { LayerRow } from '../../jobs/results.js';
-import type { Spec } from '../../jobs/spec.js';
 import type { Phase, PlanResult, StepFile, StepResult, StepResults, TaskKind } from '../../jobs/tasks.js';
 import { newId } from '../connection/ids.js';
 import type { StoredPoint } from '../records.js';
 
 /** A running task with what its result's consequences depend on. */
-export interface TaskOfJob {
+export interface TaskOfJob extends SharesSource {
   id: string;
   jobId: string;
   teamId: string;
@@ -20,11 +19,6 @@ export interface TaskOfJob {
   workerId: string | null;
   /** Since its start. */
   seconds: number | null;
-  /** Of the job. */
-  targets: number;
-  effort: Spec['effort'] | null;
-  /** By its inspection; null until that is done. */
-  expected: PhaseShares | null;
   /** Whether the job's end is told to an URL. */
   notifies: boolean;
   /** For layers and the evaluation; for the inspection when it is made again. */
@@ -76,7 +70,7 @@ export function consequences(task: TaskOfJob, outcome: Outcome, artifactDays: nu
   const finished = finishedStep(task, result);
   const next = nextTasks(finished).map((one) => ({ ...one, id: newId('tsk') }));
   const expected = task.kind === 'inspect' ? (result as StepResults['inspect']).expected : task.expected;
-  const shares = expected ?? usualShares(task.targets, task.effort ?? undefined);
+  const shares = sharesOf({ ...task, expected: expected ?? null });
   const progress = (phase: Phase): Progress => ({ phase, ...phaseSpan(phase, shares) });
   return {
     result,

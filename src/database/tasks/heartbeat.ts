@@ -1,6 +1,5 @@
 import { phaseOf } from '../../jobs/next-tasks.js';
-import { jobFraction, usualShares, type PhaseShares } from '../../jobs/progress.js';
-import type { Spec } from '../../jobs/spec.js';
+import { jobFraction, sharesOf, type SharesSource } from '../../jobs/progress.js';
 import type { TaskKind } from '../../jobs/tasks.js';
 import type { DatabaseContext } from '../connection/context.js';
 import type { JobStatus, TaskState } from '../generated/client.js';
@@ -50,19 +49,16 @@ export function heartbeat({ prisma, prepared, settings }: DatabaseContext): Pool
   };
 
   async function showProgress(jobId: string, kind: TaskKind): Promise<void> {
-    const [sum] = await prisma.$queryRaw<
-      { done: number; total: number; points: number; effort: Spec['effort']; expected: PhaseShares | null }[]
-    >`
+    const [sum] = await prisma.$queryRaw<(SharesSource & { done: number; total: number })[]>`
       select sum(case state when 'succeeded' then 1 when 'running' then fraction else 0 end)::float8 as done,
         count(*)::float8 as total,
-        (select coalesce(jsonb_array_length(spec->'targets'), 1) from jobs where id = ${jobId}) as points,
+        (select coalesce(jsonb_array_length(spec->'targets'), 1) from jobs where id = ${jobId}) as targets,
         (select spec->'effort' from jobs where id = ${jobId}) as effort,
         (select result->'expected' from tasks where job_id = ${jobId} and kind = 'inspect') as expected
       from tasks where job_id = ${jobId} and kind = ${kind}`;
     if (sum === undefined) return;
-    const { points, effort, expected, ...progress } = sum;
-    const shares = expected ?? usualShares(points, effort ?? undefined);
-    const fraction = jobFraction({ phase: phaseOf(kind), ...progress, shares });
+    const { done, total } = sum;
+    const fraction = jobFraction({ phase: phaseOf(kind), done, total, shares: sharesOf(sum) });
     await prisma.$executeRaw`
       update jobs set fraction = ${fraction} where id = ${jobId} and status = 'running' and fraction < ${fraction}`;
   }

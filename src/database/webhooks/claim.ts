@@ -1,22 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { WebhookType } from '../../jobs/webhook.js';
 import type { DatabaseContext } from '../connection/context.js';
 import { readEnded } from '../jobs/webhook-outbox.js';
 import type { WebhookRepository } from '../repositories.js';
+import type { ClaimedDelivery } from './records.js';
 
 /** Messages of one team that may be on their way at once: an endpoint that hangs does not hold up other teams. */
 const TEAM_IN_FLIGHT = 8;
 
-interface ClaimedRow {
-  id: string;
-  teamId: string;
-  jobId: string;
-  url: string;
-  type: WebhookType;
-  createdAt: Date;
+interface ClaimedRow extends Omit<ClaimedDelivery, 'ended' | 'token'> {
   payload: string;
-  tries: number;
-  secrets: string[];
 }
 
 export function claim({ prisma }: DatabaseContext): WebhookRepository['claim'] {

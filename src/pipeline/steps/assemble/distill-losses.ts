@@ -5,10 +5,11 @@ const NORMALIZED = new Set(['Softmax', 'LogSoftmax']);
 /**
  * The outputs whose error is to become smaller: of a concatenation its parts, of a softmax its input, where errors are
  * not squeezed. Only tensors that both networks make.
+ *
+ * @param made tensors of the original
  */
-export function outputsToPull({ graph }: Model, { graph: original }: Model): string[] {
+export function outputsToPull({ graph }: Model, made: ReadonlySet<string>): string[] {
   const index = new GraphIndex(graph);
-  const made = new Set(original.node.flatMap((node) => node.output));
   const parts = graph.output.flatMap(({ name }) => {
     const own = partsOf(name, index);
     return own.every((part) => made.has(part)) ? own : [name];

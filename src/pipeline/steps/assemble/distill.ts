@@ -76,18 +76,23 @@ export async function distill(
   const held = whole(order.slice(0, Math.max(batch, Math.floor(images / HELD_OUT))), batch);
   const rest = order.slice(held.flat().length);
   const probe = await calibration.batch(0, batch);
-  const outputs = outputsToPull(compressed, prepared);
+  if (rest.length < batch) return null;
+
+  const known = new Set(prepared.graph.node.flatMap(({ output }) => output));
+  const outputs = outputsToPull(compressed, known);
   const original = extract(prepared, [], outputs).model;
   const errorOf = (model: Model) =>
     outputError(original, extract(model, [], outputs).model, { calibration, batches: held }, context);
   const before = await errorOf(compressed);
-  const work = await workOf(network, compressed, probe, threads);
-  const passes = setting.passes ?? affordablePasses(setting.budget, { work, samples: rest.length, error: before });
-  if (passes === 0 || rest.length < batch) return null;
+  const affordable = async () => {
+    const work = await workOf(network, compressed, probe, threads);
+    return affordablePasses(setting.budget, { work, samples: rest.length, error: before });
+  };
+  const passes = setting.passes ?? (await affordable());
+  if (passes === 0) return null;
 
   const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
   const losses = [...outputs, ...new Set(inner)];
-  const known = new Set(prepared.graph.node.flatMap(({ output }) => output));
   const student = await TrainableNetwork.open(
     compressed,
     { weights, losses, known, samples: probe },
