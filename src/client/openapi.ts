@@ -1273,7 +1273,10 @@ export interface components {
         /** LayerRow */
         LayerRow: {
             index: number;
+            /** @description of the node, or of the first of several */
             name: string;
+            /** @description where several nodes read the same weights: all of them; they are one layer */
+            nodes?: string[];
             op: string;
             /** @description weights: [m, channels, ...kernel] */
             shape: number[];

@@ -16,7 +16,12 @@ const BeforeAfter = Type.Object(
 export const LayerRowSchema = Type.Object(
   {
     index: Type.Integer(),
-    name: Type.String(),
+    name: Type.String({ description: 'of the node, or of the first of several' }),
+    nodes: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'where several nodes read the same weights: all of them; they are one layer',
+      }),
+    ),
     op: Type.String(),
     shape: Type.Array(Type.Integer(), { description: 'weights: [m, channels, ...kernel]' }),
     status: Type.Union([

@@ -54,7 +54,8 @@ export interface Part {
 export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const { m, d, channels, positions } = layer;
   if (isDense(size)) {
-    const { work, once } = chainCost([{ outputs: m, channels, taps: d / channels, places: positions }]);
+    const whole = chainCost([{ outputs: m, channels, taps: d / channels, places: positions }]);
+    const { work, once } = sum([whole, begun(layer, 1)]);
     return { parameters: layer.parameters, nonzeros: layer.parameters, macs: layer.macs, work, once };
   }
   const { rank, groups, pattern = PLAIN_PATTERN } = size;
@@ -65,9 +66,17 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const picking = sum(picks.map((part) => costOf(part, part.channels)));
   const low = lowRankParts(layer, size);
   const turned = layer.op === 'Conv' ? turns(low) : NOTHING;
-  const { parameters, macs, work, once } = sum([beside, picking, chainCost(low), turned]);
+  const again = begun(layer, sparse.length + picks.length + low.length);
+  const { parameters: weights, macs, work, once } = sum([beside, picking, chainCost(low), turned, again]);
   const zeros = beside.parameters - sparseNonzeros(layer, sparseSize);
-  return { parameters: parameters + m, nonzeros: parameters + m - zeros, macs, work, once };
+  const parameters = weights + m * (layer.biases ?? 1);
+  return { parameters, nonzeros: parameters - zeros, macs, work, once };
+}
+
+/** Every further use of a layer begins its convolutions once more. */
+function begun({ uses = [] }: Layer, convolutions: number): Cost {
+  const once = Math.max(0, uses.length - 1) * convolutions * START_WORK;
+  return { ...NOTHING, work: once, once };
 }
 
 function lowRankParts(layer: Layer, size: LayerSize): Part[] {

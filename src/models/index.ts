@@ -1,8 +1,19 @@
 export type { Activation } from './activation.js';
 export { factoredCost, type LayerCost } from './cost.js';
-export { DENSE, isDense, type Factors, type Layer, type LayerOp, type LayerSize, type LowRank } from './layer.js';
+export {
+  DENSE,
+  isAddedTo,
+  isDense,
+  usesOf,
+  type Factors,
+  type Layer,
+  type LayerOp,
+  type LayerSize,
+  type LayerUse,
+  type LowRank,
+} from './layer.js';
 export { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE, patchOf, shapesOf, type LowRankShape } from './low-rank/index.js';
-export { denseWeights, listLayers, type ListedLayers } from './layers/find-layers.js';
+export { biasShifts, denseWeights, listLayers, type ListedLayers } from './layers/find-layers.js';
 export { holdsClasses } from './graph/classes.js';
 export { codeWeights, inputsOfLayers, type CodingOptions, type WeightCoding } from './emit/coded-weights.js';
 export { transpose, type DenseWeights } from './graph/dense-weights.js';
@@ -18,7 +29,7 @@ export { Histogram } from './coding/histogram.js';
 export type { Range } from './coding/affine.js';
 export type { Int8Weights } from './coding/int8.js';
 export { extract, stillNeeded, type Extracted } from './graph/extract.js';
-export { behindLinearMap, type BehindMap } from './graph/linear-map.js';
+export { behindLinearMap, throughLinearMap, type BehindMap, type ThroughMap } from './graph/linear-map.js';
 export { inFormat, loadModel, saveModel } from './files.js';
 export { formatOf, type ModelFormatName } from './formats/index.js';
 export type { LoadOptions, ModelLimits } from './format-files.js';
@@ -30,7 +41,15 @@ export { outputParts, partsOf, type Parts } from './run/output-parts.js';
 export { prepare } from './passes/prepare.js';
 export { rewrite, type Replacement } from './emit/rewrite.js';
 export { saveSingle } from './onnx/save.js';
-export { sampleOutputs, samplePatches, type ChosenPositions } from './patches.js';
+export {
+  addedTo,
+  placesOfUses,
+  putRows,
+  sampleOutputs,
+  samplePatches,
+  type ChosenPositions,
+  type UsePlaces,
+} from './patches.js';
 export { newWeights, TrainableNetwork, type Pull } from './gradients/trainable.js';
 export { Runner, type RunnerOptions } from './run/runner.js';
 export { TensorflowRunner } from './tfjs/runner.js';

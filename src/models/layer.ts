@@ -47,9 +47,39 @@ export interface Layer {
   macs: number;
   /** The format of the output has no way to pick channels but a convolution of ones and zeros. */
   picksByConvolution?: boolean;
+  /**
+   * Where several nodes read the same weights: each of them, in graph order. They are one layer, of which `positions`
+   * and `macs` are the sums; names, sizes and geometry of the layer itself are those of its first use.
+   */
+  uses?: LayerUse[];
+  /** How many different biases the uses have; absent: one. */
+  biases?: number;
   /** Why the layer must stay dense, or null when it can be compressed. */
   blocked: string | null;
 }
+
+/** One node that applies a layer's weights. */
+export type LayerUse = Pick<
+  Layer,
+  | 'name'
+  | 'strides'
+  | 'dilations'
+  | 'pads'
+  | 'input'
+  | 'output'
+  | 'positions'
+  | 'inputSize'
+  | 'outputSize'
+  | 'activation'
+  | 'skip'
+>;
+
+/** The nodes that apply a layer: one, unless weights are shared. */
+export const usesOf = (layer: LayerUse & Pick<Layer, 'uses'>): readonly LayerUse[] => layer.uses ?? [layer];
+
+/** Whether something is added to the layer's response before the activation: a branch, or a bias of one use alone. */
+export const isAddedTo = (layer: Pick<Layer, 'skip' | 'uses' | 'biases'>): boolean =>
+  (layer.biases ?? 1) > 1 || (layer.uses ?? [layer]).some(({ skip }) => skip !== null);
 
 /** The sizes of a layer's parts; `rank` 0 and `groups` 0 mean the dense layer. */
 export interface LayerSize {

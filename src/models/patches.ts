@@ -1,4 +1,4 @@
-import type { Layer } from './layer.js';
+import { usesOf, type Layer, type LayerUse } from './layer.js';
 import type { FloatTensor } from '../datasets/tensor.js';
 
 export interface ChosenPositions {
@@ -9,6 +9,48 @@ export interface ChosenPositions {
 }
 
 type Geometry = Pick<Layer, 'd' | 'channels' | 'kernel' | 'strides' | 'dilations' | 'pads' | 'positions'>;
+
+/** Of chosen places of a layer those that belong to one of its uses. */
+export interface UsePlaces {
+  /** Its place among the uses. */
+  index: number;
+  /** The layer as that node applies it. */
+  layer: Geometry & Pick<Layer, 'm'> & LayerUse;
+  chosen: ChosenPositions;
+  /** Which of the chosen places they are; null: all, in order. */
+  rows: readonly number[] | null;
+}
+
+/** The positions of a layer are those of its uses, one behind the other. */
+export function placesOfUses(layer: Layer, chosen: ChosenPositions): UsePlaces[] {
+  if (layer.uses === undefined) return [{ index: 0, layer, chosen, rows: null }];
+  let begin = 0;
+  return usesOf(layer).map((use, index): UsePlaces => {
+    const from = begin;
+    begin += use.positions;
+    const rows: number[] = [];
+    for (let r = 0; r < chosen.positions.length; r++) {
+      const position = chosen.positions[r] ?? 0;
+      if (position >= from && position < begin) rows.push(r);
+    }
+    const { d, m, channels, kernel } = layer;
+    return {
+      index,
+      layer: { ...use, d, m, channels, kernel },
+      chosen: {
+        images: rows.map((r) => chosen.images[r] ?? 0),
+        positions: rows.map((r) => (chosen.positions[r] ?? 0) - from),
+      },
+      rows,
+    };
+  });
+}
+
+/** Puts the rows of one use where they belong among those of all. @param width numbers of a row */
+export function putRows(to: Float32Array, { rows }: Pick<UsePlaces, 'rows'>, own: Float32Array, width: number): void {
+  if (rows === null) to.set(own);
+  else for (const [i, row] of rows.entries()) to.set(own.subarray(i * width, (i + 1) * width), row * width);
+}
 
 /** Spatial size of a convolution's output. */
 export function outputSize(layer: Geometry, size: readonly number[]): number[] {
@@ -100,6 +142,25 @@ export function sampleOutputs(
     for (let c = 0; c < m; c++) result[r * m + c] = map.data[(image * m + c) * places + (row % places)];
   }
   return result;
+}
+
+/**
+ * What is added to a layer's response at the chosen places of one use, [N, m]: of a branch, and of a bias that the use
+ * alone has.
+ *
+ * @param branch the feature map of the branch, of the shape of the use's output; null: there is none
+ * @param shifts of the bias, by use: [m]
+ */
+export function addedTo(
+  { index, layer, chosen }: UsePlaces,
+  branch: FloatTensor | null,
+  shifts: readonly (Float32Array | null)[],
+): Float32Array {
+  const { m } = layer;
+  const added = branch === null ? new Float32Array(chosen.images.length * m) : sampleOutputs(branch, layer, chosen);
+  const shift = shifts[index] ?? null;
+  if (shift !== null) for (let i = 0; i < added.length; i++) added[i] = added[i] + shift[i % m];
+  return added;
 }
 
 function checkRow(row: number, rows: number): void {

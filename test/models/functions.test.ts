@@ -166,7 +166,10 @@ describe('local functions', () => {
     await same(whole);
     const { layers, parameters } = await listLayers(prepare(await load(whole)), batchOf(SAMPLE, 2), { threads: 1 });
     expect(parameters).toBe(16 + 144);
-    expect(layers.map(({ blocked }) => blocked !== null)).toEqual([true, true, false]);
+    expect(layers.map(({ blocked, uses }) => [blocked, uses?.length])).toEqual([
+      [null, 2],
+      [null, undefined],
+    ]);
   });
 
   it('stand in subgraphs and have subgraphs, of which names hide those around them', async () => {

@@ -46,8 +46,12 @@ export function layerTable(layers: LayerRow[]): string {
     'decision',
   ];
   const notes = new Set(layers.flatMap(({ decision, reason }) => (decision === 'compressed' ? (reason ?? []) : [])));
-  return [table(header, rows), ...denseReasons(layers), ...notes].join('\n');
+  return [table(header, rows), ...sharedWeights(layers), ...denseReasons(layers), ...notes].join('\n');
 }
+
+/** Layers that several nodes apply. */
+const sharedWeights = (layers: readonly LayerRow[]): string[] =>
+  layers.flatMap(({ nodes }) => (nodes === undefined ? [] : [`one layer: ${nodes.map(shortName).join(', ')}`]));
 
 /** Some converters name a node after all that they have merged into it. */
 const NAME_WIDTH = 60;

@@ -40,7 +40,8 @@ export function codeWeights(model: Model, { coding, bits }: WeightCoding, option
   const names = new NameSource(model.graph);
   const decoding: NodeProto[] = [];
   const coded = new Map<string, TensorProto[]>();
-  for (const layer of weightedNodes(model)) {
+  const layers = weightedNodes(model);
+  for (const layer of layers) {
     const { weight } = layer;
     const layout = layoutOf(layer);
     if (weight === null || layout === null || coded.has(weight.name)) continue;
@@ -50,7 +51,7 @@ export function codeWeights(model: Model, { coding, bits }: WeightCoding, option
     const parts = TENSOR_CODERS[coding]({
       ...{ weight: weight.name, dims, layout, names, bits },
       values: tensorFloats(weight, model.directory),
-      importance: () => importances(layout, count, options.energies.get(layer.input) ?? null),
+      importance: () => importances(layout, count, energyOf(layer, layers, options.energies)),
       random: options.random(coded.size),
     });
     if (parts === null) continue;
@@ -62,6 +63,19 @@ export function codeWeights(model: Model, { coding, bits }: WeightCoding, option
     initializer: model.graph.initializer.flatMap((tensor) => coded.get(tensor.name) ?? [tensor]),
   });
   return { ...model, graph, proto: withFields(model.proto, { graph }) };
+}
+
+/** Mean squares of what the weights of a layer are multiplied with, by channel: of all nodes that read them. */
+export function energyOf(
+  layer: WeightedNode,
+  layers: readonly WeightedNode[],
+  energies: ReadonlyMap<string, Float32Array>,
+): Float32Array | null {
+  const uses = layers.filter(({ weight }) => weight !== null && weight.name === layer.weight?.name);
+  const known = uses.flatMap(({ input }) => energies.get(input) ?? []);
+  const [first] = known;
+  if (first === undefined || known.length === 1) return first ?? null;
+  return first.map((_, i) => known.reduce((sum, energy) => sum + energy[i], 0) / known.length);
 }
 
 /** Null for weights that are not coded. */

@@ -3,11 +3,11 @@ import { PATTERN, type SparsePart } from '../sparse/index.js';
 import { makeInt, makeInts, makeNode } from '../ir/attributes.js';
 import { transpose, type DenseWeights } from '../graph/dense-weights.js';
 import type { NameSource } from '../graph/graph-index.js';
-import type { AttributeProto, NodeProto, TensorProto } from '../ir/messages.js';
+import type { AttributeProto, NodeProto } from '../ir/messages.js';
 import { lowRankBranch } from './low-rank/index.js';
 import { sparseBranch } from './sparse/index.js';
 import { checkKept, others, pickRows } from './sparse/kept.js';
-import { floatTensor, int64Tensor } from '../ir/tensors.js';
+import type { MadeTensors } from './made-tensors.js';
 import type { WeightedNode } from '../graph/weighted-nodes.js';
 
 interface LinearMap {
@@ -26,14 +26,17 @@ interface LinearMap {
 /** Makes the nodes of one replaced layer; adds their tensors to the graph's. */
 export class LayerBuilder {
   private readonly prefix: string;
+  /** Whose the tensors are: of several uses the first. */
+  private readonly owner: string;
 
   constructor(
     readonly layer: WeightedNode,
     private readonly names: NameSource,
-    readonly initializer: TensorProto[],
+    private readonly tensors: MadeTensors,
     private readonly opset: number,
   ) {
     this.prefix = layer.name;
+    this.owner = layer.first ?? layer.name;
   }
 
   dense({ weights, bias }: DenseWeights): NodeProto[] {
@@ -108,15 +111,17 @@ export class LayerBuilder {
   }
 
   tensor(part: string, dims: number[], data: Float32Array): string {
-    const name = this.fresh(part);
-    this.initializer.push(floatTensor(name, dims, data));
-    return name;
+    return this.tensors.floats(`${this.owner}/${part}`, dims, data);
+  }
+
+  /** A list of numbers, such as indices or a shape. */
+  integers(part: string, data: number[]): string {
+    return this.tensors.integers(`${this.owner}/${part}`, data);
   }
 
   /** Channels of `input` in the given order. */
   gather(input: string, channels: number[], output: string): NodeProto {
-    const indices = this.fresh('kept_channels');
-    this.initializer.push(int64Tensor(indices, [channels.length], channels));
+    const indices = this.integers('kept_channels', channels);
     return makeNode('Gather', this.fresh('gather'), [input, indices], [output], [makeInt('axis', this.channelAxis)]);
   }
 

@@ -85,7 +85,7 @@ export function channelFlows(model: Model, layers: readonly Layer[]): ChannelFlo
     };
     const weighted = nodes.get(node);
     if (weighted !== undefined) {
-      const layer = known.get(weighted.name);
+      const layer = known.get(weighted.first ?? weighted.name);
       if (layer !== undefined) channels.set(to, layer.m);
       if (node === weighted.add) {
         flows.push({ kind: 'same', from: inputs, to });

@@ -1,3 +1,4 @@
+import { intsAttribute } from '../ir/attributes.js';
 import type { GraphIndex } from './graph-index.js';
 import { int64ToNumber, DataType, type TensorProto } from '../ir/messages.js';
 import { operatorOf } from '../ir/operator.js';
@@ -5,7 +6,7 @@ import { tensorDims } from '../ir/tensors.js';
 
 /**
  * The stored tensor behind weights that are decoded in the graph (Cast, DequantizeLinear, a Gather from a table, a
- * product with constant scales), with the shape of the weights: a stand-in to list and count by, without data. Null for
+ * product with constant scales, a Transpose of a tensor that others read as it is), with the shape of the weights: a stand-in to list and count by, without data. Null for
  * anything else.
  */
 export function storedWeight(name: string | undefined, index: GraphIndex): TensorProto | null {
@@ -19,6 +20,16 @@ export function storedWeight(name: string | undefined, index: GraphIndex): Tenso
     case 'DequantizeLinear':
     case 'Identity':
       return shaped(storedWeight(first, index));
+    case 'Transpose': {
+      const from = storedWeight(first, index);
+      if (from === null) return null;
+      const dims = tensorDims(from);
+      const perm = intsAttribute(node, 'perm') ?? dims.map((_, i) => dims.length - 1 - i);
+      return shaped(
+        from,
+        perm.map((axis) => dims[axis] ?? 0),
+      );
+    }
     case 'Mul':
       return index.initializer(second) === null ? null : shaped(storedWeight(first, index));
     case 'Gather': {

@@ -1,6 +1,6 @@
 import { storableText } from '../../errors/storable.js';
 import type { LayerOp } from '../layer.js';
-import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from '../ir/attributes.js';
+import { floatAttribute, hasAttribute, intAttribute, intsAttribute, stringAttribute } from '../ir/attributes.js';
 import { isRowBias } from './dense-weights.js';
 import { GraphIndex } from './graph-index.js';
 import { DataType, dataTypeName, type GraphProto, type NodeProto, type TensorProto } from '../ir/messages.js';
@@ -31,6 +31,8 @@ export interface WeightedNode {
   pads: number[] | null;
   autoPad: string;
   group: number;
+  /** The first node that reads the same weights in the same way: it stands for the layer, and this is a use of it. */
+  first: string | null;
   blocked: string | null;
 }
 
@@ -72,9 +74,13 @@ export function weightedNodes(model: Model): WeightedNode[] {
     );
     if (layer !== null) found.push(layer);
   }
-  blockShared(found, index);
+  joinShared(found, index);
   return found;
 }
+
+/** The nodes that are one layer together, in graph order. @param name of the first of them */
+export const usesIn = (model: Model, name: string): WeightedNode[] =>
+  weightedNodes(model).filter((node) => node.name === name || node.first === name);
 
 /**
  * A layer is known by the name of its node, or of what it makes; always one that can be stored, shown, and named in a
@@ -121,6 +127,7 @@ function describe(
     pads: [],
     autoPad: 'NOTSET',
     group: 1,
+    first: null,
     blocked: null,
   };
   if (op === 'Conv') return convolution(base, dims, index);
@@ -153,6 +160,10 @@ function recurrent(base: WeightedNode, [directions = 0, , channels = 0]: number[
 function weightProblem({ node, weight }: WeightedNode, index: GraphIndex): string | null {
   if (isDequantized(node, index)) return QUANTIZED;
   if (weight === null) return 'the weights are not constant';
+  if (isOperator(index.producer(node.input[1]), 'Transpose'))
+    return index.consumers(weight.name).length > 1
+      ? 'the weights are shared, and turned by a Transpose for this node'
+      : 'the weights are turned in the graph';
   if (weight.name !== node.input[1]) return `the weights are coded (${dataTypeName(weight.dataType)})`;
   return weight.dataType === DataType.FLOAT ? null : `the weights are ${dataTypeName(weight.dataType)}`;
 }
@@ -232,12 +243,47 @@ function withAddedBias(layer: WeightedNode, index: GraphIndex): WeightedNode {
   return { ...layer, add, bias, output: add.output[0] ?? '' };
 }
 
-function blockShared(layers: WeightedNode[], index: GraphIndex): void {
-  for (const layer of layers) {
-    if (layer.weight === null || layer.blocked !== null) continue;
-    const readers = index.consumers(layer.weight.name).filter((reader) => reader !== layer.node);
-    const [other] = readers;
-    if (other !== undefined)
-      layer.blocked = `the weights are shared with ${other.name === '' ? (other.output[0] ?? operatorOf(other)) : other.name}`;
+/**
+ * Weights that several nodes read are one layer where all of them apply the same linear map; else none of the nodes can
+ * be replaced.
+ */
+function joinShared(layers: WeightedNode[], index: GraphIndex): void {
+  const readers = new Map<string, WeightedNode[]>();
+  for (const layer of layers)
+    if (layer.weight !== null) readers.set(layer.weight.name, [...(readers.get(layer.weight.name) ?? []), layer]);
+  for (const [weight, uses] of readers) {
+    const [first, ...others] = uses;
+    if (first === undefined || index.consumers(weight).length < 2) continue;
+    const reasons = uses.map((layer) => layer.blocked ?? whyApart(layer, uses, index));
+    if (reasons.every((reason) => reason === null)) for (const layer of others) layer.first = first.name;
+    else for (const [i, layer] of uses.entries()) layer.blocked = reasons[i] ?? whyBeside(layer, uses);
   }
 }
+
+/** Why a node is no use of one layer together with all others that read its weights; null: it is one. */
+function whyApart(layer: WeightedNode, uses: readonly WeightedNode[], index: GraphIndex): string | null {
+  const { node, weight, m, channels } = layer;
+  const name = weight?.name ?? '';
+  const foreign = index.consumers(name).find((reader) => !uses.some((use) => use.node === reader));
+  if (foreign !== undefined) return `the weights are shared with ${nameOf(foreign)} (${operatorOf(foreign)})`;
+  if (node.input.filter((input) => input === name).length > 1) return 'its weights are read twice by one node';
+  const alike = (other: WeightedNode): boolean =>
+    operatorOf(other.node) === operatorOf(node) && other.m === m && other.channels === channels;
+  const unlike = uses.find((other) => !alike(other));
+  if (unlike !== undefined)
+    return `the weights are shared with ${unlike.name} (${operatorOf(unlike.node)}), another kind of node`;
+  const factor = (of: NodeProto): number => (isOperator(of, 'Gemm') ? floatAttribute(of, 'alpha', 1) : 1);
+  const scaled = uses.find((other) => factor(other.node) !== factor(node));
+  return scaled === undefined ? null : `the weights are shared with ${scaled.name}, which scales them otherwise`;
+}
+
+/** Of a node that could be replaced by itself. */
+function whyBeside(layer: WeightedNode, uses: readonly WeightedNode[]): string {
+  const other = uses.find((use) => use !== layer && use.blocked !== null);
+  return `the weights are shared with ${other?.name ?? ''}, which stays dense: ${other?.blocked ?? ''}`;
+}
+
+const nameOf = (node: NodeProto): string => {
+  const name = storableText(node.name);
+  return name === '' ? storableText(node.output[0] ?? '') : name;
+};

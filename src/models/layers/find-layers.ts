@@ -8,7 +8,7 @@ import type { TensorProto } from '../ir/messages.js';
 import { inputNames, type Model } from '../ir/model.js';
 import { isOperator } from '../ir/operator.js';
 import { elementCount, tensorDims } from '../ir/tensors.js';
-import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
+import { usesIn, weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 import { weightsBeside } from '../graph/weights-beside.js';
 import { samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
@@ -62,7 +62,7 @@ function assemble(
   batch: number,
 ): ListedLayers {
   const counted = new Set<string>();
-  const layers = nodes.map((node): Layer => {
+  const described = nodes.map((node): Layer => {
     const input = shapes.get(node.input) ?? [];
     const output = shapes.get(node.output) ?? [];
     const m = node.m === 0 ? (output[node.op === 'Conv' ? 1 : output.length - 1] ?? 0) : node.m;
@@ -116,10 +116,47 @@ function assemble(
       blocked,
     };
   });
+  const layers = nodes.flatMap((node, i): Layer[] => {
+    const own = described[i];
+    if (own === undefined || node.first !== null) return [];
+    const uses = described.filter((_, k) => k === i || nodes[k]?.first === node.name);
+    return [uses.length === 1 ? own : together(own, uses, biasesOf(model, own.name))];
+  });
   return {
     layers,
     parameters: layers.reduce((sum, layer) => sum + layer.parameters, weightsBeside(model, nodes)),
     macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
+  };
+}
+
+/** Several nodes with the same weights, as one layer. Where other functions follow them it is fitted before those. */
+function together(first: Layer, uses: readonly Layer[], biases: readonly (Float32Array | null)[]): Layer {
+  const sum = (numberOf: (use: Layer) => number): number => uses.reduce((all, use) => all + numberOf(use), 0);
+  const functionOf = ({ activation }: Layer): string => JSON.stringify(activation);
+  const same = uses.every((use) => functionOf(use) === functionOf(first));
+  const different = new Set(biases.map((bias) => (bias === null ? '' : bias.join(' '))));
+  return {
+    ...first,
+    positions: sum(({ positions }) => positions),
+    macs: sum(({ macs }) => macs),
+    parameters: sum(({ parameters }) => parameters),
+    hasBias: uses.every(({ hasBias }) => hasBias),
+    activation: same ? first.activation : { kind: 'identity' },
+    uses: uses.map((use) => ({
+      name: use.name,
+      strides: use.strides,
+      dilations: use.dilations,
+      pads: use.pads,
+      input: use.input,
+      output: use.output,
+      positions: use.positions,
+      inputSize: use.inputSize,
+      outputSize: use.outputSize,
+      activation: use.activation,
+      skip: use.skip,
+    })),
+    ...(different.size > 1 ? { biases: different.size } : {}),
+    blocked: uses.map(({ blocked }) => blocked).find((reason) => reason !== null) ?? null,
   };
 }
 
@@ -135,10 +172,34 @@ function skipAt(tensor: string, index: GraphIndex): Layer['skip'] {
   return { other, sum };
 }
 
-/** Weights [m, d] and bias [m] of one layer. The weights may be a view of the model: not to be written to. */
+/**
+ * Weights [m, d] and bias [m] of one layer; of several uses the first one's bias. The weights may be a view of the model:
+ * not to be written to.
+ */
 export function denseWeights(model: Model, layer: Pick<Layer, 'name'>): DenseWeights {
   const node = weightedNodes(model).find(({ name }) => name === layer.name);
   if (node?.weight == null || node.blocked !== null)
     throw new RangeError(`${layer.name} is not a layer with plain weights`);
   return denseWeightsOf(node.node, node.weight, node.bias, model.directory);
+}
+
+/** Of every use of a layer, in graph order: [m], or null where it adds none. @param name of the first use */
+function biasesOf(model: Model, name: string): (Float32Array | null)[] {
+  return usesIn(model, name).map(({ node, weight, bias }) =>
+    weight === null || bias === null ? null : denseWeightsOf(node, weight, bias, model.directory).bias,
+  );
+}
+
+/**
+ * How the bias of every use of a layer differs from that of the first, in graph order: [m], or null where it does not.
+ * The uses share what they learn of the weights, and each keeps its own difference.
+ */
+export function biasShifts(model: Model, layer: Pick<Layer, 'name'>): (Float32Array | null)[] {
+  const [first = null, ...others] = biasesOf(model, layer.name);
+  const shift = (own: Float32Array | null): Float32Array | null => {
+    const length = own?.length ?? first?.length ?? 0;
+    const difference = Float32Array.from({ length }, (_, i) => (own?.[i] ?? 0) - (first?.[i] ?? 0));
+    return difference.some((value) => value !== 0) ? difference : null;
+  };
+  return [null, ...others.map(shift)];
 }

@@ -26,4 +26,13 @@ export interface ShapeDescription {
   parts(layer: PartsLayer, size: Pick<LayerSize, 'rank' | 'inner'>, outputs: number): Part[];
 }
 
-export type PartsLayer = Pick<Layer, 'd' | 'channels' | 'kernel' | 'positions' | 'inputSize' | 'outputSize'>;
+export type PartsLayer = Pick<Layer, 'd' | 'channels' | 'kernel' | 'positions' | 'inputSize' | 'outputSize' | 'uses'>;
+
+/** Places of a feature map that a convolution in front of the layer's last one has, over all uses of the layer. */
+export const placesBefore = (
+  layer: Pick<Layer, 'inputSize' | 'outputSize' | 'uses'>,
+  places: (use: Pick<Layer, 'inputSize' | 'outputSize'>) => number,
+): number => (layer.uses ?? [layer]).reduce((sum, use) => sum + places(use), 0);
+
+/** Places of the input. */
+export const inputPlaces = ({ inputSize }: Pick<Layer, 'inputSize'>): number => inputSize.reduce((a, b) => a * b, 1);

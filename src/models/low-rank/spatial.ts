@@ -1,4 +1,4 @@
-import type { ShapeDescription } from './shape.js';
+import { placesBefore, type ShapeDescription } from './shape.js';
 
 /**
  * k x 1 to `rank` channels, then 1 x k (Jaderberg et al. 2014, arXiv 1405.3866). `q` is [rank, channels * kh],
@@ -8,10 +8,11 @@ export const spatial: ShapeDescription = {
   convolutions: 'k x 1, 1 x k',
   narrows: 'input',
   applies: ({ taps, lastAxis }) => lastAxis !== undefined && lastAxis > 1 && taps / lastAxis > 1,
-  parts: ({ channels, kernel, positions, inputSize, outputSize }, { rank }, outputs) => {
+  parts: (layer, { rank }, outputs) => {
+    const { channels, kernel, positions } = layer;
     const [kh = 1, kw = 1] = kernel;
     // The first convolution has the output's rows and still the input's columns.
-    const places = (outputSize[0] ?? 1) * (inputSize[1] ?? 1);
+    const places = placesBefore(layer, ({ inputSize, outputSize }) => (outputSize[0] ?? 1) * (inputSize[1] ?? 1));
     return [
       { outputs: rank, channels, taps: kh, places },
       { outputs, channels: rank, taps: kw, places: positions },

@@ -1,4 +1,4 @@
-import type { ShapeDescription } from './shape.js';
+import { inputPlaces, placesBefore, type ShapeDescription } from './shape.js';
 
 /**
  * 1x1 to `inner` channels, k x k to `rank` channels, then 1x1 (Tucker-2; Kim et al. 2016, arXiv 1511.06530). `basis` is
@@ -8,9 +8,12 @@ export const tucker: ShapeDescription = {
   convolutions: '1x1, k x k, 1x1',
   narrows: 'both',
   applies: ({ taps }) => taps > 1,
-  parts: ({ d, channels, positions, inputSize }, { rank, inner }, outputs) => [
-    { outputs: inner, channels, taps: 1, places: inputSize.reduce((a, b) => a * b, 1) },
-    { outputs: rank, channels: inner, taps: d / channels, places: positions },
-    { outputs, channels: rank, taps: 1, places: positions },
-  ],
+  parts: (layer, { rank, inner }, outputs) => {
+    const { d, channels, positions } = layer;
+    return [
+      { outputs: inner, channels, taps: 1, places: placesBefore(layer, inputPlaces) },
+      { outputs: rank, channels: inner, taps: d / channels, places: positions },
+      { outputs, channels: rank, taps: 1, places: positions },
+    ];
+  },
 };

@@ -20,21 +20,47 @@ export function foldAffine(graph: GraphProto, model: Model): void {
   const index = new GraphIndex(graph);
   const names = new NameSource(graph);
   const folded = new Set<NodeProto>();
+  const chains = new Map<NodeProto, Chain>();
   for (const layer of graph.node) {
-    if (!isOperator(layer, 'Conv', 'Gemm')) continue;
-    const parts = plainParts(layer, index);
+    const parts = isOperator(layer, 'Conv', 'Gemm') ? plainParts(layer, index) : null;
     if (parts === null) continue;
     const { nodes, affine } = chainBehind(layer, { m: parts.m, rank: parts.rank }, index, model);
+    chains.set(layer, { parts, nodes, affine, scales: affine.scale.some((s) => s !== 1) });
+  }
+  const made = new Map<string, TensorProto[]>();
+  for (const [layer, { parts, nodes, affine, scales }] of chains) {
     const output = nodes.at(-1)?.output[0];
     if (output === undefined) continue;
-    const scales = affine.scale.some((s) => s !== 1);
-    // Other readers keep the weights as they are: a scaled copy would be one more tensor in the file.
-    if (scales && index.consumers(parts.weight.name).length > 1) continue;
-    replace(graph, layer, { parts, affine, scales, output, names, model });
+    // Readers that are not scaled alike keep the weights as they are: a scaled copy would be one more tensor in the file.
+    const readers = index.consumers(parts.weight.name);
+    if (scales && readers.length > 1 && !readers.every((reader) => scaledAlike(layer, reader, chains))) continue;
+    const known = made.get(parts.weight.name) ?? [];
+    made.set(parts.weight.name, known);
+    replace(graph, layer, { parts, affine, scales, output, names, model, known });
     for (const node of nodes) folded.add(node);
   }
   graph.node = graph.node.filter((node) => !folded.has(node));
 }
+
+/** A layer and what is affine behind it. */
+interface Chain {
+  parts: Parts;
+  nodes: NodeProto[];
+  affine: Affine;
+  scales: boolean;
+}
+
+/** Of two layers with the same weights: branches of a siamese network have the same normalization, too. */
+function scaledAlike(layer: NodeProto, reader: NodeProto, chains: ReadonlyMap<NodeProto, Chain>): boolean {
+  const [own, other] = [chains.get(layer), chains.get(reader)];
+  if (own === undefined || other === undefined || other.parts.weight !== own.parts.weight) return false;
+  const form = (node: NodeProto): string =>
+    [operatorOf(node), intAttribute(node, 'transB', 0), floatAttribute(node, 'alpha', 1)].join(' ');
+  return form(layer) === form(reader) && sameNumbers(own.affine.scale, other.affine.scale);
+}
+
+const sameNumbers = (a: Float32Array, b: Float32Array): boolean =>
+  a.length === b.length && a.every((value, i) => value === b[i]);
 
 interface Parts {
   weight: TensorProto;
@@ -144,20 +170,38 @@ function replace(
     output,
     names,
     model,
-  }: { parts: Parts; affine: Affine; scales: boolean; output: string; names: NameSource; model: Model },
+    known,
+  }: {
+    parts: Parts;
+    affine: Affine;
+    scales: boolean;
+    output: string;
+    names: NameSource;
+    model: Model;
+    /** What was made for others of these weights: the same numbers are one tensor. */
+    known: TensorProto[];
+  },
 ): void {
   const dense = denseWeightsOf(layer, weight, bias, model.directory);
   const d = dense.weights.length / m;
-  const biasName = names.fresh(`${output}_bias`);
+  const tensorOf = (name: string, tensorShape: number[], data: Float32Array): string => {
+    const same = known.find(
+      (tensor) =>
+        String(tensorDims(tensor)) === String(tensorShape) && sameNumbers(tensorFloats(tensor, model.directory), data),
+    );
+    if (same !== undefined) return same.name;
+    const added = floatTensor(names.fresh(name), tensorShape, data);
+    graph.initializer.push(added);
+    known.push(added);
+    return added.name;
+  };
   const shifted = shift.map((s, i) => s + scale[i] * dense.bias[i]);
-  graph.initializer.push(floatTensor(biasName, [m], shifted));
+  const biasName = tensorOf(`${output}_bias`, [m], shifted);
   layer.output = [output];
   let weightName = layer.input[1] ?? '';
   if (scales) {
-    weightName = names.fresh(`${output}_weight`);
     const weights = dense.weights.map((w, i) => w * scale[Math.floor(i / d)]);
-    const dims = isOperator(layer, 'Conv') ? tensorDims(weight) : [m, d];
-    graph.initializer.push(floatTensor(weightName, dims, weights));
+    weightName = tensorOf(`${output}_weight`, isOperator(layer, 'Conv') ? tensorDims(weight) : [m, d], weights);
   }
   layer.input = [layer.input[0] ?? '', weightName, biasName];
   if (!isOperator(layer, 'Gemm')) return;

@@ -108,23 +108,51 @@ function isPassThrough(node: NodeProto, index: GraphIndex, model: Model): boolea
   return flag !== null && scalarValue(flag, model.directory) === 0;
 }
 
-/** Weights stored the other way round and turned by a Transpose node, or put into another shape. */
+/**
+ * Weights stored the other way round and turned by a Transpose node, or put into another shape. What several nodes turn
+ * alike stays one tensor; what others read as it is would be two, and is left.
+ */
 function foldMovedConstants(graph: GraphProto, directory: string | null): void {
   const index = new GraphIndex(graph);
   const captured = new Set(graph.node.flatMap((node) => [...capturedBy(node)]));
+  const turned = new Map<string, TensorProto>();
+  const replaced = new Map<string, string>();
   graph.node = graph.node.filter((node) => {
     const [output] = node.output;
     const tensor = index.initializer(node.input[0]);
     if (output === undefined || tensor?.dataType !== DataType.FLOAT) return true;
-    if (index.isOutput(output) || captured.has(output)) return true;
+    if (index.isOutput(output) || captured.has(output) || captured.has(tensor.name)) return true;
+    if (!alikeForAll(node, index.consumers(tensor.name), tensorDims(tensor).length)) return true;
+    const known = turned.get(tensor.name);
+    if (known !== undefined) {
+      replaced.set(output, known.name);
+      // By its own name, for what moves it once more.
+      index.initializers.set(output, withFields(known, { name: output }));
+      return false;
+    }
     const moved = movedConstant(node, { name: output, tensor }, index, directory);
     if (moved === null) return true;
     graph.initializer.push(moved);
     // It may be moved once more.
     index.initializers.set(output, moved);
+    turned.set(tensor.name, moved);
     return false;
   });
+  for (const node of graph.node) node.input = node.input.map((name) => replaced.get(name) ?? name);
 }
+
+/** Whether all readers of a constant are Transpose nodes that make the same of it; one reader alone may do what it likes. */
+function alikeForAll(node: NodeProto, readers: readonly NodeProto[], rank: number): boolean {
+  const perm = String(permOf(node, rank));
+  return (
+    readers.length === 1 ||
+    readers.every((reader) => isOperator(reader, 'Transpose') && String(permOf(reader, rank)) === perm)
+  );
+}
+
+/** Of a Transpose, which turns the axes round where nothing else is said. */
+const permOf = (node: NodeProto, rank: number): number[] =>
+  intsAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
 
 function movedConstant(
   node: NodeProto,
@@ -134,12 +162,11 @@ function movedConstant(
 ): TensorProto | null {
   const dims = tensorDims(tensor);
   if (isOperator(node, 'Transpose')) {
-    const perm = intsAttribute(node, 'perm') ?? dims.map((_, i) => dims.length - 1 - i);
+    const perm = permOf(node, dims.length);
     const turned = permuted(tensorFloats(tensor, directory), dims, perm);
     return floatTensor(name, turned.dims, turned.data);
   }
   if (!isOperator(node, 'Reshape') || intAttribute(node, 'allowzero', 0) !== 0) return null;
-  if (index.consumers(tensor.name).length > 1) return null;
   const wanted = index.initializer(node.input[1]);
   const shape = wanted === null ? null : reshaped(dims, tensorInts(wanted, directory));
   return shape === null ? null : floatTensor(name, shape, tensorFloats(tensor, directory));

@@ -2,14 +2,14 @@ import { affineOf, toInt32, type Affine, type Range } from '../coding/affine.js'
 import { toInt8, type Int8Weights } from '../coding/int8.js';
 import { importances, type Layout } from '../coding/layout.js';
 import { makeInt, makeNode } from '../ir/attributes.js';
-import { layoutOf } from '../emit/coded-weights.js';
+import { energyOf, layoutOf } from '../emit/coded-weights.js';
 import { denseWeightsOf } from '../graph/dense-weights.js';
 import { GraphIndex, NameSource } from '../graph/graph-index.js';
 import { DataType, withFields, type NodeProto, type TensorProto } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
 import { tidy } from '../passes/prepare.js';
 import { floatTensor, tensorDims, tensorFloats } from '../ir/tensors.js';
-import type { WeightedNode } from '../graph/weighted-nodes.js';
+import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 import { planIntegers, type IntegerPlan } from './plan.js';
 
 export interface IntegerOptions {
@@ -127,6 +127,7 @@ const leastScales = ({ layout, bias }: PlainWeights, scale: number): Float32Arra
 class IntegerWriter {
   readonly tensors: TensorProto[] = [];
   private readonly names: NameSource;
+  private readonly layers: readonly WeightedNode[];
   private readonly parameters = new Map<string, string[]>();
   private readonly zeroPoints = new Map<number, string>();
   private readonly weights = new Map<string, { scales: Float32Array; name: string; scale: string }[]>();
@@ -137,6 +138,7 @@ class IntegerWriter {
     private readonly options: IntegerOptions,
   ) {
     this.names = new NameSource(model.graph);
+    this.layers = weightedNodes(model);
   }
 
   fresh(name: string): string {
@@ -216,13 +218,15 @@ class IntegerWriter {
   }
 
   private code(layer: WeightedNode, values: Float32Array, layout: Layout, least: Float32Array): Int8Weights {
-    const known = this.options.coded?.get(layer.name);
+    // Nodes that share weights share their integers.
+    const key = layer.first ?? layer.name;
+    const known = this.options.coded?.get(key);
     const fits = ({ scales }: Int8Weights) => scales.every((scale, row) => scale >= least[row]);
     if (known !== undefined && fits(known)) return known;
-    const energy = this.options.energies.get(layer.input) ?? null;
+    const energy = energyOf(layer, this.layers, this.options.energies);
     const importance = importances(layout, values.length, energy);
     const free = known ?? toInt8(values, importance, layout, { neighbours: true });
-    this.options.coded?.set(layer.name, free);
+    this.options.coded?.set(key, free);
     return fits(free) ? free : toInt8(values, importance, layout, { least, neighbours: true });
   }
 

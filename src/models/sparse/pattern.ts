@@ -1,7 +1,9 @@
 import type { Part } from '../cost.js';
 import type { Layer } from '../layer.js';
+import { inputPlaces, placesBefore } from '../low-rank/shape.js';
 
 export type Sizes = Pick<Layer, 'm' | 'd' | 'channels'>;
+export type PickedLayer = Sizes & Pick<Layer, 'positions' | 'inputSize' | 'outputSize' | 'uses'>;
 
 /** What a sparse part is made of; the weights of S, row-major. */
 export interface KeptWeights {
@@ -36,7 +38,7 @@ export interface PatternDescription {
    */
   parts: (layer: Sizes & Pick<Layer, 'positions' | 'op'>, groups: number, alone: boolean) => Part[];
   /** The convolutions that pick its channels, where a format has no other way; absent: none, or not counted. */
-  picks?: (layer: Sizes & Pick<Layer, 'positions' | 'inputSize'>, groups: number) => Part[];
+  picks?: (layer: PickedLayer, groups: number) => Part[];
   /** The weights of these convolutions that are not zero. */
   nonzeros: (layer: Sizes, groups: number, alone: boolean) => number;
   /** A part of so many groups, spread evenly over the layer, every kept weight `value`. */
@@ -50,14 +52,11 @@ export const spread = (count: number, of: number): number[] =>
 export const filled = (length: number, value: number): Float32Array => new Float32Array(length).fill(value);
 
 /** Some of the input channels, by a 1x1 convolution. */
-export const pickInputs = (
-  { channels, inputSize, positions }: Sizes & Pick<Layer, 'positions' | 'inputSize'>,
-  outputs: number,
-): Part => ({
+export const pickInputs = (layer: PickedLayer, outputs: number): Part => ({
   outputs,
-  channels,
+  channels: layer.channels,
   taps: 1,
-  places: inputSize.length === 0 ? positions : inputSize.reduce((a, b) => a * b, 1),
+  places: layer.inputSize.length === 0 ? layer.positions : placesBefore(layer, inputPlaces),
 });
 
 /** The layer itself, as one convolution. */

@@ -238,8 +238,8 @@ function identityMap(part: BehindMap, m: number, axes: number): Map<string, Floa
 }
 
 /** A (y - mean) + mean with A the projector on the first `rank` directions, as feeds of the inserted map. */
-function mapOf(
-  part: BehindMap,
+export function mapOf(
+  part: Pick<BehindMap, 'down' | 'up' | 'offset'>,
   { mean, down, up }: ResponseBasis,
   rank: number,
   axes: number,

@@ -1,5 +1,6 @@
 import type { LayerProblem } from '../../compression/index.js';
 import {
+  isAddedTo,
   PATTERN,
   patchOf,
   PLAIN_PATTERN,
@@ -26,7 +27,7 @@ export async function createSamples(
     weights: [layer.m, layer.d],
     bias: [layer.m],
     inputs: [samples, layer.d],
-    ...(layer.skip === null ? {} : { skip: [samples, layer.m] }),
+    ...(isAddedTo(layer) ? { skip: [samples, layer.m] } : {}),
   };
   const writer = await TensorFileWriter.create(path, shapes, { layer });
   await writer.write('weights', weights.weights);
@@ -44,7 +45,7 @@ export async function readProblem(path: string): Promise<{ layer: Layer; problem
       inputs: await file.read('inputs'),
       ...patchOf(layer),
       activation: layer.activation,
-      ...(layer.skip === null ? {} : { skip: await file.read('skip') }),
+      ...(isAddedTo(layer) ? { skip: await file.read('skip') } : {}),
     };
     return { layer, problem };
   } finally {

@@ -7,6 +7,7 @@ import {
   isDense,
   PLAIN_PATTERN,
   storesZeros,
+  usesOf,
   ZEROS_NOTE,
   type Layer,
   type LayerSize,
@@ -18,6 +19,7 @@ export function newRow(layer: Layer, index: number, pattern: SparsePattern = PLA
   return {
     index,
     name: layer.name,
+    ...(layer.uses === undefined ? {} : { nodes: layer.uses.map(({ name }) => name) }),
     op: layer.op,
     shape: [layer.m, layer.channels, ...layer.kernel],
     status: layer.blocked === null ? 'waiting' : 'done',
@@ -67,7 +69,8 @@ export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason:
 
 /** Layers with `blocked` extended by the client's include and exclude lists. @throws {InputError} for unknown names */
 export function applySelection(layers: readonly Layer[], { include, exclude }: Method['layers']): Layer[] {
-  const names = new Set(layers.map((layer) => layer.name));
+  const namesOf = (layer: Layer) => usesOf(layer).map(({ name }) => name);
+  const names = new Set(layers.flatMap(namesOf));
   const faults = [
     ...include.map((name, i) => ({ name, pointer: `/method/layers/include/${String(i)}` })),
     ...exclude.map((name, i) => ({ name, pointer: `/method/layers/exclude/${String(i)}` })),
@@ -80,8 +83,9 @@ export function applySelection(layers: readonly Layer[], { include, exclude }: M
   const excluded = new Set(exclude);
   return layers.map((layer) => {
     if (layer.blocked !== null) return layer;
-    if (excluded.has(layer.name)) return { ...layer, blocked: 'excluded by the specification' };
-    if (included.size > 0 && !included.has(layer.name))
+    const own = namesOf(layer);
+    if (own.some((name) => excluded.has(name))) return { ...layer, blocked: 'excluded by the specification' };
+    if (included.size > 0 && !own.some((name) => included.has(name)))
       return { ...layer, blocked: 'not included by the specification' };
     return layer;
   });

@@ -7,6 +7,7 @@ import {
   PLAIN_PATTERN,
   rewrite,
   Runner,
+  usesOf,
   type Factors,
   type Layer,
   type LayerSize,
@@ -46,22 +47,24 @@ export function dummyFactors(layer: Layer, size: LayerSize): Factors {
  * Milliseconds of every candidate of a layer on this machine's runtime. All that are timed run in turn with the dense
  * layer, so that the machine's drift hits all alike.
  *
- * @param input the layer's input for the batch that counts
+ * @param inputs the layer's input for the batch that counts, by name; of each of its uses
  */
 export async function candidateLatencies(
   model: Model,
   layer: Layer,
-  { candidates, input }: { candidates: readonly Candidate[]; input: Tensor },
+  { candidates, inputs: feeds }: { candidates: readonly Candidate[]; inputs: ReadonlyMap<string, Tensor> },
   options: { threads: number; signal: AbortSignal },
 ): Promise<number[]> {
   const whole = candidates.find(isDense);
   if (whole === undefined) throw new RangeError(`${layer.name} has no dense candidate`);
   const families = familiesOf(candidates);
   const timed = [...new Set([...families.values()].flatMap((members) => chooseTimed(members)))];
-  const feeds = new Map([[layer.input, input]]);
   const runners: Runner[] = [];
+  // Where one use reads what another one makes, the two are timed as a chain.
+  const outputs = usesOf(layer).map(({ output }) => output);
+  const given = [...feeds.keys()].filter((name) => !outputs.includes(name));
   const open = async (whole: Model) => {
-    const part = extract(whole, [layer.input], [layer.output]).model;
+    const part = extract(whole, given, outputs).model;
     const runner = await Runner.open(part, { threads: options.threads });
     runners.push(runner);
     return () => runner.feed(feeds);

@@ -3,6 +3,7 @@ import {
   extract,
   integerEnds,
   Runner,
+  usesOf,
   type Ends,
   type Layer,
   type Model,
@@ -48,26 +49,35 @@ export async function layerLatencies(
   const times = networks.map(() => new Map<number, NonNullable<LayerRow['latency_ms']>>());
   const wanted = [...layers.entries()].filter(([index]) => sameForm(index).length > 0);
   const budget = Math.min(RUNS.budgetSeconds, ALL_SECONDS / Math.max(1, wanted.length)) / 2;
-  const inputs = await inputsOf(prepared, new Set(wanted.map(([, { input }]) => input)), images, threads);
+  const inputs = await inputsOf(
+    prepared,
+    new Set(wanted.flatMap(([, layer]) => usesOf(layer).map(({ input }) => input))),
+    images,
+    threads,
+  );
   for (const [done, [index, layer]] of wanted.entries()) {
     const forms = sameForm(index);
     signal.throwIfAborted();
     progress(done / wanted.length);
-    const input = images.get(layer.input) ?? inputs.get(layer.input);
-    if (input === undefined) throw new RangeError(`${layer.input} was not computed`);
-    const whole = { from: layer.input, to: layer.output };
     const timed: { runner: Runner; feeds: Map<string, Tensor> }[] = [];
-    const open = async (model: Model, { from, to }: Ends, value: Tensor) => {
-      const runner = await Runner.open(extract(model, [from], [to]).model, { threads });
-      timed.push({ runner, feeds: new Map([[from, value]]) });
+    const open = async (model: Model, endsOf: (use: Ends) => Ends) => {
+      const feeds = new Map<string, Tensor>();
+      const ends = usesOf(layer).map(({ input: from, output: to }) => endsOf({ from, to }));
+      const outputs = ends.map(({ to }) => to);
+      for (const { from } of ends) {
+        // Where one use reads what another one makes, the two are timed as a chain.
+        if (outputs.includes(from)) continue;
+        const known = images.get(from) ?? inputs.get(from);
+        feeds.set(from, known ?? (await inputOf(model, from, images, threads)));
+      }
+      const runner = await Runner.open(extract(model, feeds.keys(), outputs).model, { threads });
+      timed.push({ runner, feeds });
     };
     try {
-      await open(prepared, whole, input);
+      await open(prepared, (ends) => ends);
       for (const [first = 0] of forms) {
         const model = networks[first]?.model;
-        if (model === undefined) continue;
-        const ends = integerEnds(model, whole);
-        await open(model, ends, ends.from === whole.from ? input : await inputOf(model, ends.from, images, threads));
+        if (model !== undefined) await open(model, (ends) => integerEnds(model, ends));
       }
       const [dense = [], ...factored] = await measureInTurn(
         timed.map(

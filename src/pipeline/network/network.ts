@@ -20,6 +20,7 @@ import {
 import type { Assignment } from '../../jobs/tasks.js';
 import { affordableImages, affordableSamples, imagesOfRun, spread } from '../cost/budgets.js';
 import { batchWithin, mapBytes } from './feature-maps.js';
+import { asInspected } from './as-inspected.js';
 import { toFit } from './held-out.js';
 import type { StepContext } from '../step.js';
 
@@ -81,7 +82,7 @@ function picking(listed: ListedLayers, format: ModelFormatName): ListedLayers {
 /** @throws {InputError} when the model or the data cannot be used, or do not fit each other */
 export async function openNetwork(
   context: StepContext,
-  assignment: Pick<Assignment, 'inputs' | 'spec'>,
+  assignment: Pick<Assignment, 'inputs' | 'spec'> & Partial<Pick<Assignment, 'finished'>>,
 ): Promise<Network> {
   const { inputs, spec } = assignment;
   const { original, prepared } = await loadPrepared(context, inputs.model.key);
@@ -100,7 +101,7 @@ export async function openNetwork(
     // Two samples tell the batch axis from the others.
     const probe = await given.batch(0, fixed ?? Math.min(2, given.count));
     const listed = picking(
-      await listLayers(prepared, probe, { threads: context.threads }),
+      asInspected(await listLayers(prepared, probe, { threads: context.threads }), assignment),
       writtenFormat(spec, original.format),
     );
     const parts = await outputParts(prepared, probe, { threads: context.threads });

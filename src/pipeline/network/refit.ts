@@ -3,15 +3,20 @@ import { createEngine, type Engine } from '../../engines/index.js';
 import type { Method } from '../../jobs/spec.js';
 import type { Assignment } from '../../jobs/tasks.js';
 import {
+  addedTo,
+  biasShifts,
   DENSE,
   denseWeights,
   groupsOf,
   inputNames,
+  isAddedTo,
   patchOf,
+  placesOfUses,
+  putRows,
   rewrite,
-  sampleOutputs,
   samplePatches,
   stillNeeded,
+  usesOf,
   type Factors,
   type FloatTensor,
   type Layer,
@@ -119,49 +124,59 @@ async function problemIn(
     seed: method.seed,
   });
   // An input depends on layers before it only, which are done. A branch may lead through layers still to be compressed.
-  const keepInput = !store.has(layer.input) && !inputNames(prepared).includes(layer.input);
-  const visit = async (
-    name: string,
-    keep: boolean,
-    take: (value: FloatTensor, from: number, chosen: ReturnType<typeof placesIn>['chosen']) => void,
-  ) => {
+  const mayKeep = (name: string) => !store.has(name) && !inputNames(prepared).includes(name);
+  const visit = async (name: string, keep: boolean, take: (value: FloatTensor, rows: Rows) => void) => {
     await runPart(network, current, {
       store,
       to: name,
       images,
       threads: context.threads,
       visit: async (value, range) => {
-        const { from, chosen } = placesIn(places, range);
-        take(value, from, chosen);
+        take(value, placesIn(places, range));
         if (keep) await store.append(name, value.data, value.dims);
       },
       signal: context.signal,
     });
   };
   const inputs = new Float32Array(places.images.length * layer.d);
-  await visit(layer.input, keepInput, (value, from, chosen) => {
-    inputs.set(samplePatches(value, layer, chosen), from * layer.d);
-  });
+  for (const [i, { input }] of usesOf(layer).entries()) {
+    // What a further use reads may depend on this very layer.
+    await visit(input, i === 0 && mayKeep(input), (value, { from, chosen }) => {
+      const use = placesOfUses(layer, chosen)[i];
+      if (use === undefined) return;
+      const own = samplePatches(value, use.layer, use.chosen);
+      putRows(inputs.subarray(from * layer.d), use, own, layer.d);
+    });
+  }
   const problem: LayerProblem = {
     ...denseWeights(prepared, layer),
     inputs,
     ...patchOf(layer),
     activation: layer.activation,
   };
-  if (layer.skip === null) return problem;
+  if (!isAddedTo(layer)) return problem;
   const skip = new Float32Array(places.images.length * layer.m);
-  await visit(layer.skip.other, false, (value, from, chosen) => {
-    skip.set(sampleOutputs(value, layer, chosen), from * layer.m);
-  });
+  const shifts = layer.uses === undefined ? [] : biasShifts(prepared, layer);
+  for (const [i, { skip: branch }] of usesOf(layer).entries()) {
+    const take = (value: FloatTensor | null, { from, chosen }: Rows) => {
+      const use = placesOfUses(layer, chosen)[i];
+      if (use !== undefined) putRows(skip.subarray(from * layer.m), use, addedTo(use, value, shifts), layer.m);
+    };
+    if (branch === null) take(null, { from: 0, chosen: places });
+    else await visit(branch.other, false, take);
+  }
   return { ...problem, skip };
 }
+
+/** Some of the places of a layer, and which row of all is the first of them. */
+type Rows = ReturnType<typeof placesIn>;
 
 /** A map is kept while a later layer's input or branch is computed from it. */
 async function dropUnneeded(network: Network, store: ActivationStore, rest: readonly number[]): Promise<void> {
   const wanted = rest.flatMap((index) => {
     const layer = network.layers[index];
     if (layer === undefined) return [];
-    return layer.skip === null ? [layer.input] : [layer.input, layer.skip.other];
+    return usesOf(layer).flatMap(({ input, skip }) => (skip === null ? [input] : [input, skip.other]));
   });
   const needed = stillNeeded(network.prepared, store.names(), wanted);
   for (const name of store.names()) if (!needed.has(name)) await store.drop(name);

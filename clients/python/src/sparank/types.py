@@ -465,6 +465,7 @@ class LatencyMs(TypedDict):
 class LayerRow(TypedDict):
     index: int
     name: str
+    nodes: NotRequired[list[str]]
     op: str
     shape: list[int]
     status: Literal['waiting', 'running', 'done', 'failed']

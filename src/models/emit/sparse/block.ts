@@ -1,6 +1,5 @@
 import { blocksOf } from '../../sparse/index.js';
 import { makeInt, makeInts, makeNode } from '../../ir/attributes.js';
-import { int64Tensor } from '../../ir/tensors.js';
 import type { SparseEmitter } from './emitter.js';
 import { checkKept } from './kept.js';
 import { withZeros } from './with-zeros.js';
@@ -44,15 +43,10 @@ export const block: SparseEmitter = (b, part, bias, to) => {
     return nodes;
   }
   const [line, summed] = [b.fresh('line'), b.fresh('line_sum')];
-  const shape = (part: string, dims: number[]) => {
-    const shapeName = b.fresh(part);
-    b.initializer.push(int64Tensor(shapeName, [dims.length], dims));
-    return shapeName;
-  };
   nodes.push(
-    makeNode('Reshape', b.fresh('to_line'), [gathered, shape('line_shape', [0, -1, 1])], [line]),
+    makeNode('Reshape', b.fresh('to_line'), [gathered, b.integers('line_shape', [0, -1, 1])], [line]),
     makeNode('Conv', b.fresh('sparse'), inputs(line), [summed], [makeInts('kernel_shape', [1]), group]),
-    makeNode('Reshape', b.fresh('from_line'), [summed, shape('row_shape', [0, -1])], [to]),
+    makeNode('Reshape', b.fresh('from_line'), [summed, b.integers('row_shape', [0, -1])], [to]),
   );
   return nodes;
 };

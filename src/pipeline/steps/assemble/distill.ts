@@ -8,6 +8,7 @@ import {
   newWeights,
   Runner,
   TrainableNetwork,
+  usesOf,
   type Model,
   type Samples,
 } from '../../../models/index.js';
@@ -91,7 +92,9 @@ export async function distill(
   const passes = setting.passes ?? (await affordable());
   if (passes === 0) return null;
 
-  const inner = network.layers.map(({ input }) => input).filter((name) => !outputs.includes(name));
+  const inner = network.layers
+    .flatMap((layer) => usesOf(layer).map(({ input }) => input))
+    .filter((name) => !outputs.includes(name));
   const losses = [...outputs, ...new Set(inner)];
   const student = await TrainableNetwork.open(
     compressed,

@@ -1,4 +1,4 @@
-import { rewrite, Runner, type Replacement, type Samples } from '../../../models/index.js';
+import { rewrite, Runner, usesOf, type Layer, type Replacement, type Samples } from '../../../models/index.js';
 import type { Network } from '../../network/network.js';
 import { firstBad } from '../../network/non-finite.js';
 
@@ -10,11 +10,12 @@ export async function overflowing(
   threads: number,
 ): Promise<string | null> {
   const replaced = network.layers.filter(({ name }) => replacements.has(name));
-  const capture = replaced.map(({ output }) => output);
+  const outputsOf = (layer: Layer) => usesOf(layer).map(({ output }) => output);
+  const capture = replaced.flatMap(outputsOf);
   const runner = await Runner.open(rewrite(network.prepared, replacements), { threads, capture });
   try {
     const values = await runner.run(images);
-    return replaced.find(({ output }) => firstBad(values, [output]) !== null)?.name ?? null;
+    return replaced.find((layer) => firstBad(values, outputsOf(layer)) !== null)?.name ?? null;
   } finally {
     await runner.release();
   }

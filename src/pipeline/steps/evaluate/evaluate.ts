@@ -5,6 +5,7 @@ import type { Assignment, EvaluateResult, MeasuredPoint } from '../../../jobs/ta
 import { listLayers, prepare, Runner, spillWeights, type Model } from '../../../models/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { affordableImages, spread } from '../../cost/budgets.js';
+import { asInspected } from '../../network/as-inspected.js';
 import { repeatRows } from '../../network/batch.js';
 import { writeCurve } from './curve-plot.js';
 import { finishedOf, keyOf, optionalFileOf } from '../../files/finished.js';
@@ -76,11 +77,12 @@ function withinCost(all: ReturnType<typeof toMeasure>, { listed, fixedBatch }: O
 }
 
 async function openOriginal(
-  { inputs, spec }: Assignment,
+  assignment: Assignment,
   model: Model,
   data: Dataset,
   context: StepContext,
 ): Promise<Original> {
+  const { inputs, spec } = assignment;
   const prepared = await spillWeights(prepare(model), join(context.directory, 'original'));
   const fixedBatch = await fixedBatchOf(model, spec.benchmark.threads ?? context.threads);
   const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
@@ -89,7 +91,7 @@ async function openOriginal(
     prepared,
     fixedBatch,
     bytes: (await stat(context.path(inputs.model.key))).size,
-    listed: await listLayers(prepared, probe, { threads: context.threads }),
+    listed: asInspected(await listLayers(prepared, probe, { threads: context.threads }), assignment),
     probe,
     images: await repeatRows(data, fixedBatch ?? 1),
   };

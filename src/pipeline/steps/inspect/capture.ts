@@ -2,11 +2,16 @@ import { join } from 'node:path';
 import type { Dataset } from '../../../datasets/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import {
+  addedTo,
+  biasShifts,
   denseWeights,
   inputNames,
+  isAddedTo,
+  placesOfUses,
+  putRows,
   Runner,
-  sampleOutputs,
   samplePatches,
+  usesOf,
   type FloatTensor,
   type Layer,
   type Tensor,
@@ -29,6 +34,8 @@ interface Captured {
   plan: SamplePlan;
   writer: TensorFileWriter;
   watch: SampleWatch;
+  /** By use, what its own bias adds. */
+  shifts: readonly (Float32Array | null)[];
 }
 
 /**
@@ -60,12 +67,14 @@ export async function capture(
       });
       const weights = denseWeights(network.prepared, layer);
       const writer = await createSamples(join(output, files.samples(index)), layer, weights, plan.images.length);
-      captured.push({ index, layer, plan, writer, watch: new SampleWatch() });
+      const shifts = layer.uses === undefined ? [] : biasShifts(network.prepared, layer);
+      captured.push({ index, layer, plan, writer, watch: new SampleWatch(), shifts });
     }
     const given = new Set(inputNames(network.prepared));
     const names = [...new Set(captured.map(({ layer }) => layer.input))].filter((name) => !given.has(name));
-    const branches = captured.flatMap(({ layer }) => (layer.skip === null ? [] : [layer.skip.other]));
-    const seen = [...new Set([...names, ...branches])].filter((name) => !given.has(name));
+    const uses = captured.flatMap(({ layer }) => usesOf(layer));
+    const read = uses.flatMap(({ input, skip }) => (skip === null ? [input] : [input, skip.other]));
+    const seen = [...new Set(read)].filter((name) => !given.has(name));
     const runner = await Runner.open(network.prepared, { threads: context.threads, capture: seen });
     try {
       // Images of the probes come in batches of their own.
@@ -96,7 +105,7 @@ export async function capture(
 }
 
 async function writeRows(
-  { layer, plan, writer, watch }: Captured,
+  { layer, plan, writer, watch, shifts }: Captured,
   values: ReadonlyMap<string, Tensor>,
   { begin, end, data }: { begin: number; end: number; data: Dataset },
 ): Promise<void> {
@@ -108,11 +117,15 @@ async function writeRows(
     return { dims: tensor.dims, data: floats(tensor) };
   };
   const rows = plan.images.subarray(from, from + chosen.images.length).map((image) => data.numberOf(image));
-  const inputs = samplePatches(value(layer.input), layer, chosen);
+  const places = placesOfUses(layer, chosen);
+  const inputs = new Float32Array(rows.length * layer.d);
+  for (const use of places) putRows(inputs, use, samplePatches(value(use.layer.input), use.layer, use.chosen), layer.d);
   watch.add('input', inputs, layer.d, rows);
   await writer.write('inputs', inputs, from * layer.d);
-  if (layer.skip === null) return;
-  const skip = sampleOutputs(value(layer.skip.other), layer, chosen);
+  if (!isAddedTo(layer)) return;
+  const skip = new Float32Array(rows.length * layer.m);
+  for (const use of places)
+    putRows(skip, use, addedTo(use, use.layer.skip === null ? null : value(use.layer.skip.other), shifts), layer.m);
   watch.add('skip branch', skip, layer.m, rows);
   await writer.write('skip', skip, from * layer.m);
 }

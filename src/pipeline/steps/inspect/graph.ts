@@ -1,5 +1,5 @@
 import type { NetworkNode } from '../../../jobs/tasks.js';
-import { operatorOf, type Layer } from '../../../models/index.js';
+import { operatorOf, usesOf, type Layer } from '../../../models/index.js';
 import type { Network } from '../../network/network.js';
 
 /** A drawing of more is of no use, and the result of the step is read by every later one. */
@@ -11,7 +11,9 @@ export function graphOf({ prepared }: Pick<Network, 'prepared'>, layers: readonl
   const nodes = prepared.graph.node.filter((node) => operatorOf(node) !== 'Constant');
   if (nodes.length > MOST_NODES) return null;
   const makerOf = new Map(nodes.flatMap(({ output }, index) => output.map((name) => [name, index] as const)));
-  const layerOf = new Map(layers.map(({ output }, index) => [output, index]));
+  const layerOf = new Map(
+    layers.flatMap((layer, index) => usesOf(layer).map(({ output }) => [output, index] as const)),
+  );
   return nodes.map((node) => ({
     name: node.name === undefined || node.name === '' ? (node.output[0] ?? '') : node.name,
     op: operatorOf(node),

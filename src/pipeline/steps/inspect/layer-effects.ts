@@ -13,6 +13,7 @@ import {
   type SensitivityPoint,
   type Variant,
 } from '../../curves/sensitivity.js';
+import { SharedProbe, type SharedVariant } from '../../curves/shared-sensitivity.js';
 import type { StepContext } from '../../step.js';
 
 export const outputNames = (network: Network): string[] => network.prepared.graph.output.map(({ name }) => name);
@@ -45,6 +46,24 @@ export async function sensitivityOf(
   };
   if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
   const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };
+  if (layer.uses !== undefined) {
+    const variants: SharedVariant[][] = [];
+    for (const fit of fits) variants.push(await sharedVariants(network, layer, fit, plan.tapErrors));
+    const options = { basis, probes, variants: variants.flat(), before, read };
+    const probe = await SharedProbe.open(part, layer, options);
+    try {
+      for (const { index } of ranges) {
+        await probe.add(index, signal);
+        context.progress((index + 1) / ranges.length);
+      }
+      const points = probe.points();
+      const ranks = points.splice(0, probes.length);
+      const taps = fits.map((fit, i) => ({ fits: fit, points: points.splice(0, variants[i]?.length ?? 0) }));
+      return { ranks, taps };
+    } finally {
+      await probe.release();
+    }
+  }
   const narrow = await openVariants(network, layer, { fits, errors: plan.tapErrors, read, threads });
   try {
     const variants = narrow.flatMap((tap) => tap.variants);
@@ -73,6 +92,21 @@ export async function sensitivityOf(
   } finally {
     for (const tap of narrow) await tap.close();
   }
+}
+
+/** The network with a narrow first convolution in all uses of the layer, at a few widths. */
+async function sharedVariants(
+  network: Network,
+  layer: Layer,
+  fit: TapFits,
+  errors: readonly number[],
+): Promise<SharedVariant[]> {
+  const result: SharedVariant[] = [];
+  for (const probe of chooseWidths(fit, errors)) {
+    const model = rewrite(network.prepared, new Map([[layer.name, await fit.dense(probe.rank)]]));
+    result.push({ ...probe, model });
+  }
+  return result;
 }
 
 /** The layer with a narrow first convolution, at a few widths, as networks of their own. */

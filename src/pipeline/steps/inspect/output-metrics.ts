@@ -1,7 +1,7 @@
 import { behindWeights, slopeMoments } from '../../../compression/index.js';
 import { identityMatrix } from '../../../compression/regression/rank-step.js';
 import { matrix, type Engine, type Matrix } from '../../../engines/index.js';
-import { channelFlows, type ChannelFlow, type Layer, type Model } from '../../../models/index.js';
+import { channelFlows, usesOf, type ChannelFlow, type Layer, type Model } from '../../../models/index.js';
 import { readProblem } from '../../files/layer-file.js';
 import { layerResponse } from './layer-response.js';
 
@@ -34,7 +34,8 @@ export async function sampledMetrics(
     const { problem } = await readProblem(samples(index));
     const { wanted } = await layerResponse(engine, layer, problem);
     const z = matrix(wanted.length / m, m, wanted);
-    slopes.set(layer.skip?.sum ?? layer.output, await slopeMoments(engine, activation, z));
+    const moments = await slopeMoments(engine, activation, z);
+    for (const use of usesOf(layer)) slopes.set(use.skip?.sum ?? use.output, moments);
   }
   return outputMetrics(engine, model, layers, slopes);
 }
@@ -77,12 +78,31 @@ export async function outputMetrics(
   }
   const wanted = new Map<string, { response: Matrix; after: Matrix }>();
   for (const layer of layers) {
-    const metric = metrics.get(layer.output);
-    if (layer.blocked !== null || metric == null || metric.rows !== layer.m || layer.m > MAX_METRIC_OUTPUTS) continue;
-    const after = activated.get(layer.skip?.sum ?? layer.output) ?? metric;
-    if ([metric, after].every(isUsable)) wanted.set(layer.output, { response: metric, after });
+    if (layer.blocked !== null || layer.m > MAX_METRIC_OUTPUTS) continue;
+    const uses = usesOf(layer).map(({ output, skip, positions }) => {
+      const metric = metrics.get(output);
+      return { metric, after: activated.get(skip?.sum ?? output) ?? metric, share: positions / layer.positions };
+    });
+    const response = meanOf(uses.map(({ metric, share }) => ({ metric, share })));
+    const after = meanOf(uses.map(({ after: metric, share }) => ({ metric, share })));
+    if (response === null || after === null || response.rows !== layer.m) continue;
+    if ([response, after].every(isUsable)) wanted.set(layer.output, { response, after });
   }
   return wanted;
+}
+
+/** Of the uses of a layer, each with its share of the places; null where one is not known. */
+function meanOf(uses: readonly { metric: Matrix | null | undefined; share: number }[]): Matrix | null {
+  const [first] = uses;
+  if (first?.metric == null) return null;
+  if (uses.length === 1) return first.metric;
+  const { rows, cols } = first.metric;
+  const sum = new Float32Array(rows * cols);
+  for (const { metric, share } of uses) {
+    if (metric?.rows !== rows) return null;
+    for (let i = 0; i < sum.length; i++) sum[i] = sum[i] + share * metric.data[i];
+  }
+  return matrix(rows, cols, sum);
 }
 
 /** Huge weights behind a layer would make its fit break down instead of their own. */

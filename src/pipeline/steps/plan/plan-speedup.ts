@@ -9,7 +9,9 @@ import {
   saveModel,
   TensorflowRunner,
   type Model,
+  usesOf,
   type Samples,
+  type Tensor,
 } from '../../../models/index.js';
 import { repeatRows } from '../../network/batch.js';
 import { candidateLatencies } from '../../latency/candidate-latency.js';
@@ -116,12 +118,13 @@ async function timedTables(
     const table = tables[i];
     if (table === undefined) throw new RangeError(`no candidates for ${layer.name}`);
     // One layer at a time: all inputs of a large batch may not fit the memory.
-    const value = await inputOf(network.prepared, layer.input, images, threads);
+    const inputs = new Map<string, Tensor>();
+    for (const { input } of usesOf(layer)) inputs.set(input, await inputOf(network.prepared, input, images, threads));
     const options = { threads, signal: context.signal };
     const latencies = await candidateLatencies(
       network.prepared,
       layer,
-      { candidates: table.candidates, input: value },
+      { candidates: table.candidates, inputs },
       options,
     );
     result.push({

@@ -25,6 +25,12 @@ const COLUMNS: Column<LayerRow>[] = [
     show: (row) => (
       <span className="layer-name mono">
         <bdi>{row.name}</bdi>
+        {row.nodes === undefined ? null : (
+          <span className="muted" title={row.nodes.join(', ')}>
+            {' '}
+            and {row.nodes.length - 1} more with its weights
+          </span>
+        )}
       </span>
     ),
     heading: true,

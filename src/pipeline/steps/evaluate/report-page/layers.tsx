@@ -61,7 +61,10 @@ export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
         <tbody>
           {layers.map((row) => (
             <tr key={row.index}>
-              <td>{row.name}</td>
+              <td title={row.nodes?.join(', ')}>
+                {row.name}
+                {row.nodes === undefined ? null : <div className="dim">{sharedBy(row.nodes)}</div>}
+              </td>
               <td className="text">
                 {row.op} {row.shape.join('×')}
               </td>
@@ -81,6 +84,9 @@ export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
     </div>
   );
 }
+
+/** All nodes by name: they are what a reader finds in the graph. */
+const sharedBy = (nodes: readonly string[]): string => `weights of ${nodes.join(', ')}`;
 
 /** One number where nothing changed. */
 function change({ before, after }: { before: number; after: number }, text: (value: number) => string): string {
