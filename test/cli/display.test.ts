@@ -94,6 +94,14 @@ describe('the table of layers', () => {
     expect(lines[5]).toBe(`dense (${reason}): conv0, conv2`);
   });
 
+  it('names the layers that a note on compressed ones is about', () => {
+    const reason = 'smaller, but slower by itself';
+    const row = (index: number, why: string | null) =>
+      layerRow(index, { status: 'done', decision: 'compressed', reason: why });
+    const lines = layerTable([row(0, null), row(1, reason)]).split('\n');
+    expect(lines.at(-1)).toBe(`compressed (${reason}): conv1`);
+  });
+
   it('shows the end of a name that a converter has put together from many', () => {
     const name = `${'model/batch_norm/FusedBatchNormV3;'.repeat(12)}model/conv2d_5/Conv2D`;
     const [, , line = '', note = ''] = layerTable([

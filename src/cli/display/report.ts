@@ -45,8 +45,9 @@ export function layerTable(layers: LayerRow[]): string {
     'error',
     'decision',
   ];
-  const notes = new Set(layers.flatMap(({ decision, reason }) => (decision === 'compressed' ? (reason ?? []) : [])));
-  return [table(header, rows), ...sharedWeights(layers), ...denseReasons(layers), ...notes].join('\n');
+  const reasons = [...reasonsOf(layers, 'dense'), ...reasonsOf(layers, 'compressed')];
+  return [table(header, rows), ...sharedWeights(layers), ...reasons].join('
+');
 }
 
 /** Layers that several nodes apply. */
@@ -67,12 +68,12 @@ function lowRankOf({ low_rank_shape: shape, inner_rank: inner, rank }: LayerRow)
 }
 
 /** Below the table, since reasons are long and the same for many layers. */
-function denseReasons(layers: LayerRow[]): string[] {
+function reasonsOf(layers: LayerRow[], wanted: 'dense' | 'compressed'): string[] {
   const names = new Map<string, string[]>();
   for (const { decision, reason, name } of layers) {
-    if (decision === 'dense' && reason !== null) names.set(reason, [...(names.get(reason) ?? []), shortName(name)]);
+    if (decision === wanted && reason !== null) names.set(reason, [...(names.get(reason) ?? []), shortName(name)]);
   }
-  return [...names].map(([reason, of]) => `dense (${reason}): ${of.join(', ')}`);
+  return [...names].map(([reason, of]) => `${wanted} (${reason}): ${of.join(', ')}`);
 }
 
 /** The totals of a job, for people. */
