@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { InputError, type Fault } from '../errors/index.js';
 import { countLabels } from './labels.js';
-import { badDataset, type NpyArray } from './npy.js';
+import { badDataset, type Rows } from './npy.js';
 import { openArrays, type Held } from './open-arrays.js';
 import type { DatasetOptions } from './options.js';
 import { concatenate, type Samples } from './samples.js';
@@ -30,7 +30,7 @@ const PASS_BYTES = 16 * 2 ** 20;
 export class Dataset {
   private constructor(
     /** By the name of the input. */
-    private readonly arrays: ReadonlyMap<string, NpyArray>,
+    private readonly arrays: ReadonlyMap<string, Rows>,
     /** Class indices, one per sample. */
     readonly labels: Int32Array | null,
     private readonly held: Held & { what: string },
@@ -107,7 +107,7 @@ export class Dataset {
   }
 
   /** Samples [begin, end) of the file. */
-  private async read(array: NpyArray, begin: number, end: number): Promise<Tensor> {
+  private async read(array: Rows, begin: number, end: number): Promise<Tensor> {
     const data = await named(this.what, () => array.read(begin, end));
     if (data instanceof Float32Array) {
       const at = data.findIndex((v) => !Number.isFinite(v));

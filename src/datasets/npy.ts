@@ -44,8 +44,20 @@ interface Place {
   offset: number;
 }
 
+/** Samples for one input, the first axis theirs, read a range at a time. */
+export interface Rows {
+  /** What the client calls the array. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly type: string;
+  readonly storedType: string;
+  /** Elements of one row. */
+  readonly rowLength: number;
+  read(begin: number, end: number): Promise<TensorData>;
+}
+
 /** An array inside an open file; rows of its first axis are read one range at a time. */
-export class NpyArray {
+export class NpyArray implements Rows {
   /** Of an array in Fortran order: where the elements of a row are, in C order. */
   private places: Int32Array | null = null;
 

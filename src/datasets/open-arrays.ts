@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { InputError } from '../errors/index.js';
 import { Archive, isZip } from './archive.js';
 import { readLabels } from './labels.js';
-import { NpyArray, badDataset } from './npy.js';
-import type { DatasetLimits, DatasetOptions } from './options.js';
+import { NpyArray, badDataset, type Rows } from './npy.js';
+import type { DatasetLimits, DatasetOptions, InputShape } from './options.js';
+import { formsOf, isForAll, noSamples, repeated, rowsOfWhole } from './whole.js';
 import { otherFormat, otherZip } from './other-formats.js';
 
 /** What is open, to be closed and removed. */
@@ -16,7 +17,7 @@ export interface Held {
 
 interface Arrays {
   /** By the name of the input. */
-  arrays: ReadonlyMap<string, NpyArray>;
+  arrays: ReadonlyMap<string, Rows>;
   labels: Int32Array | null;
 }
 
@@ -41,15 +42,15 @@ export async function openArrays(path: string, options: DatasetOptions, held: He
       const entry = await openEntry(archive, path, { name: name + NPY, options, held });
       return NpyArray.open(entry.file, entry.offset, entry.bytes, name);
     };
-    const arrays = new Map<string, NpyArray>();
+    const found = new Map<string, NpyArray>();
     for (const [input, name] of namesFor(inputs, names)) {
       if (name === null) throw lacking(input, inputs, archive);
       const array = await opened(name);
-      checkShape(array, inputs.length, limits);
+      checkShape(array, inputs.length, options.whole?.get(input), limits);
       await readyRows(array, options, held);
-      arrays.set(input, array);
+      found.set(input, array);
     }
-    const samples = countAll(arrays);
+    const { arrays, samples } = await asSamples(found, options.whole);
     // An input of that name is what the array is for.
     if (!names.includes(LABELS) || arrays.has(LABELS)) return { arrays, labels: null };
     const y = await opened(LABELS);
@@ -73,9 +74,9 @@ async function single(path: string, inputs: readonly string[], options: DatasetO
   const file = await open(path, 'r');
   held.files.push(file);
   const array = await NpyArray.open(file, 0, (await file.stat()).size, ALONE);
-  checkShape(array, 1, options.limits);
+  checkShape(array, 1, options.whole?.get(input), options.limits);
   await readyRows(array, options, held);
-  return { arrays: new Map([[input, array]]), labels: null };
+  return { arrays: (await asSamples(new Map([[input, array]]), options.whole)).arrays, labels: null };
 }
 
 /**
@@ -104,14 +105,36 @@ function lacking(input: string, inputs: readonly string[], archive: Archive): In
   return badDataset(`the model has the inputs ${inputs.join(', ')}; the dataset has no array ${input} ${has}`, input);
 }
 
-/** The samples that all arrays have. */
-function countAll(arrays: ReadonlyMap<string, NpyArray>): number {
-  const [first, ...others] = arrays.values();
-  const count = first?.shape[0] ?? 0;
+/** The arrays with samples first, as many in each. */
+async function asSamples(
+  found: ReadonlyMap<string, NpyArray>,
+  whole: DatasetOptions['whole'],
+): Promise<{ arrays: Map<string, Rows>; samples: number }> {
+  const forAll = (input: string, array: NpyArray): boolean => {
+    const shape = whole?.get(input);
+    return shape !== undefined && isForAll(array, shape);
+  };
+  const samples = countAll([...found].flatMap(([input, array]) => (forAll(input, array) ? [] : [array])));
+  const arrays = new Map<string, Rows>();
+  for (const [input, array] of found) {
+    const shape = whole?.get(input);
+    if (shape === undefined) arrays.set(input, array);
+    else if (samples === null) throw noSamples(array, shape);
+    else
+      arrays.set(input, isForAll(array, shape) ? await repeated(array, { shape, samples }) : rowsOfWhole(array, shape));
+  }
+  return { arrays, samples: samples ?? 0 };
+}
+
+/** The samples that all arrays have; null without arrays. */
+function countAll(arrays: readonly NpyArray[]): number | null {
+  const [first, ...others] = arrays;
+  if (first === undefined) return null;
+  const count = first.shape[0] ?? 0;
   for (const { name, shape } of others)
     if (shape[0] !== count)
       throw badDataset(
-        `${name} has ${String(shape[0])} samples, but ${first?.name ?? ''} has ${String(count)}: each input needs an array with all samples`,
+        `${name} has ${String(shape[0])} samples, but ${first.name} has ${String(count)}: each input needs an array with all samples`,
         name,
       );
   return count;
@@ -155,12 +178,20 @@ async function readyRows(array: NpyArray, options: DatasetOptions, held: Held): 
 }
 
 /** One number per sample may be one of several inputs; alone it is more likely one sample. */
-function checkShape({ name, shape }: NpyArray, inputs: number, limits: DatasetLimits): void {
-  if (shape.length < (inputs > 1 ? 1 : 2))
-    throw badDataset(`${name} has the shape [${shape.join(', ')}]: samples come first, then at least one axis`, name);
+function checkShape(
+  { name, shape }: NpyArray,
+  inputs: number,
+  whole: InputShape | undefined,
+  limits: DatasetLimits,
+): void {
+  if (shape.length < (whole !== undefined ? whole.length : inputs > 1 ? 1 : 2))
+    throw badDataset(`${name} has the shape [${shape.join(', ')}]: ${wantedAxes(whole)}`, name);
   if (shape.includes(0)) throw badDataset(`${name} has no data (shape [${shape.join(', ')}])`, name);
-  if ((shape[0] ?? 0) > limits.maxSamples) {
+  if (whole?.length !== shape.length && (shape[0] ?? 0) > limits.maxSamples) {
     const detail = `${name} has ${String(shape[0])} samples; MAX_CALIBRATION_SAMPLES is ${String(limits.maxSamples)}`;
     throw new InputError('limit_exceeded', detail, { faults: [{ pointer: `#dataset/${name}`, detail }] });
   }
 }
+
+const wantedAxes = (whole: InputShape | undefined): string =>
+  whole === undefined ? 'samples come first, then at least one axis' : formsOf(whole);

@@ -53,7 +53,7 @@ export {
 export { newWeights, TrainableNetwork, type Pull } from './gradients/trainable.js';
 export { Runner, type RunnerOptions } from './run/runner.js';
 export { TensorflowRunner } from './tfjs/runner.js';
-export type { Given, Port } from './run/feeds.js';
+export { portsOf, wholeInputs, type Given, type Port } from './run/feeds.js';
 export {
   blocksOf,
   groupsOf,

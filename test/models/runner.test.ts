@@ -131,9 +131,9 @@ describe('a runner', () => {
     [
       'has its samples along another axis',
       [4, 'batch', 4],
-      /z \[4, batch, 4\] has its samples along axis 1.*Transpose/,
+      /z \[4, batch, 4\] has no axis for samples in front, and x \[2, 3, 4\] has batches of 2/,
     ],
-    ['has none', [], /input z has no axis for samples: make it a constant/],
+    ['has none', [], /z \[\] has no axis for samples in front, and x \[2, 3, 4\] has batches of 2/],
     ['has batches of another size', [3, 1, 4], /batches of 2 and of 3 samples \(z \[3, 1, 4\]\)/],
   ])('refuses an input that %s', async (_, shape, message) => {
     const model = proto({ ...two(2), nodes: [node('Relu', ['x'], 'y')] });

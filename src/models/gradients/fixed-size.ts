@@ -5,7 +5,7 @@ import { DataType, withFields, type TensorProto } from '../ir/messages.js';
 import { atOpset, inputNames, type Model } from '../ir/model.js';
 import { isOperator, operatorOf } from '../ir/operator.js';
 import { floatTensor, int64Tensor, tensorDims } from '../ir/tensors.js';
-import { samplesFor, type Given } from '../run/feeds.js';
+import { fedShapes, samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
 import type { Samples } from '../../datasets/samples.js';
 import type { Tensor } from '../../datasets/tensor.js';
@@ -42,7 +42,7 @@ export async function fixSize(model: Model, given: Given, options: { threads: nu
   const own = atOpset(raised, folded, Math.max(raised.opset, ADDING_OPSET));
   const shapes = new Map<string, readonly number[]>(known.shapes);
   for (const tensor of initializer) shapes.set(tensor.name, tensorDims(tensor));
-  for (const [name, { dims }] of samples) shapes.set(name, dims);
+  for (const [name, dims] of fedShapes(raised, samples)) shapes.set(name, dims);
   return { model: withoutSplits(own, shapes), shapes };
 }
 

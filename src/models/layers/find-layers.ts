@@ -10,7 +10,7 @@ import { isOperator } from '../ir/operator.js';
 import { elementCount, tensorDims } from '../ir/tensors.js';
 import { usesIn, weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
 import { weightsBeside } from '../graph/weights-beside.js';
-import { samplesFor, type Given } from '../run/feeds.js';
+import { fedShapes, samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
 
 export interface ListedLayers {
@@ -39,7 +39,8 @@ export async function listLayers(model: Model, given: Given, options: { threads:
   try {
     const samples = samplesFor(inputNames(model), given);
     const values = await runner.run(samples);
-    const shapes = new Map([...values, ...samples].map(([name, { dims }]) => [name, dims]));
+    const shapes = new Map([...values].map(([name, { dims }]) => [name, dims]));
+    for (const [name, dims] of fedShapes(model, samples)) shapes.set(name, dims);
     return assemble(model, { index, nodes, skips, shapes }, countOf(samples));
   } finally {
     await runner.release();

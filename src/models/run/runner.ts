@@ -9,9 +9,19 @@ import { encodeModel } from '../ir/codec.js';
 import { withFields } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
 import { badModel, misleadingTexts, runtimeError } from './runtime-error.js';
-import { checkColumns, checkPorts, fixedBatchOf, samplesFor, type Given, type Port } from './feeds.js';
+import {
+  checkColumns,
+  checkPorts,
+  fedDims,
+  fixedBatchOf,
+  portsOf,
+  samplesFor,
+  type Given,
+  type Port,
+} from './feeds.js';
 import { castTo, padRows } from './tensor-ops.js';
 import type { Column } from '../../datasets/dataset.js';
+import type { InputShape } from '../../datasets/options.js';
 import { concatenate, countOf, mapSamples, sliceRows, type Samples } from '../../datasets/samples.js';
 import type { Tensor, TensorData } from '../../datasets/tensor.js';
 
@@ -39,6 +49,8 @@ export class Runner {
     private readonly session: Session,
     capture: readonly string[],
     private readonly misleading: readonly string[],
+    /** Shapes of inputs, of those whose number of axes is known. */
+    private readonly shapes: ReadonlyMap<string, InputShape> | null,
   ) {
     const captured = new Set(capture);
     this.inputs = session.inputMetadata.map(port);
@@ -63,7 +75,9 @@ export class Runner {
     };
     const misleading = typeof model === 'string' ? [] : misleadingTexts(model);
     try {
-      return new Runner(await createSession(model, capture, settings), capture, misleading);
+      const session = await createSession(model, capture, settings);
+      const shapes = typeof model === 'string' ? null : new Map(portsOf(model).map(({ name, shape }) => [name, shape]));
+      return new Runner(session, capture, misleading, shapes);
     } catch (error) {
       // Ours, and those of our own disk.
       if (
@@ -111,10 +125,12 @@ export class Runner {
   /** Runs once with every input given by name, cast to its type; what is no input of the network is left out. */
   async feed(tensors: Samples): Promise<Map<string, Tensor>> {
     const feeds: Record<string, OrtTensor> = {};
-    for (const { name, type } of this.inputs) {
+    for (const { name, type, shape } of this.inputs) {
       const tensor = tensors.get(name);
       if (tensor === undefined) throw new RangeError(`input ${name} was not given`);
-      feeds[name] = new OrtTensor(type as 'float32', castTo(tensor.data, type) as Float32Array, tensor.dims);
+      // Without a number of axes the runtime says that there are none.
+      const dims = fedDims(tensor.dims, this.shapes === null ? shape : this.shapes.get(name));
+      feeds[name] = new OrtTensor(type as 'float32', castTo(tensor.data, type) as Float32Array, dims);
     }
     let results: InferenceSession.ReturnType;
     try {

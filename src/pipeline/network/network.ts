@@ -9,9 +9,11 @@ import {
   listLayers,
   loadModel,
   outputParts,
+  portsOf,
   prepare,
   Runner,
   spillWeights,
+  wholeInputs,
   type ListedLayers,
   type ModelFormatName,
   type Model,
@@ -67,6 +69,7 @@ export async function openSamples(context: StepContext, model: Model, key: strin
     limits: { ...context.limits, maxSamples: context.limits.maxCalibrationSamples },
     what,
     inputs: inputNames(model),
+    whole: wholeInputs(portsOf(model)),
     signal: context.signal,
   });
 }
