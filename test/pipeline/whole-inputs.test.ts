@@ -70,7 +70,7 @@ async function written(arrays: Record<string, Tensor>): Promise<string> {
 
 async function compressed(model: string, calibration: string) {
   const output = scratch();
-  const files = { model, calibration, evaluation: null };
+  const files = { model, calibration, evaluation: calibration };
   const method = { distillation_passes: 1 };
   const spec = { method, target: { parameter_ratio: 1.3 }, benchmark: { batch_sizes: [1, 4] } };
   const result = await compressLocally(localOptions(files, output, spec));
