@@ -28,9 +28,9 @@ export class GraphSketch {
   private readonly weights: ModelJson['weightsManifest'][number]['weights'] = [];
   private readonly data: Buffer[] = [];
 
-  constructor(shape: readonly number[]) {
+  constructor(shape: readonly number[], type = 'DT_FLOAT') {
     const dim = [-1, ...shape].map((size) => ({ size: String(size) }));
-    this.nodes.push({ name: 'x', op: 'Placeholder', attr: { dtype: { type: 'DT_FLOAT' }, shape: { shape: { dim } } } });
+    this.nodes.push({ name: 'x', op: 'Placeholder', attr: { dtype: { type }, shape: { shape: { dim } } } });
   }
 
   node(name: string, op: string, input: string[], attributes: Attributes = {}): string {

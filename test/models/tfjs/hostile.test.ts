@@ -108,6 +108,15 @@ describe('hostile and broken TensorFlow.js models', () => {
       /cycle/,
     ],
     [
+      'a loop',
+      (files) =>
+        changed(files, (json) => {
+          nodes(json).push({ name: 'again', op: 'NextIteration', input: ['y'] });
+          Object.assign(nodes(json).find(({ name }) => name === 'm') ?? {}, { input: ['again', 'const_0'] });
+        }),
+      /loop \(NextIteration\), which is not read/,
+    ],
+    [
       'a node that is not there',
       (files) =>
         changed(files, (json) =>

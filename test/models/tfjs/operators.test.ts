@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { noise } from '../graphs.js';
-import { GraphSketch } from './graphs.js';
+import { attr, GraphSketch } from './graphs.js';
 import { Choice } from './layer-forms.js';
 import { CHOICE_FORMS } from './choice-forms.js';
 import { OPERATOR_FORMS } from './operator-forms.js';
@@ -42,4 +42,23 @@ describe('operators of TensorFlow.js', () => {
       }
     },
   );
+
+  it('reads an input of bytes, which TensorFlow.js has as 32-bit integers', async () => {
+    await tf.setBackend('cpu');
+    const sketch = new GraphSketch([5], 'DT_UINT8');
+    sketch.node('f', 'Cast', ['x'], { SrcT: attr.type('DT_UINT8'), DstT: attr.type('DT_FLOAT') });
+    sketch.node('y', 'Sqrt', ['f'], { T: attr.type('DT_FLOAT') });
+    const files = sketch.files(['y'], {
+      inputs: { x: { name: 'x:0', dtype: 'DT_UINT8' } },
+      outputs: { y: { name: 'y:0', dtype: 'DT_FLOAT' } },
+    });
+    const values = [0, 1, 4, 128, 255];
+    const model = await load(files);
+    const found = await run(model, { x: { dims: [1, 5], data: Uint8Array.from(values) } });
+    for (const sent of [files, await written(model)]) {
+      const reference = await loadGraph(sent);
+      const y = [reference.predict(tf.tensor(values, [1, 5], 'int32'))].flat() as tf.Tensor[];
+      expectSame(found, y, 'of bytes');
+    }
+  });
 });

@@ -57,7 +57,8 @@ export function readGraph(b: GraphBuilder, files: ModelFiles): { inputs: GraphPo
 function inputValue(context: NodeContext, signed: number[] | null): Value {
   const { b, node } = context;
   const type = context.type('dtype');
-  const types = { DT_FLOAT: 'float32', DT_INT32: 'int64', DT_BOOL: 'bool' } as const;
+  // TensorFlow.js has bytes as 32-bit integers.
+  const types = { DT_FLOAT: 'float32', DT_INT32: 'int64', DT_UINT8: 'int64', DT_BOOL: 'bool' } as const;
   if (!(type in types)) throw b.fail(`an input of the type ${type} is not read`);
   const dims = context.shape('shape') ?? signed;
   if (dims === null) throw b.fail('the shape of this input is not known');
@@ -163,7 +164,11 @@ function neededInOrder(
       order.push(node);
       stack.pop();
     } else if (state.get(input.name) === 'open') {
-      throw badModel(`the graph has a cycle through ${input.name}`, 'modelTopology', input.name);
+      const loop = [...nodes.values()].some(({ op }) => op === 'NextIteration');
+      const what = loop
+        ? `the graph has a loop (NextIteration), which is not read: convert the model without what loops (a search for boxes, a map over pictures)`
+        : 'the graph has a cycle';
+      throw badModel(`${what}: through ${input.name}`, 'modelTopology', input.name);
     } else if (state.get(input.name) !== 'done' && !given.has(input.name)) stack.push({ name: input.name, next: 0 });
   }
   return order;
