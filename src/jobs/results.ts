@@ -91,7 +91,7 @@ export const CheckSchema = Type.Object(
 /** What a warning may be about, and when it is given. */
 const WARNINGS = {
   outputs_moved:
-    'fewer than 90 % of the answers agree, or, of outputs without classes, the relative error is above 0.25',
+    'fewer than 90 % of the answers agree and the relative error is above 0.02, or, of outputs without classes, the relative error is above 0.25',
   few_calibration_samples:
     'outputs moved, and at most half as far on the calibration samples as on others: those are too few, or unlike the others',
   few_samples: 'fewer than 50 were measured',

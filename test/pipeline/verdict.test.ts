@@ -73,6 +73,8 @@ describe('judge', () => {
 
   it.each([
     { agreement: 0.28, error: 0.2, on: 'evaluation', samples: 100, codes: ['outputs_moved'] },
+    // Landmarks: many coordinates of almost the same size.
+    { agreement: 0.84, error: 0.004, on: 'evaluation', samples: 100, codes: [] },
     { agreement: 0.97, error: 0.4, on: 'held_out', samples: 100, codes: [] },
     { agreement: null, error: 0.44, on: 'held_out', samples: 51, codes: ['outputs_moved'] },
     { agreement: null, error: 0.44, on: 'held_out', samples: 9, codes: ['outputs_moved', 'few_samples'] },

@@ -4,12 +4,14 @@ import type { Metrics, Warning } from '../../../jobs/results.js';
 const LEAST_AGREEMENT = 0.9;
 /** Of outputs without answers, in units of their deviation. */
 const LARGEST_ERROR = 0.25;
+/** So near the original another largest entry was as large: landmarks and other numbers in a row look like classes. */
+const SMALLEST_ERROR = 0.02;
 /** Fewer samples measured leave agreement and error uncertain. */
 const FEW = 50;
 
 /** Whether most uses notice that outputs are not the original's. */
 export const hasMoved = ({ top1_agreement: agreement, relative_error: error }: Metrics['fidelity']): boolean =>
-  agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT;
+  agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT && error > SMALLEST_ERROR;
 
 /** What a reader of the numbers should know besides the verdict, also where it is passed. */
 export function warningsOf({ fidelity, measured_on: on, latency, bytes }: Omit<Metrics, 'seconds'>): Warning[] {
