@@ -46,8 +46,7 @@ export function layerTable(layers: LayerRow[]): string {
     'decision',
   ];
   const reasons = [...reasonsOf(layers, 'dense'), ...reasonsOf(layers, 'compressed')];
-  return [table(header, rows), ...sharedWeights(layers), ...reasons].join('
-');
+  return [table(header, rows), ...sharedWeights(layers), ...reasons].join('\n');
 }
 
 /** Layers that several nodes apply. */
