@@ -847,8 +847,8 @@ export interface components {
              * @enum {string}
              */
             pattern: "channel" | "filter" | "column" | "block" | "n:m" | "unstructured";
-            /** @description convolutions that the low-rank part may be made of, chosen for every layer. channel: k x k, 1x1; tucker: 1x1, k x k, 1x1; spatial: k x 1, 1 x k */
-            low_rank_shapes: ("channel" | "tucker" | "spatial")[];
+            /** @description convolutions that the low-rank part may be made of, chosen for every layer. channel: k x k, 1x1; tucker: 1x1, k x k, 1x1; spatial: k x 1, 1 x k; pointwise: 1x1, transposed k x k */
+            low_rank_shapes: ("channel" | "tucker" | "spatial" | "pointwise")[];
             /** @enum {string} */
             reconstruction: "after_activation" | "linear";
             /**
@@ -1284,7 +1284,7 @@ export interface components {
             status: "waiting" | "running" | "done" | "failed";
             decision: ("compressed" | "dense") | null;
             reason: string | null;
-            low_rank_shape: ("channel" | "tucker" | "spatial") | null;
+            low_rank_shape: ("channel" | "tucker" | "spatial" | "pointwise") | null;
             rank: number | null;
             inner_rank: number | null;
             pattern?: string | null;
@@ -1741,14 +1741,15 @@ export interface components {
              */
             pattern?: "channel" | "filter" | "column" | "block" | "n:m" | "unstructured";
             /**
-             * @description convolutions that the low-rank part may be made of, chosen for every layer. channel: k x k, 1x1; tucker: 1x1, k x k, 1x1; spatial: k x 1, 1 x k
+             * @description convolutions that the low-rank part may be made of, chosen for every layer. channel: k x k, 1x1; tucker: 1x1, k x k, 1x1; spatial: k x 1, 1 x k; pointwise: 1x1, transposed k x k
              * @default [
              *       "channel",
              *       "tucker",
-             *       "spatial"
+             *       "spatial",
+             *       "pointwise"
              *     ]
              */
-            low_rank_shapes?: ("channel" | "tucker" | "spatial")[];
+            low_rank_shapes?: ("channel" | "tucker" | "spatial" | "pointwise")[];
             /**
              * @default after_activation
              * @enum {string}

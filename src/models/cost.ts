@@ -1,5 +1,6 @@
 import { isDense, type Layer, type LayerSize } from './layer.js';
 import { LOW_RANK_SHAPES } from './low-rank/index.js';
+import { layerPlaces } from './low-rank/shape.js';
 import { PATTERN, PLAIN_PATTERN, sparseNonzeros, sparseParts, type SparseSize } from './sparse/index.js';
 
 export interface LayerCost {
@@ -47,14 +48,17 @@ export interface Part {
   /** Inputs of one output. */
   channels: number;
   taps: number;
+  /** Of a transposed convolution those of its input: every tap is multiplied once there. */
   places: number;
+  /** Places of its output, where they are others. */
+  written?: number;
 }
 
 /** What a layer costs at given sizes. */
 export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
-  const { m, d, channels, positions } = layer;
+  const { m, d, channels } = layer;
   if (isDense(size)) {
-    const whole = chainCost([{ outputs: m, channels, taps: d / channels, places: positions }]);
+    const whole = chainCost([{ outputs: m, channels, taps: d / channels, ...layerPlaces(layer) }]);
     const { work, once } = sum([whole, begun(layer, 1)]);
     return { parameters: layer.parameters, nonzeros: layer.parameters, macs: layer.macs, work, once };
   }
@@ -92,7 +96,10 @@ const NOTHING: Cost = { parameters: 0, macs: 0, work: 0, once: 0 };
 /** Of the maps between the convolutions of a chain. */
 const turns = (chain: readonly Part[]): Cost => {
   const between = chain.slice(0, -1).filter(({ outputs }) => outputs < BLOCK || outputs % ALIGNED !== 0);
-  return { ...NOTHING, work: between.reduce((all, { outputs, places }) => all + TURNED_WORK * outputs * places, 0) };
+  return {
+    ...NOTHING,
+    work: between.reduce((all, { outputs, places, written }) => all + TURNED_WORK * outputs * (written ?? places), 0),
+  };
 };
 
 const sum = (costs: readonly Cost[]): Cost =>
@@ -111,11 +118,11 @@ const chainCost = (parts: readonly Part[]): Cost =>
   sum(parts.map((part, i) => costOf(part, i === 0 ? part.channels : blocked(part.channels))));
 
 /** @param read channels that are read for one output, with those that fill a block up */
-function costOf({ outputs, channels, taps, places }: Part, read: number): Cost {
+function costOf({ outputs, channels, taps, places, written = places }: Part, read: number): Cost {
   const weights = outputs * channels * taps;
   // Few channels, as those of an image, have a way of their own in the runtime.
   const width = read <= BLOCK / 2 ? read : blocked(read);
-  const values = (blocked(outputs) * width * taps + VALUE_WORK * outputs) * places;
+  const values = blocked(outputs) * width * taps * places + VALUE_WORK * outputs * written;
   const once = WEIGHT_WORK * weights + START_WORK;
   return { parameters: weights, macs: weights * places, work: values + once, once };
 }

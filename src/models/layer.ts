@@ -26,6 +26,11 @@ export interface Layer {
   /** ONNX order: begin of every axis, then end of every axis. */
   pads: number[];
   group: number;
+  /**
+   * A transposed convolution: an output sees the inputs whose taps fall on it, so that its patch has zeros where the
+   * strides leave none. `sized`: its padding follows from a given size or from `auto_pad`. Absent: none.
+   */
+  transposed?: 'padded' | 'sized';
   /** Names of the tensors in the (inference-ready) graph. */
   input: string;
   output: string;

@@ -8,7 +8,8 @@ export interface ChosenPositions {
   positions: ArrayLike<number>;
 }
 
-type Geometry = Pick<Layer, 'd' | 'channels' | 'kernel' | 'strides' | 'dilations' | 'pads' | 'positions'>;
+type Geometry = Pick<Layer, 'd' | 'channels' | 'kernel' | 'strides' | 'dilations' | 'pads' | 'positions'> &
+  Partial<Pick<Layer, 'transposed' | 'outputSize'>>;
 
 /** Of chosen places of a layer those that belong to one of its uses. */
 export interface UsePlaces {
@@ -33,10 +34,11 @@ export function placesOfUses(layer: Layer, chosen: ChosenPositions): UsePlaces[]
       const position = chosen.positions[r] ?? 0;
       if (position >= from && position < begin) rows.push(r);
     }
-    const { d, m, channels, kernel } = layer;
+    const { d, m, channels, kernel, transposed } = layer;
+    const own = { d, m, channels, kernel, ...(transposed === undefined ? {} : { transposed }) };
     return {
       index,
-      layer: { ...use, d, m, channels, kernel },
+      layer: { ...use, ...own },
       chosen: {
         images: rows.map((r) => chosen.images[r] ?? 0),
         positions: rows.map((r) => (chosen.positions[r] ?? 0) - from),
@@ -63,7 +65,8 @@ export function outputSize(layer: Geometry, size: readonly number[]): number[] {
 
 /**
  * The input patches [N, d] of a layer at chosen places: row-major, each row in the order (channel, ky, kx) of the
- * weights. Fully connected layers take rows of their input. Places outside the image are zero.
+ * weights. Fully connected layers take rows of their input. Places outside the image are zero, and of a transposed
+ * convolution the taps that no input falls on.
  *
  * @param input the layer's input for a batch: [n, C, H, W], [n, C, L] or [..., F]
  */
@@ -78,43 +81,59 @@ export function samplePatches(input: FloatTensor, layer: Geometry, chosen: Chose
     }
     return result;
   }
-  // One axis is two axes of which the first has size 1.
-  const flat = layer.kernel.length === 1;
-  const two = (values: readonly number[], fill: number): [number, number] =>
-    flat ? [fill, values[0] ?? fill] : [values[0] ?? fill, values[1] ?? fill];
-  const spatial = input.dims.slice(2);
-  const [height, width] = two(spatial, 1);
-  const [kh, kw] = two(layer.kernel, 1);
-  const [sy, sx] = two(layer.strides, 1);
-  const [dy, dx] = two(layer.dilations, 1);
-  const [top, left] = two(layer.pads, 0);
-  const [outHeight, outWidth] = two(outputSize(layer, spatial), 1);
-  const places = outHeight * outWidth;
+  const [height, width] = twoAxes(input.dims.slice(2), 1);
+  const [kh, kw] = twoAxes(layer.kernel, 1);
+  const [rows, columns] = [tapsAlong(layer, 0, input.dims), tapsAlong(layer, 1, input.dims)];
+  const outWidth = columns.places;
+  const places = rows.places * outWidth;
   for (let r = 0; r < count; r++) {
     const row = (chosen.images[r] ?? 0) * layer.positions + (chosen.positions[r] ?? 0);
     const image = Math.floor(row / places);
     checkRow(image, input.dims[0] ?? 0);
     const place = row % places;
-    const y0 = Math.floor(place / outWidth) * sy - top;
-    const x0 = (place % outWidth) * sx - left;
+    const y0 = Math.floor(place / outWidth) * kh;
+    const x0 = (place % outWidth) * kw;
     let to = r * layer.d;
     for (let c = 0; c < layer.channels; c++) {
       const plane = (image * layer.channels + c) * height * width;
       for (let ky = 0; ky < kh; ky++) {
-        const y = y0 + ky * dy;
-        if (y < 0 || y >= height) {
+        const y = rows.from[y0 + ky];
+        if (y < 0) {
           to += kw;
           continue;
         }
         const from = plane + y * width;
         for (let kx = 0; kx < kw; kx++, to++) {
-          const x = x0 + kx * dx;
-          if (x >= 0 && x < width) result[to] = input.data[from + x];
+          const x = columns.from[x0 + kx];
+          if (x >= 0) result[to] = input.data[from + x];
         }
       }
     }
   }
   return result;
+}
+
+/** One axis is two axes of which the first has size 1. */
+const twoAxes = (values: readonly number[], fill: number): [number, number] =>
+  values.length === 1 ? [fill, values[0] ?? fill] : [values[0] ?? fill, values[1] ?? fill];
+
+/** For every place of the output along an axis of two, and every tap: the place of the input, or -1 where there is none. */
+function tapsAlong(layer: Geometry, axis: 0 | 1, dims: readonly number[]): { places: number; from: Int32Array } {
+  const along = (values: readonly number[], fill: number): number => twoAxes(values, fill)[axis];
+  const size = along(dims.slice(2), 1);
+  const taps = along(layer.kernel, 1);
+  const stride = along(layer.strides, 1);
+  const dilation = along(layer.dilations, 1);
+  const begin = along(layer.pads.slice(0, layer.kernel.length), 0);
+  const transposed = layer.transposed !== undefined;
+  const places = along(transposed ? (layer.outputSize ?? []) : outputSize(layer, dims.slice(2)), 1);
+  const from = new Int32Array(places * taps);
+  for (let place = 0; place < places; place++)
+    for (let tap = 0; tap < taps; tap++) {
+      const at = transposed ? (place + begin - tap * dilation) / stride : place * stride - begin + tap * dilation;
+      from[place * taps + tap] = Number.isInteger(at) && at >= 0 && at < size ? at : -1;
+    }
+  return { places, from };
 }
 
 /**

@@ -174,7 +174,7 @@ const convolution = (group: number, weights: number[], op = 'Conv'): Sketch => (
 const BLOCKED: [string, Sketch, RegExp][] = [
   ['grouped', convolution(2, [6, 2, 3, 3]), /grouped convolution \(2 groups\)/],
   ['depthwise', convolution(4, [4, 1, 3, 3]), /^depthwise convolution$/],
-  ['transposed', convolution(1, [4, 5, 3, 3], 'ConvTranspose'), /transposed convolution/],
+  ['transposed in groups', convolution(2, [4, 5, 3, 3], 'ConvTranspose'), /grouped transposed convolution/],
   [
     '3-D',
     { input: [2, 4, 4, 4], tensors: [tensorOf('w', [3, 2, 2, 2, 2])], nodes: [node('Conv', ['x', 'w'], 'y')] },

@@ -222,7 +222,7 @@ const APART: [string, Sketch, RegExp[]][] = [
       tensors: [tensorOf('w', [4, 4, 3, 3])],
       nodes: [node('Conv', ['x', 'w'], 'h', [], 'down'), node('ConvTranspose', ['h', 'w'], 'y', [], 'up')],
     },
-    [/shared with up \(ConvTranspose\), another kind of node/, /transposed convolution/],
+    [/shared with up \(ConvTranspose\), another kind/, /shared with down \(Conv\), another kind/],
   ],
   [
     'a product and a fully connected layer',

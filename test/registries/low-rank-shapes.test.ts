@@ -12,7 +12,7 @@ const ROOMS: Room[] = [
   {
     folder: 'src/compression/low-rank',
     registry: SHAPE_FITS,
-    helpers: ['factors.ts', 'output-metric.ts', 'rank-grid.ts', 'shape-fit.ts', 'tap-basis.ts'],
+    helpers: ['factors.ts', 'narrow-input.ts', 'output-metric.ts', 'rank-grid.ts', 'shape-fit.ts', 'tap-basis.ts'],
   },
   { folder: 'src/models/emit/low-rank', registry: LOW_RANK_EMITTERS, helpers: ['emitter.ts'] },
 ];

@@ -28,7 +28,7 @@ const EMITTERS: Room = {
 const hasOwnForm = (pattern: (typeof SPARSE_PATTERNS)[number]): boolean => !PATTERN[pattern].storesZeros('Conv');
 
 /** Of a convolution of 3 x 3; every pattern can have half of its groups. */
-const LAYER = { m: 16, d: 72, channels: 8, positions: 36, op: 'Conv' } as const;
+const LAYER = { m: 16, d: 72, channels: 8, positions: 36, op: 'Conv' as const, inputSize: [6, 6], outputSize: [6, 6] };
 
 describe('the registry of sparse patterns', () => {
   it('has every part of every pattern', () => {

@@ -1,6 +1,7 @@
 import { matrix } from '../../engines/index.js';
 import type { LowRankShape } from '../../models/low-rank/index.js';
 import { channel } from './channel.js';
+import { pointwise } from './pointwise.js';
 import type { GivenPart, LastFactor, LowRankSpace, ShapeFit, SpaceRequest } from './shape-fit.js';
 import { spatial } from './spatial.js';
 import { tucker } from './tucker.js';
@@ -8,7 +9,7 @@ import { tucker } from './tucker.js';
 export type { FirstConvolution, LowRankSpace, ShapeFit } from './shape-fit.js';
 
 /** How each shape of the low-rank part is fitted. */
-export const SHAPE_FITS: Readonly<Record<LowRankShape, ShapeFit>> = { channel, tucker, spatial };
+export const SHAPE_FITS: Readonly<Record<LowRankShape, ShapeFit>> = { channel, tucker, spatial, pointwise };
 
 /** What the low-rank part of the wanted size is regressed on; no columns for one of rank 0. */
 export async function lowRankSpace(request: SpaceRequest): Promise<LowRankSpace> {

@@ -1,9 +1,10 @@
 import type { Factors, LowRank } from '../layer.js';
 import { PATTERN, type SparsePart } from '../sparse/index.js';
 import { makeInt, makeInts, makeNode } from '../ir/attributes.js';
-import { transpose, type DenseWeights } from '../graph/dense-weights.js';
+import { outputsFirst, transpose, type DenseWeights } from '../graph/dense-weights.js';
 import type { NameSource } from '../graph/graph-index.js';
 import type { AttributeProto, NodeProto } from '../ir/messages.js';
+import { isOperator } from '../ir/operator.js';
 import { lowRankBranch } from './low-rank/index.js';
 import { sparseBranch } from './sparse/index.js';
 import { checkKept, others, pickRows } from './sparse/kept.js';
@@ -100,6 +101,10 @@ export class LayerBuilder {
     return this.layer.kernel.reduce((a, b) => a * b, 1);
   }
 
+  get isTransposed(): boolean {
+    return isOperator(this.layer.node, 'ConvTranspose');
+  }
+
   fresh(part: string): string {
     return this.names.fresh(`${this.prefix}/${part}`);
   }
@@ -148,14 +153,11 @@ export class LayerBuilder {
         makeNode('Add', this.fresh(`${part}_add`), [product, row], [output]),
       ];
     }
-    const inputs = [
-      input,
-      this.tensor(
-        `${part}_weight`,
-        [rows, ...(op === 'Conv' ? [channels, ...(spatial ? kernel : kernel.map(() => 1))] : [d])],
-        weights,
-      ),
-    ];
+    const transposed = spatial && this.isTransposed;
+    const outer = transposed ? [channels, rows] : [rows, channels];
+    const dims = op === 'Conv' ? [...outer, ...(spatial ? kernel : kernel.map(() => 1))] : [rows, d];
+    const own = transposed ? outputsFirst(weights, [rows, channels, ...kernel]) : weights;
+    const inputs = [input, this.tensor(`${part}_weight`, dims, own)];
     if (bias !== null) inputs.push(this.tensor(`${part}_bias`, [bias.length], bias));
     if (op === 'Gemm') return [makeNode('Gemm', name, inputs, [output], [makeInt('transB', 1)])];
     if (!spatial)
@@ -173,7 +175,7 @@ export class LayerBuilder {
           ],
         ),
       ];
-    return [makeNode('Conv', name, inputs, [output], this.geometry())];
+    return [makeNode(transposed ? 'ConvTranspose' : 'Conv', name, inputs, [output], this.geometry())];
   }
 
   /** Attributes of a convolution with the layer's kernel. */

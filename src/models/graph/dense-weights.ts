@@ -3,7 +3,7 @@ import type { NodeProto, TensorProto } from '../ir/messages.js';
 import { isOperator } from '../ir/operator.js';
 import { elementCount, tensorDims, tensorFloats } from '../ir/tensors.js';
 
-/** Weights [m, d] and bias [m] of a Conv, Gemm or MatMul, whatever way the node keeps them. */
+/** Weights [m, d] and bias [m] of a Conv, ConvTranspose, Gemm or MatMul, whatever way the node keeps them. */
 export interface DenseWeights {
   /** Row-major [m, d]; may be a view of the model file: not to be written to. */
   weights: Float32Array;
@@ -26,6 +26,18 @@ export function transpose(source: Float32Array, rows: number, columns: number): 
   return result;
 }
 
+/** Weights of a transposed convolution [channels, m, ...kernel] as [m, channels * taps], and the other way round. */
+export function outputsFirst(values: Float32Array, [channels = 0, m = 0, ...kernel]: readonly number[]): Float32Array {
+  const taps = kernel.reduce((a, b) => a * b, 1);
+  const result = new Float32Array(values.length);
+  for (let c = 0; c < channels; c++)
+    for (let o = 0; o < m; o++) {
+      const from = (c * m + o) * taps;
+      result.set(values.subarray(from, from + taps), (o * channels + c) * taps);
+    }
+  return result;
+}
+
 function scaled(values: Float32Array, factor: number): Float32Array {
   return factor === 1 ? values : values.map((v) => v * factor);
 }
@@ -43,6 +55,10 @@ export function denseWeightsOf(
   const dims = tensorDims(weight);
   const values = tensorFloats(weight, directory);
   const gemm = isOperator(node, 'Gemm');
+  if (isOperator(node, 'ConvTranspose')) {
+    const turned = outputsFirst(values, dims);
+    return { weights: turned, bias: denseBias(bias, dims[1] ?? 0, 1, directory) };
+  }
   const asStored = isOperator(node, 'Conv') || (gemm && intAttribute(node, 'transB', 0) !== 0);
   const [first = 0, second = 0] = dims;
   const m = asStored ? first : second;

@@ -27,7 +27,7 @@ export interface WeightedNode {
   kernel: number[];
   strides: number[];
   dilations: number[];
-  /** null: to be worked out from the input's shape (auto_pad). */
+  /** null: to be worked out from the shapes (auto_pad, and of a transposed convolution output_shape). */
   pads: number[] | null;
   autoPad: string;
   group: number;
@@ -187,14 +187,17 @@ function convolution(base: WeightedNode, dims: number[], index: GraphIndex): Wei
     kernel,
     strides: intsAttribute(node, 'strides') ?? kernel.map(() => 1),
     dilations: intsAttribute(node, 'dilations') ?? kernel.map(() => 1),
-    pads: autoPad === 'NOTSET' ? (intsAttribute(node, 'pads') ?? [...kernel, ...kernel].map(() => 0)) : null,
+    pads:
+      autoPad === 'NOTSET' && !(transposed && hasAttribute(node, 'output_shape'))
+        ? (intsAttribute(node, 'pads') ?? [...kernel, ...kernel].map(() => 0))
+        : null,
     autoPad,
     group,
   };
   const biasName = isOperator(node, 'Conv', 'ConvTranspose') || isFused(node) ? (node.input[2] ?? '') : '';
   layer.bias = storedWeight(biasName, index);
-  if (transposed) layer.blocked = 'transposed convolution';
-  else if (!isOperator(node, 'Conv'))
+  if (transposed && group !== 1) layer.blocked = `grouped transposed convolution (${String(group)} groups)`;
+  else if (!isOperator(node, 'Conv', 'ConvTranspose'))
     layer.blocked = `${isFused(node) ? 'fused' : 'quantized'} convolution (${operatorOf(node)})`;
   else if (group !== 1)
     layer.blocked = layer.channels === 1 ? 'depthwise convolution' : `grouped convolution (${String(group)} groups)`;

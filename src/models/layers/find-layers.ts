@@ -1,9 +1,10 @@
 import { countOf } from '../../datasets/samples.js';
 import type { Layer } from '../layer.js';
 import { activationAfter } from '../graph/activations.js';
-import { automaticPads } from '../graph/auto-pad.js';
+import { automaticPads, padsOfTransposed } from '../graph/auto-pad.js';
 import { denseWeightsOf, type DenseWeights } from '../graph/dense-weights.js';
 import { GraphIndex } from '../graph/graph-index.js';
+import { intsAttribute } from '../ir/attributes.js';
 import type { TensorProto } from '../ir/messages.js';
 import { inputNames, type Model } from '../ir/model.js';
 import { isOperator } from '../ir/operator.js';
@@ -102,7 +103,8 @@ function assemble(
       kernel: node.kernel,
       strides: node.strides,
       dilations: node.dilations,
-      pads: node.pads ?? automaticPads(node, input.slice(2)),
+      pads: node.pads ?? (transposed ? transposedPads(node, input, output) : automaticPads(node, input.slice(2))),
+      ...(transposed ? { transposed: node.pads === null ? ('sized' as const) : ('padded' as const) } : {}),
       group: node.group,
       input: node.input,
       output: node.output,
@@ -160,6 +162,13 @@ function together(first: Layer, uses: readonly Layer[], biases: readonly (Float3
     blocked: uses.map(({ blocked }) => blocked).find((reason) => reason !== null) ?? null,
   };
 }
+
+const transposedPads = (node: WeightedNode, input: readonly number[], output: readonly number[]): number[] =>
+  padsOfTransposed(node, {
+    more: intsAttribute(node.node, 'output_padding') ?? [],
+    input: input.slice(2),
+    output: output.slice(2),
+  });
 
 const sizeOf = (tensor: TensorProto | null): number => (tensor === null ? 0 : elementCount(tensorDims(tensor)));
 

@@ -1,4 +1,4 @@
-import type { ShapeDescription } from './shape.js';
+import { layerPlaces, type ShapeDescription } from './shape.js';
 
 /**
  * k x k to `rank` channels, then 1x1 to the m outputs. Fully connected layers have this one. `q` is [rank, channels *
@@ -8,8 +8,8 @@ export const channel: ShapeDescription = {
   convolutions: 'k x k, 1x1',
   narrows: 'output',
   applies: () => true,
-  parts: ({ d, channels, positions }, { rank }, outputs) => [
-    { outputs: rank, channels, taps: d / channels, places: positions },
-    { outputs, channels: rank, taps: 1, places: positions },
+  parts: (layer, { rank }, outputs) => [
+    { outputs: rank, channels: layer.channels, taps: layer.d / layer.channels, ...layerPlaces(layer) },
+    { outputs, channels: rank, taps: 1, places: layer.positions },
   ],
 };

@@ -1,5 +1,6 @@
 import type { Layer } from '../layer.js';
 import { channel } from './channel.js';
+import { pointwise } from './pointwise.js';
 import type { Patch, ShapeDescription } from './shape.js';
 import { spatial } from './spatial.js';
 import { tucker } from './tucker.js';
@@ -10,7 +11,10 @@ export type { Patch, ShapeDescription } from './shape.js';
  * The shapes there are; what the API takes, what is measured and what is planned all follow from here. How a shape is
  * fitted is in compression/low-rank, how it is written in models/emit/low-rank, by the same name.
  */
-export const LOW_RANK_SHAPES = { channel, tucker, spatial } as const satisfies Record<string, ShapeDescription>;
+export const LOW_RANK_SHAPES = { channel, tucker, spatial, pointwise } as const satisfies Record<
+  string,
+  ShapeDescription
+>;
 
 export type LowRankShape = keyof typeof LOW_RANK_SHAPES;
 
@@ -19,11 +23,21 @@ export const lowRankShapes = Object.keys(LOW_RANK_SHAPES) as LowRankShape[];
 /** The one that every layer can have; it alone stands beside a sparse part. */
 export const PLAIN_SHAPE = 'channel' satisfies LowRankShape;
 
-export const patchOf = ({ kernel, d, channels }: Pick<Layer, 'kernel' | 'd' | 'channels'>): Patch => {
-  const [, lastAxis] = kernel.length === 2 ? kernel : [];
-  return { channels, taps: d / channels, ...(lastAxis === undefined ? {} : { lastAxis }) };
+export const patchOf = ({
+  kernel,
+  d,
+  channels,
+  transposed,
+}: Pick<Layer, 'kernel' | 'd' | 'channels' | 'transposed'>): Patch => {
+  // A given size of the output is none that two convolutions one after the other can have.
+  const [, lastAxis] = kernel.length === 2 && transposed !== 'sized' ? kernel : [];
+  return {
+    ...{ channels, taps: d / channels },
+    ...(lastAxis === undefined ? {} : { lastAxis }),
+    ...(transposed === undefined ? {} : { transposed: true }),
+  };
 };
 
 /** Shapes of the low-rank part that make sense for a layer. */
-export const shapesOf = (layer: Pick<Layer, 'kernel' | 'd' | 'channels'>): LowRankShape[] =>
+export const shapesOf = (layer: Pick<Layer, 'kernel' | 'd' | 'channels' | 'transposed'>): LowRankShape[] =>
   lowRankShapes.filter((shape) => LOW_RANK_SHAPES[shape].applies(patchOf(layer)));

@@ -9,6 +9,8 @@ export interface Patch {
   taps: number;
   /** Taps along the last of two axes of the kernel (kw). Absent: one axis, none, or more than two. */
   lastAxis?: number;
+  /** The layer is a transposed convolution. */
+  transposed?: boolean;
 }
 
 /** How the low-rank part of a layer is laid out as a chain of convolutions. */
@@ -26,7 +28,10 @@ export interface ShapeDescription {
   parts(layer: PartsLayer, size: Pick<LayerSize, 'rank' | 'inner'>, outputs: number): Part[];
 }
 
-export type PartsLayer = Pick<Layer, 'd' | 'channels' | 'kernel' | 'positions' | 'inputSize' | 'outputSize' | 'uses'>;
+export type PartsLayer = Pick<
+  Layer,
+  'd' | 'channels' | 'kernel' | 'positions' | 'inputSize' | 'outputSize' | 'uses' | 'transposed'
+>;
 
 /** Places of a feature map that a convolution in front of the layer's last one has, over all uses of the layer. */
 export const placesBefore = (
@@ -36,3 +41,11 @@ export const placesBefore = (
 
 /** Places of the input. */
 export const inputPlaces = ({ inputSize }: Pick<Layer, 'inputSize'>): number => inputSize.reduce((a, b) => a * b, 1);
+
+/** Places of a convolution that goes from the layer's input to its output. */
+export const layerPlaces = (
+  layer: Pick<Layer, 'positions' | 'inputSize' | 'outputSize' | 'uses' | 'transposed'>,
+): Pick<Part, 'places' | 'written'> =>
+  layer.transposed === undefined
+    ? { places: layer.positions }
+    : { places: placesBefore(layer, inputPlaces), written: layer.positions };

@@ -1,4 +1,4 @@
-import { inputPlaces, placesBefore, type ShapeDescription } from './shape.js';
+import { inputPlaces, layerPlaces, placesBefore, type ShapeDescription } from './shape.js';
 
 /**
  * 1x1 to `inner` channels, k x k to `rank` channels, then 1x1 (Tucker-2; Kim et al. 2016, arXiv 1511.06530). `basis` is
@@ -12,7 +12,7 @@ export const tucker: ShapeDescription = {
     const { d, channels, positions } = layer;
     return [
       { outputs: inner, channels, taps: 1, places: placesBefore(layer, inputPlaces) },
-      { outputs: rank, channels: inner, taps: d / channels, places: positions },
+      { outputs: rank, channels: inner, taps: d / channels, ...layerPlaces(layer) },
       { outputs, channels: rank, taps: 1, places: positions },
     ];
   },

@@ -1,5 +1,5 @@
 import { floatAttribute, hasAttribute, intAttribute, makeInt } from '../ir/attributes.js';
-import { denseWeightsOf, isRowBias } from '../graph/dense-weights.js';
+import { denseWeightsOf, isRowBias, outputsFirst } from '../graph/dense-weights.js';
 import { GraphIndex, NameSource } from '../graph/graph-index.js';
 import { DataType, type GraphProto, type NodeProto, type TensorProto } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
@@ -13,7 +13,7 @@ interface Affine {
 }
 
 /**
- * Folds what is affine per channel behind a convolution or `Gemm` into its weights and bias: normalizations, and biases
+ * Folds what is affine per channel behind a convolution (a transposed one, too) or `Gemm` into its weights and bias: normalizations, and biases
  * and scales that exporters write as `Add` and `Mul`. Otherwise they would stand between the layer and its activation.
  */
 export function foldAffine(graph: GraphProto, model: Model): void {
@@ -22,7 +22,7 @@ export function foldAffine(graph: GraphProto, model: Model): void {
   const folded = new Set<NodeProto>();
   const chains = new Map<NodeProto, Chain>();
   for (const layer of graph.node) {
-    const parts = isOperator(layer, 'Conv', 'Gemm') ? plainParts(layer, index) : null;
+    const parts = isOperator(layer, 'Conv', 'ConvTranspose', 'Gemm') ? plainParts(layer, index) : null;
     if (parts === null) continue;
     const { nodes, affine } = chainBehind(layer, { m: parts.m, rank: parts.rank }, index, model);
     chains.set(layer, { parts, nodes, affine, scales: affine.scale.some((s) => s !== 1) });
@@ -77,7 +77,10 @@ function plainParts(layer: NodeProto, index: GraphIndex): Parts | null {
   if (weight?.dataType !== DataType.FLOAT || (biasName !== '' && bias?.dataType !== DataType.FLOAT)) return null;
   const dims = tensorDims(weight);
   const gemm = isOperator(layer, 'Gemm');
-  const m = dims[gemm && intAttribute(layer, 'transB', 0) === 0 ? 1 : 0] ?? 0;
+  const transposed = isOperator(layer, 'ConvTranspose');
+  if (transposed && intAttribute(layer, 'group', 1) !== 1) return null;
+  const outputsSecond = transposed || (gemm && intAttribute(layer, 'transB', 0) === 0);
+  const m = dims[outputsSecond ? 1 : 0] ?? 0;
   if (m === 0 || (bias !== null && !isRowBias(tensorDims(bias), m))) return null;
   if (dims.length < 2 || (gemm && dims.length !== 2) || elementCount(dims) === 0) return null;
   return { weight, bias, m, rank: dims.length };
@@ -201,7 +204,10 @@ function replace(
   let weightName = layer.input[1] ?? '';
   if (scales) {
     const weights = dense.weights.map((w, i) => w * scale[Math.floor(i / d)]);
-    weightName = tensorOf(`${output}_weight`, isOperator(layer, 'Conv') ? tensorDims(weight) : [m, d], weights);
+    const dims = tensorDims(weight);
+    const [channels = 0, , ...kernel] = dims;
+    const own = isOperator(layer, 'ConvTranspose') ? outputsFirst(weights, [m, channels, ...kernel]) : weights;
+    weightName = tensorOf(`${output}_weight`, isOperator(layer, 'Gemm') ? [m, d] : dims, own);
   }
   layer.input = [layer.input[0] ?? '', weightName, biasName];
   if (!isOperator(layer, 'Gemm')) return;

@@ -11,10 +11,10 @@ export const filter = {
   count: ({ kept }) => kept.length,
   storesZeros: () => false,
   parts: (layer, groups, alone) => {
-    const dense = denseLayer(layer);
-    const rows = { ...dense, outputs: groups };
+    const rows = { ...denseLayer(layer), outputs: groups };
     // What puts the rows in their places: a factor for every channel, or a product with unit vectors.
-    return alone ? [rows, { ...dense, channels: layer.op === 'Conv' ? 1 : groups, taps: 1 }] : [rows];
+    const places = { outputs: layer.m, channels: layer.op === 'Conv' ? 1 : groups, taps: 1, places: layer.positions };
+    return alone ? [rows, places] : [rows];
   },
   nonzeros: ({ d }, groups, alone) => groups * d + (alone ? groups : 0),
   even: ({ m, d }, groups, value) => ({ kept: spread(groups, m), weights: filled(groups * d, value) }),

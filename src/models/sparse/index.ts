@@ -5,7 +5,7 @@ import { channel } from './channel.js';
 import { column } from './column.js';
 import { filter } from './filter.js';
 import { nOfM } from './n-m.js';
-import type { KeptWeights, PatternDescription, Sizes } from './pattern.js';
+import type { AppliedLayer, KeptWeights, PatternDescription, Sizes } from './pattern.js';
 import { unstructured } from './unstructured.js';
 
 export { blocksOf } from './block.js';
@@ -63,10 +63,8 @@ export interface SparseSize {
 }
 
 /** The convolutions that the sparse part is made of, without the bias. */
-export const sparseParts = (
-  layer: Sizes & Pick<Layer, 'positions' | 'op'>,
-  { pattern, groups, alone }: SparseSize,
-): Part[] => (groups === 0 ? [] : PATTERN[pattern].parts(layer, groups, alone));
+export const sparseParts = (layer: AppliedLayer, { pattern, groups, alone }: SparseSize): Part[] =>
+  groups === 0 ? [] : PATTERN[pattern].parts(layer, groups, alone);
 
 /** The weights of these convolutions that are not zero. */
 export const sparseNonzeros = (layer: Sizes, { pattern, groups, alone }: SparseSize): number =>

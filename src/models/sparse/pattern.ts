@@ -1,9 +1,10 @@
 import type { Part } from '../cost.js';
 import type { Layer } from '../layer.js';
-import { inputPlaces, placesBefore } from '../low-rank/shape.js';
+import { inputPlaces, layerPlaces, placesBefore } from '../low-rank/shape.js';
 
 export type Sizes = Pick<Layer, 'm' | 'd' | 'channels'>;
 export type PickedLayer = Sizes & Pick<Layer, 'positions' | 'inputSize' | 'outputSize' | 'uses'>;
+export type AppliedLayer = PickedLayer & Pick<Layer, 'op' | 'transposed'>;
 
 /** What a sparse part is made of; the weights of S, row-major. */
 export interface KeptWeights {
@@ -36,7 +37,7 @@ export interface PatternDescription {
    * The convolutions that a part of `groups` (not 0) is made of, without the bias.
    * @param alone no low-rank part beside it
    */
-  parts: (layer: Sizes & Pick<Layer, 'positions' | 'op'>, groups: number, alone: boolean) => Part[];
+  parts: (layer: AppliedLayer, groups: number, alone: boolean) => Part[];
   /** The convolutions that pick its channels, where a format has no other way; absent: none, or not counted. */
   picks?: (layer: PickedLayer, groups: number) => Part[];
   /** The weights of these convolutions that are not zero. */
@@ -60,9 +61,9 @@ export const pickInputs = (layer: PickedLayer, outputs: number): Part => ({
 });
 
 /** The layer itself, as one convolution. */
-export const denseLayer = ({ m, d, channels, positions }: Sizes & Pick<Layer, 'positions'>): Part => ({
-  outputs: m,
-  channels,
-  taps: d / channels,
-  places: positions,
+export const denseLayer = (layer: AppliedLayer): Part => ({
+  outputs: layer.m,
+  channels: layer.channels,
+  taps: layer.d / layer.channels,
+  ...layerPlaces(layer),
 });

@@ -10,8 +10,12 @@ import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
 const ELEMENT_MACS = 40;
 /** The same in the solver's own passes over a matrix. */
 const SOLVER_ELEMENT_MACS = 60;
-/** Shapes that narrow the input. */
-const TAP_SHAPES = Object.values(LOW_RANK_SHAPES).filter(({ narrows }) => narrows !== 'output').length;
+/** Shapes that narrow the input of a convolution with a kernel of two axes. */
+const tapShapes = (transposed: boolean): number =>
+  Object.values(LOW_RANK_SHAPES).filter(
+    (shape) => shape.narrows !== 'output' && shape.applies({ channels: 2, taps: 9, lastAxis: 3, transposed }),
+  ).length;
+const TAP_SHAPES = { plain: tapShapes(false), transposed: tapShapes(true) };
 /** Products of all samples with a layer's weights that its statistics make, for all curves. */
 const STATISTICS_PRODUCTS = 8;
 /** Widest features of a narrow first convolution, as in its statistics. */
@@ -28,7 +32,7 @@ const LEAN_PRODUCTS = 4;
 /** Rank of a solved layer, as a share of its outputs; known only when the plan is made. */
 const USUAL_RANK = 1 / 4;
 
-export type Counted = Pick<Layer, 'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels'>;
+export type Counted = Pick<Layer, 'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels' | 'transposed'>;
 
 /** One layer on one image. */
 const layerWork = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions'>): number =>
@@ -38,7 +42,8 @@ const layerWork = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions
 export const passWork = (layers: readonly Pick<Layer, 'macs' | 'm' | 'positions'>[]): number =>
   layers.reduce((sum, layer) => sum + layerWork(layer), 0);
 
-const tapsOf = ({ d, channels }: Pick<Layer, 'd' | 'channels'>): number => (d > channels ? TAP_SHAPES : 0);
+const tapsOf = ({ d, channels, transposed }: Pick<Layer, 'd' | 'channels' | 'transposed'>): number =>
+  d > channels ? TAP_SHAPES[transposed === undefined ? 'plain' : 'transposed'] : 0;
 
 /** Of every layer: one image through everything behind it, once for each of its probes. */
 export function probeWorks(
@@ -56,7 +61,10 @@ export function probeWorks(
  * How the error of a layer falls with its size, on `samples` of its inputs: products, features of narrow first
  * convolutions, curves.
  */
-export function statisticsWork(layer: Pick<Layer, 'm' | 'd' | 'channels' | 'blocked'>, samples: number): number {
+export function statisticsWork(
+  layer: Pick<Layer, 'm' | 'd' | 'channels' | 'blocked' | 'transposed'>,
+  samples: number,
+): number {
   const { m, d, blocked } = layer;
   if (blocked !== null) return 0;
   const products = STATISTICS_PRODUCTS * samples * d * m;

@@ -20,7 +20,7 @@ export function newRow(layer: Layer, index: number, pattern: SparsePattern = PLA
     index,
     name: layer.name,
     ...(layer.uses === undefined ? {} : { nodes: layer.uses.map(({ name }) => name) }),
-    op: layer.op,
+    op: layer.transposed === undefined ? layer.op : 'ConvTranspose',
     shape: [layer.m, layer.channels, ...layer.kernel],
     status: layer.blocked === null ? 'waiting' : 'done',
     decision: layer.blocked === null ? null : 'dense',
@@ -66,6 +66,17 @@ export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason:
     macs: { before: layer.macs, after: macs, ratio: layer.macs / macs },
   };
 }
+
+/** Patterns whose form is a convolution of one tap, or one in groups. */
+const NOT_TRANSPOSED: ReadonlySet<SparsePattern> = new Set(['column', 'block']);
+
+/** Layers with those blocked that a pattern has no form for. */
+export const withForm = (layers: readonly Layer[], pattern: SparsePattern): Layer[] =>
+  layers.map((layer) =>
+    layer.blocked === null && layer.transposed !== undefined && NOT_TRANSPOSED.has(pattern)
+      ? { ...layer, blocked: `a transposed convolution has no form for the pattern ${pattern}` }
+      : layer,
+  );
 
 /** Layers with `blocked` extended by the client's include and exclude lists. @throws {InputError} for unknown names */
 export function applySelection(layers: readonly Layer[], { include, exclude }: Method['layers']): Layer[] {

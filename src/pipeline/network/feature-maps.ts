@@ -11,11 +11,12 @@ export interface MapBytes {
 }
 
 export function mapBytes(
-  layers: readonly Pick<Layer, 'channels' | 'group' | 'm' | 'positions' | 'strides'>[],
+  layers: readonly Pick<Layer, 'channels' | 'group' | 'm' | 'positions' | 'strides' | 'transposed'>[],
 ): MapBytes {
   const result = { all: 1, held: 1, input: 1 };
-  for (const { channels, group, m, positions, strides } of layers) {
-    const input = 4 * channels * group * positions * strides.reduce((a, b) => a * b, 1);
+  for (const { channels, group, m, positions, strides, transposed } of layers) {
+    const steps = strides.reduce((a, b) => a * b, 1);
+    const input = 4 * channels * group * positions * (transposed === undefined ? steps : 1 / steps);
     const output = 4 * m * positions;
     result.all += Math.max(input, output);
     result.held = Math.max(result.held, input + output);

@@ -106,7 +106,7 @@ class Layers(TypedDict):
 class Method(TypedDict):
     components: list[Literal['low_rank', 'sparse']]
     pattern: Literal['channel', 'filter', 'column', 'block', 'n:m', 'unstructured']
-    low_rank_shapes: list[Literal['channel', 'tucker', 'spatial']]
+    low_rank_shapes: list[Literal['channel', 'tucker', 'spatial', 'pointwise']]
     reconstruction: Literal['after_activation', 'linear']
     error_metric: Literal['responses', 'outputs']
     inputs: Literal['symmetric', 'asymmetric', 'refit']
@@ -471,7 +471,7 @@ class LayerRow(TypedDict):
     status: Literal['waiting', 'running', 'done', 'failed']
     decision: Literal['compressed', 'dense'] | None
     reason: str | None
-    low_rank_shape: Literal['channel', 'tucker', 'spatial'] | None
+    low_rank_shape: Literal['channel', 'tucker', 'spatial', 'pointwise'] | None
     rank: int | None
     inner_rank: int | None
     pattern: NotRequired[str | None]
@@ -842,7 +842,9 @@ class MethodRequest(TypedDict):
     pattern: NotRequired[
         Literal['channel', 'filter', 'column', 'block', 'n:m', 'unstructured']
     ]
-    low_rank_shapes: NotRequired[list[Literal['channel', 'tucker', 'spatial']]]
+    low_rank_shapes: NotRequired[
+        list[Literal['channel', 'tucker', 'spatial', 'pointwise']]
+    ]
     reconstruction: NotRequired[Literal['after_activation', 'linear']]
     error_metric: NotRequired[Literal['responses', 'outputs']]
     inputs: NotRequired[Literal['symmetric', 'asymmetric', 'refit']]

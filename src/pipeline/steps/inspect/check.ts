@@ -17,7 +17,7 @@ import {
   type Layer,
   type Tensor,
 } from '../../../models/index.js';
-import { applySelection, newRow } from '../../files/layer-rows.js';
+import { applySelection, newRow, withForm } from '../../files/layer-rows.js';
 import { openNetwork, openSamples, type Network } from '../../network/network.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
 import { checkTargets } from '../plan/plan.js';
@@ -53,7 +53,7 @@ export async function checkInputs(
   context: StepContext,
   network: Network,
 ): Promise<Layer[]> {
-  const layers = applySelection(network.layers, spec.method.layers);
+  const layers = withForm(applySelection(network.layers, spec.method.layers), spec.method.pattern);
   if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
   checkTargets(spec, layers, network);
   if (codingOf(spec.method.weights.coding).integers) raiseOpset(network.prepared);
