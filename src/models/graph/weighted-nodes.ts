@@ -47,6 +47,7 @@ const WEIGHT_INPUT: ReadonlyMap<string, { op: LayerOp; input: number }> = new Ma
     MatMul: { op: 'MatMul', input: 1 },
     MatMulInteger: { op: 'MatMul', input: 1 },
     QLinearMatMul: { op: 'MatMul', input: 3 },
+    'com.microsoft::QGemm': { op: 'Gemm', input: 3 },
     LSTM: { op: 'LSTM', input: 1 },
     GRU: { op: 'GRU', input: 1 },
     RNN: { op: 'RNN', input: 1 },
@@ -57,7 +58,7 @@ const WEIGHT_INPUT: ReadonlyMap<string, { op: LayerOp; input: number }> = new Ma
   }),
 );
 
-const isFused = (node: NodeProto): boolean => operatorOf(node).startsWith('com.microsoft::');
+const isFused = (node: NodeProto): boolean => operatorOf(node).startsWith('com.microsoft::Fused');
 
 /** The layers of a prepared model, in graph order. */
 export function weightedNodes(model: Model): WeightedNode[] {
@@ -194,7 +195,9 @@ function convolution(base: WeightedNode, dims: number[], index: GraphIndex): Wei
     autoPad,
     group,
   };
-  const biasName = isOperator(node, 'Conv', 'ConvTranspose') || isFused(node) ? (node.input[2] ?? '') : '';
+  const biasInput =
+    isOperator(node, 'Conv', 'ConvTranspose') || isFused(node) ? 2 : isOperator(node, 'QLinearConv') ? 8 : -1;
+  const biasName = node.input[biasInput] ?? '';
   layer.bias = storedWeight(biasName, index);
   if (transposed && group !== 1) layer.blocked = `grouped transposed convolution (${String(group)} groups)`;
   else if (!isOperator(node, 'Conv', 'ConvTranspose'))
@@ -233,6 +236,8 @@ function connected(base: WeightedNode, dims: number[], index: GraphIndex): Weigh
 /** Products of other operators than the standard ones of float32: counted, not changed. */
 function otherProduct(layer: WeightedNode, index: GraphIndex): WeightedNode {
   const { node } = layer;
+  if (isOperator(node, 'com.microsoft::QGemm'))
+    return { ...layer, bias: storedWeight(node.input[6] ?? '', index), blocked: 'quantized product (QGemm)' };
   if (!isFused(node)) return { ...layer, blocked: `quantized product (${operatorOf(node)})` };
   return { ...layer, bias: storedWeight(node.input[2] ?? '', index), blocked: `fused product (${operatorOf(node)})` };
 }

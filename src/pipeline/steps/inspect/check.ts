@@ -144,10 +144,14 @@ function requireRows({ fixedBatch, outputs }: Runner, values: ReadonlyMap<string
   throw new InputError('invalid_model', detail, { faults: [{ pointer: '#model', detail }] });
 }
 
+const UNQUANTIZED = 'send the network as it was before it was quantized: method.weights.coding quantizes the result';
+
 /** @param beside what else than the model is at fault */
 export function nothingToCompress(layers: readonly Layer[], beside: readonly string[] = []): InputError {
   const reasons = layers.slice(0, 5).map(({ name, blocked }) => `${name}: ${blocked ?? ''}`);
-  const detail = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
+  const found = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
+  const quantized = layers.some(({ blocked }) => blocked?.includes('quantized') ?? false);
+  const detail = quantized ? `${found}; ${UNQUANTIZED}` : found;
   return new InputError('invalid_model', `no layer of the model can be compressed (${detail})`, {
     faults: ['#model', ...beside].map((pointer) => ({ pointer, detail })),
   });
