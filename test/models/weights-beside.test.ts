@@ -67,6 +67,37 @@ const CASES: [string, Sketch, number][] = [
     ),
     LAYER + 16 + 4,
   ],
+  [
+    'convolutions in the body of a Loop, once however often it is gone through',
+    behind(
+      [
+        makeNode(
+          'Loop',
+          'loop',
+          ['trips', 'yes', 'c'],
+          ['y'],
+          [
+            {
+              name: 'body',
+              type: AttributeType.GRAPH,
+              g: {
+                ...{ name: 'b', initializer: [tensorOf('wl', [4, 4, 3, 3], 9)], valueInfo: [] },
+                node: [node('Identity', ['go'], 'on'), node('Conv', ['h', 'wl'], 'next', [pads])],
+                input: [
+                  { name: 'i', type: { tensorType: { elemType: DataType.INT64, shape: { dim: [] } } } },
+                  { name: 'go', type: { tensorType: { elemType: DataType.BOOL, shape: { dim: [] } } } },
+                  { name: 'h', type: { tensorType: { elemType: DataType.FLOAT } } },
+                ],
+                output: [{ name: 'on' }, { name: 'next' }],
+              },
+            },
+          ],
+        ),
+      ],
+      [yes, int64Tensor('trips', [], [3])],
+    ),
+    LAYER,
+  ],
   ['slopes', behind([node('PRelu', ['c', 'slope'], 'y')], [tensorOf('slope', [4, 1, 1])]), 4],
   [
     'embeddings',
