@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
-import helmet from '@fastify/helmet';
 import { fastifySSE } from '@fastify/sse';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { InputError } from '../errors/index.js';
@@ -27,7 +26,9 @@ import { registerMetrics } from './plugins/metrics.js';
 import { registerOpenApi } from './openapi/index.js';
 import { registerRateLimit } from './plugins/rate-limit.js';
 import { poolRoutes } from './pool/index.js';
+import { inOrder } from './plugins/in-order.js';
 import { logRequest, QuietLogController, registerRequestLog } from './plugins/request-log.js';
+import { registerSecurityHeaders } from './plugins/security-headers.js';
 import { registerTracing } from './plugins/tracing.js';
 import { sendProblem } from './problem.js';
 import { sessionRoutes } from './session/index.js';
@@ -87,14 +88,22 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
       reply,
     ),
   );
-  app.addHook('onRequest', async (request, reply) => void reply.header('X-Request-Id', request.id));
-  app.addHook('onRequest', async (request) => refuseEncoded(request));
-  app.addHook('preValidation', async ({ params, query, body }) => {
-    checkStorable(params, '#path');
-    checkStorable(query, '#query');
-    // The body of an upload is a stream.
-    if (!(body instanceof Readable)) checkStorable(body);
-  });
+  app.addHook(
+    'onRequest',
+    inOrder((request, reply) => {
+      reply.header('X-Request-Id', request.id);
+      refuseEncoded(request);
+    }),
+  );
+  app.addHook(
+    'preValidation',
+    inOrder(({ params, query, body }) => {
+      checkStorable(params, '#path');
+      checkStorable(query, '#query');
+      // The body of an upload is a stream.
+      if (!(body instanceof Readable)) checkStorable(body);
+    }),
+  );
   // Waits and event streams end here; otherwise closing would wait for them.
   app.addHook('preClose', async () => closing.abort());
   app.addHook('onClose', () => scratch.remove());
@@ -105,11 +114,7 @@ export async function buildApp(deps: ApiDeps): Promise<FastifyInstance> {
   registerTracing(app, deps.telemetry ?? NO_TELEMETRY);
   const keyLookup = await openKeyLookup(app, deps.config, deps.database.keys);
   registerAuth(app, deps.database.keys, keyLookup);
-  await app.register(helmet, {
-    crossOriginResourcePolicy: { policy: 'same-site' },
-    // A service on plain http and a host name would send browsers to an https that is not there.
-    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
-  });
+  registerSecurityHeaders(app);
   await app.register(fastifySSE, { heartbeatInterval: HEARTBEAT_MS });
   await registerOpenApi(app, VERSION);
   registerMetrics(app, deps);

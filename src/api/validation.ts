@@ -18,7 +18,7 @@ function fromText(schema: TSchema, given: unknown): unknown {
   const value = Object.entries(given).map(([name, text]: [string, unknown]) => {
     const property = properties[name];
     const type = property !== undefined && 'type' in property ? property.type : undefined;
-    if (property === undefined) return [name, text];
+    if (property === undefined || (type === 'string' && typeof text === 'string')) return [name, text];
     if (type !== 'integer' && type !== 'number') return [name, Value.Convert(property, structuredClone(text))];
     return [name, typeof text === 'string' && NUMBER.test(text) ? Number(text) : text];
   });

@@ -9,6 +9,7 @@ import { idempotencyRepository } from './jobs/idempotency-repository.js';
 import { chargeRepository } from './maintenance/charge-repository.js';
 import { installationRepository } from './installation/installation-repository.js';
 import { jobRepository } from './jobs/job-repository.js';
+import { withKnownJobs } from './jobs/known-jobs.js';
 import { withKeyCache } from './teams/key-cache.js';
 import { keyRepository } from './teams/key-repository.js';
 import { artifactRepository, eventRepository, layerRepository } from './ledger/ledger-repositories.js';
@@ -88,7 +89,7 @@ export async function openDatabase({
     usage: guarded(usageRepository(context)),
     audit: guarded(auditRepository(context)),
     uploads: guarded(uploadRepository(context)),
-    jobs: guarded(jobRepository(context)),
+    jobs: withKnownJobs(guarded(jobRepository(context)), notifications),
     idempotency: guarded(idempotencyRepository(context)),
     predictions: guarded(predictionRepository(context)),
     layers: guarded(layerRepository(context)),

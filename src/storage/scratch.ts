@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -38,6 +38,24 @@ export interface Scratch {
   /** Directories of killed processes that were found, and removed, when it was opened. */
   stale: string[];
   remove(): Promise<void>;
+}
+
+/** A directory that is there once a file needs it: most submissions name files that are stored already. */
+export interface LazyDirectory {
+  path(): Promise<string>;
+  remove(): Promise<void>;
+}
+
+export function lazyDirectory(parent: string, prefix: string): LazyDirectory {
+  let made: Promise<string> | null = null;
+  return {
+    path: () => (made ??= mkdtemp(join(parent, prefix))),
+    async remove() {
+      // One that could not be made was an error where it was asked for.
+      const path = await made?.catch(() => null);
+      if (path !== null && path !== undefined) await rm(path, { recursive: true, force: true });
+    },
+  };
 }
 
 export async function openScratch(dataDirectory: string): Promise<Scratch> {

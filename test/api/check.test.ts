@@ -1,8 +1,10 @@
+import { tmpdir } from 'node:os';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { fileChecker } from '../../src/api/jobs/submit/check.js';
 import type { JobFiles } from '../../src/api/jobs/submit/sources.js';
 import type { SourceFile } from '../../src/api/jobs/submit/source-file.js';
 import { CHECK_SECONDS, CHECK_WAIT_SECONDS, FETCH_SECONDS } from '../../src/jobs/check-time.js';
+import { lazyDirectory } from '../../src/storage/scratch.js';
 import { testSpec } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { until } from '../support/until.js';
@@ -73,7 +75,7 @@ test('a check that waits too long is refused, and its place in the line is free'
   const files = (name: number): JobFiles => ({ model: file(`${name}`), calibration: file('c'), evaluation: null });
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const checkFiles = fileChecker(check);
-  const start = (name: number) => checkFiles(files(name), testSpec(), '/');
+  const start = (name: number) => checkFiles(files(name), testSpec(), lazyDirectory(tmpdir(), 'never-made-'));
   const [first, second, third] = [start(1), start(2), start(3)];
   const refused = expect(third).rejects.toMatchObject({ code: 'unavailable' });
   await vi.advanceTimersByTimeAsync(CHECK_WAIT_SECONDS * 1000 - 1);

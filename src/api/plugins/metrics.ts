@@ -3,6 +3,7 @@ import { Histogram } from 'prom-client';
 import { Type } from 'typebox';
 import { within } from '../../errors/within.js';
 import type { ApiDeps } from '../deps.js';
+import { inOrder } from './in-order.js';
 import { gauge, poolGauges, setStates } from './pool-gauges.js';
 
 /** Seconds; polls take milliseconds, uploads minutes. */
@@ -23,10 +24,13 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
     buckets: BUCKETS,
     registers: [registry],
   });
-  app.addHook('onResponse', async (request, reply) => {
-    const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
-    duration.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
-  });
+  app.addHook(
+    'onResponse',
+    inOrder((request, reply) => {
+      const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
+      duration.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+    }),
+  );
   const messages = gauge(registry, 'sparank_queue_messages', 'Task messages in the queue', ['state']);
   const answers = gauge(
     registry,

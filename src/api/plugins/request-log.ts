@@ -1,3 +1,4 @@
+import { inOrder } from './in-order.js';
 import { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 
 /** Asked every few seconds by machines. */
@@ -46,12 +47,15 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply, aborted
 }
 
 export function registerRequestLog(app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => logRequest(request, reply));
+  app.addHook('onResponse', inOrder(logRequest));
   // An answer that was under way ends as it does for everybody else: an event stream's client goes away some time.
   app.addHook('onRequestAbort', async (request) => {
     const reply = replies.get(request);
     if (reply !== undefined) logRequest(request, reply, !reply.raw.headersSent);
   });
   const replies = new WeakMap<FastifyRequest, FastifyReply>();
-  app.addHook('onRequest', async (request, reply) => void replies.set(request, reply));
+  app.addHook(
+    'onRequest',
+    inOrder((request, reply) => void replies.set(request, reply)),
+  );
 }

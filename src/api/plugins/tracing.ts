@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import type { OpenSpan, Telemetry } from '../../observability/telemetry.js';
+import { NO_TELEMETRY, type OpenSpan, type Telemetry } from '../../observability/telemetry.js';
+import { inOrder } from './in-order.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,24 +15,31 @@ const PROBES = new Set(['/healthz', '/readyz', '/metrics']);
 /** A span for every request, by its route, inside the client's trace when it sends one. */
 export function registerTracing(app: FastifyInstance, telemetry: Telemetry): void {
   app.decorateRequest('span', null);
-  app.addHook('onRequest', async (request) => {
-    const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
-    if (PROBES.has(route)) return;
-    const given = request.headers['traceparent'];
-    request.span = telemetry.start(`${request.method} ${route}`, {
-      kind: 'server',
-      parent: typeof given === 'string' ? given : null,
-      attributes: {
-        'http.request.method': request.method,
-        'http.route': route,
-        'sparank.request_id': request.id,
-      },
-    });
-  });
-  app.addHook('onResponse', async (request, reply) => {
-    const fault = reply.statusCode >= 500 ? `answered ${reply.statusCode}` : undefined;
-    request.span?.end({ 'http.response.status_code': reply.statusCode }, fault);
-  });
+  if (telemetry === NO_TELEMETRY) return;
+  app.addHook(
+    'onRequest',
+    inOrder((request) => {
+      const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
+      if (PROBES.has(route)) return;
+      const given = request.headers['traceparent'];
+      request.span = telemetry.start(`${request.method} ${route}`, {
+        kind: 'server',
+        parent: typeof given === 'string' ? given : null,
+        attributes: {
+          'http.request.method': request.method,
+          'http.route': route,
+          'sparank.request_id': request.id,
+        },
+      });
+    }),
+  );
+  app.addHook(
+    'onResponse',
+    inOrder((request, reply) => {
+      const fault = reply.statusCode >= 500 ? `answered ${reply.statusCode}` : undefined;
+      request.span?.end({ 'http.response.status_code': reply.statusCode }, fault);
+    }),
+  );
   // A client that went away gets no answer.
   app.addHook('onRequestAbort', async (request) => request.span?.end({}, 'the client went away'));
 }

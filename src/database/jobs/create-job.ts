@@ -2,9 +2,10 @@ import { InputError } from '../../errors/index.js';
 import { beyondLimit } from '../../errors/team-limit.js';
 import { needsOf } from '../../scheduling/worker-classes.js';
 import { FIRST_TASK, phaseOf } from '../../jobs/next-tasks.js';
-import type { DatabaseContext, Tx } from '../connection/context.js';
+import type { DatabaseContext, Run, Tx } from '../connection/context.js';
 import { inputKeys, refuseLostInputs } from './hold-inputs.js';
 import { newId } from '../connection/ids.js';
+import { Prisma } from '../generated/client.js';
 import { jobRecord, priorityNumber } from './job-record.js';
 import type { JobRecord, NewJob } from '../records.js';
 import type { JobRepository } from '../repositories.js';
@@ -70,7 +71,7 @@ export function refuseTooMany(open: number, allowed: number): void {
 export const lockTeam = (tx: Tx, teamId: string): Promise<unknown> =>
   tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
 
-export function createJob({ prisma, settings, transaction }: DatabaseContext): JobRepository['create'] {
+export function createJob({ prisma, prepared, settings, inTransaction }: DatabaseContext): JobRepository['create'] {
   const counts = new Map<string, Count & { until: number }>();
   const lately = (teamId: string): Count | null => {
     const count = counts.get(teamId);
@@ -85,14 +86,14 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
       if (before !== null) return jobRecord(before);
       // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
       const known = lately(teamId);
-      const made = await insert(prisma, { id, teamId }, job, { margin: IN_FLIGHT, known });
+      const made = await insert(prepared, { id, teamId }, job, { margin: IN_FLIGHT, known });
       if (known === null)
         counts.set(teamId, { open: made.open, seq: made.openSeq, until: performance.now() + COUNT_MS });
       return (
         recordOf(id, teamId, job, made) ??
-        transaction(async (tx) => {
-          await lockTeam(tx, teamId);
-          const outcome = await insert(tx, { id, teamId }, job, { margin: 0, known: null });
+        inTransaction(async (run) => {
+          await run('lock a team', 'select id from teams where id = $1 for no key update', [teamId]);
+          const outcome = await insert(run, { id, teamId }, job, { margin: 0, known: null });
           const record = recordOf(id, teamId, job, outcome);
           if (record !== null) return record;
           refuseTooMany(outcome.open, outcome.allowed);
@@ -115,7 +116,7 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
    * at that moment can be missing, which the margin is for.
    */
   async function insert(
-    tx: Tx,
+    run: Run,
     { id, teamId }: { id: string; teamId: string },
     job: NewJob,
     { margin, known }: { margin: number; known: Count | null },
@@ -123,7 +124,7 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
     const needs = needsOf(job.spec);
     const keys = inputKeys(job.inputs);
     const token = job.idempotencyToken ?? null;
-    const [outcome] = await tx.$queryRaw<Outcome[]>`
+    const { text, values } = Prisma.sql`
       with open as materialized (
         select case when ${known?.open ?? null}::int + last_value - ${known?.seq ?? null}::float8 < allowed - ${margin}
             then ${known?.open ?? null}::int
@@ -164,6 +165,7 @@ export function createJob({ prisma, settings, transaction }: DatabaseContext): J
       select open.n as open, open.seq as "openSeq", open.allowed, held.keys as held,
         job.seq::float8 as seq, job.created_at as "createdAt"
       from open cross join held left join job on true`;
+    const [outcome] = await run<Outcome>('make a job', text, values);
     return outcome ?? { open: 0, openSeq: 0, allowed: 0, held: keys, seq: null, createdAt: null };
   }
 }

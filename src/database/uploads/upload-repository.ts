@@ -24,7 +24,7 @@ export const storageFull = (limit: number, stored: number, bytes: number): Input
       'delete uploads, or jobs with their artifacts',
   );
 
-export const uploadRepository = ({ prisma, settings, transaction }: DatabaseContext): UploadRepository => ({
+export const uploadRepository = ({ prisma, prepared, settings, transaction }: DatabaseContext): UploadRepository => ({
   create: (teamId, { sha256, key, bytes, filename }) =>
     transaction(async (tx) => {
       const expiresAt = new Date(Date.now() + settings.UPLOAD_TTL_DAYS * 86_400_000);
@@ -66,11 +66,14 @@ export const uploadRepository = ({ prisma, settings, transaction }: DatabaseCont
   find(teamId, names) {
     const hashes = names.flatMap((name) => BY_CONTENT.exec(name)?.[1] ?? []);
     const ids = names.filter((name) => BY_ID.test(name));
-    return prisma.$queryRaw<UploadRecord[]>`
-      select id, team_id as "teamId", sha256, storage_key as key, bytes::float8 as bytes, filename, created_at as "createdAt",
+    return prepared<UploadRecord>(
+      'uploads by name',
+      `select id, team_id as "teamId", sha256, storage_key as key, bytes::float8 as bytes, filename, created_at as "createdAt",
         expires_at as "expiresAt"
       from uploads
-      where team_id = ${teamId} and expires_at > clock_timestamp() and (id = any(${ids}) or sha256 = any(${hashes}))`;
+      where team_id = $1 and expires_at > clock_timestamp() and (id = any($2) or sha256 = any($3))`,
+      [teamId, ids, hashes],
+    );
   },
 
   async findByHash(teamId, sha256) {

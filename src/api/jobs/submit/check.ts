@@ -3,6 +3,7 @@ import PQueue from 'p-queue';
 import { InfrastructureError } from '../../../errors/index.js';
 import { CHECK_WAIT_SECONDS } from '../../../jobs/check-time.js';
 import type { Spec } from '../../../jobs/spec.js';
+import type { LazyDirectory } from '../../../storage/scratch.js';
 import type { CheckSubmission, SubmittedFiles } from '../../deps.js';
 import type { JobFiles } from './sources.js';
 
@@ -13,7 +14,7 @@ const AT_ONCE = 2;
 /** Checks that wait for a place; their files fill the scratch directory. */
 const WAITING = 32;
 
-export type CheckFiles = (files: JobFiles, spec: Spec, directory: string) => Promise<{ estimate: unknown }>;
+export type CheckFiles = (files: JobFiles, spec: Spec, directory: LazyDirectory) => Promise<{ estimate: unknown }>;
 
 /** Everything that the outcome depends on. */
 function fingerprint(files: JobFiles, spec: Spec): string {
@@ -22,7 +23,7 @@ function fingerprint(files: JobFiles, spec: Spec): string {
   return JSON.stringify([content, files.model.filename, target, targets, constraints, method, benchmark, output]);
 }
 
-async function localFiles(files: JobFiles, directory: string): Promise<SubmittedFiles> {
+async function localFiles(files: JobFiles, directory: LazyDirectory): Promise<SubmittedFiles> {
   const [model, calibration, evaluation] = await Promise.all([
     files.model.local(directory, 'model'),
     files.calibration.local(directory, 'calibration'),
@@ -36,7 +37,7 @@ export function fileChecker(check: CheckSubmission): CheckFiles {
   const results = new LRUCache<string, Promise<{ estimate: unknown }>>({ max: KEPT });
   const queue = new PQueue({ concurrency: AT_ONCE });
 
-  async function run(files: JobFiles, spec: Spec, directory: string): Promise<{ estimate: unknown }> {
+  async function run(files: JobFiles, spec: Spec, directory: LazyDirectory): Promise<{ estimate: unknown }> {
     const busy = new InfrastructureError('unavailable', `${queue.size} checks of submitted files wait already`);
     if (queue.size >= WAITING) throw busy;
     const late = new AbortController();

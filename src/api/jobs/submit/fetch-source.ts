@@ -6,6 +6,7 @@ import { downloadSource } from '../../../outbound/http-source.js';
 import { FETCH_SECONDS } from '../../../jobs/check-time.js';
 import type { Source } from '../../../jobs/spec.js';
 import { isStored } from '../../../storage/is-stored.js';
+import type { LazyDirectory } from '../../../storage/scratch.js';
 import type { RouteDeps } from '../../deps.js';
 import { roomFor } from '../../uploads/room.js';
 import { receivedFile, storedFile, type Part, type SourceFile } from './source-file.js';
@@ -16,13 +17,13 @@ type UrlSource = Extract<Source, { url: string }>;
 export async function fetchSource(
   deps: RouteDeps,
   teamId: string,
-  { part, source: { url, sha256 }, directory }: { part: Part; source: UrlSource; directory: string },
+  { part, source: { url, sha256 }, directory }: { part: Part; source: UrlSource; directory: LazyDirectory },
 ): Promise<SourceFile> {
   const known = await deps.database.uploads.findByHash(teamId, sha256);
   if (known !== null && (await isStored(deps.storage, known))) return storedFile(deps, known);
   const refuse = (field: string, detail: string, cause?: unknown) =>
     new InputError('invalid_spec', detail, { faults: [{ pointer: `/${part}/${field}`, detail }], cause });
-  const path = join(directory, `${part}.fetched`);
+  const path = join(await directory.path(), `${part}.fetched`);
   const { URL_ALLOWED_HOSTS: allowedHosts, MAX_UPLOAD_BYTES } = deps.config;
   const { maxBytes, refusal } = await roomFor(deps, teamId);
   const signal = AbortSignal.timeout(FETCH_SECONDS * 1000);

@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import multipart from '@fastify/multipart';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
@@ -10,6 +8,7 @@ import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import { SpecRequestSchema, SpecSchema, type Spec } from '../../../jobs/spec.js';
 import type { RouteDeps, RouteOptions } from '../../deps.js';
 import { teamOf } from '../../plugins/auth.js';
+import { lazyDirectory } from '../../../storage/scratch.js';
 import { bodyIsCheckedByHandler } from '../../validation.js';
 import { SPEC_EXAMPLES } from '../../openapi/examples.js';
 import { refuseWithoutRoom } from '../../uploads/room.js';
@@ -19,7 +18,7 @@ import { fileChecker } from './check.js';
 import { readMultipart, type Submission } from './multipart.js';
 import { hashBody, once, readIdempotencyKey, type Answer } from './once.js';
 import { checkWebhook } from './webhook.js';
-import { checkIncomplete, fetchesFiles, keepSources, nameParts, openSources } from './sources.js';
+import { checkIncomplete, fetchesFiles, keepSources, nameParts, openSources, storedLately } from './sources.js';
 
 /** When the first look at a new job is worth it. */
 const FIRST_LOOK_SECONDS = 1;
@@ -53,6 +52,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     throwFileSizeLimit: false,
   });
   const refuseFull = refuseWithoutRoom(deps);
+  const stored = storedLately(deps.storage);
   const check = deps.checkSubmission === undefined ? null : fileChecker(deps.checkSubmission);
 
   app.post(
@@ -88,7 +88,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     },
     async (request, reply) => {
       const caller = { teamId: teamOf(request), key: readIdempotencyKey(request) };
-      const directory = await mkdtemp(join(deps.scratch, 'submit-'));
+      const directory = lazyDirectory(deps.scratch, 'submit-');
       /** Told when the files are gone from the scratch directory. */
       let over: (() => void) | null = null;
       try {
@@ -101,7 +101,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         if (fetchesFiles(spec)) over ??= deps.incoming.add(caller.teamId);
         const open = async () => {
           await checkWebhook(deps, caller.teamId, spec);
-          const files = await openSources(deps, caller.teamId, { spec, files: submission.files, directory });
+          const files = await openSources(deps, caller.teamId, { spec, files: submission.files, directory, stored });
           const checked = await check?.(files, spec, directory);
           return { files, estimate: checked?.estimate ?? null };
         };
@@ -122,7 +122,7 @@ export const submitJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
           .header('Retry-After', FIRST_LOOK_SECONDS)
           .send(view);
       } finally {
-        await rm(directory, { recursive: true, force: true }).finally(() => over?.());
+        await directory.remove().finally(() => over?.());
       }
     },
   );

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { FastifyRequest } from 'fastify';
 import { InputError, SparankError } from '../../../errors/index.js';
 import { Measure } from '../../../storage/measured-body.js';
+import type { LazyDirectory } from '../../../storage/scratch.js';
 import type { RouteDeps } from '../../deps.js';
 import { checkStorable } from '../../../errors/storable.js';
 import { parseJson } from '../../json-body.js';
@@ -34,7 +35,7 @@ const plainName = (name: string, fallback: string) =>
 
 interface Receiving {
   teamId: string;
-  directory: string;
+  directory: LazyDirectory;
   /** Bytes of the parts that have come. */
   taken: number;
 }
@@ -43,7 +44,7 @@ async function receive(deps: RouteDeps, to: Receiving, { body, filename }: FormP
   const { teamId, directory } = to;
   const { maxBytes, refusal } = await roomFor(deps, teamId, to.taken);
   const measure = new Measure(maxBytes);
-  const path = join(directory, `${name}.part`);
+  const path = join(await directory.path(), `${name}.part`);
   await pipeline(body, measure, createWriteStream(path)).catch((error: unknown) => {
     throw error instanceof SparankError && error.code === 'payload_too_large' ? refusal() : error;
   });
@@ -74,7 +75,7 @@ async function readSpec({ body }: FormPart, maxBytes: number): Promise<unknown> 
 export async function readMultipart(
   deps: RouteDeps,
   teamId: string,
-  { request, directory }: { request: FastifyRequest; directory: string },
+  { request, directory }: { request: FastifyRequest; directory: LazyDirectory },
   checkSpec: (soFar: Submission) => void,
 ): Promise<Submission> {
   const submission: Submission = { given: undefined, files: {} };

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { UploadRecord } from '../../../database/records.js';
+import type { LazyDirectory } from '../../../storage/scratch.js';
 import type { RouteDeps } from '../../deps.js';
 import { isStored } from '../../../storage/is-stored.js';
 import { keepUpload } from '../../uploads/keep.js';
@@ -13,7 +14,7 @@ export interface SourceFile {
   sha256: string;
   filename: string;
   /** A local copy below `directory`. */
-  local(directory: string, part: Part): Promise<string>;
+  local(directory: LazyDirectory, part: Part): Promise<string>;
   /** Its record, stored now if it is not yet. */
   keep(): Promise<UploadRecord>;
 }
@@ -30,7 +31,7 @@ export function storedFile({ storage }: RouteDeps, upload: UploadRecord): Source
     filename: upload.filename,
     keep: async () => upload,
     local: async (directory, part) => {
-      const path = join(directory, localName(part, upload.filename));
+      const path = join(await directory.path(), localName(part, upload.filename));
       await storage.download(upload.key, path);
       return path;
     },

@@ -1,8 +1,10 @@
+import { LRUCache } from 'lru-cache';
 import { InputError } from '../../../errors/index.js';
 import type { JobInputs, UploadRecord } from '../../../database/records.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import type { Source, Spec } from '../../../jobs/spec.js';
 import { isStored } from '../../../storage/is-stored.js';
+import type { LazyDirectory } from '../../../storage/scratch.js';
 import type { RouteDeps } from '../../deps.js';
 import type { Submission } from './multipart.js';
 import { fetchSource } from './fetch-source.js';
@@ -56,11 +58,33 @@ export const fetchesFiles = (spec: Spec): boolean =>
 const uploadOf = (uploads: UploadRecord[], name: string): UploadRecord | undefined =>
   uploads.find(({ id, sha256 }) => name === id || name === `sha256:${sha256}`);
 
+/** Submissions name the same few files again and again; what is lost meanwhile, the job finds out itself. */
+const STORED_MS = 1_000;
+const STORED = 1_000;
+
+export type StoredLately = (upload: UploadRecord) => Promise<boolean>;
+
+/** Tells whether a file is in the storage, or was a moment ago. */
+export function storedLately(storage: RouteDeps['storage']): StoredLately {
+  const stored = new LRUCache<string, true>({ max: STORED, ttl: STORED_MS, ttlResolution: 0 });
+  return async (upload) => {
+    if (stored.has(upload.key)) return true;
+    const found = await isStored(storage, upload);
+    if (found) stored.set(upload.key, true);
+    return found;
+  };
+}
+
 /** The files of a resolved specification. */
 export async function openSources(
   deps: RouteDeps,
   teamId: string,
-  { spec, files, directory }: { spec: Spec; files: Submission['files']; directory: string },
+  {
+    spec,
+    files,
+    directory,
+    stored,
+  }: { spec: Spec; files: Submission['files']; directory: LazyDirectory; stored: StoredLately },
 ): Promise<JobFiles> {
   const sources = PARTS.flatMap((part) => {
     const source = spec[part];
@@ -71,7 +95,7 @@ export async function openSources(
   const open = async ({ part, source }: { part: Part; source: Source }): Promise<[Part, SourceFile]> => {
     if (!('upload' in source)) return [part, await fetchSource(deps, teamId, { part, source, directory })];
     const upload = uploadOf(uploads, source.upload);
-    if (upload !== undefined && (await isStored(deps.storage, upload))) return [part, storedFile(deps, upload)];
+    if (upload !== undefined && (await stored(upload))) return [part, storedFile(deps, upload)];
     const detail =
       upload === undefined
         ? `there is no upload ${source.upload}`

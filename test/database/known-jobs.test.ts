@@ -1,0 +1,144 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { remembered } from '../../src/database/connection/remembered.js';
+import { type Database, DEFAULT_TEAM } from '../../src/database/index.js';
+import { createJob } from '../support/jobs.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { addTeam, runSql } from '../support/teams.js';
+import { until } from '../support/until.js';
+
+const SECOND = 1_000;
+/** Nothing gets old while a test runs. */
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+afterEach(() => void vi.useRealTimers());
+const later = (ms: number) => vi.advanceTimersByTime(ms);
+
+describe('what is remembered', () => {
+  const callbacks = new Map<string, Set<() => void>>();
+  const subscribe = (topic: string, callback: () => void) => {
+    const all = callbacks.get(topic) ?? new Set();
+    callbacks.set(topic, all.add(callback));
+    return () => void all.delete(callback);
+  };
+  const notify = (topic: string) => [...(callbacks.get(topic) ?? [])].forEach((callback) => callback());
+  const following = (topic: string) => callbacks.get(topic)?.size ?? 0;
+  beforeEach(() => callbacks.clear());
+
+  it('is found without looking, until it changes or a second is over', async () => {
+    const known = remembered<{ n: number }>({ subscribe }, 10);
+    let looks = 0;
+    const find = () => known.find('a', ['x', 'y'], async () => ({ n: ++looks }));
+    expect(await find()).toEqual({ n: 1 });
+    expect(await find()).toEqual({ n: 1 });
+    notify('y');
+    expect(await find()).toEqual({ n: 2 });
+    later(SECOND - 1);
+    expect(await find()).toEqual({ n: 2 });
+    later(1);
+    expect(await find()).toEqual({ n: 3 });
+    known.forget('a');
+    expect(await find()).toEqual({ n: 4 });
+  });
+
+  it('was read after the last change: what changes while it is read is read again', async () => {
+    const known = remembered<{ n: number }>({ subscribe }, 10);
+    let answer = (_value: { n: number }) => undefined as void;
+    const slow = known.find('a', ['x'], () => new Promise((resolve) => (answer = resolve)));
+    notify('x');
+    answer({ n: 1 });
+    expect(await slow).toEqual({ n: 1 });
+    expect(await known.find('a', ['x'], async () => ({ n: 2 }))).toEqual({ n: 2 });
+    expect(await known.find('a', ['x'], async () => ({ n: 3 }))).toEqual({ n: 2 });
+  });
+
+  it('is never that nothing is there, nor an error', async () => {
+    const known = remembered<{ n: number }>({ subscribe }, 10);
+    expect(await known.find('a', ['x'], async () => null)).toBeNull();
+    expect(following('x')).toBe(0);
+    await expect(known.find('a', ['x'], () => Promise.reject(new Error('no database')))).rejects.toThrow('no database');
+    expect(await known.find('a', ['x'], async () => ({ n: 1 }))).toEqual({ n: 1 });
+  });
+
+  it('follows no more topics than there are entries', async () => {
+    const known = remembered<{ n: number }>({ subscribe }, 3);
+    for (let i = 0; i < 20; i++) await known.find(`${i}`, ['x'], async () => ({ n: i }));
+    expect(following('x')).toBe(3);
+    known.forget();
+    expect(following('x')).toBe(0);
+  });
+});
+
+describe('polls that find nothing new', () => {
+  let postgres: TestPostgres;
+  let here: Database;
+  let elsewhere: Database;
+  beforeAll(async () => {
+    postgres = await startPostgres();
+    here = await postgres.open();
+    elsewhere = await postgres.openAgain(here);
+    // Whoever subscribes is called once the connection is there, which makes everything be forgotten.
+    await new Promise<void>((listening) => here.notifications.subscribe('keys', () => listening()));
+  });
+  afterAll(() => postgres.stop());
+
+  const list = { limit: 50 };
+  const statusOf = async (id: string) => (await here.jobs.brief(DEFAULT_TEAM, id))?.status;
+
+  it('ask the database once', async () => {
+    const told = new Promise<void>((resolve) => here.notifications.subscribe(`team:${DEFAULT_TEAM}`, () => resolve()));
+    const { id } = await createJob(here);
+    await told;
+    const [brief, digest] = [await here.jobs.brief(DEFAULT_TEAM, id), await here.jobs.digest(DEFAULT_TEAM, list)];
+    // Without a word to anybody, which no part of the service does.
+    await runSql(
+      here.url,
+      `with quiet as materialized (select set_config('sparank.quiet', 'on', true) as it)
+        update jobs set fraction = 0.5 from quiet where id = $1 and quiet.it = 'on'`,
+      [id],
+    );
+    expect(await here.jobs.brief(DEFAULT_TEAM, id)).toEqual(brief);
+    expect(await here.jobs.digest(DEFAULT_TEAM, list)).toBe(digest);
+    later(SECOND);
+    expect((await here.jobs.brief(DEFAULT_TEAM, id))?.version).toBe((brief?.version ?? 0) + 1);
+    expect(await here.jobs.digest(DEFAULT_TEAM, list)).not.toBe(digest);
+  });
+
+  it('see at once what this process changed', async () => {
+    const { id } = await createJob(here);
+    expect(await statusOf(id)).toBe('queued');
+    const before = await here.jobs.digest(DEFAULT_TEAM, list);
+    await here.jobs.requestCancel(DEFAULT_TEAM, id);
+    expect(await statusOf(id)).toBe('canceled');
+    const canceled = await here.jobs.digest(DEFAULT_TEAM, list);
+    expect(canceled).not.toBe(before);
+    await here.jobs.retry(DEFAULT_TEAM, id);
+    expect(await statusOf(id)).toBe('queued');
+    await here.jobs.requestCancel(DEFAULT_TEAM, id);
+    await here.jobs.remove(DEFAULT_TEAM, id);
+    expect(await statusOf(id)).toBeUndefined();
+    const removed = await here.jobs.digest(DEFAULT_TEAM, list);
+    await createJob(here);
+    expect(await here.jobs.digest(DEFAULT_TEAM, list)).not.toBe(removed);
+  });
+
+  it('see what another process changed once the database says so', async () => {
+    const { id } = await createJob(here);
+    expect(await statusOf(id)).toBe('queued');
+    const before = await here.jobs.digest(DEFAULT_TEAM, list);
+    await elsewhere.jobs.requestCancel(DEFAULT_TEAM, id);
+    await until('the cancel is seen', async () => (await statusOf(id)) === 'canceled');
+    await until('the list is another', async () => (await here.jobs.digest(DEFAULT_TEAM, list)) !== before);
+    const canceled = await here.jobs.digest(DEFAULT_TEAM, list);
+    await elsewhere.jobs.remove(DEFAULT_TEAM, id);
+    await until('the job is gone', async () => (await statusOf(id)) === undefined);
+    await until('the list is another', async () => (await here.jobs.digest(DEFAULT_TEAM, list)) !== canceled);
+  });
+
+  it('tell another team nothing, whoever asked first', async () => {
+    const { id } = await createJob(here);
+    const other = await addTeam(here.url, 'another');
+    expect(await here.jobs.brief(other, id)).toBeNull();
+    expect(await statusOf(id)).toBe('queued');
+    expect(await here.jobs.brief(other, id)).toBeNull();
+    expect(await here.jobs.digest(other, list)).not.toBe(await here.jobs.digest(DEFAULT_TEAM, list));
+  });
+});
