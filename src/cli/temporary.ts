@@ -22,7 +22,7 @@ export async function openTemporary(): Promise<string> {
 }
 
 const TRIES = 10;
-const PAUSE_MS = 10;
+const PAUSE_MS = 25;
 
 /**
  * Removes a directory while the process ends. An operation that was already handed to the file system's threads may

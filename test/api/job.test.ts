@@ -72,8 +72,10 @@ describe('GET /jobs/{id}', () => {
     const stranger = { key: service.keys.stranger, headers: { 'if-none-match': etag } };
     expectProblem(await service.call('GET', `/jobs/${id}`, stranger), 404, 'not_found');
     const task = await claimNext(service.database);
-    const changed = await get(id, { 'if-none-match': `"other", ${etag}` });
-    expect([changed.statusCode, changed.json<Job>().status]).toEqual([200, 'running']);
+    // Workers are other processes: what they do is seen once the database has said so.
+    const poll = () => get(id, { 'if-none-match': `"other", ${etag}` });
+    await until('the claim is seen', async () => (await poll()).statusCode === 200);
+    expect((await poll()).json<Job>().status).toBe('running');
     await service.call('POST', `/jobs/${id}/cancel`);
     await letGo(task);
   });

@@ -1,10 +1,11 @@
 import { access } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { readConfig } from '../../config/index.js';
 import { InputError } from '../../errors/index.js';
 import { resolveSpec } from '../../jobs/resolve-spec.js';
-import type { LocalOptions } from '../../pipeline/local.js';
+import type { compressLocally as Compress, LocalOptions } from '../../pipeline/local.js';
 import { stepLimits } from '../../worker/limits.js';
 import { EXIT } from '../exit-codes.js';
 import { note, print, printJson } from '../display/output.js';
@@ -13,6 +14,9 @@ import { layerTable } from '../display/report.js';
 import { specFrom, type SpecOptions } from '../spec-options.js';
 import { openTemporary, removeNow } from '../temporary.js';
 import { untilSignal } from '../until-signal.js';
+
+/** Of a step that was interrupted. */
+const GRACE_MS = 2_000;
 
 export interface CompressOptions extends SpecOptions {
   calibration: string;
@@ -33,15 +37,21 @@ export async function compress(model: string, options: CompressOptions): Promise
     });
   }
   const temporary = await openTemporary();
-  // However the process ends, short of being killed: a step that is under way would not look at a signal at once.
+  // However the process ends, short of being killed.
   process.once('exit', () => removeNow(temporary));
-  void untilSignal().then(() => {
+  const interrupted = new AbortController();
+  let work: ReturnType<typeof Compress> | null = null;
+  void untilSignal().then(async () => {
     note('interrupted');
+    interrupted.abort();
+    // Files that are being written are written, so that nothing comes after they are removed; a step that is long
+    // about it is not waited for.
+    await Promise.race([work?.catch(() => undefined), setTimeout(GRACE_MS)]);
     process.exit(EXIT.interrupted);
   });
   // Loaded here: the other commands need no runtime.
   const { compressLocally } = await import('../../pipeline/local.js');
-  const result = await compressLocally({
+  work = compressLocally({
     model,
     calibration: options.calibration,
     evaluation: options.evaluation ?? null,
@@ -51,8 +61,12 @@ export async function compress(model: string, options: CompressOptions): Promise
     engine: spec.resources?.engine ?? config.ENGINE,
     threads: config.THREADS === 0 ? availableParallelism() : config.THREADS,
     limits: stepLimits(config),
-    signal: new AbortController().signal,
+    signal: interrupted.signal,
     ...(options.json ? {} : { onProgress: endsOnly(note), onEstimate: everySeconds(note) }),
+  });
+  const result = await work.catch((error: unknown) => {
+    if (interrupted.signal.aborted) process.exit(EXIT.interrupted);
+    throw error;
   });
   if (options.json) printJson({ ...result, output: options.output });
   else {

@@ -17,7 +17,7 @@ export interface JobRepository {
   /** Job, its first task and its first event, all or nothing. @throws InputError limit_exceeded (queued_jobs) */
   create(teamId: string, job: NewJob): Promise<JobRecord>;
   get(teamId: string, jobId: string): Promise<JobRecord | null>;
-  /** Much cheaper than the whole job. */
+  /** Much cheaper than the whole job, and mostly from memory: see `withKnownJobs`. */
   brief(teamId: string, jobId: string): Promise<JobBrief | null>;
   /** Whoever has it: for admins. */
   find(jobId: string): Promise<JobRecord | null>;
@@ -30,7 +30,7 @@ export interface JobRepository {
   changes(teamId: string | null, since: Date, limit: number): Promise<JobRow[]>;
   /** The database's clock, which changes are dated by. */
   now(): Promise<Date>;
-  /** That of the page. As it was after the call, whoever else asks at the moment. */
+  /** That of the page; mostly from memory: see `withKnownJobs`. */
   digest(teamId: string, filter: JobFilter): Promise<string>;
   /** Those of open jobs that match, the oldest first. */
   openIds(teamId: string | null, filter: Omit<JobFilter, 'limit'>): Promise<{ ids: string[]; matched: number }>;
