@@ -23,6 +23,7 @@ import type { Database } from './repositories.js';
 import { predictionRepository } from './predictions/prediction-repository.js';
 import { teamRepository } from './teams/team-repository.js';
 import { guarded, withQuickTries } from './connection/transient-errors.js';
+import { withKnownUploads } from './uploads/known-uploads.js';
 import { uploadRepository } from './uploads/upload-repository.js';
 import { usageRepository } from './usage/usage-repository.js';
 import { webhookRepository } from './webhooks/webhook-repository.js';
@@ -88,7 +89,7 @@ export async function openDatabase({
     keys: guarded(known.keys),
     usage: guarded(usageRepository(context)),
     audit: guarded(auditRepository(context)),
-    uploads: guarded(uploadRepository(context)),
+    uploads: withKnownUploads(guarded(uploadRepository(context)), notifications),
     jobs: withKnownJobs(guarded(jobRepository(context)), notifications),
     idempotency: guarded(idempotencyRepository(context)),
     predictions: guarded(predictionRepository(context)),

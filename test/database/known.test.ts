@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { remembered } from '../../src/database/connection/remembered.js';
 import { type Database, DEFAULT_TEAM } from '../../src/database/index.js';
-import { createJob } from '../support/jobs.js';
+import { createJob, newJob } from '../support/jobs.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { addTeam, runSql } from '../support/teams.js';
 import { until } from '../support/until.js';
@@ -11,6 +11,8 @@ const SECOND = 1_000;
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
 afterEach(() => void vi.useRealTimers());
 const later = (ms: number) => vi.advanceTimersByTime(ms);
+
+const list = { limit: 50 };
 
 describe('what is remembered', () => {
   const callbacks = new Map<string, Set<() => void>>();
@@ -80,7 +82,6 @@ describe('polls that find nothing new', () => {
   });
   afterAll(() => postgres.stop());
 
-  const list = { limit: 50 };
   const statusOf = async (id: string) => (await here.jobs.brief(DEFAULT_TEAM, id))?.status;
 
   it('ask the database once', async () => {
@@ -140,5 +141,38 @@ describe('polls that find nothing new', () => {
     expect(await statusOf(id)).toBe('queued');
     expect(await here.jobs.brief(other, id)).toBeNull();
     expect(await here.jobs.digest(other, list)).not.toBe(await here.jobs.digest(DEFAULT_TEAM, list));
+  });
+});
+
+describe('uploads that submissions name', () => {
+  let postgres: TestPostgres;
+  beforeAll(async () => void (postgres = await startPostgres()));
+  afterAll(() => postgres.stop());
+
+  it('are found at once when they come, and are gone at once when this process removes them', async () => {
+    const here = await postgres.open();
+    const elsewhere = await postgres.openAgain(here);
+    const sha256 = 'a'.repeat(64);
+    const name = `sha256:${sha256}`;
+    const find = async () => (await here.uploads.find(DEFAULT_TEAM, [name])).map(({ id }) => id);
+    expect(await find()).toEqual([]);
+    const { upload } = await elsewhere.uploads.create(DEFAULT_TEAM, { sha256, key: 'a', bytes: 1, filename: 'a' });
+    expect(await find()).toEqual([upload.id]);
+    expect(await here.uploads.find(DEFAULT_TEAM, [name, 'upl_none'])).toHaveLength(1);
+    await here.uploads.remove(DEFAULT_TEAM, upload.id);
+    expect(await find()).toEqual([]);
+  });
+
+  it('that another process removed make no job', async () => {
+    const here = await postgres.open();
+    const elsewhere = await postgres.openAgain(here);
+    const sha256 = 'b'.repeat(64);
+    const { upload } = await here.uploads.create(DEFAULT_TEAM, { sha256, key: 'b', bytes: 1, filename: 'b' });
+    const [found] = await here.uploads.find(DEFAULT_TEAM, [upload.id]);
+    await elsewhere.uploads.remove(DEFAULT_TEAM, upload.id);
+    const input = { key: found?.key ?? '', bytes: 1, sha256, filename: 'b' };
+    const inputs = { model: input, calibration: input, evaluation: null };
+    await expect(here.jobs.create(DEFAULT_TEAM, newJob({ inputs }))).rejects.toMatchObject({ code: 'conflict' });
+    expect(await here.jobs.count(DEFAULT_TEAM, list)).toBe(0);
   });
 });
