@@ -135,6 +135,13 @@ describe.runIf(hasBrowser)('the dashboard in Chromium', { timeout: WHOLE_MS }, (
     await page.getByText('this would be refused').waitFor({ timeout: 60_000 });
     await page.getByLabel('How much, target 1').fill('2');
     await page.getByText('this would be accepted').waitFor({ timeout: 60_000 });
+    await page.getByText('The specification as JSON').click();
+    await page.getByLabel('Effort').selectOption('As long as I say');
+    await page.getByLabel('Minutes').fill('2');
+    await page.getByText('"effort": 120').waitFor();
+    await page.getByText('this would be accepted').waitFor({ timeout: 60_000 });
+    await page.getByLabel('Effort').selectOption('Quick');
+    await page.getByText('"effort": "quick"').waitFor();
     await page.getByRole('button', { name: 'Submit' }).click();
     await page.waitForURL(/\/ui\/jobs\/job_/);
     await page.close();

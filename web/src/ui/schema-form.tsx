@@ -24,19 +24,15 @@ export const inWords = (name: string): string => {
 const asText = (value: unknown): string =>
   value === null || value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value);
 
-/**
- * Of `anyOf [X, null]`, X: an empty field is null. Of names or a number, the names: `numbers` says that there is the
- * number, too.
- */
-function unwrap(schema: Schema, schemas: Schemas): { inner: Schema; nullable: boolean; numbers: boolean } {
+/** Of `anyOf [X, null]`, X: an empty field is null. */
+function unwrap(schema: Schema, schemas: Schemas): { inner: Schema; nullable: boolean } {
   const all = schemas.follow(schema);
   const options = all.anyOf ?? all.oneOf;
-  if (options === undefined) return { inner: all, nullable: false, numbers: false };
+  if (options === undefined) return { inner: all, nullable: false };
   const inner = options.find(({ type }) => type !== 'null');
   return {
     inner: inner === undefined ? all : schemas.follow(inner),
     nullable: options.some(({ type }) => type === 'null'),
-    numbers: inner?.enum !== undefined && options.some(({ type }) => type === 'integer' || type === 'number'),
   };
 }
 
@@ -87,6 +83,9 @@ function Several({
   );
 }
 
+/** Characters: more than fit into a few lines below a field get the whole width. */
+const LONG_HELP = 110;
+
 /** Numbers of a list, with commas. */
 const readList = (text: string): number[] =>
   text
@@ -97,7 +96,7 @@ const readList = (text: string): number[] =>
 /** One choice, as its schema describes it. */
 export function SchemaField({ name, schema, schemas, value, onChange, pointer, faults }: FieldProps) {
   const id = useId();
-  const { inner, nullable, numbers } = unwrap(schema, schemas);
+  const { inner, nullable } = unwrap(schema, schemas);
   const outer = schemas.follow(schema);
   const fault = faults.find((one) => one.pointer === pointer || one.pointer.startsWith(`${pointer}/`));
   const text = outer.description ?? inner.description;
@@ -119,28 +118,6 @@ export function SchemaField({ name, schema, schemas, value, onChange, pointer, f
   };
   const fallback = asText(outer.default ?? inner.default);
   const control = () => {
-    if (inner.enum !== undefined && numbers)
-      return (
-        <>
-          <input
-            {...common}
-            className="input"
-            list={`${id}-names`}
-            placeholder={`${inner.enum.join(', ')}, or a number`}
-            value={asText(value)}
-            onChange={({ target }) =>
-              onChange(
-                target.value === '' ? undefined : /^\d+$/.test(target.value) ? Number(target.value) : target.value,
-              )
-            }
-          />
-          <datalist id={`${id}-names`}>
-            {inner.enum.map((option) => (
-              <option key={option} value={option} />
-            ))}
-          </datalist>
-        </>
-      );
     if (inner.enum !== undefined)
       return (
         <select
@@ -205,7 +182,7 @@ export function SchemaField({ name, schema, schemas, value, onChange, pointer, f
     );
   };
   return (
-    <div className="field">
+    <div className={`field ${(text?.length ?? 0) > LONG_HELP ? 'field-explained' : ''}`}>
       <label className="field-name" htmlFor={id}>
         {inWords(name)}
       </label>

@@ -9,6 +9,7 @@ import { Failure } from '../../ui/failure.js';
 import { Loading } from '../../ui/loading.js';
 import { SchemaFields } from '../../ui/schema-form.js';
 import { Estimate, useDryRun } from './estimate.js';
+import { Effort, type EffortValue } from './effort.js';
 import { type Chosen, Files, type Part, PARTS, send } from './files.js';
 import { Labels, readLabels } from './labels.js';
 import { Targets, type Wish } from './targets.js';
@@ -20,7 +21,7 @@ type Given = Record<string, unknown>;
 const newToken = (): string =>
   [...window.crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
-const OWN = ['model', 'calibration', 'evaluation', 'target', 'targets', 'labels', 'constraints', 'priority'];
+const OWN = ['model', 'calibration', 'evaluation', 'target', 'targets', 'labels', 'constraints', 'priority', 'effort'];
 
 function filesOf(job: Job): Partial<Record<Part, Chosen>> {
   return Object.fromEntries(
@@ -122,6 +123,14 @@ function Form({ schemas, again }: { schemas: Schemas; again: Job | null }) {
         </section>
         <section className="card card-body stack">
           <Targets schema={schemas.of('Target')} wishes={wishes} faults={faults} onChange={setWishes} />
+          <Effort
+            value={choices['effort'] as EffortValue}
+            onChange={(effort) => {
+              const { effort: _, ...rest } = choices;
+              setChoices(effort === undefined ? rest : { ...rest, effort });
+            }}
+            fault={faults.find(({ pointer }) => pointer === '/effort')}
+          />
           <SchemaFields
             {...{ schema, schemas, faults }}
             value={choices}
