@@ -51,8 +51,7 @@ test('two submissions are checked at a time, 32 wait, and one more is 503 with R
     answers.push(response.statusCode);
     return response;
   });
-  await until('one is refused', () => answers.length === 1);
-  expect(running).toHaveLength(2);
+  await until('one is refused, and two are checked', () => answers.length === 1 && running.length === 2);
   await letAllEnd(sent);
   const refused = (await Promise.all(sent)).filter(({ statusCode }) => statusCode !== 200);
   expect(refused).toHaveLength(1);

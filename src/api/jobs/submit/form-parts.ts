@@ -26,6 +26,11 @@ const unreadablePart = () =>
     'has a part without readable headers: each needs Content-Disposition: form-data; name="…", and an empty line after its headers',
   );
 
+function isOfParser(error: unknown): boolean {
+  const { code = '' } = error as { code?: string };
+  return !(error instanceof SparankError) && (code === '' || code.startsWith('FST_'));
+}
+
 /**
  * The parts of a form, each as a stream, in the order in which they come. The parser passes over what it cannot read; a
  * part that was lost in this way is missed at the end, because a job without its `evaluation` is another job.
@@ -63,12 +68,13 @@ export class FormParts {
 
   /**
    * What to tell the client of an error while a part was read: the form's fault, or the error itself. What the parser
-   * says has no code; an error of our own disk has one, and reaches the part as well.
+   * says has no code, and it may say several things of one part; whoever comes to a part that has ended in an error is
+   * told only that it has ended. An error of our own disk has a code, and reaches the part as well.
    */
   blame(error: unknown): unknown {
-    const { code = '' } = error as { code?: string };
-    const ofParser = !(error instanceof SparankError) && (code === '' || code.startsWith('FST_'));
-    return ofParser && error === this.current?.errored ? this.fault(error) : error;
+    const errored = this.current?.errored ?? null;
+    const isLate = (error as { code?: string }).code === 'ERR_STREAM_PREMATURE_CLOSE';
+    return errored !== null && isOfParser(errored) && (isLate || isOfParser(error)) ? this.fault(errored) : error;
   }
 
   private async *parsed(unreadable: Promise<void>): AsyncGenerator<MultipartFile> {
