@@ -184,7 +184,7 @@ describe('a poll with the ETag', () => {
       expect(changed.json()).toMatchObject({ status: 'canceled' });
       expect([await poll(one, of), await poll(all, ofAll)]).toEqual([200, 200]);
       // Whoever has seen the change there is never told here that an older state is still the one.
-      const [seen = '', seenAll = ''] = [await etagOf(one), await etagOf(all)];
+      const [seen, seenAll] = [await etagOf(one), await etagOf(all)];
       expect([await poll(one, seen, other), await poll(all, seenAll, other)]).toEqual([304, 304]);
       await until('the job is another', async () => (await poll(one, of, other)) === 200);
       await until('the list is another', async () => (await poll(all, ofAll, other)) === 200);

@@ -43,10 +43,10 @@ describe('what is remembered', () => {
 
   it('was read after the last change: what changes while it is read is read again', async () => {
     const known = remembered<{ n: number }>({ subscribe }, 10);
-    let answer = (_value: { n: number }) => undefined as void;
-    const slow = known.find('a', ['x'], () => new Promise((resolve) => (answer = resolve)));
-    notify('x');
-    answer({ n: 1 });
+    const slow = known.find('a', ['x'], async () => {
+      notify('x');
+      return { n: 1 };
+    });
     expect(await slow).toEqual({ n: 1 });
     expect(await known.find('a', ['x'], async () => ({ n: 2 }))).toEqual({ n: 2 });
     expect(await known.find('a', ['x'], async () => ({ n: 3 }))).toEqual({ n: 2 });

@@ -10,7 +10,8 @@ export const inOrder =
     try {
       hook(request, reply);
     } catch (error) {
-      return done(error instanceof Error ? error : new Error('a hook failed', { cause: error }));
+      done(error instanceof Error ? error : new Error('a hook failed', { cause: error }));
+      return;
     }
     done();
   };
