@@ -4,6 +4,7 @@ import { openDataset, type Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
 import { writtenFormat } from '../../jobs/points.js';
 import {
+  foldWeights,
   formatOf,
   inputNames,
   listLayers,
@@ -59,7 +60,8 @@ export async function loadPrepared(context: StepContext, key: string): Promise<{
   const directory = join(context.directory, 'model');
   await mkdir(directory, { recursive: true });
   const original = await loadModel(context.path(key), { directory, limits: context.limits, signal: context.signal });
-  return { original, prepared: await spillWeights(prepare(original), directory) };
+  const folded = await foldWeights(original, { threads: context.threads });
+  return { original, prepared: await spillWeights(prepare(folded), directory) };
 }
 
 /** The samples in a file, for the inputs of a network. @param what the client calls the file */

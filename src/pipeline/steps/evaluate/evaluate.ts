@@ -2,7 +2,7 @@ import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { modelName, writtenFormat } from '../../../jobs/points.js';
 import type { Assignment, EvaluateResult, MeasuredPoint } from '../../../jobs/tasks.js';
-import { listLayers, prepare, Runner, spillWeights, type Model } from '../../../models/index.js';
+import { foldWeights, listLayers, prepare, Runner, spillWeights, type Model } from '../../../models/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { affordableImages, spread } from '../../cost/budgets.js';
 import { asInspected } from '../../network/as-inspected.js';
@@ -83,7 +83,8 @@ async function openOriginal(
   context: StepContext,
 ): Promise<Original> {
   const { inputs, spec } = assignment;
-  const prepared = await spillWeights(prepare(model), join(context.directory, 'original'));
+  const folded = await foldWeights(model, { threads: context.threads });
+  const prepared = await spillWeights(prepare(folded), join(context.directory, 'original'));
   const fixedBatch = await fixedBatchOf(model, spec.benchmark.threads ?? context.threads);
   const probe = await repeatRows(data, fixedBatch ?? Math.min(2, data.count));
   return {

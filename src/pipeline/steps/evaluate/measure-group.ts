@@ -6,6 +6,7 @@ import { InputError, SparankError } from '../../../errors/index.js';
 import type { LayerRow, MeasuredOn, Metrics, Warning } from '../../../jobs/results.js';
 import type { AssembleResult, Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
 import {
+  foldWeights,
   codingOf,
   countIntegerLayers,
   listLayers,
@@ -246,7 +247,8 @@ async function measuredPoint(
   const latency = named?.latency ?? inOnnxRuntime;
   const { listed, probe } = original;
   // Parameters and MACs are counted on the files themselves, not taken from the plan.
-  const after = await listLayers(prepare(loaded.model), probe, { threads: context.threads });
+  const folded = await foldWeights(loaded.model, { threads: context.threads });
+  const after = await listLayers(prepare(folded), probe, { threads: context.threads });
   const metrics: Omit<Metrics, 'seconds'> = {
     parameters: beforeAfter(listed.parameters, after.parameters),
     nonzeros: beforeAfter(listed.parameters, after.parameters - zerosOf(rows)),
