@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { makeFloat, makeInt, makeInts } from '../../src/models/ir/attributes.js';
 import { floatTensor, tensorDims } from '../../src/models/ir/tensors.js';
 import {
+  DENSE,
   denseWeights,
   factoredCost,
   listLayers,
@@ -11,10 +12,12 @@ import {
   rewrite,
   Runner,
   samplePatches,
+  usesOf,
   type Factors,
   type Layer,
   type Model,
 } from '../../src/models/index.js';
+import { candidateLatencies } from '../../src/pipeline/latency/candidate-latency.js';
 import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 import { HEADS, UNROLLED, UNROLLED_GEMM } from './shared.js';
 
@@ -191,6 +194,44 @@ describe('weights that several nodes read', () => {
     expect(model.graph.node.map(({ opType }) => opType)).not.toContain('BatchNormalization');
     const plain = await outputs(await build(sketch), [4, 5, 5]);
     expectClose((await outputs(model, [4, 5, 5])).get('y'), plain.get('y'));
+  });
+
+  it('behind an Identity for every node, as PyTorch writes them, are one layer', async () => {
+    const sketch: Sketch = {
+      ...UNROLLED_GEMM,
+      nodes: [
+        ...[2, 3].flatMap((step) => [
+          node('Identity', ['u'], `u${String(step)}`),
+          node('Identity', ['b'], `b${String(step)}`),
+        ]),
+        ...UNROLLED_GEMM.nodes.map((old) => {
+          const step = /^step([23])$/.exec(old.name)?.[1];
+          return step === undefined ? old : { ...old, input: [old.input[0] ?? '', `u${step}`, `b${step}`] };
+        }),
+      ],
+    };
+    const { layers, parameters } = await listed(sketch);
+    expect(layers.map(({ uses, biases, blocked }) => [uses?.length, biases, blocked])).toEqual([
+      [3, undefined, null],
+      [undefined, undefined, null],
+    ]);
+    expect(parameters).toBe(32 * 33 + 33 * 6);
+  });
+
+  it.each(FORMS)('are timed with all nodes together: %s', async (_, sketch) => {
+    const { model, layer } = await shared(sketch);
+    const given = batchOf(sketch.input);
+    const inner = usesOf(layer).flatMap(({ input }) => (input === 'x' ? [] : [input]));
+    const runner = await Runner.open(model, { threads: 1, capture: inner });
+    const values = new Map([['x', given], ...(await runner.run(given))]);
+    await runner.release();
+    const inputs = new Map(usesOf(layer).flatMap(({ input }) => [[input, values.get(input) ?? given] as const]));
+    const sizes = [DENSE, { ...DENSE, rank: 4 }, { ...DENSE, rank: 8, groups: 2 }];
+    const candidates = sizes.map((size) => ({ ...size, ...factoredCost(layer, size), error: 0 }));
+    const { signal } = new AbortController();
+    const times = await candidateLatencies(model, layer, { candidates, inputs }, { threads: 1, signal });
+    expect(times).toHaveLength(3);
+    expect(times.every((ms) => ms > 0 && Number.isFinite(ms))).toBe(true);
   });
 
   it('that every node turns with a Transpose of its own are one tensor, and one layer', async () => {

@@ -148,6 +148,17 @@ describe('a decoder', () => {
     expect(result.metrics.fidelity.relative_error).toBeLessThan(0.12);
   });
 
+  it('computes its narrow convolutions with integers, and the transposed ones beside them', async () => {
+    const weights = { coding: 'static_int8', integer_layers: 'all' };
+    const result = await compress(pictures, {
+      method: { weights, low_rank_shapes: ['pointwise'], components: ['low_rank'] },
+    });
+    const layers = result.metrics.coding?.integer_layers;
+    expect(layers?.integer).toBeGreaterThan(0);
+    expect(layers?.all).toBeGreaterThan(layers?.integer ?? 0);
+    expect(result.metrics.fidelity.relative_error).toBeLessThan(0.2);
+  });
+
   it.each(['tfjs_graph', 'tfjs_layers'])('runs in TensorFlow.js, written as %s', async (format) => {
     // TensorFlow.js has the paddings valid and same.
     const nodes = pictures.nodes.map((old) => (old.name === 'up1' ? up(1, [3, 3], [2, 2], [0, 0, 1, 1], [0, 0]) : old));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inFormat, prepare, saveModel } from '../../../src/models/index.js';
+import { inFormat, listLayers, prepare, saveModel } from '../../../src/models/index.js';
 import { noise, scratch } from '../graphs.js';
 import {
   expectSame,
@@ -58,6 +58,15 @@ describe('layers that are called twice', () => {
     const expected = model.predict(given) as tf.Tensor[];
     const named = Object.fromEntries(model.inputNames.map((name, i) => [name, x[i] as (typeof x)[0]]));
     expectSame(await run(read, named), expected, 'read');
+    const { layers: listed } = await listLayers(prepare(read), new Map(Object.entries(named)), { threads: 1 });
+    // A depthwise layer stays what it is.
+    expect(listed.map(({ uses, blocked }) => uses?.length ?? blocked)).toEqual([
+      2,
+      'depthwise convolution',
+      2,
+      'depthwise convolution',
+      2,
+    ]);
     const path = `${scratch()}/out.zip`;
     await saveModel(inFormat(prepare(read), format), path);
     const files = await unzip(path);
