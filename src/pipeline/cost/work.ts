@@ -32,7 +32,7 @@ const LEAN_PRODUCTS = 4;
 /** Rank of a solved layer, as a share of its outputs; known only when the plan is made. */
 const USUAL_RANK = 1 / 4;
 
-export type Counted = Pick<Layer, 'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels' | 'transposed'>;
+export type Counted = Pick<Layer, 'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels' | 'transposed' | 'uses'>;
 
 /** One layer on one image. */
 const layerWork = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions'>): number =>
@@ -45,7 +45,10 @@ export const passWork = (layers: readonly Pick<Layer, 'macs' | 'm' | 'positions'
 const tapsOf = ({ d, channels, transposed }: Pick<Layer, 'd' | 'channels' | 'transposed'>): number =>
   d > channels ? TAP_SHAPES[transposed === undefined ? 'plain' : 'transposed'] : 0;
 
-/** Of every layer: one image through everything behind it, once for each of its probes. */
+/**
+ * Of every layer: one image through everything behind it, once for each of its probes. Shared weights are run with all
+ * their uses.
+ */
 export function probeWorks(
   layers: readonly Counted[],
   { layerErrors, tapErrors }: { layerErrors: readonly number[]; tapErrors: readonly number[] },
@@ -53,7 +56,8 @@ export function probeWorks(
   let rest = passWork(layers);
   return layers.map((layer) => {
     rest -= layerWork(layer);
-    return layer.blocked === null ? rest * (layerErrors.length + tapsOf(layer) * tapErrors.length) : 0;
+    const behind = layer.uses === undefined ? rest : rest + layerWork(layer);
+    return layer.blocked === null ? behind * (layerErrors.length + tapsOf(layer) * tapErrors.length) : 0;
   });
 }
 
