@@ -94,6 +94,11 @@ describe('the table of layers', () => {
     expect(lines[5]).toBe(`dense (${reason}): conv0, conv2`);
   });
 
+  it('names all nodes of a layer whose weights several nodes read', () => {
+    const shared = layerRow(0, { name: 'step1', nodes: ['step1', 'step2', 'step3'] });
+    expect(layerTable([shared]).split('\n')).toContain('one layer: step1, step2, step3');
+  });
+
   it('names the layers that a note on compressed ones is about', () => {
     const reason = 'smaller, but slower by itself';
     const row = (index: number, why: string | null) =>

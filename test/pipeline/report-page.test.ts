@@ -51,6 +51,12 @@ describe('the page of a report', () => {
     expect(addresses.filter((address) => address !== 'http://www.w3.org/2000/svg')).toEqual([]);
   });
 
+  it('names all nodes of a layer whose weights several nodes read', () => {
+    const nodes = ['head/p3', 'head/p4', 'head/<p5>'];
+    const html = page({ layers: [layerRow(0, { name: 'head/p3', nodes })] });
+    expect(html).toContain('weights of head/p3, head/p4, head/&lt;p5&gt;');
+  });
+
   it('escapes what a model or a client names', () => {
     const evil = '<script>alert(1)</script>"&';
     const layers: LayerRow[] = [layerRow(0, { name: evil, reason: evil })];

@@ -20,7 +20,7 @@ ul { padding-left: 1.2rem; margin: .5rem 0 } li { margin: .25rem 0 }
 th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th { color: var(--quiet); font-weight: 500 } th:first-child, td:first-child, .text { text-align: left }
 td.reason { white-space: normal; min-width: 11rem } td { vertical-align: top }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 9rem }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 9rem } td .dim { color: var(--quiet) }
 svg { max-width: 100%; height: auto; display: block } svg.plot { max-width: 40rem } svg text { fill: var(--ink); font: 12px system-ui, sans-serif }
 svg .dim { fill: var(--quiet) } svg .before { fill: var(--before) } svg .after, svg .dot { fill: var(--accent) }
 svg .grid { stroke: var(--line) } svg .curve { stroke: var(--accent); fill: none; stroke-width: 2 } svg .paper { fill: none }
