@@ -93,6 +93,13 @@ def test_the_same_samples_make_the_same_file():
     assert samples_file(X, "x", max_samples=50, seed=3).sha256 == samples_file(X, "x", max_samples=50, seed=3).sha256
 
 
+def test_what_all_samples_have_alike_stays_whole():
+    state, rate = np.zeros((2, 1, 4), np.float32), np.array(16000)
+    found = arrays_of({"signal": X, "state": state, "rate": rate}, 10, 1)
+    assert len(found["signal"]) == 10
+    assert found["state"].shape == state.shape and found["rate"].shape == ()
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="different numbers of samples"):
         arrays_of((X, Y[:10]), 10, 1)

@@ -49,6 +49,16 @@ def _length(arrays: Mapping[str, ndarray[Any, Any]]) -> int:
     return next(iter(lengths.values()))
 
 
+def _with_samples(arrays: Mapping[str, ndarray[Any, Any]]) -> dict[str, ndarray[Any, Any]]:
+    """Without what all samples have alike (a state, a rate): arrays of named inputs that are shorter than the longest."""
+    longest = max((len(value) for value in arrays.values() if value.ndim > 0), default=0)
+    return {
+        name: value
+        for name, value in arrays.items()
+        if name in (INPUT, LABELS) or (value.ndim > 0 and len(value) == longest)
+    }
+
+
 def _is_loader(data: Any) -> bool:
     """A PyTorch DataLoader over a dataset whose samples can be asked for by number."""
     set_ = getattr(data, "dataset", None)
@@ -96,11 +106,12 @@ def arrays_of(data: Any, most: int, seed: int) -> dict[str, ndarray[Any, Any]]:
     pair = isinstance(data, (tuple, list)) and len(data) == 2 and all(map(_is_array, data))
     if isinstance(data, Mapping) or _is_array(data) or pair:
         arrays = named(data)
-        total = _length(arrays)
+        total = _length(_with_samples(arrays))
         if total <= most:
             return arrays
         chosen = numpy.sort(random.choice(total, most, replace=False))
-        return {name: value[chosen] for name, value in arrays.items()}
+        of_samples = _with_samples(arrays)
+        return {name: value[chosen] if name in of_samples else value for name, value in arrays.items()}
     if callable(getattr(data, "as_numpy_iterator", None)):
         data = data.as_numpy_iterator()
     if isinstance(data, Iterable):
