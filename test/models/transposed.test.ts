@@ -157,6 +157,20 @@ describe('a transposed convolution', () => {
     }
   });
 
+  it('is more work where its outputs overlap, whatever the shape', async () => {
+    const workOf = async (kernel: number, size: { shape: LowRankShape; rank: number }) => {
+      const sketch = transposed([32, 8, 8], [32, 16, kernel, kernel], [strides(2, 2)]);
+      const { layer } = await listed(sketch);
+      const { work, once, macs } = factoredCost(layer, { ...size, inner: 0, groups: 0 });
+      return { each: work - once, macs };
+    };
+    for (const shape of ['channel', 'pointwise'] as const) {
+      const [apart, over] = [await workOf(2, { shape, rank: 16 }), await workOf(4, { shape, rank: 16 })];
+      // All channels fill blocks: what is more than the products is for feature maps and overlaps.
+      expect(over.each - over.macs).toBeGreaterThan(1.5 * (apart.each - apart.macs));
+    }
+  });
+
   it('has the normalization behind it folded, and the activation behind that', async () => {
     const sketch: Sketch = {
       input: [6, 4, 4],
