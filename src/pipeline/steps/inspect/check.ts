@@ -10,11 +10,13 @@ import {
   clientTypes,
   codingOf,
   formatOf,
+  holdersOfLayers,
   inFormat,
   raiseOpset,
   Runner,
   saveModel,
   type Layer,
+  type Model,
   type Tensor,
 } from '../../../models/index.js';
 import { applySelection, newRow, withForm } from '../../files/layer-rows.js';
@@ -54,7 +56,7 @@ export async function checkInputs(
   network: Network,
 ): Promise<Layer[]> {
   const layers = withForm(applySelection(network.layers, spec.method.layers), spec.method.pattern);
-  if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers);
+  if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers, [], network.prepared);
   checkTargets(spec, layers, network);
   if (codingOf(spec.method.weights.coding).integers) raiseOpset(network.prepared);
   const starved = layers.find((layer) => layer.blocked === null && network.images * layer.positions < MIN_SAMPLES);
@@ -144,12 +146,23 @@ function requireRows({ fixedBatch, outputs }: Runner, values: ReadonlyMap<string
   throw new InputError('invalid_model', detail, { faults: [{ pointer: '#model', detail }] });
 }
 
+function noLayers(model: Model | null): string {
+  const holders = model === null ? [] : holdersOfLayers(model.graph);
+  return holders.length === 0
+    ? 'the model has no convolution or fully connected layer'
+    : `all its layers lie in the branches or the body of ${holders.join(' and ')}, which stay as they are: export the branch that is used, as a model of its own`;
+}
+
 const UNQUANTIZED = 'send the network as it was before it was quantized: method.weights.coding quantizes the result';
 
 /** @param beside what else than the model is at fault */
-export function nothingToCompress(layers: readonly Layer[], beside: readonly string[] = []): InputError {
+export function nothingToCompress(
+  layers: readonly Layer[],
+  beside: readonly string[] = [],
+  model: Model | null = null,
+): InputError {
   const reasons = layers.slice(0, 5).map(({ name, blocked }) => `${name}: ${blocked ?? ''}`);
-  const found = layers.length === 0 ? 'the model has no convolution or fully connected layer' : reasons.join('; ');
+  const found = layers.length === 0 ? noLayers(model) : reasons.join('; ');
   const quantized = layers.some(({ blocked }) => blocked?.includes('quantized') ?? false);
   const detail = quantized ? `${found}; ${UNQUANTIZED}` : found;
   return new InputError('invalid_model', `no layer of the model can be compressed (${detail})`, {
