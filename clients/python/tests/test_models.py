@@ -58,3 +58,7 @@ def test_a_keras_model_is_exported():
     onnx.checker.check_model(exported)
     kinds = {one.op_type for one in exported.graph.node}
     assert "Conv" in kinds
+    # A network without an input of its own learns from the samples what it is called with.
+    unbuilt = keras.Sequential([keras.layers.Conv2D(16, 3), keras.layers.Flatten(), keras.layers.Dense(4)])
+    samples = np.zeros((5, 8, 8, 8), "float32")
+    onnx.checker.check_model(onnx.load_from_string(model_file(unbuilt, None, samples).content))

@@ -72,11 +72,26 @@ def export_torch(module: Any, example: Any) -> bytes:
     return buffer.getvalue()
 
 
-def export_keras(model: Any) -> bytes:
+def _call_once(model: Any, example: Any) -> None:
+    """Keras exports only what was called, which a network that was loaded or just built was not."""
+    import keras
+
+    if getattr(model, "_called", True):
+        return
+    inputs = getattr(model, "inputs", None) or []
+    if example is None:
+        zeros = [keras.ops.zeros([size or 1 for size in one.shape], dtype=one.dtype) for one in inputs]
+        model(zeros[0] if len(zeros) == 1 else zeros)
+    else:
+        model(keras.ops.convert_to_tensor(example, dtype=inputs[0].dtype if len(inputs) == 1 else "float32"))
+
+
+def export_keras(model: Any, example: Any) -> bytes:
     with tempfile.TemporaryDirectory(prefix="sparank-") as directory:
         path = Path(directory) / NAME
         takes_format = "format" in inspect.signature(model.export).parameters if hasattr(model, "export") else False
         if takes_format:
+            _call_once(model, example)
             model.export(str(path), format="onnx", verbose=False)
         else:
             import tf2onnx
@@ -98,7 +113,8 @@ def model_file(model: Any, example: Any, calibration: Any) -> FileToSend | dict[
     if _is_a(model, "torch", "Module"):
         return FileToSend(NAME, export_torch(model, one_sample(calibration) if example is None else example))
     if _is_a(model, "keras|tensorflow|tf_keras", "Model"):
-        return FileToSend(NAME, export_keras(model))
+        sample = one_sample(calibration) if example is None and calibration is not None else example
+        return FileToSend(NAME, export_keras(model, sample))
     raise TypeError(
         f"a model is a path, ONNX bytes, an onnx.ModelProto, a torch.nn.Module or a Keras model, not {type(model).__name__}"
     )
