@@ -11,27 +11,42 @@ const NUMBER = /^-?\d+(\.\d+)?$/;
 /** Where a fault is, when it is not in the body: `#query/limit`, `#path/id`. */
 const PREFIX: Record<string, string> = { body: '', querystring: '#query', params: '#path', headers: '#header' };
 
-/** Values of what arrives as text. Not Value.Convert for numbers: it takes `true` for 1, and cuts 1.5 down to 1. */
-function fromText(schema: TSchema, given: unknown): unknown {
-  const properties = (schema as { properties?: Record<string, TSchema> }).properties;
-  if (properties === undefined || typeof given !== 'object' || given === null) return given;
-  const value = Object.entries(given).map(([name, text]: [string, unknown]) => {
-    const property = properties[name];
-    const type = property !== undefined && 'type' in property ? property.type : undefined;
-    if (property === undefined || (type === 'string' && typeof text === 'string')) return [name, text];
-    if (type !== 'integer' && type !== 'number') return [name, Value.Convert(property, structuredClone(text))];
-    return [name, typeof text === 'string' && NUMBER.test(text) ? Number(text) : text];
+/**
+ * Values of what arrives as text, and defaults of what does not. Not Value.Convert for numbers: it takes `true` for 1,
+ * and cuts 1.5 down to 1. Every request has three such parts, and most are polls: what is as it should be is not copied.
+ */
+function textReader(schema: TSchema): (given: unknown) => unknown {
+  const properties = (schema as { properties?: Record<string, TSchema & { default?: unknown }> }).properties ?? {};
+  const known = Object.entries(properties).map(([name, property]) => {
+    const type = 'type' in property ? property.type : undefined;
+    const read = (text: unknown): unknown => {
+      if (type !== 'integer' && type !== 'number') return Value.Convert(property, structuredClone(text));
+      return typeof text === 'string' && NUMBER.test(text) ? Number(text) : text;
+    };
+    return { name, plain: type === 'string', fallback: property.default, read };
   });
-  return Object.fromEntries(value) as unknown;
+  return (given) => {
+    if (typeof given !== 'object' || given === null) return given;
+    const texts = given as Record<string, unknown>;
+    const changed: Record<string, unknown> = {};
+    let changes = 0;
+    for (const { name, plain, fallback, read } of known) {
+      const text = texts[name];
+      if (text === undefined ? fallback === undefined : plain && typeof text === 'string') continue;
+      changed[name] = text === undefined ? structuredClone(fallback) : read(text);
+      changes++;
+    }
+    return changes === 0 ? given : { ...texts, ...changed };
+  };
 }
 
 /** Checks requests against their TypeBox schemas; everything but a body arrives as text and is converted first. */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const checker = Compile(schema);
   const prefix = PREFIX[httpPart ?? 'body'] ?? '';
+  const read = httpPart === 'body' ? (given: unknown) => Value.Default(schema, given) : textReader(schema);
   return (given: unknown) => {
-    const converted = httpPart === 'body' ? given : fromText(schema, given);
-    const value: unknown = Value.Default(schema, converted);
+    const value = read(given);
     if (checker.Check(value)) return { value };
     const faults = schemaFaults(schema, value, prefix);
     const detail = faults.map((fault) => `${fault.pointer} ${fault.detail}`.trim()).join('; ');
