@@ -893,6 +893,7 @@ export interface components {
         };
         /** Benchmark */
         Benchmark: {
+            /** @description a size whose feature maps would take more than eight times the memory for one layer (2 GiB by default) is measured at the largest that does not */
             batch_sizes: number[];
             threads: number | null;
             /**
@@ -1835,6 +1836,7 @@ export interface components {
          */
         BenchmarkRequest: {
             /**
+             * @description a size whose feature maps would take more than eight times the memory for one layer (2 GiB by default) is measured at the largest that does not
              * @default [
              *       1,
              *       32

@@ -145,6 +145,8 @@ export const BenchmarkSchema = object({
     maxItems: 8,
     uniqueItems: true,
     default: [1, 32],
+    description:
+      'a size whose feature maps would take more than eight times the memory for one layer (2 GiB by default) is measured at the largest that does not',
   }),
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 256 }), Type.Null()], { default: null }),
   // Optional, as jobs of older versions are without.

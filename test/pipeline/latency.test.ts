@@ -1,4 +1,9 @@
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { openDataset, writeNpz } from '../../src/datasets/index.js';
+import { networkLatencies } from '../../src/pipeline/latency/network-latency.js';
+import { batchOf, build, node, scratch, tensorOf } from '../models/graphs.js';
+import { LIMITS } from './network.js';
 import { measurePaired, quantile } from '../../src/pipeline/latency/latency.js';
 
 afterEach(() => void vi.useRealTimers());
@@ -41,5 +46,37 @@ describe('paired latency', () => {
   it('interpolates quantiles', () => {
     expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
     expect(quantile([1, 2, 3, 4, 5], 0.95)).toBeCloseTo(4.8, 12);
+  });
+});
+
+describe('the latency of networks', () => {
+  it.each([
+    [[1, 32], Infinity, [1, 32]],
+    [[1, 32], 14, [1, 14]],
+    [[16, 32, 2], 8, [8, 2]],
+  ])('is measured at %j, of %s samples at most: %j', async (asked, most, sizes) => {
+    const model = await build({
+      input: [2],
+      tensors: [tensorOf('w', [2, 2])],
+      nodes: [node('MatMul', ['x', 'w'], 'y')],
+    });
+    const path = join(scratch(), 'x.npz');
+    await writeNpz(path, { x: batchOf([2], 5) });
+    const data = await openDataset(path, { directory: scratch(), limits: { ...LIMITS, maxSamples: 10 } });
+    const seen = new Set<number>();
+    const open = () =>
+      Promise.resolve({
+        fixedBatch: null,
+        run: (samples: ReadonlyMap<string, { dims: number[] }>) =>
+          Promise.resolve(void seen.add(samples.get('x')?.dims[0] ?? 0)),
+        release: () => Promise.resolve(),
+      });
+    const [latency] = await networkLatencies(model, [model], data, {
+      ...{ threads: 1, spec: { benchmark: { batch_sizes: asked, threads: 1 } }, most, mostWithArena: 64, open },
+      ...{ signal: new AbortController().signal, progress: () => undefined },
+    });
+    await data.close();
+    expect(latency?.map(({ batch }) => batch)).toEqual(sizes);
+    expect([...seen]).toEqual(sizes);
   });
 });

@@ -25,6 +25,8 @@ export type TimedRunner = Pick<Runner, 'fixedBatch' | 'release'> & { run(samples
 export interface NetworkTiming {
   threads: number;
   spec: Pick<Spec, 'benchmark'>;
+  /** Samples that a run may have: larger batch sizes are measured at so many. Default: any. */
+  most?: number;
   /** Batch size above which the runtime must not keep the memory of its feature maps: all networks hold theirs. */
   mostWithArena: number;
   /** With what the networks run; default: ONNX Runtime. */
@@ -42,14 +44,15 @@ export async function networkLatencies(
   original: Model,
   compressed: readonly Model[],
   data: Dataset,
-  { threads, spec: { benchmark }, mostWithArena, open: given, signal, progress }: NetworkTiming,
+  { threads, spec: { benchmark }, most = Infinity, mostWithArena, open: given, signal, progress }: NetworkTiming,
 ): Promise<Metrics['latency'][]> {
-  const arena = Math.max(...benchmark.batch_sizes) <= mostWithArena;
+  const asked = [...new Set(benchmark.batch_sizes.map((size) => Math.min(size, most)))];
+  const arena = Math.max(...asked) <= mostWithArena;
   const open = given ?? ((model: Model) => Runner.open(model, { threads, arena }));
   const first = await open(original);
   const { fixedBatch } = first;
   await first.release();
-  const sizes = fixedBatch === null ? benchmark.batch_sizes : [fixedBatch];
+  const sizes = fixedBatch === null ? asked : [fixedBatch];
   const blocks = await networkBlocks(original, compressed, data, { batches: sizes, open, signal, progress });
   return compressed.map((_, i) => sizes.map((batch, size) => resultOf(batch, blocks[size]?.[i] ?? [])));
 }

@@ -119,6 +119,16 @@ export async function measureGroup(
 const comparedBatch = ({ listed: { layers } }: Original, { limits }: StepContext): number =>
   batchWithin(limits.layerMemoryBytes / 2, mapBytes(layers).held, imagesOfRun(layers, BATCH));
 
+/**
+ * Memory for the feature maps of a run that is timed, in units of what one layer may take. Nine seconds of sound, or a large
+ * picture, take gigabytes 32 at a time: more than a worker may have.
+ */
+const TIMED_SHARE = 8;
+
+/** Samples of a run that is timed, at most. */
+const timedBatch = ({ listed: { layers } }: Original, { limits }: StepContext): number =>
+  batchWithin(TIMED_SHARE * limits.layerMemoryBytes, mapBytes(layers).held, Infinity);
+
 /** Outputs and speed of all networks, the coded ones first, then the others. */
 async function againstOriginal(
   { assignment: { spec }, original, data, threads }: Evaluation,
@@ -136,6 +146,7 @@ async function againstOriginal(
   const latencies = await networkLatencies(original.model, models, data, {
     threads,
     spec,
+    most: timedBatch(original, context),
     mostWithArena: layerMemoryBytes / (held * (models.length + 1)),
     signal: context.signal,
     progress: (share) => context.progress(0.4 + 0.4 * share),
