@@ -6,6 +6,8 @@ import { makeInt, makeInts } from '../../src/models/ir/attributes.js';
 import { DataType, type ModelProto } from '../../src/models/ir/messages.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { node, noise, proto, scratch, tensorOf, writeProto } from '../models/graphs.js';
+import { attr, GraphSketch } from '../models/tfjs/graphs.js';
+import { zip } from '../models/tfjs/reference.js';
 import { LIMITS, localOptions } from './network.js';
 
 const SIDE = 8;
@@ -138,6 +140,39 @@ describe('a network with inputs that have no axis for samples', () => {
     await expect(compressed(path, await written({ x: tensor([6, N, 24], 9) }))).rejects.toThrow(
       /x is the same for all samples.*: an array \[samples, time, 1, 24\] has it for each sample/,
     );
+  });
+
+  it('is measured in TensorFlow.js, too', { timeout: 60_000 }, async () => {
+    const sketch = new GraphSketch([24]);
+    const dim = [2, 1, 24].map((size) => ({ size: String(size) }));
+    const T = attr.type('DT_FLOAT');
+    sketch.node('state', 'Placeholder', [], { dtype: T, shape: { shape: { dim } } });
+    const weights = (shape: number[], seed: number) =>
+      sketch.constant({ shape, dtype: 'float32', values: tensor(shape, seed).data as Float32Array });
+    const sides = { T, transpose_a: attr.flag(false), transpose_b: attr.flag(false) };
+    sketch.node('a', 'MatMul', ['x', weights([24, 48], 1)], sides);
+    sketch.node('r', 'Relu', ['a'], { T });
+    sketch.node('b', 'MatMul', ['r', weights([48, 24], 2)], sides);
+    sketch.node('mean', 'Mean', ['state', sketch.ints(0)], { T, keep_dims: attr.flag(false) });
+    sketch.node('y', 'AddV2', ['b', 'mean'], { T });
+    sketch.node('next', 'AddV2', ['state', 'y'], { T });
+    const port = (name: string) => [name, { name: `${name}:0`, dtype: 'DT_FLOAT' }];
+    const files = sketch.files(['y', 'next'], {
+      inputs: Object.fromEntries(['x', 'state'].map(port)),
+      outputs: Object.fromEntries(['y', 'next'].map(port)),
+    });
+    const model = await zip(files, join(scratch(), 'model.zip'));
+    const calibration = await written({ x: tensor([N, 24], 9), state: tensor([2, 1, 24], 10) });
+    const spec = {
+      target: { parameter_ratio: 1.3 },
+      method: { distillation_passes: 0 },
+      benchmark: { batch_sizes: [1] },
+    };
+    const evaluation = await written({ x: tensor([48, 24], 11), state: tensor([2, 1, 24], 12) });
+    const sent = { model, calibration, evaluation };
+    const { metrics } = await compressLocally(localOptions(sent, scratch(), spec));
+    const there = metrics.tensorflowjs?.fidelity.relative_error ?? NaN;
+    expect(Math.abs(there - metrics.fidelity.relative_error)).toBeLessThan(1e-3);
   });
 
   it.each<[string, Record<string, Tensor>, RegExp]>([

@@ -7,6 +7,7 @@ import type { Tensor } from '../../datasets/tensor.js';
 import { loadTensorflow, type Tensorflow } from '../../runtime/tensorflow.js';
 import { inputNames, type Model } from '../ir/model.js';
 import type { LoadOptions } from '../format-files.js';
+import { fedDims, portsOf, wholeInputs } from '../run/feeds.js';
 import { castTo } from '../run/tensor-ops.js';
 import { at, list } from './io/json.js';
 import { readShards } from './io/read.js';
@@ -17,6 +18,7 @@ export class TensorflowRunner {
     private readonly tensorflow: Tensorflow,
     private readonly loaded: { model: GraphModel | LayersModel; predict: (inputs: Core.Tensor[]) => Core.Tensor[] },
     private readonly names: { inputs: string[]; outputs: string[] },
+    private readonly ports: ReturnType<typeof portsOf>,
   ) {}
 
   /** @throws {OwnFaultError} where TensorFlow.js is not there */
@@ -26,6 +28,7 @@ export class TensorflowRunner {
 
   /** The batch size that the model is fixed to, or null. */
   get fixedBatch(): number | null {
+    if (wholeInputs(this.ports).size > 0) return 1;
     const batch = this.loaded.model.inputs[0]?.shape?.[0] ?? -1;
     return batch > 0 ? batch : null;
   }
@@ -50,7 +53,7 @@ export class TensorflowRunner {
       const loaded = graph
         ? ofGraph(await tensorflow.loadGraphModel(handler))
         : ofLayers(await tensorflow.loadLayersModel(handler));
-      return new TensorflowRunner(tensorflow, loaded, names);
+      return new TensorflowRunner(tensorflow, loaded, names, portsOf(model));
     } finally {
       archive.close();
     }
@@ -59,11 +62,12 @@ export class TensorflowRunner {
   /** One batch; outputs by name. */
   async run(samples: Samples): Promise<Map<string, Tensor>> {
     const { core } = this.tensorflow;
+    const shapes = new Map(this.ports.map(({ name, shape }) => [name, shape]));
     const inputs = this.names.inputs.map((name, i) => {
       const sample = samples.get(name);
       if (sample === undefined) throw new RangeError(`input ${name} was not given`);
       const type = this.loaded.model.inputs[i]?.dtype === 'int32' ? 'int32' : 'float32';
-      return core.tensor(castTo(sample.data, type) as Float32Array, sample.dims, type);
+      return core.tensor(castTo(sample.data, type) as Float32Array, fedDims(sample.dims, shapes.get(name)), type);
     });
     const outputs = core.tidy(() => this.loaded.predict(inputs));
     core.dispose(inputs);
