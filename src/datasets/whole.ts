@@ -38,6 +38,8 @@ export async function repeated(
 ): Promise<Rows> {
   const { name, type, storedType } = array;
   const own = array.shape.slice(array.shape.length - whole.length);
+  if (whole.some((size, i) => typeof size === 'number' && size > 0 && size !== own[i]))
+    throw badDataset(`${name} has the shape [${array.shape.join(', ')}]: ${formsOf(whole)}`, name);
   const along = own.findIndex((size, i) => i > 0 && size > 1 && size === samples && mayBeBatch(whole[i]));
   if (along > 0) throw badDataset(`${name} has its samples along axis ${String(along)}: ${formsOf(whole)}`, name);
   const data = await array.read(0, array.shape[0] ?? 1);

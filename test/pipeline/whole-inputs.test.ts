@@ -187,6 +187,11 @@ describe('a network with inputs that have no axis for samples', () => {
       /state has the shape \[96, 3, 1, 16\], but .*\[samples, 2, 1, 16\]/,
     ],
     [
+      'samples in front of what is not the input',
+      { state: tensor([N, 2, STATE], 3), gain: tensor([], 4) },
+      /state has the shape \[96, 2, 16\]: .*\[samples, 2, 1, 16\] has it for each sample/,
+    ],
+    [
       'one for some samples',
       { state: tensor([2, 1, STATE], 3), gain: tensor([7], 4) },
       /gain has 7 samples, but x has 96/,
