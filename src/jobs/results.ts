@@ -160,7 +160,9 @@ const DistillationSchema = Type.Object(
     passes: Type.Integer({ description: 'over the samples' }),
     samples: Type.Integer({ description: 'calibration samples that the weights were changed on' }),
     held_out: Type.Integer({ description: 'calibration samples that decide whether the result is kept' }),
-    relative_error_before: Type.Number({ description: 'of the outputs, on the held-out samples' }),
+    relative_error_before: Type.Number({
+      description: 'of the outputs, or of what goes into a softmax where they come from one, on the held-out samples',
+    }),
     relative_error_after: Type.Number(),
     kept: Type.Boolean(),
     variations: Type.Optional(

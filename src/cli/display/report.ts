@@ -115,11 +115,14 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
 
 export const warningLine = ({ code, cause, next }: Warning): string => `warning     ${code}: ${cause}; ${next}`;
 
-/** What changing all layers together did to the outputs on samples that were held out. */
+/**
+ * What changing all layers together did to the outputs on samples that were held out; to what goes into a softmax where
+ * there is one, which is another number than the error of the outputs.
+ */
 function distilledLine(report: NonNullable<Metrics['distillation']>): string {
   const { passes, relative_error_before: before, relative_error_after: after, kept } = report;
   const errors = `${before.toFixed(4)} -> ${after.toFixed(4)} on held-out samples`;
-  return `distilled   ${String(passes)} passes, relative error ${errors}${kept ? '' : ' (not kept)'}`;
+  return `distilled   ${String(passes)} passes, relative error (before a softmax) ${errors}${kept ? '' : ' (not kept)'}`;
 }
 
 /** What the compressed network was before its weights were coded. */
