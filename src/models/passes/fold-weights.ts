@@ -34,27 +34,26 @@ const MOST_GROWTH = 1.25;
 export async function foldWeights(model: Model, options: { threads: number }): Promise<Model> {
   const { graph } = model;
   const index = new GraphIndex(graph);
-  const sources = constantSources(graph, index);
+  const constant = constantTensors(graph, index);
   const wanted = new Set<string>();
   for (const node of graph.node)
     for (const at of WEIGHTS.get(operatorOf(node)) ?? []) {
       const name = node.input[at] ?? '';
-      if (sources.has(name) && !isStored(name, index)) wanted.add(name);
+      if (constant.has(name) && !isStored(name, index) && sourcesOf(name, index) !== null) wanted.add(name);
     }
   if (wanted.size === 0) return model;
   const values = await computed(model, [...wanted], options);
   const folded = new Map<string, TensorProto>();
   for (const name of wanted) {
     const value = values.get(name);
-    const behind = [...(sources.get(name) ?? [])];
+    const behind = sourcesOf(name, index) ?? [];
     if (!(value?.data instanceof Float32Array) || behind.some(({ dataType }) => !PLAIN.has(dataType))) continue;
     const room = behind.reduce((sum, tensor) => sum + elementCount(tensorDims(tensor)), 0);
     if (value.data.length <= MOST_GROWTH * room) folded.set(name, floatTensor(name, [...value.dims], value.data));
   }
   if (folded.size === 0) return model;
-  const makers = new Set([...folded.keys()].map((name) => index.producer(name)));
   const own = withFields(graph, {
-    node: withoutUnread(graph, new Set(graph.node.filter((node) => !makers.has(node)))),
+    node: stillRead(graph, new Set([...folded.keys()].map((name) => index.producer(name)))),
     initializer: [...graph.initializer, ...folded.values()],
   });
   return { ...model, graph: own, proto: withFields(model.proto, { graph: own }) };
@@ -76,20 +75,37 @@ function isMoved(node: NodeProto | null, index: GraphIndex): boolean {
 /** Coded numbers, and what differs from run to run. */
 const LEFT_ALONE = /Quantize|^Random|^Multinomial$|^Bernoulli$|::/;
 
-/** Tensors that depend on constants alone, with the stored tensors behind each. */
-function constantSources(graph: GraphProto, index: GraphIndex): Map<string, Set<TensorProto>> {
+/** Names of tensors that depend on constants alone. */
+function constantTensors(graph: GraphProto, index: GraphIndex): Set<string> {
   const given = new Set(realInputs(graph).map(({ name }) => name));
-  const sources = new Map<string, Set<TensorProto>>();
-  for (const [name, tensor] of index.initializers) if (!given.has(name)) sources.set(name, new Set([tensor]));
+  const constant = new Set([...index.initializers.keys()].filter((name) => !given.has(name)));
   for (const node of graph.node) {
     if (LEFT_ALONE.test(operatorOf(node)) || capturedBy(node).size > 0) continue;
-    const read = [...readBy(node)];
-    if (!read.every((name) => sources.has(name))) continue;
-    const own = node.attribute.flatMap(({ t }) => (t == null ? [] : [t]));
-    const behind = new Set([...own, ...read.flatMap((name) => [...(sources.get(name) ?? [])])]);
-    for (const name of node.output) if (name !== '') sources.set(name, behind);
+    if ([...readBy(node)].every((name) => constant.has(name))) for (const name of node.output) constant.add(name);
   }
-  return sources;
+  return constant;
+}
+
+/** Weights are put together in fewer steps; a longer way would cost more to follow than it is worth. */
+const MOST_STEPS = 256;
+
+/** The stored tensors behind one that depends on constants alone; null where the way to them is long. */
+function sourcesOf(wanted: string, index: GraphIndex): TensorProto[] | null {
+  const found = new Set<TensorProto>();
+  const seen = new Set<string>();
+  const pending = [wanted];
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+    if (seen.has(name)) continue;
+    seen.add(name);
+    if (seen.size > MOST_STEPS) return null;
+    const stored = index.initializer(name);
+    if (stored !== null) found.add(stored);
+    const node = index.producer(name);
+    if (node === null) continue;
+    for (const { t } of node.attribute) if (t != null) found.add(t);
+    pending.push(...readBy(node));
+  }
+  return [...found];
 }
 
 async function computed(
@@ -110,13 +126,14 @@ async function computed(
   }
 }
 
-/** Without the nodes whose results nobody reads any more. */
-function withoutUnread(graph: GraphProto, kept: Set<NodeProto>): NodeProto[] {
-  const outputs = new Set(graph.output.map(({ name }) => name));
-  for (let before = -1; before !== kept.size;) {
-    before = kept.size;
-    const read = new Set([...outputs, ...[...kept].flatMap((node) => [...readBy(node)])]);
-    for (const node of kept) if (!node.output.some((name) => read.has(name))) kept.delete(node);
-  }
-  return graph.node.filter((node) => kept.has(node));
+/** Nodes whose results somebody reads when those of `made` are there already. */
+function stillRead(graph: GraphProto, made: ReadonlySet<NodeProto | null>): NodeProto[] {
+  const needed = new Set(graph.output.map(({ name }) => name));
+  // Nodes of a graph stand behind those that they read.
+  const kept = graph.node.toReversed().filter((node) => {
+    if (made.has(node) || !node.output.some((name) => needed.has(name))) return false;
+    for (const name of readBy(node)) needed.add(name);
+    return true;
+  });
+  return kept.reverse();
 }
