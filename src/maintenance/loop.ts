@@ -16,6 +16,8 @@ export interface Rest {
   turns: number;
   /** ms; however long the turn took. */
   mostMs: number;
+  /** After a turn that found nothing to do (`false`), instead: what wakes it may still have nothing to do. */
+  idle?: Rest;
 }
 
 const NO_REST: Rest = { turns: 0, mostMs: 0 };
@@ -43,12 +45,13 @@ export function startLoop(
     while (!closed) {
       woken = false;
       const begun = performance.now();
+      let { turns, mostMs } = rest;
       try {
-        await turn();
+        if ((await turn()) === false) ({ turns, mostMs } = rest.idle ?? rest);
       } catch (error) {
         logger.warn({ err: error }, `${name}: a turn failed`);
       }
-      const restMs = Math.min(rest.mostMs, rest.turns * (performance.now() - begun));
+      const restMs = Math.min(mostMs, turns * (performance.now() - begun));
       if (restMs > 0) await sleep(restMs, undefined, { signal: closing.signal }).catch(() => undefined);
       pause = new AbortController();
       if (!closed && !woken) await sleep(intervalMs, undefined, { signal: pause.signal }).catch(() => undefined);

@@ -8,9 +8,10 @@ import type { TaskQueue } from '../queue/queue.js';
 const POLL_MS = 1000;
 /**
  * Hundreds of jobs a second wake it as often; it takes a quarter of the time then, and sees all of them at its next
- * turn.
+ * turn. While the pool has no place for any it takes less: a place that comes free waits a moment longer, for which
+ * workers have tasks in advance.
  */
-const REST = { turns: 3, mostMs: 300 };
+const REST = { turns: 3, mostMs: 300, idle: { turns: 12, mostMs: 60 } };
 
 export interface RelayDeps {
   database: Pick<Database, 'pool' | 'notifications'>;
@@ -31,6 +32,7 @@ export function startRelay({ database, queue, logger }: RelayDeps): ChargedLoop 
     const { released, refused } = await relayOnce({ database, queue, logger });
     if (refused < released) refusedSince = null;
     else if (refused > 0) refusedSince ??= begun;
+    return released > 0;
   };
   const loop = startLoop('relay', turn, { intervalMs: POLL_MS, logger, rest: REST });
   const unsubscribe = database.notifications.subscribe('tasks', () => loop.wake());

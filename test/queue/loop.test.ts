@@ -62,3 +62,23 @@ test('a failed turn rests too, and the next one comes', async () => {
   await until('it goes on', () => Promise.resolve(turns > 2));
   await loop.close();
 });
+
+test('after a turn that found nothing to do it rests as is said for that', async () => {
+  const begun: number[] = [];
+  let turns = 0;
+  const turn = () => {
+    begun.push(Date.now());
+    vi.advanceTimersByTime(TURN_MS);
+    return Promise.resolve(++turns > 1);
+  };
+  const loop = startLoop('test', turn, {
+    intervalMs: 1,
+    logger: quietLog,
+    rest: { turns: 0, mostMs: 0, idle: { turns: 10, mostMs: 120 } },
+  });
+  await until('three turns', () => Promise.resolve(turns === 3));
+  await loop.close();
+  const [first = 0, second = 0] = begun;
+  // A timer of Node may come a millisecond early by the clock of the day.
+  expect(second - first).toBeGreaterThanOrEqual(119);
+});
