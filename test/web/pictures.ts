@@ -56,6 +56,7 @@ async function job(name: string, labels: Record<string, string>, change: object 
     evaluation: await upload('evaluation.npz'),
     target: { parameter_ratio: 4 },
     method: { samples: 1000 },
+    effort: 'quick',
     labels,
     ...change,
   };
