@@ -52,6 +52,28 @@ describe('what is remembered', () => {
     expect(await known.find('a', ['x'], async () => ({ n: 3 }))).toEqual({ n: 2 });
   });
 
+  it('is looked for once by all who ask while it is, however long it takes', async () => {
+    const known = remembered<{ n: number }>({ subscribe }, 10);
+    let looks = 0;
+    const slow = async () => {
+      await new Promise(setImmediate);
+      return { n: ++looks };
+    };
+    const found = await Promise.all([1, 2, 3].map(() => known.find('a', ['x'], slow)));
+    expect(found).toEqual([{ n: 1 }, { n: 1 }, { n: 1 }]);
+    expect(await known.find('a', ['x'], slow)).toEqual({ n: 1 });
+    expect(following('x')).toBe(1);
+    // But that nothing is there, only by the one who looked.
+    let there = false;
+    const late = async () => {
+      const seen = there;
+      there = true;
+      await new Promise(setImmediate);
+      return seen ? { n: 7 } : null;
+    };
+    expect(await Promise.all([1, 2].map(() => known.find('b', ['x'], late)))).toEqual([null, { n: 7 }]);
+  });
+
   it('is never that nothing is there, nor an error', async () => {
     const known = remembered<{ n: number }>({ subscribe }, 10);
     expect(await known.find('a', ['x'], async () => null)).toBeNull();

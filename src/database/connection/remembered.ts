@@ -7,6 +7,7 @@ const GOOD_MS = 1_000;
 interface Entry<Value> {
   /** Undefined while it is looked for. */
   value: Value | undefined;
+  look: Promise<Value | null>;
   until: number;
   stop: () => void;
 }
@@ -36,14 +37,20 @@ export function remembered<Value extends object>(
   return {
     async find(key, topics, look) {
       const known = entries.get(key);
-      if (known?.value !== undefined && performance.now() < known.until) return known.value;
+      // Who asks while it is looked for waits for the same look: what changes meanwhile makes it be forgotten. That there
+      // is nothing, everybody sees for himself.
+      if (known !== undefined && performance.now() < known.until) return known.value ?? (await known.look) ?? look();
       // Subscribed before it is read, and kept only when nothing happened in between.
       const forget = () => void entries.delete(key);
       const stops = topics.map((topic) => subscribe(topic, forget));
       const stop = () => stops.forEach((one) => one());
-      const entry: Entry<Value> = { value: undefined, until: performance.now() + GOOD_MS, stop };
+      const until = performance.now() + GOOD_MS;
+      const entry: Entry<Value> = { value: undefined, look: Promise.resolve().then(look), until, stop };
       entries.set(key, entry);
-      const found = await look();
+      const found = await entry.look.catch((error: unknown) => {
+        if (entries.peek(key) === entry) entries.delete(key);
+        throw error;
+      });
       if (entries.peek(key) === entry) {
         if (found === null) entries.delete(key);
         else entry.value = found;
