@@ -11,6 +11,9 @@ const NUMBER = /^-?\d+(\.\d+)?$/;
 /** Where a fault is, when it is not in the body: `#query/limit`, `#path/id`. */
 const PREFIX: Record<string, string> = { body: '', querystring: '#query', params: '#path', headers: '#header' };
 
+/** A copy of its own for a request that may change it. */
+const fresh = (value: unknown): unknown => (typeof value === 'object' ? structuredClone(value) : value);
+
 /**
  * Values of what arrives as text, and defaults of what does not. Not Value.Convert for numbers: it takes `true` for 1,
  * and cuts 1.5 down to 1. Every request has three such parts, and most are polls: what is as it should be is not copied.
@@ -33,7 +36,7 @@ function textReader(schema: TSchema): (given: unknown) => unknown {
     for (const { name, plain, fallback, read } of known) {
       const text = texts[name];
       if (text === undefined ? fallback === undefined : plain && typeof text === 'string') continue;
-      changed[name] = text === undefined ? structuredClone(fallback) : read(text);
+      changed[name] = text === undefined ? fresh(fallback) : read(text);
       changes++;
     }
     return changes === 0 ? given : { ...texts, ...changed };
