@@ -76,7 +76,7 @@ test('after a turn that found nothing to do it rests as is said for that', async
     logger: quietLog,
     rest: { turns: 0, mostMs: 0, idle: { turns: 10, mostMs: 120 } },
   });
-  await until('three turns', () => Promise.resolve(turns === 3));
+  await until('some turns', () => Promise.resolve(turns >= 3));
   await loop.close();
   const [first = 0, second = 0] = begun;
   // A timer of Node may come a millisecond early by the clock of the day.
