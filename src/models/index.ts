@@ -47,7 +47,6 @@ export {
   addedTo,
   placesOfUses,
   putRows,
-  sampleOutputs,
   samplePatches,
   type ChosenPositions,
   type UsePlaces,

@@ -140,7 +140,7 @@ function tapsAlong(layer: Geometry, axis: 0 | 1, dims: readonly number[]): { pla
  * Values [N, m] of a feature map that has the shape of the layer's output, at chosen places.
  * @param map [n, m, H, W], [n, m, L] or [..., m]
  */
-export function sampleOutputs(
+function sampleOutputs(
   map: FloatTensor,
   layer: Pick<Layer, 'm' | 'kernel' | 'positions'>,
   chosen: ChosenPositions,
