@@ -43,14 +43,7 @@ export { foldWeights } from './passes/fold-weights.js';
 export { prepare } from './passes/prepare.js';
 export { rewrite, type Replacement } from './emit/rewrite.js';
 export { saveSingle } from './onnx/save.js';
-export {
-  addedTo,
-  placesOfUses,
-  putRows,
-  samplePatches,
-  type ChosenPositions,
-  type UsePlaces,
-} from './patches.js';
+export { addedTo, placesOfUses, putRows, samplePatches, type ChosenPositions, type UsePlaces } from './patches.js';
 export { newWeights, TrainableNetwork, type Pull } from './gradients/trainable.js';
 export { Runner, type RunnerOptions } from './run/runner.js';
 export { TensorflowRunner } from './tfjs/runner.js';
