@@ -201,15 +201,11 @@ export class SensitivityProbe {
   async add(response: FloatTensor, batch: number, signal: AbortSignal): Promise<void> {
     const feeds = new Map<string, Tensor>([[this.rest.part.response, response]]);
     for (const name of this.rest.part.beside) feeds.set(name, await this.options.read(name, batch));
-    const originals = new Map<string, Tensor>();
-    for (const name of this.rest.outputs) originals.set(name, await this.options.read(name, batch));
+    const originals = await readAll(this.rest.outputs, (name) => this.options.read(name, batch));
     const compare = async (i: number, changes: Iterable<readonly [string, Tensor]>) => {
       signal.throwIfAborted();
       const changed = await this.rest.runner.feed(new Map([...feeds, ...changes]));
-      for (const [name, original] of originals) {
-        const other = changed.get(name);
-        if (other !== undefined) this.errors[i]?.add(name, original, other);
-      }
+      this.errors[i]?.addAll(originals, changed);
     };
     for (const [i, map] of this.rest.maps.entries()) await compare(i, map);
     for (const [i, variant] of this.options.variants.entries()) {
@@ -220,17 +216,28 @@ export class SensitivityProbe {
 
   /** First of the probes, then of the variants. */
   points(): SensitivityPoint[] {
-    return [...this.options.probes, ...this.options.variants].map(({ rank, layerError }, i) => ({
-      rank,
-      layerError,
-      outputError: this.errors[i]?.relative ?? 0,
-    }));
+    return pointsOf([...this.options.probes, ...this.options.variants], this.errors);
   }
 
   async release(): Promise<void> {
     await this.rest.runner.release();
   }
 }
+
+export async function readAll(
+  names: Iterable<string>,
+  read: (name: string) => Promise<Tensor>,
+): Promise<Map<string, Tensor>> {
+  const tensors = new Map<string, Tensor>();
+  for (const name of names) tensors.set(name, await read(name));
+  return tensors;
+}
+
+export const pointsOf = (
+  changes: readonly Pick<Variant, 'rank' | 'layerError'>[],
+  errors: readonly OutputError[],
+): SensitivityPoint[] =>
+  changes.map(({ rank, layerError }, i) => ({ rank, layerError, outputError: errors[i]?.relative ?? 0 }));
 
 function identityMap(part: BehindMap, m: number, axes: number): Map<string, FloatTensor> {
   const same = identityMatrix(m);

@@ -10,7 +10,7 @@ import {
   type Tensor,
 } from '../../models/index.js';
 import { OutputError } from '../network/compare/output-error.js';
-import { mapOf, type ResponseBasis, type SensitivityPoint } from './sensitivity.js';
+import { mapOf, pointsOf, readAll, type ResponseBasis, type SensitivityPoint } from './sensitivity.js';
 
 /** A changed version of a layer: the network with it. */
 export interface SharedVariant {
@@ -83,28 +83,19 @@ export class SharedProbe {
 
   /** Compares the network's outputs with the original's, for one batch. */
   async add(batch: number, signal: AbortSignal): Promise<void> {
-    const given = new Map<string, Tensor>();
-    for (const name of new Set(this.probed.flatMap(({ inputs }) => inputs)))
-      given.set(name, await this.options.read(name, batch));
-    const originals = new Map<string, Tensor>();
-    for (const name of this.outputs) originals.set(name, await this.options.read(name, batch));
+    const read = (name: string) => this.options.read(name, batch);
+    const given = await readAll(new Set(this.probed.flatMap(({ inputs }) => inputs)), read);
+    const originals = await readAll(this.outputs, read);
     for (const { runner, map, error } of this.probed) {
       signal.throwIfAborted();
-      const changed = await runner.feed(new Map([...given, ...map]));
-      for (const [name, original] of originals) {
-        const other = changed.get(name);
-        if (other !== undefined) error.add(name, original, other);
-      }
+      error.addAll(originals, await runner.feed(new Map([...given, ...map])));
     }
   }
 
   /** First of the probes, then of the variants. */
   points(): SensitivityPoint[] {
-    return [...this.options.probes, ...this.options.variants].map(({ rank, layerError }, i) => ({
-      rank,
-      layerError,
-      outputError: this.probed[i]?.error.relative ?? 0,
-    }));
+    const errors = this.probed.map(({ error }) => error);
+    return pointsOf([...this.options.probes, ...this.options.variants], errors);
   }
 
   async release(): Promise<void> {

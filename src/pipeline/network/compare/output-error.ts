@@ -46,6 +46,14 @@ export class OutputError {
     }
   }
 
+  /** Those originals of which there is a changed one. */
+  addAll(originals: ReadonlyMap<string, Tensor>, changed: ReadonlyMap<string, Tensor>): void {
+    for (const [name, original] of originals) {
+      const other = changed.get(name);
+      if (other !== undefined) this.add(name, original, other);
+    }
+  }
+
   /** Squared difference over the original's variance, the mean of all outputs. */
   get relative(): number {
     let sum = 0;
