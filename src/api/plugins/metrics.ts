@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { within } from '../../errors/within.js';
 import type { ApiDeps } from '../deps.js';
 import { inOrder } from './in-order.js';
+import { routeOf } from './route.js';
 import { gauge, poolGauges, setStates } from './pool-gauges.js';
 
 /** Seconds; polls take milliseconds, uploads minutes. */
@@ -27,7 +28,7 @@ export function registerMetrics(app: FastifyInstance, { database, queue, storage
   app.addHook(
     'onResponse',
     inOrder((request, reply) => {
-      const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
+      const route = routeOf(request);
       duration.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
     }),
   );

@@ -1,4 +1,5 @@
 import { inOrder } from './in-order.js';
+import { isProbe, routeOf } from './route.js';
 import {
   LogController,
   type FastifyBaseLogger,
@@ -7,8 +8,6 @@ import {
   type FastifyRequest,
 } from 'fastify';
 
-/** Asked every few seconds by machines. */
-const PROBES = new Set(['/healthz', '/readyz', '/metrics']);
 /** A path may be as long as a client likes. */
 const PATH_LENGTH = 300;
 
@@ -38,8 +37,8 @@ export function logRequest(
 ): void {
   if (told.has(request)) return;
   told.add(request);
-  const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
-  const level = PROBES.has(route) ? 'debug' : reply.statusCode >= 500 && !aborted ? 'warn' : 'info';
+  const route = routeOf(request);
+  const level = isProbe(route) ? 'debug' : reply.statusCode >= 500 && !aborted ? 'warn' : 'info';
   log[level](
     {
       ...(log === request.log ? {} : { request_id: request.id }),

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { NO_TELEMETRY, type OpenSpan, type Telemetry } from '../../observability/telemetry.js';
 import { inOrder } from './in-order.js';
+import { isProbe, routeOf } from './route.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -9,9 +10,6 @@ declare module 'fastify' {
   }
 }
 
-/** Asked every few seconds by machines: their spans would be most of all, and tell nothing. */
-const PROBES = new Set(['/healthz', '/readyz', '/metrics']);
-
 /** A span for every request, by its route, inside the client's trace when it sends one. */
 export function registerTracing(app: FastifyInstance, telemetry: Telemetry): void {
   app.decorateRequest('span', null);
@@ -19,8 +17,9 @@ export function registerTracing(app: FastifyInstance, telemetry: Telemetry): voi
   app.addHook(
     'onRequest',
     inOrder((request) => {
-      const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
-      if (PROBES.has(route)) return;
+      const route = routeOf(request);
+      // Their spans would be most of all, and tell nothing.
+      if (isProbe(route)) return;
       const given = request.headers['traceparent'];
       request.span = telemetry.start(`${request.method} ${route}`, {
         kind: 'server',
