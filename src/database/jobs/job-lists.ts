@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { etaSeconds } from '../../jobs/progress.js';
 import { PRIORITIES, type Target } from '../../jobs/spec.js';
 import type { DatabaseContext } from '../connection/context.js';
-import { together } from '../connection/together.js';
 import { Prisma } from '../generated/client.js';
 import type { DigestedPage, JobFilter, JobRow } from '../records.js';
 import type { JobRepository } from '../repositories.js';
@@ -77,20 +76,6 @@ export function jobLists(context: DatabaseContext): Lists {
     return digestOf(row?.page ?? '', row?.more ?? false);
   }
 
-  /** Of one read: many ask for the same page. */
-  const unique = new Map<string, Promise<string>>();
-  const remember = (key: string, value: Promise<string>) => {
-    unique.set(key, value);
-    return value;
-  };
-  const digests = together<string, string>((keys) =>
-    Promise.all(
-      keys.map((key) => {
-        const { teamId, filter } = JSON.parse(key) as { teamId: string; filter: JobFilter };
-        return unique.get(key) ?? remember(key, digest(teamId, revived(filter)));
-      }),
-    ).finally(() => unique.clear()),
-  );
   return {
     async list(teamId, filter) {
       const ids = await page<{ id: string }>(Prisma.sql`id`, teamId, filter);
@@ -123,7 +108,7 @@ export function jobLists(context: DatabaseContext): Lists {
       return row?.now ?? new Date();
     },
 
-    digest: (teamId, filter) => digests(JSON.stringify({ teamId, filter })),
+    digest,
 
     async openIds(teamId, filter) {
       const where = await conditions(context, teamId, filter);
@@ -131,14 +116,5 @@ export function jobLists(context: DatabaseContext): Lists {
         select id, status in ('queued', 'running') as open from jobs where ${where} order by seq`);
       return { ids: rows.filter(({ open }) => open).map(({ id }) => id), matched: rows.length };
     },
-  };
-}
-
-/** From JSON, which knows no times. */
-function revived({ createdAfter, updatedAfter, ...filter }: JobFilter): JobFilter {
-  return {
-    ...filter,
-    ...(createdAfter === undefined ? {} : { createdAfter: new Date(createdAfter) }),
-    ...(updatedAfter === undefined ? {} : { updatedAfter: new Date(updatedAfter) }),
   };
 }

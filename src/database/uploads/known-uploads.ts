@@ -1,10 +1,8 @@
 import { remembered } from '../connection/remembered.js';
-import type { UploadRecord } from '../records.js';
+import { isNamed, type UploadRecord } from '../records.js';
 import type { Notifications, UploadRepository } from '../repositories.js';
 
 const SUBMISSIONS = 1_000;
-
-const isNamed = (name: string, { id, sha256 }: UploadRecord) => name === id || name === `sha256:${sha256}`;
 
 /**
  * The uploads that submissions name: the same few again and again. Whether they are still there is seen once more by

@@ -10,3 +10,7 @@ export interface UploadRecord {
   createdAt: Date;
   expiresAt: Date;
 }
+
+/** Whether a specification's `upload` means this one: by id, or by content. */
+export const isNamed = (name: string, { id, sha256 }: Pick<UploadRecord, 'id' | 'sha256'>): boolean =>
+  name === id || name === `sha256:${sha256}`;

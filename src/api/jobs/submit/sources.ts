@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { InputError } from '../../../errors/index.js';
-import type { JobInputs, UploadRecord } from '../../../database/records.js';
+import { isNamed, type JobInputs, type UploadRecord } from '../../../database/records.js';
 import { resolveSpec } from '../../../jobs/resolve-spec.js';
 import type { Source, Spec } from '../../../jobs/spec.js';
 import { isStored } from '../../../storage/is-stored.js';
@@ -55,9 +55,6 @@ export const fetchesFiles = (spec: Spec): boolean =>
     return source !== undefined && source !== null && 'url' in source;
   });
 
-const uploadOf = (uploads: UploadRecord[], name: string): UploadRecord | undefined =>
-  uploads.find(({ id, sha256 }) => name === id || name === `sha256:${sha256}`);
-
 /** Submissions name the same few files again and again; what is lost meanwhile, the job finds out itself. */
 const STORED_MS = 1_000;
 const STORED = 1_000;
@@ -94,7 +91,7 @@ export async function openSources(
   const uploads = names.length === 0 ? [] : await deps.database.uploads.find(teamId, names);
   const open = async ({ part, source }: { part: Part; source: Source }): Promise<[Part, SourceFile]> => {
     if (!('upload' in source)) return [part, await fetchSource(deps, teamId, { part, source, directory })];
-    const upload = uploadOf(uploads, source.upload);
+    const upload = uploads.find((one) => isNamed(source.upload, one));
     if (upload !== undefined && (await stored(upload))) return [part, storedFile(deps, upload)];
     const detail =
       upload === undefined
