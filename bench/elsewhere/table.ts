@@ -35,8 +35,8 @@ export const columns = [
   'MACs',
   'bytes',
   'verdict',
-  'reported error',
-  'fresh error',
+  'reported error (95 % interval), samples',
+  'fresh error, samples',
   'reported agreement',
   'fresh agreement',
   'task, on fresh data',
@@ -52,6 +52,8 @@ export function rowOf({ network, target, failed, job, fresh, speed }: Row): stri
   const { metrics, verdict, seconds, processor, peak } = job;
   const times = (ratio: number) => `${ratio.toFixed(2)}x`;
   const share = (value: number | null | undefined) => (value == null ? '' : `${(100 * value).toFixed(1)} %`);
+  const interval = ([low, high]: readonly number[] = [], show: (value: number) => string) =>
+    low === undefined || high === undefined ? '' : `${show(low)} to ${show(high)}`;
   const reported = metrics.latency.map(({ batch, speedup, speedup_ci95: [low = NaN, high = NaN] }) => {
     return `${String(batch)}: ${times(speedup)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
   });
@@ -64,9 +66,9 @@ export function rowOf({ network, target, failed, job, fresh, speed }: Row): stri
     target,
     ...[metrics.parameters, metrics.macs, metrics.bytes].map(({ ratio }) => times(ratio)),
     [verdict?.passed === true ? 'passed' : 'failed', warned].filter((text) => text !== '').join(': '),
-    `${metrics.fidelity.relative_error.toFixed(3)} (${metrics.measured_on?.data ?? ''})`,
-    fresh?.error.toFixed(3) ?? '',
-    share(metrics.fidelity.top1_agreement),
+    `${metrics.fidelity.relative_error.toFixed(3)} (${interval(metrics.fidelity.relative_error_ci95, (x) => x.toFixed(3))}), ${String(metrics.fidelity.samples)} ${metrics.measured_on?.data ?? ''}`,
+    fresh === undefined ? '' : `${fresh.error.toFixed(3)}, ${String(fresh.samples)}`,
+    `${share(metrics.fidelity.top1_agreement)} (${interval(metrics.fidelity.top1_agreement_ci95, share)})`,
     share(fresh?.agreement),
     fresh?.task.text ?? failed ?? '',
     reported.join(', '),

@@ -995,7 +995,11 @@ export interface components {
         /** Fidelity */
         Fidelity: {
             top1_agreement: number | null;
+            /** @description where that of very many samples of the same kind lies, in 95 of 100 cases */
+            top1_agreement_ci95?: number[];
             relative_error: number;
+            /** @description where that of very many samples of the same kind lies, in 95 of 100 cases; left out where a single sample was measured */
+            relative_error_ci95?: number[];
             samples: number;
         };
         /**

@@ -146,10 +146,16 @@ const AccuracySchema = nullable(
     { $id: 'Accuracy' },
   ),
 );
+const interval = (description: string) =>
+  Type.Optional(Type.Array(Type.Number(), { minItems: 2, maxItems: 2, description }));
 const FidelitySchema = Type.Object(
   {
     top1_agreement: nullable(Type.Number()),
+    top1_agreement_ci95: interval('where that of very many samples of the same kind lies, in 95 of 100 cases'),
     relative_error: Type.Number(),
+    relative_error_ci95: interval(
+      'where that of very many samples of the same kind lies, in 95 of 100 cases; left out where a single sample was measured',
+    ),
     samples: Type.Integer(),
   },
   { $id: 'Fidelity' },

@@ -8,6 +8,15 @@ export const count = (value: number): string => whole.format(value);
 export const ratio = (value: number): string => `${value.toFixed(2)}x`;
 export const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
 
+/** Behind a number: where it would lie for very many samples; nothing where that is not known, as in reports of older versions. */
+export function intervalText(interval: readonly number[] | undefined, show: (value: number) => string): string {
+  const [low, high] = interval ?? [];
+  return low === undefined || high === undefined ? '' : `95 % interval ${show(low)} to ${show(high)}`;
+}
+
+/** Of an error of the outputs, whatever its size. */
+export const errorText = (value: number): string => value.toFixed(4);
+
 const MEASURED_ON: Readonly<Record<MeasuredOn['data'], string>> = {
   evaluation: 'samples of the evaluation data',
   held_out: 'calibration samples that were held out',

@@ -7,7 +7,7 @@ import { endsOnly } from '../../src/cli/commands/compress.js';
 import { follow } from '../../src/cli/display/follow.js';
 import { outcome, somePasses } from '../../src/cli/display/points.js';
 import { layerTable } from '../../src/cli/display/report.js';
-import type { Point } from '../../src/jobs/results.js';
+import type { Metrics, Point } from '../../src/jobs/results.js';
 import { layerRow, testMetrics } from '../support/jobs.js';
 import { until } from '../support/until.js';
 
@@ -115,6 +115,33 @@ describe('the table of layers', () => {
     expect(line).toMatch(/^….*;model\/conv2d_5\/Conv2D /);
     expect(line.length).toBeLessThan(140);
     expect(note).toMatch(/^dense \(depthwise convolution\): ….{59}$/);
+  });
+});
+
+describe('the numbers of one point', () => {
+  const shown = (fidelity: Metrics['fidelity']) => {
+    const metrics = { ...testMetrics(), fidelity };
+    return outcome([{ point: 1, target: { parameter_ratio: 2 }, model: null, metrics, verdict: null, error: null }]);
+  };
+  const fidelity = { top1_agreement: 0.97, relative_error: 0.12, samples: 100 };
+
+  it('have their intervals beside agreement and error, where the report has them', () => {
+    const intervals = { top1_agreement_ci95: [0.915, 0.99], relative_error_ci95: [0.1, 0.145] };
+    const text = shown({ ...fidelity, ...intervals });
+    expect(text).toContain('agreement   97.00 % of top-1 answers  (95 % interval 91.50 % to 99.00 %)\n');
+    expect(text).toContain('outputs     relative error 0.1200  (95 % interval 0.1000 to 0.1450)\n');
+    expect(shown(fidelity)).toContain('outputs     relative error 0.1200\n');
+  });
+
+  it('have them in a row of several points, too', () => {
+    const rowOf = (top1: number | null) => {
+      const of = { ...fidelity, top1_agreement: top1, relative_error_ci95: [0.1, 0.145] };
+      const metrics = { ...testMetrics(), fidelity: { ...of, top1_agreement_ci95: [0.915, 0.99] } };
+      const point = { point: 1, target: { parameter_ratio: 2 }, model: null, metrics, verdict: null, error: null };
+      return outcome([point, { ...point, point: 2 }]);
+    };
+    expect(rowOf(null)).toContain('0.1200 (0.1000 to 0.1450)');
+    expect(rowOf(0.97)).toContain('97.00 % (91.50 % to 99.00 %)');
   });
 });
 

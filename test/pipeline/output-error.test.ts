@@ -3,6 +3,7 @@ import { holdsClasses } from '../../src/models/index.js';
 import { makeInt, makeInts } from '../../src/models/ir/attributes.js';
 import { int64Tensor } from '../../src/models/ir/tensors.js';
 import { Agreement, OutputError } from '../../src/pipeline/network/compare/output-error.js';
+import { SampledFidelity } from '../../src/pipeline/network/compare/sampled.js';
 import { build, node, tensorOf, type Sketch } from '../models/graphs.js';
 
 const tensor = (...values: number[]) => ({ dims: [1, values.length], data: Float32Array.from(values) });
@@ -55,8 +56,8 @@ describe('agreement', () => {
       { dims: [2, 2], data: Float32Array.of(1, 2, 3, 1) },
       { dims: [2, 2], data: Float32Array.of(1, 2, 1, 3) },
     );
-    expect(agreement.share).toBe(0.5);
-    expect(new Agreement().share).toBeNull();
+    expect(agreement).toMatchObject({ agreeing: 1, rows: 2 });
+    expect(new SampledFidelity(1, { parts: new Map(), axes: new Map() }).fidelity.top1_agreement).toBeNull();
   });
 
   const sequence = (...last: Sketch['nodes']): Sketch => ({

@@ -13,9 +13,16 @@ const point = (number: number): MeasuredPoint => ({
   layers: [layerRow(0, { name: 'features.0' })],
 });
 
-function page({ filename = 'net.onnx', points = [1], layers = point(1).layers, failed = false } = {}): string {
+function page({
+  filename = 'net.onnx',
+  points = [1],
+  layers = point(1).layers,
+  failed = false,
+  fidelity = testMetrics().fidelity,
+} = {}): string {
   const measured = points.map(point);
-  const { metrics, verdict } = point(1);
+  const { verdict } = point(1);
+  const metrics = { ...testMetrics(), fidelity };
   const report: Report = {
     job_id: 'job_1',
     version: '1.2.3',
@@ -70,6 +77,14 @@ describe('the page of a report', () => {
     expect(html).toContain('max_accuracy_drop: 0.01 asked, not measured');
     expect(html).toContain('only 12 samples were measured. What to do: send more.');
     expect(html).not.toMatch(/NaN|undefined|Infinity|\[object/);
+  });
+
+  it('has the interval of error and agreement beside them', () => {
+    const fidelity = { top1_agreement: 0.97, top1_agreement_ci95: [0.915, 0.99], samples: 100 };
+    const html = page({ fidelity: { ...fidelity, relative_error: 0.12, relative_error_ci95: [0.1, 0.145] } });
+    expect(html).toContain('95 % interval 91.50 % to 99.00 %');
+    expect(html).toContain('95 % interval 0.1000 to 0.1450');
+    expect(page()).not.toContain('95 % interval');
   });
 
   it('has the curve and a row for every point, also for one that was not reached', () => {

@@ -71,6 +71,19 @@ describe('judge', () => {
     expect(judged(0.97, 0.9)).toEqual([]);
   });
 
+  it('says that an error is near what was asked for, and how uncertain few samples leave it', () => {
+    const on = { data: 'held_out', samples: 12 } as const;
+    const fidelity = { top1_agreement: null, relative_error: 0.2, relative_error_ci95: [0.15, 0.27], samples: 12 };
+    const warned = (most: number) =>
+      judge(
+        { target: { parameter_ratio: 4 }, constraints: { max_relative_error: most } },
+        { ...metrics, fidelity, measured_on: on },
+      ).warnings;
+    expect(warned(0.25)?.map(({ code }) => code)).toEqual(['few_samples', 'near_edge']);
+    expect(warned(0.3)?.map(({ code }) => code)).toEqual(['few_samples']);
+    expect(warned(0.3)?.[0]?.cause).toContain('on 12 samples only: error 0.2000, 95 % interval 0.1500 to 0.2700');
+  });
+
   it.each([
     { agreement: 0.28, error: 0.2, on: 'evaluation', samples: 100, codes: ['outputs_moved'] },
     // Landmarks: many coordinates of almost the same size.

@@ -1,6 +1,6 @@
-import type { Point, Verdict } from '../../jobs/results.js';
+import type { Metrics, Point, Verdict } from '../../jobs/results.js';
 import type { Target } from '../../jobs/spec.js';
-import { measuredOnText, percent, ratio, tensorflowText } from '../../jobs/words.js';
+import { errorText, measuredOnText, percent, ratio, tensorflowText } from '../../jobs/words.js';
 import { table, totals, warningLine } from './report.js';
 
 /** A curve is worth something when one of its points meets its target and the constraints. */
@@ -38,7 +38,7 @@ export function pointTable(points: readonly Point[]): string {
     const { parameters, macs, bytes, latency, accuracy, fidelity } = metrics;
     const quality = labelled
       ? [accuracy === null ? '-' : percent(accuracy.after), accuracy === null ? '-' : percent(accuracy.drop)]
-      : [classes ? shareOf(fidelity.top1_agreement) : fidelity.relative_error.toFixed(4)];
+      : [fidelityText(fidelity, classes)];
     const sizes = [parameters, macs, bytes].map((of) => ratio(of.ratio));
     return [
       ...start,
@@ -63,7 +63,15 @@ export function pointTable(points: readonly Point[]): string {
   return [table(header, rows), ...(below.length === 0 ? [] : ['', ...below])].join('\n');
 }
 
-const shareOf = (agreement: number | null): string => (agreement === null ? '-' : percent(agreement));
+/** Agreement, or the error of outputs without classes, with its 95 % interval. */
+function fidelityText(fidelity: Metrics['fidelity'], classes: boolean): string {
+  const { top1_agreement: agreement, relative_error: error } = fidelity;
+  if (classes && agreement === null) return '-';
+  const show = classes ? percent : errorText;
+  const [low, high] = (classes ? fidelity.top1_agreement_ci95 : fidelity.relative_error_ci95) ?? [];
+  const interval = low === undefined || high === undefined ? '' : ` (${show(low)} to ${show(high)})`;
+  return `${show(agreement !== null && classes ? agreement : error)}${interval}`;
+}
 
 const targetText = (target: Target): string =>
   Object.entries(target)

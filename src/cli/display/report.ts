@@ -1,4 +1,4 @@
-import { count, measuredOnText, percent, ratio, tensorflowText } from '../../jobs/words.js';
+import { count, errorText, intervalText, measuredOnText, percent, ratio, tensorflowText } from '../../jobs/words.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../../models/sparse/index.js';
 import type { LayerRow, Metrics, Verdict, Warning } from '../../jobs/results.js';
 
@@ -96,8 +96,16 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
       `accuracy    ${percent(accuracy.before)} -> ${percent(accuracy.after)}  (${count(accuracy.samples)} samples)`,
     );
   }
-  if (fidelity.top1_agreement !== null) lines.push(`agreement   ${percent(fidelity.top1_agreement)} of top-1 answers`);
-  lines.push(`outputs     relative error ${fidelity.relative_error.toFixed(4)}`);
+  const within = (interval: readonly number[] | undefined, show: (value: number) => string) => {
+    const text = intervalText(interval, show);
+    return text === '' ? '' : `  (${text})`;
+  };
+  const { top1_agreement: agreement, relative_error: error } = fidelity;
+  if (agreement !== null) {
+    const interval = within(fidelity.top1_agreement_ci95, percent);
+    lines.push(`agreement   ${percent(agreement)} of top-1 answers${interval}`);
+  }
+  lines.push(`outputs     relative error ${errorText(error)}${within(fidelity.relative_error_ci95, errorText)}`);
   if (measuredOn !== undefined) lines.push(`            on ${measuredOnText(measuredOn)}`);
   if (distillation !== undefined) lines.push(distilledLine(distillation));
   if (coding !== undefined) lines.push(...uncodedLines(coding));

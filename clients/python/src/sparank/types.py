@@ -207,7 +207,9 @@ class Accuracy(TypedDict):
 
 class Fidelity(TypedDict):
     top1_agreement: float | None
+    top1_agreement_ci95: NotRequired[list[float]]
     relative_error: float
+    relative_error_ci95: NotRequired[list[float]]
     samples: int
 
 

@@ -4,7 +4,8 @@ import type { Metrics } from '../../../jobs/results.js';
 import { holdsClasses, outputParts, Runner, type Model, type Tensor } from '../../../models/index.js';
 import { repeatRows } from '../batch.js';
 import { comparedTensors } from './compared.js';
-import { Agreement, argmaxRows, OutputError } from './output-error.js';
+import { argmaxRows } from './output-error.js';
+import { sampleAxes, SampledFidelity } from './sampled.js';
 import { batches, floats } from '../network-pass.js';
 import { firstBad, requireFiniteOutputs } from '../non-finite.js';
 import type { StepContext } from '../../step.js';
@@ -45,12 +46,14 @@ export async function compareModels(
     return Runner.open(model, { threads, capture: compared.filter((name) => !outputs.has(name)) });
   };
   const a = await open(original);
-  const others: { runner: ComparedRunner; error: OutputError; agreement: Agreement; correct: number }[] = [];
+  const others: { runner: ComparedRunner; sampled: SampledFidelity; correct: number }[] = [];
   try {
-    const probe = await repeatRows(data, a.fixedBatch ?? Math.min(2, data.count));
+    const rows = a.fixedBatch ?? Math.min(2, data.count);
+    const probe = await repeatRows(data, rows);
     const parts = await outputParts(original, probe, { threads, names: compared });
+    const axes = sampleAxes(await a.run(probe), rows);
     for (const model of compressed)
-      others.push({ runner: await open(model), error: new OutputError(parts), agreement: new Agreement(), correct: 0 });
+      others.push({ runner: await open(model), sampled: new SampledFidelity(data.count, { parts, axes }), correct: 0 });
     const first = outputNames[0] ?? '';
     const classes = holdsClasses(original, first);
     let correct = 0;
@@ -67,14 +70,13 @@ export async function compareModels(
         for (const [name, value] of before) {
           const changed = after.get(name);
           if (changed === undefined) continue;
-          if (compared.includes(name)) other.error.add(name, value, changed);
-          if (name === first && (classes || value.dims.length === 2)) other.agreement.add(value, changed);
+          const isAnswer = name === first && (classes || value.dims.length === 2);
+          other.sampled.add(name, [value, changed], { begin, end }, { isAnswer, isCompared: compared.includes(name) });
         }
         if (labels !== null) other.correct += hits(after.get(first), labels);
       }
       progress(end / data.count);
     }
-    const samples = data.count;
     const labelled = data.labels === null ? 0 : countLabels(data.labels);
     const share = (count: number) => count / labelled;
     return others.map((other) => ({
@@ -87,7 +89,7 @@ export async function compareModels(
               drop: share(correct - other.correct),
               samples: labelled,
             },
-      fidelity: { top1_agreement: other.agreement.share, relative_error: Math.sqrt(other.error.relative), samples },
+      fidelity: other.sampled.fidelity,
     }));
   } finally {
     await a.release();

@@ -1,7 +1,8 @@
 import type { Parts, Tensor } from '../../../models/index.js';
 import { floats } from '../network-pass.js';
 
-interface Sums {
+/** Of an output, or of a part of it. */
+export interface Sums {
   squares: number;
   sum: number;
   total: number;
@@ -54,6 +55,11 @@ export class OutputError {
     }
   }
 
+  /** By output and part. */
+  get sums(): ReadonlyMap<string, Sums> {
+    return this.outputs;
+  }
+
   /** Squared difference over the original's variance, the mean of all outputs. */
   get relative(): number {
     let sum = 0;
@@ -78,16 +84,27 @@ function addRange(sums: Sums, { a, b }: { a: Float32Array; b: Float32Array }, be
   sums.count += end - begin;
 }
 
-function relativeOf({ squares, sum, total, count }: Sums): number {
-  if (squares === 0) return 0;
+export function relativeOf(sums: Sums): number {
+  return sums.squares === 0 ? 0 : Math.min(MOST, sums.squares / spreadOf(sums));
+}
+
+/** Sum of the squares about the mean; of a constant, what an error is held against instead. */
+export function spreadOf({ sum, total, count }: Sums): number {
   const variance = total - (sum * sum) / Math.max(1, count);
-  return Math.min(MOST, squares / Math.max(variance, CONSTANT * total, Number.MIN_VALUE));
+  return Math.max(variance, CONSTANT * total, Number.MIN_VALUE);
+}
+
+/** What some of the numbers of `whole` add to its spread. */
+export function spreadWithin({ sum, total, count }: Sums, whole: Sums): number {
+  const mean = whole.sum / Math.max(1, whole.count);
+  const isConstant = whole.total - mean * whole.sum < CONSTANT * whole.total;
+  return isConstant ? CONSTANT * total : total - 2 * mean * sum + mean * mean * count;
 }
 
 /** Rows of two tensors [n, ..., classes] with the same largest entry. */
 export class Agreement {
-  private agreeing = 0;
-  private rows = 0;
+  agreeing = 0;
+  rows = 0;
 
   add(original: Tensor, changed: Tensor): void {
     const classes = original.dims.at(-1) ?? 1;
@@ -96,11 +113,6 @@ export class Agreement {
     const b = argmaxRows(floats(changed), classes);
     this.rows += a.length;
     for (let i = 0; i < a.length; i++) if (a[i] === b[i]) this.agreeing += 1;
-  }
-
-  /** Null without such rows. */
-  get share(): number | null {
-    return this.rows === 0 ? null : this.agreeing / this.rows;
   }
 }
 

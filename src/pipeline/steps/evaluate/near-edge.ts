@@ -1,9 +1,5 @@
 import type { Check, Metrics, Warning } from '../../../jobs/results.js';
-
-/** Of a normal distribution, so that 95 of 100 measurements lie within. */
-const STANDARD_ERRORS = 1.96;
-
-type Interval = readonly [number, number];
+import { NORMAL_95, wilson, type Interval } from '../../network/intervals.js';
 
 /**
  * A warning for every check whose limit lies within the uncertainty of the measurement: an equal job may be judged
@@ -32,19 +28,19 @@ export function nearEdge(checks: readonly Check[], metrics: Omit<Metrics, 'secon
 function intervalOf(name: string, { latency, fidelity, accuracy }: Omit<Metrics, 'seconds'>): Interval | null {
   switch (name.slice(name.indexOf('.') + 1)) {
     case 'speedup':
-    case 'min_speedup': {
-      const [low, high] = latency[0]?.speedup_ci95 ?? [];
-      return low === undefined || high === undefined ? null : [low, high];
-    }
+    case 'min_speedup':
+      return ends(latency[0]?.speedup_ci95);
     case 'min_agreement': {
-      const { top1_agreement: share, samples } = fidelity;
-      return share === null ? null : ofShare(share, samples);
+      const { top1_agreement: share, top1_agreement_ci95: interval, samples } = fidelity;
+      return share === null ? null : (ends(interval) ?? wilson(share, samples));
     }
+    case 'max_relative_error':
+      return ends(fidelity.relative_error_ci95);
     case 'max_accuracy_drop': {
       if (accuracy === null) return null;
       // A sample whose answer changed is won or lost; at most so many changed, at least as many as the drop says.
       const changed = Math.max(1 - (fidelity.top1_agreement ?? 1), Math.abs(accuracy.drop));
-      const error = STANDARD_ERRORS * Math.sqrt(Math.max(0, changed - accuracy.drop ** 2) / accuracy.samples);
+      const error = NORMAL_95 * Math.sqrt(Math.max(0, changed - accuracy.drop ** 2) / accuracy.samples);
       return [accuracy.drop - error, accuracy.drop + error];
     }
     default:
@@ -52,10 +48,5 @@ function intervalOf(name: string, { latency, fidelity, accuracy }: Omit<Metrics,
   }
 }
 
-/** Of a binomial share (Wilson 1927): also right near 0 and 1. */
-function ofShare(share: number, samples: number): Interval {
-  const z2 = STANDARD_ERRORS ** 2 / samples;
-  const center = (share + z2 / 2) / (1 + z2);
-  const half = (STANDARD_ERRORS / (1 + z2)) * Math.sqrt((share * (1 - share)) / samples + z2 / (4 * samples));
-  return [center - half, center + half];
-}
+const ends = ([low, high]: readonly number[] = []): Interval | null =>
+  low === undefined || high === undefined ? null : [low, high];

@@ -1,4 +1,5 @@
 import type { Metrics, Warning } from '../../../jobs/results.js';
+import { errorText, intervalText } from '../../../jobs/words.js';
 
 /** Of answers: below this share most uses of a classifier notice. */
 const LEAST_AGREEMENT = 0.9;
@@ -43,7 +44,8 @@ export function warningsOf({ fidelity, measured_on: on, latency, bytes }: Omit<M
     const cause = `the numbers are of the ${String(on.samples)} samples that layers were fitted on: new data fares worse`;
     warnings.push({ code: 'measured_on_fitted', cause, next: 'send evaluation data, or more calibration samples' });
   } else if (on.samples < FEW) {
-    const cause = `agreement and error were measured on ${String(on.samples)} samples only`;
+    const interval = intervalText(fidelity.relative_error_ci95, errorText);
+    const cause = `agreement and error were measured on ${String(on.samples)} samples only: error ${errorText(error)}${interval === '' ? '' : `, ${interval}`}`;
     const next = 'send evaluation data (labels are not needed), or more calibration samples';
     warnings.push({ code: 'few_samples', cause, next });
   }

@@ -5,7 +5,7 @@ import type { Job, Metrics } from '../../api/types.js';
 import { targetInWords } from '../../format/job.js';
 import { percent, ratio, speedInWords } from '../../format/numbers.js';
 import { AXIS, AxisChoice, ofDot, PlotTip, ratioAxis } from '../../ui/plot.js';
-import { wilson } from './numbers.js';
+import { accuracyInterval, agreementInterval } from './numbers.js';
 
 const AXES = {
   parameters: { name: 'fewer parameters', of: (metrics: Metrics) => metrics.parameters.ratio },
@@ -15,12 +15,13 @@ const AXES = {
 type Axis = keyof typeof AXES;
 
 /** Accuracy where there are labels, else agreement, else what is left of the outputs. */
-function quality(metrics: Metrics): { name: string; value: number; samples: number } {
+function quality(metrics: Metrics): { name: string; value: number; interval: readonly number[] } {
   const { accuracy, fidelity } = metrics;
-  if (accuracy !== null) return { name: 'Accuracy', value: accuracy.after, samples: accuracy.samples };
+  if (accuracy !== null) return { name: 'Accuracy', value: accuracy.after, interval: accuracyInterval(accuracy) };
   if (fidelity.top1_agreement !== null)
-    return { name: 'Same answers', value: fidelity.top1_agreement, samples: fidelity.samples };
-  return { name: '1 − relative error', value: 1 - fidelity.relative_error, samples: 0 };
+    return { name: 'Same answers', value: fidelity.top1_agreement, interval: agreementInterval(fidelity) };
+  const left = (fidelity.relative_error_ci95 ?? []).map((value) => 1 - value);
+  return { name: '1 − relative error', value: 1 - fidelity.relative_error, interval: left.toReversed() };
 }
 
 interface Dot {
@@ -38,8 +39,10 @@ export function Curve({ job, point }: { job: Job; point: number }) {
   const [, setSearch] = useSearchParams();
   const dots: Dot[] = job.points.flatMap((one) => {
     if (one.metrics === null) return [];
-    const { value, samples } = quality(one.metrics);
-    const [low, high] = samples === 0 ? [value, value] : wilson(value, samples);
+    const {
+      value,
+      interval: [low = value, high = value],
+    } = quality(one.metrics);
     return [
       {
         point: one.point,

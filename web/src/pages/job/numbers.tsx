@@ -16,14 +16,24 @@ interface Line {
 const Z95 = 1.96;
 
 /** Wilson's interval of a share: it stays within 0 and 1, and is right for few samples, too. */
-export function wilson(share: number, samples: number): [number, number] {
+function wilson(share: number, samples: number): [number, number] {
   const z2 = Z95 * Z95;
   const middle = (share + z2 / (2 * samples)) / (1 + z2 / samples);
   const half = (Z95 / (1 + z2 / samples)) * Math.sqrt((share * (1 - share)) / samples + z2 / (4 * samples * samples));
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
-const span = ([low, high]: number[], show: (value: number) => string): string =>
+export const accuracyInterval = ({ after, samples }: NonNullable<Metrics['accuracy']>): number[] =>
+  wilson(after, samples);
+
+/** Reports of older versions have none: of so many independent answers. */
+export const agreementInterval = ({
+  top1_agreement: share,
+  top1_agreement_ci95: interval,
+  samples,
+}: Metrics['fidelity']): number[] => interval ?? (share === null ? [] : wilson(share, samples));
+
+export const span = ([low, high]: readonly number[], show: (value: number) => string): string =>
   low === undefined || high === undefined ? NONE : `${show(low)} to ${show(high)}`;
 
 function linesOf(metrics: Metrics): Line[] {
@@ -64,7 +74,7 @@ function linesOf(metrics: Metrics): Line[] {
             before: share(accuracy.before),
             after: share(accuracy.after),
             change: points(-accuracy.drop),
-            interval: `after: ${span(wilson(accuracy.after, accuracy.samples), share)}`,
+            interval: `after: ${span(accuracyInterval(accuracy), share)}`,
           },
         ]),
     ...(fidelity.top1_agreement === null
@@ -75,7 +85,7 @@ function linesOf(metrics: Metrics): Line[] {
             before: NONE,
             after: share(fidelity.top1_agreement),
             change: NONE,
-            interval: span(wilson(fidelity.top1_agreement, fidelity.samples), share),
+            interval: span(agreementInterval(fidelity), share),
           },
         ]),
     {
@@ -83,7 +93,7 @@ function linesOf(metrics: Metrics): Line[] {
       before: NONE,
       after: error(fidelity.relative_error),
       change: NONE,
-      interval: NONE,
+      interval: span(fidelity.relative_error_ci95 ?? [], error),
     },
   ];
 }

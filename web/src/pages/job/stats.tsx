@@ -1,5 +1,6 @@
 import type { Metrics } from '../../api/types.js';
-import { bytes, compact, milliseconds, percent, points, ratio, speedInWords } from '../../format/numbers.js';
+import { agreementInterval, span } from './numbers.js';
+import { bytes, compact, error, milliseconds, percent, points, ratio, speedInWords } from '../../format/numbers.js';
 
 function Stat({ name, value, detail, kind = '' }: { name: string; value: string; detail: string; kind?: string }) {
   return (
@@ -40,10 +41,12 @@ export function Stats({ metrics }: { metrics: Metrics }) {
       {accuracy === null ? (
         <Stat
           name={fidelity.top1_agreement === null ? 'Relative error' : 'Same answers'}
-          value={
-            fidelity.top1_agreement === null ? fidelity.relative_error.toFixed(4) : percent(fidelity.top1_agreement)
-          }
-          detail={`${fidelity.samples.toLocaleString('en')} samples`}
+          value={fidelity.top1_agreement === null ? error(fidelity.relative_error) : percent(fidelity.top1_agreement)}
+          detail={`${
+            fidelity.top1_agreement === null
+              ? span(fidelity.relative_error_ci95 ?? [], error)
+              : span(agreementInterval(fidelity), (share) => percent(share))
+          }, ${fidelity.samples.toLocaleString('en')} samples`}
         />
       ) : (
         <Stat

@@ -1,5 +1,5 @@
 import type { Metrics } from '../../../../jobs/results.js';
-import { count, percent, ratio } from '../../../../jobs/words.js';
+import { count, errorText, intervalText, percent, ratio } from '../../../../jobs/words.js';
 import { bytes, milliseconds } from './words.js';
 
 interface Figure {
@@ -48,13 +48,18 @@ function figuresOf({ parameters, macs, bytes: file, latency, accuracy, fidelity 
     quality.push({
       name: 'Same answers',
       value: percent(fidelity.top1_agreement),
-      detail: 'top-1 answers that agree with the original',
+      detail: detail('top-1 answers that agree with the original', intervalText(fidelity.top1_agreement_ci95, percent)),
     });
   }
   quality.push({
     name: 'Output error',
-    value: fidelity.relative_error.toFixed(4),
-    detail: 'relative, squared, against the original',
+    value: errorText(fidelity.relative_error),
+    detail: detail(
+      'root of the squared difference over the variance',
+      intervalText(fidelity.relative_error_ci95, errorText),
+    ),
   });
   return [...sizes, ...speeds, ...quality];
 }
+
+const detail = (what: string, interval: string): string => (interval === '' ? what : `${what}, ${interval}`);

@@ -7,7 +7,15 @@ import type { Report } from '../report.js';
 import { Figures } from './figures.js';
 import { LayerPlot, LayerTable } from './layers.js';
 import { STYLE } from './style.js';
-import { count, measuredOnText, percent, ratio, tensorflowText } from '../../../../jobs/words.js';
+import {
+  count,
+  errorText,
+  intervalText,
+  measuredOnText,
+  percent,
+  ratio,
+  tensorflowText,
+} from '../../../../jobs/words.js';
 import { bytes } from './words.js';
 
 export interface PageContent {
@@ -133,7 +141,9 @@ function Points({ points }: { points: Report['points'] }) {
                   <td>{ratio(point.metrics.macs.ratio)}</td>
                   <td>{ratio(point.metrics.speedup)}</td>
                   <td>{point.metrics.accuracy === null ? '–' : percent(point.metrics.accuracy.after)}</td>
-                  <td>{point.metrics.fidelity.relative_error.toFixed(4)}</td>
+                  <td title={intervalText(point.metrics.fidelity.relative_error_ci95, errorText)}>
+                    {errorText(point.metrics.fidelity.relative_error)}
+                  </td>
                   <td>
                     <Badge passed={point.verdict.passed} />
                   </td>
