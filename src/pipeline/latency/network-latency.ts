@@ -12,12 +12,9 @@ const RUNS = { warmup: 2, minRuns: 3, maxRuns: 40, fewestRuns: 1 };
  * Blocks of every batch size, each with sessions of its own, and all batch sizes in every block: they lie as far apart
  * as the measurement is long.
  */
-const BLOCKS = 10;
-/** Wall time of one network per batch size, all blocks together. */
-const NETWORK_SECONDS = 3;
+const BLOCKS = { blocks: 10, fewest: 5, seconds: 3 };
 /** A network that takes seconds for a run has fewer blocks, once the measurement takes so many times what it should. */
 const PATIENCE = 3;
-const FEWEST_BLOCKS = 5;
 
 /** A network that is ready to run. */
 export type TimedRunner = Pick<Runner, 'fixedBatch' | 'release'> & { run(samples: Samples): Promise<unknown> };
@@ -71,16 +68,40 @@ export async function networkBlocks(
 ): Promise<PairedLatency[][][]> {
   const models = [original, ...compressed];
   const images = await Promise.all(sizes.map((batch) => repeatRows(data, batch)));
-  const blocks = sizes.map(() => compressed.map((): PairedLatency[] => []));
+  const blocks = await blocksInTurn(models, images, { ...BLOCKS, open, signal, progress });
+  return blocks.map((of) =>
+    compressed.map((_, i) => of.map(([before = [], ...others]) => ({ before, after: others[i] ?? [] }))),
+  );
+}
+
+/** Blocks of runs in turn, each in sessions of its own: [batch][block][model], milliseconds of every run. */
+export async function blocksInTurn(
+  models: readonly Model[],
+  images: readonly Samples[],
+  {
+    blocks: most,
+    fewest,
+    seconds,
+    open,
+    signal,
+    progress,
+  }: Pick<BlockTiming, 'open' | 'signal' | 'progress'> & {
+    blocks: number;
+    /** Where single runs take long. */
+    fewest: number;
+    /** Wall time of one network per batch size, all blocks together. */
+    seconds: number;
+  },
+): Promise<number[][][][]> {
+  const blocks = images.map((): number[][][] => []);
   const begun = performance.now();
-  const patience = 1000 * PATIENCE * NETWORK_SECONDS * models.length * sizes.length;
-  for (let block = 0; block < BLOCKS; block++) {
-    if (block >= FEWEST_BLOCKS && performance.now() - begun > patience) break;
-    const budgetSeconds = (NETWORK_SECONDS / BLOCKS) * models.length;
+  const patience = 1000 * PATIENCE * seconds * models.length * images.length;
+  for (let block = 0; block < most; block++) {
+    if (block >= fewest && performance.now() - begun > patience) break;
+    const budgetSeconds = (seconds / most) * models.length;
     const times = await timesInTurn(models, images, { open, runs: { ...RUNS, budgetSeconds }, signal });
-    for (const [size, [before = [], ...others]] of times.entries())
-      for (const [i, after] of others.entries()) blocks[size]?.[i]?.push({ before, after });
-    progress((block + 1) / BLOCKS);
+    for (const [size, of] of times.entries()) blocks[size]?.push(of);
+    progress((block + 1) / most);
   }
   return blocks;
 }

@@ -3,21 +3,22 @@ import type { Warning } from '../../../jobs/results.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { DENSE, isDense, rewrite, Runner, type Model } from '../../../models/index.js';
 import { dummyFactors } from '../../latency/candidate-latency.js';
+import { speedupOfBlocks, type Speedup } from '../../latency/block-interval.js';
 import { quietTime } from '../../latency/latency.js';
-import { timesInTurn } from '../../latency/network-latency.js';
+import { blocksInTurn, timesInTurn } from '../../latency/network-latency.js';
 import type { Curves } from '../../curves/curves.js';
 import { batchesOf } from '../../network/batch.js';
 import { openNetwork } from '../../network/network.js';
 import type { StepContext } from '../../step.js';
+import { choosePlan, isSlower, SLOWER } from './choose-plan.js';
 import type { Chosen } from './plan-points.js';
 
 /** Shares of a layer's work that its forms may have: the less, the more layers stay whole. */
 const SHARES = [0.8, 0.6, 0.45];
-/** A network is slower when it is measured below this: what lies between is noise, and plans are counted and not timed as far as that goes. */
-const SLOWER = 0.97;
-/** Another plan has to be so much faster than the one that was counted best. */
-const CLEARLY = 1.03;
+/** A first look, which mostly is enough. */
 const WHOLE = { warmup: 3, minRuns: 11, fewestRuns: 3, maxRuns: 60, budgetSeconds: 1.5 };
+/** Where it is not: blocks of sessions of their own, of which the fifth at either end does not count, and what a network takes in them all. */
+const BLOCKS = { blocks: 8, fewest: 5, seconds: 1.5 };
 
 /** The candidates with at most `share` of the work of the layer itself. */
 const withShare = (tables: readonly AllocationLayer[], share: number): AllocationLayer[] =>
@@ -54,8 +55,8 @@ export const effectOf = (tables: readonly AllocationLayer[], choice: readonly nu
   tables.reduce((sum, { candidates, weight }, i) => sum + weight * (candidates[choice[i] ?? -1]?.error ?? Infinity), 0);
 
 /**
- * The first of the plans, unless its network is slower than the original at one of the batch sizes: then the one of them all whose network
- * runs fastest on this machine; if that is slower, too, it is said. Factors have any values: only their sizes count.
+ * The first of the plans, unless its network is slower than the original at one of the batch sizes and another one is clearly faster
+ * on this machine; if that is slower, too, it is said. Factors have any values: only their sizes count.
  */
 export async function fastEnough(
   assignment: Assignment,
@@ -71,24 +72,31 @@ export async function fastEnough(
     const { sizes, images } = await batchesOf(network, benchmark.batch_sizes);
     const threads = benchmark.threads ?? context.threads;
     const open = (model: Model) => Runner.open(model, { threads });
-    /** Of every plan, at every batch size. */
-    const speeds = async (of: readonly number[][]): Promise<number[][]> => {
-      const built = of.map((choice) => networkOf(network.prepared, { curves, tables, choice }));
-      const given = { open, runs: WHOLE, signal: context.signal };
-      const times = await timesInTurn([network.original, ...built], images, given);
-      return of.map((_, i) => times.map(([before = [], ...after]) => quietTime(before) / quietTime(after[i] ?? [])));
-    };
-    const [counted = []] = await speeds([first]);
+    const { signal } = context;
+    const built = (choice: readonly number[]) => networkOf(network.prepared, { curves, tables, choice });
+    const looked = await timesInTurn([network.original, built(first)], images, { open, runs: WHOLE, signal });
     context.progress(0.5);
+    const counted = looked.map(([before = [], after = []]) => quietTime(before) / quietTime(after));
     if (Math.min(...counted) >= SLOWER) return { choice: first };
-    const found = plans.length > 1 ? await speeds(plans) : [counted];
-    const all = found.map((list) => Math.min(...list));
-    const fastest = all.indexOf(Math.max(...all));
-    const best = (all[fastest] ?? 0) > CLEARLY * (all[0] ?? 0) ? fastest : 0;
+    const progress = (share: number) => context.progress(0.5 + 0.5 * share);
+    const models = [network.original, ...plans.map(built)];
+    const blocks = await blocksInTurn(models, images, { ...BLOCKS, open, signal, progress });
+    /** Of one over another, by their places in `models`, at every batch size. */
+    const speeds = (before: number, after: number): Speedup[] =>
+      blocks.map((of) =>
+        speedupOfBlocks(of.map((times) => ({ before: times[before] ?? [], after: times[after] ?? [] }))),
+      );
+    const timed = plans.map((choice, i) => ({
+      speeds: speeds(0, i + 1),
+      gains: speeds(1, i + 1),
+      effect: effectOf(tables, choice),
+    }));
+    const best = choosePlan(timed);
     const choice = plans[best] ?? first;
-    if ((all[best] ?? 0) >= SLOWER) return { choice };
-    const speed = (i: number) => `${(found[best]?.[i] ?? 0).toFixed(2)}x at batch ${String(sizes[i])}`;
-    return { choice, warnings: [noFasterPlan(plans.length, sizes.map((_, i) => speed(i)).join(', '))] };
+    const found = timed[best]?.speeds ?? [];
+    if (!found.some(isSlower)) return { choice };
+    const speed = ({ ratio }: Speedup, i: number) => `${ratio.toFixed(2)}x at batch ${String(sizes[i])}`;
+    return { choice, warnings: [noFasterPlan(plans.length, found.map(speed).join(', '))] };
   } finally {
     await network.close();
   }
