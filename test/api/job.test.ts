@@ -69,6 +69,11 @@ describe('GET /jobs/{id}', () => {
     const whole = await get(id);
     for (const name of ['etag', 'retry-after', 'cache-control', 'vary'])
       expect([name, same.headers[name]]).toEqual([name, whole.headers[name]]);
+    // What guards pages is on every answer that has something to show.
+    const guards = async (headers: Record<string, string>) =>
+      (await get(id, headers)).headers['content-security-policy'] !== undefined;
+    expect([await guards({}), await guards({ 'if-none-match': '"old"' })]).toEqual([true, true]);
+    expect(await guards({ 'if-none-match': etag })).toBe(false);
     const stranger = { key: service.keys.stranger, headers: { 'if-none-match': etag } };
     expectProblem(await service.call('GET', `/jobs/${id}`, stranger), 404, 'not_found');
     const task = await claimNext(service.database);
