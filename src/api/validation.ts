@@ -22,9 +22,11 @@ function textReader(schema: TSchema): (given: unknown) => unknown {
   const properties = (schema as { properties?: Record<string, TSchema & { default?: unknown }> }).properties ?? {};
   const known = Object.entries(properties).map(([name, property]) => {
     const type = 'type' in property ? property.type : undefined;
+    const checker = Compile(property);
     const read = (text: unknown): unknown => {
-      if (type !== 'integer' && type !== 'number') return Value.Convert(property, structuredClone(text));
-      return typeof text === 'string' && NUMBER.test(text) ? Number(text) : text;
+      if (type === 'integer' || type === 'number')
+        return typeof text === 'string' && NUMBER.test(text) ? Number(text) : text;
+      return checker.Check(text) ? text : Value.Convert(property, structuredClone(text));
     };
     return { name, plain: type === 'string', fallback: property.default, read };
   });
@@ -36,7 +38,9 @@ function textReader(schema: TSchema): (given: unknown) => unknown {
     for (const { name, plain, fallback, read } of known) {
       const text = texts[name];
       if (text === undefined ? fallback === undefined : plain && typeof text === 'string') continue;
-      changed[name] = text === undefined ? fresh(fallback) : read(text);
+      const value = text === undefined ? fresh(fallback) : read(text);
+      if (value === text) continue;
+      changed[name] = value;
       changes++;
     }
     return changes === 0 ? given : { ...texts, ...changed };
@@ -47,10 +51,12 @@ function textReader(schema: TSchema): (given: unknown) => unknown {
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const checker = Compile(schema);
   const prefix = PREFIX[httpPart ?? 'body'] ?? '';
-  const read = httpPart === 'body' ? (given: unknown) => Value.Default(schema, given) : textReader(schema);
+  const isBody = httpPart === 'body';
+  const read = isBody ? (given: unknown) => Value.Default(schema, given) : textReader(schema);
   return (given: unknown) => {
     const value = read(given);
-    if (checker.Check(value)) return { value };
+    // Headers that are set, if only to what they are, are copied by the framework each time that they are looked at.
+    if (checker.Check(value)) return value === given && !isBody ? true : { value };
     const faults = schemaFaults(schema, value, prefix);
     const detail = faults.map((fault) => `${fault.pointer} ${fault.detail}`.trim()).join('; ');
     return { error: new InputError('invalid_request', detail, { faults }) };

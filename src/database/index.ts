@@ -82,11 +82,14 @@ export async function openDatabase({
     transaction: (work) => prisma.$transaction(work, TRANSACTION),
   };
   const notifications = listen(url, logger, quiet);
-  const known = withKeyCache({ keys: keyRepository(context), teams: teamRepository(context) }, notifications);
+  const known = withKeyCache(
+    { keys: guarded(keyRepository(context)), teams: guarded(teamRepository(context)) },
+    notifications,
+  );
   return {
     url,
-    teams: guarded(known.teams),
-    keys: guarded(known.keys),
+    teams: known.teams,
+    keys: known.keys,
     usage: guarded(usageRepository(context)),
     audit: guarded(auditRepository(context)),
     uploads: withKnownUploads(guarded(uploadRepository(context)), notifications),

@@ -29,13 +29,18 @@ describe('what is remembered', () => {
     const known = remembered<{ n: number }>({ subscribe }, 10);
     let looks = 0;
     const find = () => known.find('a', ['x', 'y'], async () => ({ n: ++looks }));
+    expect(known.known('a')).toBeUndefined();
     expect(await find()).toEqual({ n: 1 });
     expect(await find()).toEqual({ n: 1 });
+    expect(known.known('a')).toEqual({ n: 1 });
     notify('y');
+    expect(known.known('a')).toBeUndefined();
     expect(await find()).toEqual({ n: 2 });
     later(SECOND - 1);
     expect(await find()).toEqual({ n: 2 });
+    expect(known.known('a')).toEqual({ n: 2 });
     later(1);
+    expect(known.known('a')).toBeUndefined();
     expect(await find()).toEqual({ n: 3 });
     known.forget('a');
     expect(await find()).toEqual({ n: 4 });

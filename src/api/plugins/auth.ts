@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { KeyRepository } from '../../database/repositories.js';
 import type { Scope, UsableKey } from '../../database/records.js';
@@ -32,7 +32,7 @@ declare module 'fastify' {
   }
 }
 
-export const hashKey = (key: string): string => createHash('sha256').update(key).digest('hex');
+export const hashKey = (key: string): string => hash('sha256', key, 'hex');
 
 const SEND_A_KEY = 'send the header "Authorization: Bearer <API key>"';
 export const NOT_VALID = 'the API key is unknown, revoked or expired';

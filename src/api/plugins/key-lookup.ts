@@ -24,6 +24,8 @@ export interface KeyLookup {
   refusal(request: FastifyRequest, detail: string): Promise<InputError>;
 }
 
+type Found = Promise<StoredKey | null>;
+
 /**
  * One query every {@link GATHER_MS} for everything that is asked for meanwhile, however much it is.
  * What is at the end is null for a good key only when {@link GATHERED_KEYS} others were before it.
@@ -66,6 +68,8 @@ export async function openKeyLookup(
     keyGenerator: ({ ip }) => normalizeIP(((ip as string | undefined) ?? '').slice(0, ADDRESS_LENGTH)),
   });
   const tries = app.createRateLimit();
+  /** When the last bad key is no longer counted: until then some address may have sent too many. */
+  let quietFrom = -Infinity;
   const isSuspect = async (request: FastifyRequest): Promise<boolean> => {
     const count = await tries(request, { increment: false });
     return !count.isAllowed && count.remaining === 0;
@@ -74,17 +78,17 @@ export async function openKeyLookup(
     const [ids, hashes] = [[...wanted].filter(isKeyId), [...wanted].filter((one) => !isKeyId(one))];
     return keys.findTogether({ ids, hashes });
   });
+  const cautiously = async (request: FastifyRequest, wanted: string, field: 'id' | 'hash', alone: () => Found) =>
+    (await isSuspect(request)) ? ((await together(wanted)).find((key) => key[field] === wanted) ?? null) : alone();
+  const isQuiet = () => Date.now() >= quietFrom;
   return {
-    byHash: async (request, hash) =>
-      (await isSuspect(request))
-        ? ((await together(hash)).find((key) => key.hash === hash) ?? null)
-        : keys.findByHash(hash),
-    byId: async (request, keyId) =>
-      (await isSuspect(request))
-        ? ((await together(keyId)).find(({ id }) => id === keyId) ?? null)
-        : keys.findById(keyId),
+    byHash: (request, hash) =>
+      isQuiet() ? keys.findByHash(hash) : cautiously(request, hash, 'hash', () => keys.findByHash(hash)),
+    byId: (request, keyId) =>
+      isQuiet() ? keys.findById(keyId) : cautiously(request, keyId, 'id', () => keys.findById(keyId)),
     async refusal(request, detail) {
       const count = await tries(request);
+      quietFrom = Date.now() + WINDOW_MS;
       if (count.isAllowed || !count.isExceeded) return new InputError('unauthorized', detail);
       return new InputError(
         'too_many_requests',

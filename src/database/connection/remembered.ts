@@ -13,6 +13,8 @@ interface Entry<Value> {
 }
 
 export interface Remembered<Value> {
+  /** What is remembered under the key, without a promise: most of what polls ask for is. */
+  known(key: string): Value | undefined;
   /**
    * What was found for the key a moment ago, else what `look` finds now. That nothing is there (null) is never
    * remembered.
@@ -34,12 +36,17 @@ export function remembered<Value extends object>(
   most: number,
 ): Remembered<Value> {
   const entries = new LRUCache<string, Entry<Value>>({ max: most, dispose: ({ stop }) => stop() });
+  const fresh = (key: string): Entry<Value> | undefined => {
+    const entry = entries.get(key);
+    return entry !== undefined && performance.now() < entry.until ? entry : undefined;
+  };
   return {
+    known: (key) => fresh(key)?.value,
     async find(key, topics, look) {
-      const known = entries.get(key);
+      const known = fresh(key);
       // Who asks while it is looked for waits for the same look: what changes meanwhile makes it be forgotten. That there
       // is nothing, everybody sees for himself.
-      if (known !== undefined && performance.now() < known.until) return known.value ?? (await known.look) ?? look();
+      if (known !== undefined) return known.value ?? (await known.look) ?? look();
       // Subscribed before it is read, and kept only when nothing happened in between.
       const forget = () => void entries.delete(key);
       const stops = topics.map((topic) => subscribe(topic, forget));

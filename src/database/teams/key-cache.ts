@@ -13,12 +13,18 @@ export function withKeyCache(
   const good = remembered<StoredKey>(notifications, KEYS);
   const clear = () => good.forget();
 
-  async function find(wanted: string, look: () => Promise<StoredKey | null>): Promise<StoredKey | null> {
+  const hasTime = ({ expiresAt }: StoredKey): boolean => expiresAt === null || expiresAt.getTime() > Date.now();
+
+  async function lookFor(wanted: string, look: () => Promise<StoredKey | null>): Promise<StoredKey | null> {
     const key = await good.find(wanted, TOPICS, look);
-    if (key === null || key.expiresAt === null || key.expiresAt.getTime() > Date.now()) return key;
+    if (key === null || hasTime(key)) return key;
     good.forget(wanted);
     return look();
   }
+  const find = (wanted: string, look: () => Promise<StoredKey | null>): Promise<StoredKey | null> => {
+    const key = good.known(wanted);
+    return key !== undefined && hasTime(key) ? Promise.resolve(key) : lookFor(wanted, look);
+  };
 
   return {
     keys: {
