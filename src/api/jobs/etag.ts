@@ -23,6 +23,7 @@ const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
 /** `If-None-Match` by weak comparison. */
 export function matches(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
+  if (header === etag) return true;
   return header.trim() === '*' || header.split(',').some((tag) => opaque(tag) === opaque(etag));
 }
 

@@ -56,8 +56,9 @@ function describe<Reply extends Pick<FastifyReply, 'header'>>(
   reply: Reply,
   job: JobBrief,
   place: QueuePlace | null,
+  etag: string,
 ): Reply {
-  reply.header('ETag', jobEtag(job, place)).header('Cache-Control', 'private, no-cache');
+  reply.header('ETag', etag).header('Cache-Control', 'private, no-cache');
   reply.header('Vary', 'Authorization, Prefer');
   const retryAfter = retryAfterSeconds(job, place);
   if (retryAfter !== null) reply.header('Retry-After', retryAfter);
@@ -98,7 +99,8 @@ export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { dep
         const brief = await database.jobs.brief(teamId, id);
         if (brief === null) throw notFound('job');
         const place = await placeOf(database, brief);
-        if (matches(condition, jobEtag(brief, place))) return describe(reply, brief, place).code(304).send(null);
+        const etag = jobEtag(brief, place);
+        if (matches(condition, etag)) return describe(reply, brief, place, etag).code(304).send(null);
       }
       let job = await database.jobs.get(teamId, id);
       if (job === null) throw notFound('job');
@@ -110,8 +112,9 @@ export const getJob: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { dep
         reply.header('Preference-Applied', `wait=${seconds}`);
       }
       const place = await placeOf(database, job);
-      describe(reply, job, place);
-      if (matches(condition, jobEtag(job, place))) return reply.code(304).send(null);
+      const etag = jobEtag(job, place);
+      describe(reply, job, place, etag);
+      if (matches(condition, etag)) return reply.code(304).send(null);
       return reply.code(200).send(await viewJob(database, job, place));
     },
   );

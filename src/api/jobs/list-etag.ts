@@ -11,6 +11,15 @@ const PLACES_MS = 1_000;
 
 type Placed = Pick<JobRow, 'id' | 'seq' | 'teamId' | 'priority' | 'needs' | 'status'>;
 
+export interface List {
+  teamId: string;
+  /** What is shown of each job. */
+  fields: string;
+  filter: JobFilter;
+  /** The filter, written out. */
+  name: string;
+}
+
 interface Known {
   digest: string;
   etag: string;
@@ -27,7 +36,7 @@ const now = (): number => performance.now();
  */
 export function listEtags(jobs: Pick<Database['jobs'], 'digest' | 'place'>) {
   const known = new LRUCache<string, Known>({ max: LISTS });
-  const keyOf = (teamId: string, fields: string, filter: JobFilter) => JSON.stringify([teamId, fields, filter]);
+  const keyOf = ({ teamId, fields, name }: List) => `${teamId} ${fields} ${name}`;
 
   const tag = (fields: string, digest: string, places: QueuePlace[]): string => {
     const text = JSON.stringify([fields, digest, places.map(placeTag)]);
@@ -36,33 +45,26 @@ export function listEtags(jobs: Pick<Database['jobs'], 'digest' | 'place'>) {
 
   return {
     /** The ETag that the list has now; null when that is not known without reading it. */
-    async current(teamId: string, fields: string, filter: JobFilter): Promise<string | null> {
-      const key = keyOf(teamId, fields, filter);
-      if (!known.has(key)) return null;
-      const digest = await jobs.digest(teamId, filter);
-      const entry = known.get(key);
-      if (entry?.digest !== digest) return null;
+    async current(list: List): Promise<string | null> {
+      const entry = known.get(keyOf(list));
+      if (entry === undefined || entry.digest !== (await jobs.digest(list.teamId, list.filter))) return null;
       if (now() < entry.until) return entry.etag;
       const places = await Promise.all(entry.queued.map((job) => jobs.place(job)));
       entry.until = now() + PLACES_MS;
-      entry.etag = tag(fields, digest, places);
+      entry.etag = tag(list.fields, entry.digest, places);
       return entry.etag;
     },
 
     /** Of a page that was read. */
-    note(
-      { teamId, fields, filter }: { teamId: string; fields: string; filter: JobFilter },
-      { digest, data }: DigestedPage<Placed>,
-      places: (QueuePlace | null)[],
-    ): string {
+    note(list: List, { digest, data }: DigestedPage<Placed>, places: (QueuePlace | null)[]): string {
       const queued = data.filter(({ status }) => status === 'queued');
       const etag = tag(
-        fields,
+        list.fields,
         digest,
         places.filter((place) => place !== null),
       );
       const until = queued.length === 0 ? Infinity : now() + PLACES_MS;
-      known.set(keyOf(teamId, fields, filter), { digest, etag, queued, until });
+      known.set(keyOf(list), { digest, etag, queued, until });
       return etag;
     },
   };

@@ -8,7 +8,8 @@ import type { AnswerHeader } from '../openapi/headers.js';
 import { teamOf } from '../plugins/auth.js';
 import { PageOf } from '../schemas.js';
 import { matches } from './etag.js';
-import { FilterSchema, LIST_PARAMETERS, readFilter } from './filter.js';
+import { FilterSchema, LIST_PARAMETERS } from './filter.js';
+import { knownFilters } from './known-filters.js';
 import { listEtags } from './list-etag.js';
 import { placeOf, viewJob } from './read.js';
 import { JobRowSchema, JobSchema, presentRow } from './schema.js';
@@ -60,6 +61,7 @@ const tagged = <Reply extends Pick<FastifyReply, 'header'>>(reply: Reply, etag: 
 export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   const { database } = deps;
   const etags = listEtags(database.jobs);
+  const filters = knownFilters();
 
   app.get(
     '/jobs',
@@ -88,17 +90,17 @@ export const listJobs: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { d
     async (request, reply) => {
       const teamId = teamOf(request);
       const { query } = request;
-      const filter = readFilter(query);
+      const asked = filters.of(request.url, query);
       const { fields = 'all', total } = query;
       const condition = request.headers['if-none-match'];
       // A count has no digest.
       if (condition !== undefined && !total) {
-        const etag = await etags.current(teamId, fields, filter);
+        const etag = await etags.current({ teamId, fields, ...asked });
         if (etag !== null && matches(condition, etag)) return tagged(reply, etag).code(304).send(null);
       }
-      const { answer, page, places } = await readList(database, teamId, filter, query);
+      const { answer, page, places } = await readList(database, teamId, asked.filter, query);
       const counted = total ? `${fields} of ${String(answer.total)}` : fields;
-      const etag = etags.note({ teamId, fields: counted, filter }, page, places);
+      const etag = etags.note({ teamId, fields: counted, ...asked }, page, places);
       if (matches(condition, etag)) return tagged(reply, etag).code(304).send(null);
       return tagged(reply, etag).code(200).send(answer);
     },

@@ -1,9 +1,19 @@
 import { remembered } from '../connection/remembered.js';
-import type { JobBrief } from '../records.js';
+import type { JobBrief, JobFilter } from '../records.js';
 import type { JobRepository, Notifications } from '../repositories.js';
 
 const JOBS = 10_000;
 const LISTS = 2_000;
+
+/** Of a filter: whoever polls with the same one, as the same object, has it written out once. */
+const names = new WeakMap<JobFilter, string>();
+function nameOf(filter: JobFilter): string {
+  const known = names.get(filter);
+  if (known !== undefined) return known;
+  const name = JSON.stringify(filter);
+  names.set(filter, name);
+  return name;
+}
 
 /**
  * What polls ask for, which mostly find nothing new: the little of a job that its ETag is made of, and the digest of a
@@ -22,11 +32,13 @@ export function withKnownJobs(jobs: JobRepository, notifications: Pick<Notificat
     ...jobs,
     async brief(teamId, jobId) {
       // Another team's question is not remembered under the name of the job.
-      const brief = await briefs.find(jobId, [jobId], () => jobs.brief(teamId, jobId));
+      const brief = briefs.known(jobId) ?? (await briefs.find(jobId, [jobId], () => jobs.brief(teamId, jobId)));
       return brief?.teamId === teamId ? brief : null;
     },
     async digest(teamId, filter) {
-      const key = JSON.stringify([teamId, filter]);
+      const key = `${teamId} ${nameOf(filter)}`;
+      const known = digests.known(key);
+      if (known !== undefined) return known.digest;
       const topics = [`team:${teamId}`, `removed:${teamId}`];
       const look = async () => ({ digest: await jobs.digest(teamId, filter) });
       return (await digests.find(key, topics, look))?.digest ?? '';

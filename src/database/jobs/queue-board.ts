@@ -47,6 +47,8 @@ interface Snapshot {
   habits: Map<string, TeamHabits>;
   /** By what jobs ask for: made when somebody does. */
   forecasts: Map<string, Forecast>;
+  /** Of jobs, by their number: worked out when somebody asks. */
+  places: Map<number, QueuePlace>;
 }
 
 export interface QueueBoard {
@@ -73,9 +75,12 @@ export function queueBoard(context: DatabaseContext): QueueBoard {
 
   return {
     async place(job) {
-      const snapshot = await looks.forceFetch('queue');
+      const snapshot = looks.get('queue') ?? (await looks.forceFetch('queue'));
+      const known = snapshot.places.get(job.seq);
+      if (known !== undefined) return known;
       const begun = performance.now();
       const place = placeOn(snapshot, job);
+      snapshot.places.set(job.seq, place);
       // A forecast takes this process's time as the look takes the database's.
       const ttl = Math.max(looks.getRemainingTTL('queue'), goodFor(performance.now() - begun));
       // Only of the look that is kept: a newer one may be under way.
@@ -276,6 +281,7 @@ async function read(context: DatabaseContext, readHabits: ReturnType<typeof habi
     begun,
     habits,
     forecasts: new Map(),
+    places: new Map(),
   };
 }
 
