@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
-import { DENSE } from '../../src/models/index.js';
+import { describe, expect, it } from 'vitest';
+import { allocate } from '../../src/compression/index.js';
+import { DENSE, factoredCost, type Layer } from '../../src/models/index.js';
 import type { Curves } from '../../src/pipeline/curves/curves.js';
 import { inBatches, tablesFor } from '../../src/pipeline/steps/plan/tables.js';
 
@@ -48,7 +49,7 @@ it('leaves out forms that are not faster, unless the target loses much less with
   const of = (slow: number): Curves => {
     const candidates = [
       form(0, { parameters: 100, work: 100, effect: 0 }),
-      form(8, { parameters: 50, work: 110, effect: slow }),
+      form(5, { parameters: 50, work: 110, effect: slow }),
       form(4, { parameters: 40, work: 60, effect: 0.1 }),
     ];
     const known = { m: 10, hasBias: true, parameters: 100, macs: 100 } as Curves['layers'][number]['layer'];
@@ -59,5 +60,62 @@ it('leaves out forms that are not faster, unless the target loses much less with
     return tablesFor(spec, of(slow))[0]?.candidates.map(({ rank }) => rank);
   };
   expect(ranks(0.097)).toEqual([0, 4]);
-  expect(ranks(0.05)).toEqual([0, 8, 4]);
+  expect(ranks(0.05)).toEqual([0, 5, 4]);
+});
+
+describe('ranks in between', () => {
+  /** A fully connected layer, and one beside it that is as it is. */
+  const sizes = { m: 64, d: 2048, channels: 2048, positions: 1, kernel: [], op: 'Gemm', hasBias: true, biases: 1 };
+  const wide = { ...sizes, parameters: 64 * 2048 + 64, macs: 64 * 2048 } as unknown as Layer;
+  const forms = [8, 16, 24, 32, 40, 48, 56].map((rank) => {
+    const size = { ...DENSE, rank };
+    return { ...size, ...factoredCost(wide, size), error: 0.5 / rank, effect: 0.25 / rank };
+  });
+  const curvesOf = (beside: number): Curves => ({
+    layers: [
+      {
+        index: 0,
+        layer: wide,
+        candidates: [{ ...DENSE, ...factoredCost(wide, DENSE), error: 0, effect: 0 }, ...forms],
+        sensitivity: [],
+      },
+    ],
+    parameters: wide.parameters + beside,
+    macs: wide.macs + beside,
+  });
+  const planned = (ratio: number, beside: number) => {
+    const target = { parameter_ratio: ratio };
+    const curves = curvesOf(beside);
+    const [table] = tablesFor({ target, benchmark: { batch_sizes: [1], threads: null } }, curves);
+    const budget = curves.parameters / ratio;
+    const [chosen = -1] = table === undefined ? [] : allocate([table], { cost: 'parameters', budget: budget - beside });
+    const form = table?.candidates[chosen];
+    return {
+      form,
+      reached: curves.parameters / ((form?.parameters ?? NaN) + beside),
+      ranks: table?.candidates.map((c) => c.rank),
+    };
+  };
+
+  it('come near to what was asked for where the weights lie in one layer', () => {
+    for (const ratio of [1.6, 2, 2.5, 3, 4]) {
+      const { reached } = planned(ratio, 17_000);
+      expect(reached).toBeGreaterThanOrEqual(ratio);
+      expect(reached).toBeLessThan(1.05 * ratio);
+    }
+  });
+
+  it('lose what lies between their neighbours', () => {
+    const { form } = planned(2, 17_000);
+    expect(form?.rank).toBeGreaterThan(24);
+    expect(form?.rank).toBeLessThan(32);
+    expect(form?.error).toBeLessThan(0.25 / 24);
+    expect(form?.error).toBeGreaterThan(0.25 / 32);
+  });
+
+  it('are not looked at where a step is a small part of the whole', () => {
+    const { ranks } = planned(1.05, 1_200_000);
+    expect(ranks.length).toBeGreaterThan(5);
+    expect(ranks.filter((rank) => rank % 8 !== 0)).toEqual([]);
+  });
 });

@@ -30,5 +30,6 @@ export function wilson(share: number, samples: number): Interval {
   const z2 = NORMAL_95 ** 2 / samples;
   const center = (share + z2 / 2) / (1 + z2);
   const half = (NORMAL_95 / (1 + z2)) * Math.sqrt((share * (1 - share)) / samples + z2 / (4 * samples));
-  return [Math.max(0, center - half), Math.min(1, center + half)];
+  // At the ends the sums are 0 and 1 up to rounding.
+  return [share === 0 ? 0 : Math.max(0, center - half), share === 1 ? 1 : Math.min(1, center + half)];
 }

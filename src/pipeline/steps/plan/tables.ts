@@ -3,6 +3,7 @@ import type { Spec, Target } from '../../../jobs/spec.js';
 import { targetOf, wishOf, type Cost } from '../../../jobs/targets.js';
 import { isDense, type Layer } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
+import { withFinerRanks } from './finer.js';
 import { effectOf } from './never-slower.js';
 import { allowedForSize, allowedForSpeed } from './thrift.js';
 
@@ -14,8 +15,9 @@ export function tablesFor(
   { target, benchmark }: Pick<Spec, 'target' | 'benchmark'>,
   curves: Curves,
 ): AllocationLayer[] {
+  const limit = budgetOf(target, curves);
   const all = curves.layers.map(({ candidates, layer }) => ({
-    candidates: candidates.map((candidate): Candidate => {
+    candidates: (limit === null ? candidates : withFinerRanks(layer, candidates, limit)).map((candidate): Candidate => {
       const bias = isDense(candidate) ? biasOfRefit(layer) : 0;
       const { parameters, nonzeros, effect: error } = candidate;
       return { ...candidate, parameters: parameters + bias, nonzeros: nonzeros + bias, error };
@@ -30,7 +32,6 @@ export function tablesFor(
     const dense = candidates.find(isDense);
     return { weight, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
   });
-  const limit = budgetOf(target, curves);
   if (limit === null) return faster;
   const { cost, budget } = limit;
   if (cost === 'nonzeros') return tables;
