@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { engineNames } from '../engines/index.js';
-import { EFFORTS, RUNTIMES } from '../jobs/spec.js';
+import { ANSWERS, EFFORTS, RUNTIMES } from '../jobs/spec.js';
 import { targetNames } from '../jobs/targets.js';
 import { weightCodings } from '../models/coding/weight-codings.js';
 import { modelFormats } from '../models/formats/index.js';
@@ -10,6 +10,7 @@ export interface SpecOptions {
   target: Record<string, number>[];
   constraint: Record<string, number>;
   effort?: string | number;
+  answers?: string;
   samples?: number;
   iterations?: number;
   seed?: number;
@@ -88,6 +89,7 @@ export function addSpecOptions(command: Command): Command {
       `how long it may take to come nearer to the original: ${EFFORTS.join(', ')}, or seconds`,
       (text) => (/^\d+$/.test(text) ? Number(text) : text),
     )
+    .option('--answers <what>', `what the first output holds: ${ANSWERS.join(', ')}`)
     .option('--samples <n>', 'samples of a layer', number)
     .option('--iterations <n>', 'ADMM iterations of a layer at most', number)
     .option('--inputs <how>', 'refit, symmetric or asymmetric')
@@ -134,7 +136,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
     ...sources,
     ...(options.target.length > 1 ? { targets: options.target } : { target: options.target[0] }),
     constraints: options.constraint,
-    ...given({ effort: options.effort }),
+    ...given({ effort: options.effort, answers: options.answers }),
     method: given({
       samples: options.samples,
       max_iterations: options.iterations,

@@ -927,6 +927,11 @@ export interface components {
             output?: components["schemas"]["Output"];
             /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
             effort?: ("quick" | "standard" | "thorough") | number;
+            /**
+             * @description what the first output holds: classes, of which the largest is the answer, or other numbers (scores, coordinates, an embedding), which have no agreement. Left out: classes where labels, a softmax or a target say so, else as its values look, with a warning where they leave it open
+             * @enum {string}
+             */
+            answers?: "classes" | "numbers";
             benchmark: components["schemas"]["Benchmark"];
             resources?: components["schemas"]["Resources"];
             /** @enum {string} */
@@ -992,8 +997,22 @@ export interface components {
             drop: number;
             samples: number;
         };
+        /**
+         * Answers
+         * @description what the first output was taken for: classes, of which the largest is the answer, or other numbers, which have no agreement. Left out where its last axis can hold neither
+         */
+        Answers: {
+            /** @enum {string} */
+            are: "classes" | "numbers";
+            /**
+             * @description asked: the specification says it; labels: the data has classes; graph: it comes from a softmax, or another output does; values: as they are on the samples; assumed: they leave it open
+             * @enum {string}
+             */
+            known_by: "asked" | "labels" | "graph" | "values" | "assumed";
+        };
         /** Fidelity */
         Fidelity: {
+            answers?: components["schemas"]["Answers"];
             top1_agreement: number | null;
             /** @description where that of very many samples of the same kind lies, in 95 of 100 cases */
             top1_agreement_ci95?: number[];
@@ -1101,10 +1120,10 @@ export interface components {
         /** Warning */
         Warning: {
             /**
-             * @description outputs_moved: fewer than 90 % of the answers agree and the relative error is above 0.02, or, of outputs without classes, the relative error is above 0.25; few_calibration_samples: outputs moved, and at most half as far on the calibration samples as on others: those are too few, or unlike the others; few_samples: fewer than 50 were measured; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; larger_file: the file is larger than the one that was sent; not_in_tensorflowjs: TensorFlow.js did not run the network on the backend of the worker; target_out_of_reach: the target cannot be reached; what came nearest is returned
+             * @description outputs_moved: fewer than 90 % of the answers agree and the relative error is above 0.02, or, of outputs without classes, the relative error is above 0.25; few_calibration_samples: outputs moved, and at most half as far on the calibration samples as on others: those are too few, or unlike the others; few_samples: fewer than 50 were measured; answers_assumed: whether the first output holds classes or other numbers is not known: agreement is reported for classes, and not for numbers; measured_on_fitted: too few to hold out any; near_edge: what was asked for lies within the uncertainty of what was measured; coding_left_out: no network with coded weights is as good as was asked: they are float32; slower: at a batch size the network is slower than the original, its whole 95 % interval; larger_file: the file is larger than the one that was sent; not_in_tensorflowjs: TensorFlow.js did not run the network on the backend of the worker; target_out_of_reach: the target cannot be reached; what came nearest is returned
              * @enum {string}
              */
-            code: "outputs_moved" | "few_calibration_samples" | "few_samples" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "larger_file" | "not_in_tensorflowjs" | "target_out_of_reach";
+            code: "outputs_moved" | "few_calibration_samples" | "few_samples" | "answers_assumed" | "measured_on_fitted" | "near_edge" | "coding_left_out" | "slower" | "larger_file" | "not_in_tensorflowjs" | "target_out_of_reach";
             cause: string;
             /** @description what can be done */
             next: string;
@@ -1882,6 +1901,11 @@ export interface components {
             output?: components["schemas"]["OutputRequest"];
             /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
             effort?: ("quick" | "standard" | "thorough") | number;
+            /**
+             * @description what the first output holds: classes, of which the largest is the answer, or other numbers (scores, coordinates, an embedding), which have no agreement. Left out: classes where labels, a softmax or a target say so, else as its values look, with a warning where they leave it open
+             * @enum {string}
+             */
+            answers?: "classes" | "numbers";
             benchmark?: components["schemas"]["BenchmarkRequest"];
             resources?: components["schemas"]["Resources"];
             /**

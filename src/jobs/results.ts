@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox';
 import { lowRankShapes } from '../models/low-rank/index.js';
 import { SPARSE_PATTERNS } from '../models/sparse/index.js';
 import { oneOf } from './one-of.js';
-import { shapesInWords, TargetSchema } from './spec.js';
+import { ANSWERS, shapesInWords, TargetSchema } from './spec.js';
 
 /** What a job reports: the ledger of its layers, its metrics, its verdict. Schemas first; types follow. */
 
@@ -95,6 +95,8 @@ const WARNINGS = {
   few_calibration_samples:
     'outputs moved, and at most half as far on the calibration samples as on others: those are too few, or unlike the others',
   few_samples: 'fewer than 50 were measured',
+  answers_assumed:
+    'whether the first output holds classes or other numbers is not known: agreement is reported for classes, and not for numbers',
   measured_on_fitted: 'too few to hold out any',
   near_edge: 'what was asked for lies within the uncertainty of what was measured',
   coding_left_out: 'no network with coded weights is as good as was asked: they are float32',
@@ -148,8 +150,23 @@ const AccuracySchema = nullable(
 );
 const interval = (description: string) =>
   Type.Optional(Type.Array(Type.Number(), { minItems: 2, maxItems: 2, description }));
+const AnswersSchema = Type.Object(
+  {
+    are: oneOf(ANSWERS),
+    known_by: oneOf(['asked', 'labels', 'graph', 'values', 'assumed'] as const, {
+      description:
+        'asked: the specification says it; labels: the data has classes; graph: it comes from a softmax, or another output does; values: as they are on the samples; assumed: they leave it open',
+    }),
+  },
+  {
+    $id: 'Answers',
+    description:
+      'what the first output was taken for: classes, of which the largest is the answer, or other numbers, which have no agreement. Left out where its last axis can hold neither',
+  },
+);
 const FidelitySchema = Type.Object(
   {
+    answers: Type.Optional(AnswersSchema),
     top1_agreement: nullable(Type.Number()),
     top1_agreement_ci95: interval('where that of very many samples of the same kind lies, in 95 of 100 cases'),
     relative_error: Type.Number(),
@@ -303,5 +320,6 @@ export type Check = Static<typeof CheckSchema>;
 export type Verdict = Static<typeof VerdictSchema>;
 export type Warning = Static<typeof WarningSchema>;
 export type MeasuredOn = Static<typeof MeasuredOnSchema>;
+export type Answers = Static<typeof AnswersSchema>;
 export type Distillation = Static<typeof DistillationSchema>;
 export type Metrics = Static<typeof MetricsSchema>;

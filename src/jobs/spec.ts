@@ -185,6 +185,9 @@ export const ResourcesSchema = object({
   class: Type.Optional(Type.String({ pattern: CLASS_PATTERN, description: 'WORKER_CLASS of the workers' })),
 });
 
+/** What a network's first output holds. */
+export const ANSWERS = ['classes', 'numbers'] as const;
+
 export const EFFORTS = ['quick', 'standard', 'thorough'] as const;
 /** A day. */
 const MAX_EFFORT_SECONDS = 86_400;
@@ -221,6 +224,13 @@ export const SpecSchema = object(
       Type.Union([oneOf(EFFORTS), Type.Integer({ minimum: 1, maximum: MAX_EFFORT_SECONDS })], {
         description:
           'how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine',
+      }),
+    ),
+    // Jobs from before it have none.
+    answers: Type.Optional(
+      oneOf(ANSWERS, {
+        description:
+          'what the first output holds: classes, of which the largest is the answer, or other numbers (scores, coordinates, an embedding), which have no agreement. Left out: classes where labels, a softmax or a target say so, else as its values look, with a warning where they leave it open',
       }),
     ),
     benchmark: Type.Object(BenchmarkSchema.properties, { $id: 'Benchmark', additionalProperties: false, default: {} }),

@@ -14,7 +14,7 @@ export {
 } from './layer.js';
 export { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE, patchOf, shapesOf, type LowRankShape } from './low-rank/index.js';
 export { biasShifts, denseWeights, listLayers, type ListedLayers } from './layers/find-layers.js';
-export { holdsClasses } from './graph/classes.js';
+export { endsInSoftmax, holdsClasses } from './graph/classes.js';
 export { codeWeights, inputsOfLayers, type CodingOptions, type WeightCoding } from './emit/coded-weights.js';
 export { transpose, type DenseWeights } from './graph/dense-weights.js';
 export { channelFlows, type ChannelFlow, type ChannelFlows } from './graph/channel-flow.js';

@@ -103,6 +103,17 @@ describe('judge', () => {
     },
   );
 
+  it('warns where what the first output holds had to be assumed, and not where it is known', () => {
+    const warned = (are: 'classes' | 'numbers', by: 'values' | 'assumed') => {
+      const fidelity = { top1_agreement: null, relative_error: 0.1, samples: 100 };
+      const measured = { ...metrics, fidelity: { ...fidelity, answers: { are, known_by: by } } };
+      return judge({ target: { parameter_ratio: 4 }, constraints: {} }, measured).warnings ?? [];
+    };
+    expect(warned('numbers', 'values')).toEqual([]);
+    expect(warned('numbers', 'assumed')).toMatchObject([{ code: 'answers_assumed' }]);
+    expect(warned('classes', 'assumed')[0]?.cause).toContain('taken for classes');
+  });
+
   it('warns of a network that is slower at a batch size, not of one that may be', () => {
     const at = (batch: number, speedup: number, high: number) => ({
       ...{ batch, speedup, speedup_ci95: [speedup - 0.05, high], runs: 20 },

@@ -1,6 +1,7 @@
 import type { Dataset } from '../../datasets/index.js';
 import type { Metrics, MeasuredOn } from '../../jobs/results.js';
 import type { Spec } from '../../jobs/spec.js';
+import { targetsOf } from '../../jobs/points.js';
 import { targetOf, wishOf } from '../../jobs/targets.js';
 import type { Assignment } from '../../jobs/tasks.js';
 import type { Model } from '../../models/index.js';
@@ -75,14 +76,24 @@ export async function openQualityData(
   return { search: sent.subset(search), unseen: data, on: { data: 'evaluation', samples: data.count }, close };
 }
 
-/** Accuracy and fidelity of a compressed network. */
+/** What the first output holds, where the client says it: who asks for the same answers has classes. */
+export function askedAnswers(spec: Pick<Spec, 'answers' | 'target' | 'targets' | 'constraints'>): Spec['answers'] {
+  if (spec.answers !== undefined) return spec.answers;
+  const asks = targetsOf(spec).some((target) => {
+    const { min_agreement: agreement, max_accuracy_drop: drop } = boundsOf({ ...spec, target });
+    return agreement !== undefined || drop !== undefined;
+  });
+  return asks ? 'classes' : undefined;
+}
+
+/** Accuracy and fidelity of a compressed network. @param context answers: as the client says */
 export async function qualityOf(
   original: Model,
   compressed: Model,
   data: Dataset,
-  context: Pick<StepContext, 'threads' | 'signal'>,
+  { answers, ...context }: Pick<StepContext, 'threads' | 'signal'> & { answers: Spec['answers'] },
 ): Promise<Quality> {
-  const options = { context, batch: BATCH, progress: () => undefined };
+  const options = { context, answers, batch: BATCH, progress: () => undefined };
   try {
     const [quality] = await compareModels(original, [compressed], data, options);
     if (quality === undefined) throw new RangeError('no network was compared');

@@ -155,6 +155,7 @@ class Spec(TypedDict):
     method: Method
     output: NotRequired[Output]
     effort: NotRequired[Literal['quick', 'standard', 'thorough'] | int]
+    answers: NotRequired[Literal['classes', 'numbers']]
     benchmark: Benchmark
     resources: NotRequired[Resources]
     priority: Literal['low', 'normal', 'high']
@@ -205,7 +206,13 @@ class Accuracy(TypedDict):
     samples: int
 
 
+class Answers(TypedDict):
+    are: Literal['classes', 'numbers']
+    known_by: Literal['asked', 'labels', 'graph', 'values', 'assumed']
+
+
 class Fidelity(TypedDict):
+    answers: NotRequired[Answers]
     top1_agreement: float | None
     top1_agreement_ci95: NotRequired[list[float]]
     relative_error: float
@@ -316,6 +323,7 @@ class Warning(TypedDict):
         'outputs_moved',
         'few_calibration_samples',
         'few_samples',
+        'answers_assumed',
         'measured_on_fitted',
         'near_edge',
         'coding_left_out',
@@ -878,6 +886,7 @@ class SpecRequest(TypedDict):
     method: NotRequired[MethodRequest]
     output: NotRequired[OutputRequest]
     effort: NotRequired[Literal['quick', 'standard', 'thorough'] | int]
+    answers: NotRequired[Literal['classes', 'numbers']]
     benchmark: NotRequired[BenchmarkRequest]
     resources: NotRequired[Resources]
     priority: NotRequired[Literal['low', 'normal', 'high']]

@@ -1,8 +1,9 @@
 import { countLabels, type Dataset } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
-import type { Metrics } from '../../../jobs/results.js';
-import { holdsClasses, outputParts, Runner, type Model, type Tensor } from '../../../models/index.js';
+import type { Answers, Metrics } from '../../../jobs/results.js';
+import { outputParts, Runner, type Model, type Tensor } from '../../../models/index.js';
 import { repeatRows } from '../batch.js';
+import { AnswersLook, knownAnswers } from './answers.js';
 import { comparedTensors } from './compared.js';
 import { argmaxRows } from './output-error.js';
 import { sampleAxes, SampledFidelity } from './sampled.js';
@@ -23,6 +24,8 @@ export interface ComparisonOptions {
   batch: number;
   /** With what the networks run, where that is not ONNX Runtime: their outputs are compared, and nothing inside. */
   open?: (model: Model) => Promise<ComparedRunner>;
+  /** What the first output holds, where the client says it. */
+  answers?: Answers['are'] | undefined;
   /** Share of the data that is done. */
   progress: (share: number) => void;
 }
@@ -35,7 +38,7 @@ export async function compareModels(
   original: Model,
   compressed: readonly Model[],
   data: Dataset,
-  { context, batch, open: given, progress }: ComparisonOptions,
+  { context, batch, open: given, answers: asked, progress }: ComparisonOptions,
 ): Promise<Comparison[]> {
   const { threads } = context;
   const outputNames = original.graph.output.map(({ name }) => name);
@@ -51,11 +54,14 @@ export async function compareModels(
     const rows = a.fixedBatch ?? Math.min(2, data.count);
     const probe = await repeatRows(data, rows);
     const parts = await outputParts(original, probe, { threads, names: compared });
-    const axes = sampleAxes(await a.run(probe), rows);
+    const probed = await a.run(probe);
+    const axes = sampleAxes(probed, rows);
     for (const model of compressed)
       others.push({ runner: await open(model), sampled: new SampledFidelity(data.count, { parts, axes }), correct: 0 });
     const first = outputNames[0] ?? '';
-    const classes = holdsClasses(original, first);
+    const labelling = { asked, labelled: data.labels !== null };
+    const known = knownAnswers(original, probed.get(first)?.dims ?? [], labelling);
+    const look = new AnswersLook();
     let correct = 0;
     for (const { begin, end } of batches(data.count, a.fixedBatch ?? batch)) {
       context.signal.throwIfAborted();
@@ -63,14 +69,16 @@ export async function compareModels(
       const labels = data.labels?.subarray(begin, end) ?? null;
       const before = await a.run(images);
       await requireFiniteOutputs(original, before, { images, begin, data }, context);
-      if (labels !== null) correct += hits(before.get(first), labels);
+      const answered = before.get(first);
+      if (labels !== null) correct += hits(answered, labels);
+      if (known === 'look' && answered !== undefined) look.add(answered);
       for (const other of others) {
         const after = await other.runner.run(images);
         requireFinite(after, outputNames, { begin, data });
         for (const [name, value] of before) {
           const changed = after.get(name);
           if (changed === undefined) continue;
-          const isAnswer = name === first && (classes || value.dims.length === 2);
+          const isAnswer = name === first && known !== null;
           other.sampled.add(name, [value, changed], { begin, end }, { isAnswer, isCompared: compared.includes(name) });
         }
         if (labels !== null) other.correct += hits(after.get(first), labels);
@@ -79,6 +87,7 @@ export async function compareModels(
     }
     const labelled = data.labels === null ? 0 : countLabels(data.labels);
     const share = (count: number) => count / labelled;
+    const answers = known === 'look' ? look.answers : known;
     return others.map((other) => ({
       accuracy:
         data.labels === null
@@ -89,12 +98,20 @@ export async function compareModels(
               drop: share(correct - other.correct),
               samples: labelled,
             },
-      fidelity: other.sampled.fidelity,
+      fidelity: withAnswers(other.sampled.fidelity, answers),
     }));
   } finally {
     await a.release();
     for (const { runner } of others) await runner.release();
   }
+}
+
+/** Numbers have no answer to agree on. */
+function withAnswers(fidelity: SampledFidelity['fidelity'], answers: Answers | null): Comparison['fidelity'] {
+  if (answers === null) return fidelity;
+  if (answers.are === 'classes') return { ...fidelity, answers };
+  const { top1_agreement_ci95: _, ...rest } = fidelity;
+  return { ...rest, top1_agreement: null, answers };
 }
 
 async function comparedIn(

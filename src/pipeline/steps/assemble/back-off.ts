@@ -7,6 +7,7 @@ import { readMetric, readProblem } from '../../files/layer-file.js';
 import { files } from '../../files/step-files.js';
 import type { Network } from '../../network/network.js';
 import {
+  askedAnswers,
   boundsOf,
   openQualityData,
   qualityOf,
@@ -58,11 +59,12 @@ export async function backOff(
   const data = await openQualityData(assignment, network, context);
   const tried = new Map<number, Tried>();
   try {
+    const measuring = { threads: context.threads, signal: context.signal, answers: askedAnswers(assignment.spec) };
     const judge = async (model: Built['compressed']) => {
-      const unseen = await qualityOf(network.original, model, data.unseen, context);
+      const unseen = await qualityOf(network.original, model, data.unseen, measuring);
       if (!holds(bounds, unseen)) return { holds: false, unseen };
       if (assignment.inputs.evaluation === null) return { holds: true, unseen };
-      const seen = await qualityOf(network.original, model, data.search, context);
+      const seen = await qualityOf(network.original, model, data.search, measuring);
       return { holds: holds(bounds, together(seen, unseen)), unseen };
     };
     const attempt = async (step: number): Promise<Tried> => {

@@ -6,6 +6,7 @@ import type { Spec } from '../../../jobs/spec.js';
 import { formatOf, TensorflowRunner, type Model } from '../../../models/index.js';
 import { networkLatencies } from '../../latency/network-latency.js';
 import { compareModels } from '../../network/compare/compare.js';
+import { askedAnswers } from '../../network/quality.js';
 import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
 import { batchesInTensorflow, MOST_IN_TENSORFLOW, spread } from '../../cost/budgets.js';
 import type { StepContext } from '../../step.js';
@@ -18,7 +19,7 @@ export interface InTensorflow {
   /** The compressed networks and their files. */
   networks: readonly { model: Model; path: string }[];
   data: Dataset;
-  spec: Pick<Spec, 'benchmark'>;
+  spec: Spec;
 }
 
 /** What TensorFlow.js itself makes of every network; null where they are not written for it. */
@@ -42,7 +43,10 @@ export async function measureInTensorflow(
   const models = networks.map(({ model }) => model);
   const few = data.count > MOST_IN_TENSORFLOW ? data.subset(spread(data.count, MOST_IN_TENSORFLOW)) : data;
   const progress = () => undefined;
-  const comparisons = await compareModels(original.model, models, few, { context, batch: BATCH, open, progress });
+  const comparisons = await compareModels(original.model, models, few, {
+    ...{ context, batch: BATCH, open, progress },
+    answers: askedAnswers(spec),
+  });
   const latencies = await networkLatencies(original.model, models, few, {
     ...{
       threads: 1,

@@ -23,6 +23,7 @@ import { networkLatencies } from '../../latency/network-latency.js';
 import type { repeatRows } from '../../network/batch.js';
 import { BATCH, compareModels } from '../../network/compare/compare.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
+import { askedAnswers } from '../../network/quality.js';
 import type { StepContext } from '../../step.js';
 import { fewCalibrationSamples, type Fitted } from './few-calibration.js';
 import { measureInTensorflow } from './in-tensorflow.js';
@@ -141,6 +142,7 @@ async function againstOriginal(
   const comparisons = await compareModels(original.model, models, data, {
     context,
     batch: comparedBatch(original, context),
+    answers: askedAnswers(spec),
     progress: (share) => context.progress(0.4 * share),
   });
   const latencies = await networkLatencies(original.model, models, data, {

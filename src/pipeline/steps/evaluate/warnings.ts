@@ -39,6 +39,12 @@ export function warningsOf({ fidelity, measured_on: on, latency, bytes }: Omit<M
     const next = 'ask for coded weights (method.weights), as uint8 or float16';
     warnings.push({ code: 'larger_file', cause, next });
   }
+  if (fidelity.answers?.known_by === 'assumed') {
+    const { are } = fidelity.answers;
+    const cause = `whether the first output holds classes or other numbers is not known, as it has no softmax and the data no labels; by its values it was taken for ${are}`;
+    const next = `say what it holds (answers: classes or numbers)${are === 'classes' ? '; if it is other numbers, agreement says nothing' : '; if it is classes, the agreement is reported'}`;
+    warnings.push({ code: 'answers_assumed', cause, next });
+  }
   if (on === undefined) return warnings;
   if (on.data === 'calibration') {
     const cause = `the numbers are of the ${String(on.samples)} samples that layers were fitted on: new data fares worse`;

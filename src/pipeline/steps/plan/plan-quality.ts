@@ -6,7 +6,7 @@ import type { Assignment } from '../../../jobs/tasks.js';
 import { rewrite, type Factors } from '../../../models/index.js';
 import { breakdownOf } from '../../network/breakdown.js';
 import { openNetwork, type Network } from '../../network/network.js';
-import { boundsOf, openQualityData, qualityOf, within, type Quality } from '../../network/quality.js';
+import { askedAnswers, boundsOf, openQualityData, qualityOf, within, type Quality } from '../../network/quality.js';
 import { refitInOrder } from '../../network/refit.js';
 import type { Curves } from '../../curves/curves.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
@@ -148,5 +148,7 @@ async function trial(
   }
   const quick = { ...assignment, spec: { ...assignment.spec, method: linear } };
   const replacements = await refitInOrder(quick, context, network, { solved, errors: new Map() });
-  return qualityOf(network.original, rewrite(network.prepared, replacements), search, context);
+  const { threads, signal } = context;
+  const answers = askedAnswers(assignment.spec);
+  return qualityOf(network.original, rewrite(network.prepared, replacements), search, { threads, signal, answers });
 }
