@@ -161,6 +161,16 @@ describe('polls that find nothing new', () => {
     await until('the list is another', async () => (await here.jobs.digest(DEFAULT_TEAM, list)) !== canceled);
   });
 
+  it('are told of a job that another process made, and so is who hands out its task', async () => {
+    const before = await here.jobs.digest(DEFAULT_TEAM, list);
+    const told = (topic: string) =>
+      new Promise<void>((resolve) => here.notifications.subscribe(topic, () => resolve()));
+    const both = Promise.all([told(`team:${DEFAULT_TEAM}`), told('tasks')]);
+    await createJob(elsewhere);
+    await both;
+    expect(await here.jobs.digest(DEFAULT_TEAM, list)).not.toBe(before);
+  });
+
   it('tell another team nothing, whoever asked first', async () => {
     const { id } = await createJob(here);
     const other = await addTeam(here.url, 'another');

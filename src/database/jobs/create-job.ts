@@ -71,41 +71,49 @@ export function refuseTooMany(open: number, allowed: number): void {
 export const lockTeam = (tx: Tx, teamId: string): Promise<unknown> =>
   tx.$queryRaw`select id from teams where id = ${teamId} for no key update`;
 
-export function createJob({ prisma, prepared, settings, inTransaction }: DatabaseContext): JobRepository['create'] {
+export function createJob(context: DatabaseContext): JobRepository['create'] {
+  const { prisma, prepared, settings, inTransaction, announce } = context;
   const counts = new Map<string, Count & { until: number }>();
   const lately = (teamId: string): Count | null => {
     const count = counts.get(teamId);
     return count !== undefined && performance.now() < count.until ? count : null;
   };
 
-  return (teamId, job) => {
+  return async (teamId, job) => {
     const id = newId('job');
-    return withQuickTries(async (attempt) => {
-      // The commit of the try before may have gone through although its answer was lost.
-      const before = attempt === 1 ? null : await prisma.job.findUnique({ where: { id } });
-      if (before !== null) return jobRecord(before);
-      // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
-      const known = lately(teamId);
-      const made = await insert(prepared, { id, teamId }, job, { margin: IN_FLIGHT, known });
-      if (known === null)
-        counts.set(teamId, { open: made.open, seq: made.openSeq, until: performance.now() + COUNT_MS });
-      return (
-        recordOf(id, teamId, job, made) ??
-        inTransaction(async (run) => {
-          await run('lock a team', 'select id from teams where id = $1 for no key update', [teamId]);
-          const outcome = await insert(run, { id, teamId }, job, { margin: 0, known: null });
-          const record = recordOf(id, teamId, job, outcome);
-          if (record !== null) return record;
-          refuseTooMany(outcome.open, outcome.allowed);
-          refuseLostInputs(job.inputs, outcome.held, settings);
-          throw new InputError(
-            'idempotency_in_flight',
-            'this request took so long that another one with its idempotency key took over',
-          );
-        })
-      );
-    });
+    const made = await withQuickTries((attempt) => make(attempt, { id, teamId }, job));
+    announce('tasks', `team:${teamId}`);
+    return made;
   };
+
+  async function make(
+    attempt: number,
+    { id, teamId }: { id: string; teamId: string },
+    job: NewJob,
+  ): Promise<JobRecord> {
+    // The commit of the try before may have gone through although its answer was lost.
+    const before = attempt === 1 ? null : await prisma.job.findUnique({ where: { id } });
+    if (before !== null) return jobRecord(before);
+    // Far from the limit there is nothing to argue about; near it, requests of a team go one after the other.
+    const known = lately(teamId);
+    const made = await insert(prepared, { id, teamId }, job, { margin: IN_FLIGHT, known });
+    if (known === null) counts.set(teamId, { open: made.open, seq: made.openSeq, until: performance.now() + COUNT_MS });
+    return (
+      recordOf(id, teamId, job, made) ??
+      inTransaction(async (run) => {
+        await run('lock a team', 'select id from teams where id = $1 for no key update', [teamId]);
+        const outcome = await insert(run, { id, teamId }, job, { margin: 0, known: null });
+        const record = recordOf(id, teamId, job, outcome);
+        if (record !== null) return record;
+        refuseTooMany(outcome.open, outcome.allowed);
+        refuseLostInputs(job.inputs, outcome.held, settings);
+        throw new InputError(
+          'idempotency_in_flight',
+          'this request took so long that another one with its idempotency key took over',
+        );
+      })
+    );
+  }
 
   /**
    * Everything in one statement: submitting is what clients do most, and every round trip counts. The job is made when
@@ -114,6 +122,9 @@ export function createJob({ prisma, prepared, settings, inTransaction }: Databas
    * A count that is known serves as long as the team is far from its limit even with all the jobs that were made since:
    * the sequence of their numbers has those of every process, also before they are committed. So only what is under way
    * at that moment can be missing, which the margin is for.
+   *
+   * Its commit is quiet: those that notify go one after the other, each with its own write to the disk. Nobody can
+   * follow the job yet; who follows the team, and the relay, are told afterwards.
    */
   async function insert(
     run: Run,
@@ -125,7 +136,9 @@ export function createJob({ prisma, prepared, settings, inTransaction }: Databas
     const keys = inputKeys(job.inputs);
     const token = job.idempotencyToken ?? null;
     const { text, values } = Prisma.sql`
-      with open as materialized (
+      with quiet as materialized (
+        select set_config('sparank.quiet', 'on', true) as "on"
+      ), open as materialized (
         select case when ${known?.open ?? null}::int + last_value - ${known?.seq ?? null}::float8 < allowed - ${margin}
             then ${known?.open ?? null}::int
             else (select count(*)::int from jobs where team_id = ${teamId} and status in ('queued', 'running', 'canceling')) end as n,
@@ -143,7 +156,7 @@ export function createJob({ prisma, prepared, settings, inTransaction }: Databas
       ), held as materialized (
         select coalesce(array_agg(distinct key), '{}') as keys from (select key from renewed union all select key from kept) as one
       ), room as materialized (
-        select from open, held where n < allowed - ${margin} and keys @> ${keys}
+        select from quiet, open, held where quiet."on" = 'on' and n < allowed - ${margin} and keys @> ${keys}
       ), charge as (
         update idempotency_keys set job_id = ${id} from room where team_id = ${teamId} and token = ${token} returning token
       ), job as (
