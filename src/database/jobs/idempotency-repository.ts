@@ -15,15 +15,23 @@ interface Row {
   jobId: string | null;
 }
 
-export const idempotencyRepository = ({ prisma }: DatabaseContext): IdempotencyRepository => ({
+/**
+ * Taking a key and noting its answer need not wait for the disk. What makes the job comes after the one and does, and
+ * what is on the disk is there in the order of the commits: with the job there is its key. A lost answer is made again
+ * from the job.
+ */
+const FORGETTABLE = `set_config('synchronous_commit', 'off', true)`;
+
+export const idempotencyRepository = ({ prisma, prepared }: DatabaseContext): IdempotencyRepository => ({
   begin(teamId, key, bodyHash) {
     const token = newId('idm');
     return withQuickTries(async () => {
       // One statement decides who is in charge: a new key, one whose request died, or one whose time is over.
-      const [row] = await prisma.$queryRaw<Row[]>`
-        with mine as (
+      const [row] = await prepared<Row>(
+        'take an idempotency key',
+        `with mine as (
           insert into idempotency_keys as held (team_id, key, body_hash, token, in_flight_until)
-          values (${teamId}, ${key}, ${bodyHash}, ${token}, clock_timestamp() + make_interval(secs => ${IN_FLIGHT_SECONDS}))
+          select $1, $2, $3, $4, clock_timestamp() + make_interval(secs => ${IN_FLIGHT_SECONDS}) from ${FORGETTABLE}
           on conflict (team_id, key) do update set
             token = excluded.token, in_flight_until = excluded.in_flight_until, body_hash = excluded.body_hash,
             status_code = null, response = null, created_at = excluded.created_at,
@@ -35,7 +43,9 @@ export const idempotencyRepository = ({ prisma }: DatabaseContext): IdempotencyR
         select body_hash as "bodyHash", token, status_code as "statusCode", response, job_id as "jobId" from mine
         union all
         select body_hash, token, status_code, response, job_id from idempotency_keys
-        where team_id = ${teamId} and key = ${key} and not exists (select from mine)`;
+        where team_id = $1 and key = $2 and not exists (select from mine)`,
+        [teamId, key, bodyHash, token],
+      );
       // Deleted between the two halves of the statement: the other request gave the key up just now.
       if (row === undefined) return { state: 'in_flight' };
       if (row.bodyHash !== bodyHash) return { state: 'mismatch' };
@@ -53,10 +63,13 @@ export const idempotencyRepository = ({ prisma }: DatabaseContext): IdempotencyR
   },
 
   async finish(teamId, key, token, { statusCode, response }) {
-    const stored = await prisma.$executeRaw`
-      update idempotency_keys set status_code = ${statusCode}, response = ${JSON.stringify(response)}::jsonb
-      where team_id = ${teamId} and key = ${key} and token = ${token}`;
-    return stored === 1;
+    const stored = await prepared(
+      'note an answer',
+      `update idempotency_keys set status_code = $4, response = $5::jsonb from ${FORGETTABLE}
+      where team_id = $1 and key = $2 and token = $3 returning true`,
+      [teamId, key, token, statusCode, JSON.stringify(response)],
+    );
+    return stored.length === 1;
   },
 
   async abandon(teamId, key, token) {
