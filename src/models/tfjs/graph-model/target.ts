@@ -70,9 +70,9 @@ export class GraphTarget implements Target {
     return name;
   }
 
-  output(name: string, x: Ref): void {
-    this.nodes.push({ name, op: 'Identity', input: [x], attr: { T: FLOAT } });
-    this.ports.outputs[name] = { name: `${name}:0`, dtype: 'DT_FLOAT' };
+  output(name: string, x: Ref, type: StoredTensor['type']): void {
+    this.nodes.push({ name, op: 'Identity', input: [x], attr: { T: { type: TYPES[type] } } });
+    this.ports.outputs[name] = { name: `${name}:0`, dtype: TYPES[type] };
   }
 
   convolution(

@@ -72,5 +72,5 @@ export interface Target {
   split(name: string, x: Ref, of: { axis: number; sizes: number[] }): Ref[];
   /** Anything else that only a graph has. */
   operator(name: string, operator: string, inputs: (Ref | Weights)[], attributes: Record<string, object>): Ref;
-  output(name: string, x: Ref): void;
+  output(name: string, x: Ref, type: StoredTensor['type']): void;
 }

@@ -5,6 +5,7 @@ import { DataType, int64ToNumber, type NodeProto } from '../../ir/messages.js';
 import { realInputs, type Model } from '../../ir/model.js';
 import { operatorOf } from '../../ir/operator.js';
 import { isIdentity, permute } from '../build/value.js';
+import type { StoredTensor } from '../io/weights.js';
 import { constantOf, decoded } from './constants.js';
 import type { Fused, Ref, Shape, Target, Weights } from './target.js';
 
@@ -21,6 +22,10 @@ export type NodeWriter = (w: Walker, node: NodeProto) => void;
 
 /** Channels last, for a tensor that has them second. */
 export const channelsLast = (rank: number): number[] => [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
+
+/** TensorFlow.js has no other types. */
+const kindOf = (elements: number | undefined): StoredTensor['type'] =>
+  elements === DataType.FLOAT ? 'float32' : elements === DataType.BOOL ? 'bool' : 'int32';
 
 /** Goes over the nodes of a network and writes each with a target. */
 export class Walker {
@@ -57,14 +62,17 @@ export class Walker {
       const shape = dims.map(({ dimValue }) =>
         dimValue === undefined || int64ToNumber(dimValue) <= 0 ? null : int64ToNumber(dimValue),
       );
-      const elements = type?.tensorType?.elemType;
-      const kind = elements === DataType.FLOAT ? 'float32' : elements === DataType.BOOL ? 'bool' : 'int32';
+      const kind = kindOf(type?.tensorType?.elemType);
       this.set(name, { ref: this.target.input(name, shape, kind), order: null, shape });
     }
   }
 
   outputs(): void {
-    for (const { name } of this.model.graph.output) this.target.output(name, this.plain(this.get(name), name).ref);
+    for (const { name, type } of this.model.graph.output) {
+      // A file that does not say what an output holds means numbers.
+      const kind = kindOf(type?.tensorType?.elemType ?? DataType.FLOAT);
+      this.target.output(name, this.plain(this.get(name), name).ref, kind);
+    }
   }
 
   set(tensor: string, written: Written): void {
