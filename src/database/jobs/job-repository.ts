@@ -8,19 +8,30 @@ import { type Job, Prisma } from '../generated/client.js';
 import { holdInputs, refuseLostInputs } from './hold-inputs.js';
 import { readBrief } from './job-brief.js';
 import { jobLists } from './job-lists.js';
-import { jobRecord } from './job-record.js';
+import { jobRecord, WHOLE_JOB, type WholeJob } from './job-record.js';
 import { addEvent, addTasks, endIfCanceled, lockJob, workIsGone } from './job-state.js';
 import { holdLaterTasks } from './recompute.js';
 import { queueBoard } from './queue-board.js';
+import type { JobRecord } from '../records.js';
 import type { JobRepository } from '../repositories.js';
 
 const FINISHED: Job['status'][] = ['succeeded', 'failed', 'canceled'];
 
 export function jobRepository(context: DatabaseContext): JobRepository {
-  const { prisma, settings, transaction } = context;
+  const { prepared, settings, transaction } = context;
   const board = queueBoard(context);
 
   const read = async (tx: Tx, jobId: string) => jobRecord(await tx.job.findUniqueOrThrow({ where: { id: jobId } }));
+
+  /** Of any team with null. */
+  async function find(teamId: string | null, jobId: string): Promise<JobRecord | null> {
+    const [job] = await prepared<WholeJob>(
+      'a job',
+      `select ${WHOLE_JOB.text} from jobs where id = $1 and ($2::text is null or team_id = $2)`,
+      [jobId, teamId],
+    );
+    return job === undefined ? null : jobRecord(job);
+  }
 
   async function openJobsAllowed(tx: Tx, teamId: string): Promise<number> {
     const team = await tx.team.findUnique({ where: { id: teamId }, select: { maxQueuedJobs: true } });
@@ -42,15 +53,8 @@ export function jobRepository(context: DatabaseContext): JobRepository {
   return {
     create: createJob(context),
 
-    async get(teamId, jobId) {
-      const job = await prisma.job.findUnique({ where: { id: jobId, teamId } });
-      return job === null ? null : jobRecord(job);
-    },
-
-    async find(jobId) {
-      const job = await prisma.job.findUnique({ where: { id: jobId } });
-      return job === null ? null : jobRecord(job);
-    },
+    get: find,
+    find: (jobId) => find(null, jobId),
 
     brief: readBrief(context),
 
