@@ -95,6 +95,7 @@ const WARNINGS = {
   few_calibration_samples:
     'outputs moved, and at most half as far on the calibration samples as on others: those are too few, or unlike the others',
   few_samples: 'fewer than 50 were measured',
+  layers_in_branches: 'layers in the branches of an If, or the body of a Loop or Scan, stay as they are',
   answers_assumed:
     'whether the first output holds classes or other numbers is not known: agreement is reported for classes, and not for numbers',
   measured_on_fitted: 'too few to hold out any',

@@ -38,7 +38,7 @@ export { GraphIndex } from './graph/graph-index.js';
 export { operatorOf } from './ir/operator.js';
 export { beforeSelection } from './graph/selection.js';
 export { outputParts, partsOf, type Parts } from './run/output-parts.js';
-export { holdersOfLayers } from './graph/graph-index.js';
+export { layersInside, numbersInside } from './graph/layers-inside.js';
 export { foldWeights } from './passes/fold-weights.js';
 export { prepare } from './passes/prepare.js';
 export { rewrite, type Replacement } from './emit/rewrite.js';

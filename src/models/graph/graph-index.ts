@@ -1,6 +1,6 @@
 import type { GraphProto, NodeProto, TensorProto } from '../ir/messages.js';
 import { initializersOf } from '../ir/model.js';
-import { isOperator, operatorOf } from '../ir/operator.js';
+import { operatorOf } from '../ir/operator.js';
 import { UniqueNames } from './unique-names.js';
 
 /** Who makes and who reads every tensor of a graph. A snapshot: make a new one after changing the graph. */
@@ -80,17 +80,6 @@ export function* allNodes(graph: Pick<GraphProto, 'node'>): Generator<NodeProto>
     for (const inner of subgraphs(node)) yield* allNodes(inner);
   }
 }
-
-const LAYERS = ['Conv', 'ConvTranspose', 'Gemm', 'LSTM', 'GRU', 'RNN'] as const;
-
-/** Operators of the graph with layers in their subgraphs, such as `If`. */
-export const holdersOfLayers = (graph: Pick<GraphProto, 'node'>): string[] => [
-  ...new Set(
-    graph.node
-      .filter((node) => subgraphs(node).some((inner) => [...allNodes(inner)].some((n) => isOperator(n, ...LAYERS))))
-      .map(operatorOf),
-  ),
-];
 
 /** Tensors of the graph, of its subgraphs and of its constants. */
 export function* allTensors(graph: GraphProto): Generator<{ tensor: TensorProto; owner: string }> {

@@ -323,6 +323,7 @@ class Warning(TypedDict):
         'outputs_moved',
         'few_calibration_samples',
         'few_samples',
+        'layers_in_branches',
         'answers_assumed',
         'measured_on_fitted',
         'near_edge',

@@ -28,6 +28,7 @@ import type { StepContext } from '../../step.js';
 import { fewCalibrationSamples, type Fitted } from './few-calibration.js';
 import { measureInTensorflow } from './in-tensorflow.js';
 import { ledger } from './ledger.js';
+import { layersInBranches } from './in-branches.js';
 import { judge } from './verdict.js';
 
 export interface Candidate {
@@ -100,6 +101,8 @@ export async function measureGroup(
   const tensorflow = await inTensorflow(evaluation, loaded, context);
   const rows = await timedRows(evaluation, loaded, context);
   context.progress(1);
+  const { model } = finishedOne(evaluation.assignment, 'inspect').result;
+  const inBranches = layersInBranches(evaluation.original.model, model.parameters);
   const points: MeasuredPoint[] = [];
   for (const [i, one] of loaded.entries())
     points.push(
@@ -108,7 +111,7 @@ export async function measureGroup(
         one,
         {
           ...{ measured, rows: rows[i] ?? [], tensorflow: tensorflow.results?.[i] },
-          warnings: [few.get(one.model) ?? [], tensorflow.warning].flat(),
+          warnings: [few.get(one.model) ?? [], tensorflow.warning, inBranches].flat(),
         },
         context,
       ),

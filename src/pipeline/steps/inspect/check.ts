@@ -10,7 +10,7 @@ import {
   clientTypes,
   codingOf,
   formatOf,
-  holdersOfLayers,
+  layersInside,
   inFormat,
   raiseOpset,
   Runner,
@@ -147,7 +147,7 @@ function requireRows({ fixedBatch, outputs }: Runner, values: ReadonlyMap<string
 }
 
 function noLayers(model: Model | null): string {
-  const holders = model === null ? [] : holdersOfLayers(model.graph);
+  const holders = model === null ? [] : [...new Set(layersInside(model.graph).map(({ holder }) => holder))];
   return holders.length === 0
     ? 'the model has no convolution or fully connected layer'
     : `all its layers lie in the branches or the body of ${holders.join(' and ')}, which stay as they are: export the branch that is used, as a model of its own`;
