@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Compile } from 'typebox/compile';
-import Value from 'typebox/value';
 import { InputError, type Fault } from '../errors/index.js';
+import { compileDefaults } from './defaults.js';
 import { schemaFaults } from './schema-faults.js';
 import { SpecSchema, type Spec } from './spec.js';
 
 /** Three times as fast as the schema itself. */
 const checker = Compile(SpecSchema);
+const fillDefaults = compileDefaults(SpecSchema);
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -36,7 +37,7 @@ function withoutCopies(faults: Fault[], given: unknown): Fault[] {
  */
 export function resolveSpec(given: unknown): Spec {
   const { spec: whole, faults: contradictions } = withFirstTarget(given);
-  const spec: unknown = Value.Default(SpecSchema, whole);
+  const spec = fillDefaults(whole);
   if (contradictions.length === 0 && checker.Check(spec)) return spec;
   const faults = [...contradictions, ...withoutCopies(schemaFaults(SpecSchema, spec), given)];
   const first = faults[0];
