@@ -38,7 +38,7 @@ stop() {
 example=$new/examples/fashion-mnist
 job() { # job WHAT PORT
   local began=$SECONDS
-  if timeout 300 node "$new/dist/cli/main.js" submit "$example/model.onnx" --calibration "$example/calibration.npz" --target parameter_ratio=4 \
+  if timeout 300 node "$new/dist/cli/main.js" submit "$example/model.onnx" --calibration "$example/calibration.npz" --target parameter_ratio=4 --effort quick \
     --label "step=$RANDOM" --url "http://127.0.0.1:$2" --wait --json >"$data/job.json" 2>"$data/job.log"; then echo "ok      $1, $((SECONDS - began)) s"
   else echo "FAILED  $1: $(tail -c 600 "$data/job.json" "$data/job.log")" && for one in "${!running[@]}"; do echo "  $one: $(tail -3 "$data/$one.log")"; done; fi
 }

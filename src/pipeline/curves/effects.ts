@@ -18,7 +18,7 @@ export interface TapEffect {
  */
 export function withEffects(
   candidates: readonly Candidate[],
-  ranks: readonly SensitivityPoint[],
+  given: readonly SensitivityPoint[],
   taps: readonly TapEffect[],
 ): WeighedCandidate[] {
   const plainError = new Map(
@@ -26,9 +26,14 @@ export function withEffects(
       .filter(({ shape, groups }) => shape === PLAIN_SHAPE && groups === 0)
       .map(({ rank, error }): [number, number] => [rank, error]),
   );
+  // Of rank 0: an error in all directions.
+  const whole = given.filter((point) => point.rank === 0);
+  const limitedRanks = given.filter((point) => point.rank > 0);
+  const ranks = limitedRanks.length > 0 ? limitedRanks : whole;
   return candidates.map((candidate) => {
     if (isDense(candidate)) return { ...candidate, effect: 0 };
     const { shape, rank, inner, error } = candidate;
+    if (rank === 0 && whole.length > 0) return { ...candidate, effect: outputErrorOf(whole, error) };
     const { narrows } = LOW_RANK_SHAPES[shape];
     const tap = taps.find(({ fits }) => fits.shape === shape);
     if (narrows === 'output' || tap === undefined) return { ...candidate, effect: outputErrorOf(ranks, error) };

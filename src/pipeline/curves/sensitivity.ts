@@ -1,10 +1,10 @@
 import { centered, columnMeans, columnRange } from '../../compression/linalg/columns.js';
 import type { Candidate, TapFits } from '../../compression/index.js';
-import { identityMatrix } from '../../compression/regression/rank-step.js';
+import { identityMatrix, squaredNorm } from '../../compression/regression/rank-step.js';
 import { leadingInSpan } from '../../compression/regression/response-span.js';
 import type { ResponseMetric } from '../../compression/regression/response-metric.js';
 import { seededRandom } from '../../compression/linalg/random.js';
-import type { Engine, Matrix } from '../../engines/index.js';
+import { matrix, type Engine, type Matrix } from '../../engines/index.js';
 import {
   behindLinearMap,
   PLAIN_SHAPE,
@@ -87,6 +87,28 @@ export function chooseProbes(
     if (best !== undefined) chosen.set(best.rank, best.error);
   }
   return [...chosen].map(([rank, layerError]) => ({ rank, layerError })).sort((a, b) => a.rank - b.rank);
+}
+
+/** Fewer points of limited rank say little of errors in other directions. */
+const FEW_PROBES = 3;
+
+/**
+ * A probe of rank 0, the mean of the response alone, where few ranks can be looked at and a sparse part may stand by itself. Of two
+ * outputs a limited rank loses the least direction only, and what follows may be blind to that, as a softmax is to what both have in
+ * common; inputs that are left out are missing in all directions.
+ *
+ * @param after the response behind the activation, [samples, m]
+ */
+export function probesWithMean(
+  probes: readonly { rank: number; layerError: number }[],
+  candidates: readonly Candidate[],
+  after: Matrix,
+): { rank: number; layerError: number }[] {
+  const isAlone = candidates.some(({ rank, groups }) => rank === 0 && groups > 0);
+  if (probes.length >= FEW_PROBES || !isAlone) return [...probes];
+  const energy = squaredNorm(after.data);
+  const layerError = energy === 0 ? 0 : squaredNorm(centered(after, columnMeans(after)).data) / energy;
+  return layerError === 0 ? [...probes] : [{ rank: 0, layerError }, ...probes];
 }
 
 /** Widths whose own errors lie nearest to the wanted ones. */
@@ -244,7 +266,7 @@ function identityMap(part: BehindMap, m: number, axes: number): Map<string, Floa
   return mapOf(part, { mean: new Float64Array(m), down: same, up: same }, m, axes);
 }
 
-/** A (y - mean) + mean with A the projector on the first `rank` directions, as feeds of the inserted map. */
+/** A (y - mean) + mean with A the projector on the first `rank` directions, as feeds of the inserted map; of rank 0 the mean. */
 export function mapOf(
   part: Pick<BehindMap, 'down' | 'up' | 'offset'>,
   { mean, down, up }: ResponseBasis,
@@ -252,20 +274,22 @@ export function mapOf(
   axes: number,
 ): Map<string, FloatTensor> {
   const m = mean.length;
-  const [d, u] = [columnRange(down, 0, rank), columnRange(up, 0, rank)];
-  const scores = new Float64Array(rank);
+  // No tensor has no columns.
+  const width = Math.max(1, rank);
+  const [d, u] = rank === 0 ? [matrix(m, 1), matrix(m, 1)] : [columnRange(down, 0, rank), columnRange(up, 0, rank)];
+  const scores = new Float64Array(width);
   for (let i = 0; i < m; i++) {
-    for (let r = 0; r < rank; r++) scores[r] = scores[r] + d.data[i * rank + r] * mean[i];
+    for (let r = 0; r < width; r++) scores[r] = scores[r] + d.data[i * width + r] * mean[i];
   }
   const offset = Float32Array.from(mean, (value, i) => {
     let kept = 0;
-    for (let r = 0; r < rank; r++) kept += u.data[i * rank + r] * scores[r];
+    for (let r = 0; r < width; r++) kept += u.data[i * width + r] * scores[r];
     return value - kept;
   });
   const ones = new Array<number>(axes).fill(1);
   // A convolution's weights have their outputs first, a product's their inputs.
-  const tall = (a: Matrix) => ({ dims: [m, rank, ...ones], data: a.data });
-  const wide = (a: Matrix) => ({ dims: [rank, m, ...ones], data: transpose(a.data, m, rank) });
+  const tall = (a: Matrix) => ({ dims: [m, width, ...ones], data: a.data });
+  const wide = (a: Matrix) => ({ dims: [width, m, ...ones], data: transpose(a.data, m, width) });
   return new Map([
     [part.down, axes > 0 ? wide(d) : tall(d)],
     [part.up, axes > 0 ? tall(u) : wide(u)],

@@ -20,7 +20,8 @@ import { type LayerMetrics } from './output-metrics.js';
 import { files } from '../../files/step-files.js';
 import { type Network } from '../../network/network.js';
 import type { ProbePlan } from './probe-plan.js';
-import { chooseProbes, MAX_PROBED_RANK, responseBasis } from '../../curves/sensitivity.js';
+import { applyActivation } from '../../../compression/prox/activation-function.js';
+import { chooseProbes, MAX_PROBED_RANK, probesWithMean, responseBasis } from '../../curves/sensitivity.js';
 import { sensitivityOf } from './layer-effects.js';
 import type { StepContext } from '../../step.js';
 
@@ -96,7 +97,9 @@ async function measureLayer(
   });
   context.progress(0.5);
   const candidates = costCurve(layer, statistics, components);
-  const probes = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
+  const limited = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
+  const after = matrix(samples, layer.m, applyActivation(problem.activation, wanted));
+  const probes = probesWithMean(limited, candidates, after);
   const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
   const basis = await responseBasis(engine, matrix(samples, layer.m, own), {
     size: maxRank,
