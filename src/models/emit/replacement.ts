@@ -1,0 +1,5 @@
+import type { DenseWeights } from '../graph/dense-weights.js';
+import type { Factors } from '../layer.js';
+
+/** New dense weights, or a low-rank plus sparse pair of branches. */
+export type Replacement = DenseWeights | Factors;
