@@ -1,7 +1,8 @@
-import { isMasked, PATTERN } from '../../models/sparse/index.js';
+import { isMasked, PATTERN, PLAIN_PATTERN } from '../../models/sparse/index.js';
 import { difference } from '../linalg/columns.js';
 import { maskedInputs } from '../regression/masked-step.js';
 import { chooseMasked, keptPart, type ChosenPart } from '../sparse/masked-part.js';
+import { channelsByImportance, MAX_ELIMINATED_COLUMNS } from '../sparse/eliminate-channels.js';
 import { selectChannels, type Selection } from '../sparse/select-channels.js';
 import type { LayerRun } from './set-up.js';
 
@@ -28,7 +29,8 @@ export async function chooseSupport(run: LayerRun): Promise<ChosenSupport> {
   if (!isMasked(pattern) || groups === 0) {
     // A group of columns is a channel of a layer with as many taps.
     const view = { ...problem, channels: shape.d / width, taps: width };
-    const found = kept?.kept ?? (await selectChannels(engine, view, selection));
+    const alone = size.rank === 0 && pattern === PLAIN_PATTERN && shape.d <= MAX_ELIMINATED_COLUMNS;
+    const found = kept?.kept ?? (alone ? await leastMissed(run) : await selectChannels(engine, view, selection));
     return { groups: found, width, masked: null, dispose: () => undefined };
   }
   const held = await maskedInputs(engine, inputs);
@@ -44,4 +46,10 @@ export async function chooseSupport(run: LayerRun): Promise<ChosenSupport> {
     held.dispose();
     throw error;
   }
+}
+
+/** Of a layer that keeps some channels and nothing else. Ascending. */
+async function leastMissed({ engine, problem, size, inputs, weights, metric }: LayerRun): Promise<number[]> {
+  const order = await channelsByImportance(engine, { inputs, weights, taps: problem.taps, metric });
+  return order.slice(0, size.groups).sort((a, b) => a - b);
 }
