@@ -1,5 +1,7 @@
 export { AdamState } from './solver/adam.js';
-export { allocate, type AllocationLayer, type AllocationTarget } from './allocation/allocate.js';
+export { allocate } from './allocation/allocate.js';
+export type { AllocationLayer, AllocationTarget } from './allocation/allocation-layer.js';
+export { leastCost } from './allocation/widths.js';
 export { allocateThrifty } from './allocation/allocate-thrifty.js';
 export { behindWeights, slopeMoments } from './low-rank/output-metric.js';
 export { responseMetric, type ResponseMetric } from './regression/response-metric.js';
@@ -13,9 +15,10 @@ export {
   type MeasuredLayer,
   type StatisticsOptions,
 } from './curves/statistics.js';
+export { MAX_ELIMINATED_COLUMNS } from './sparse/eliminate-channels.js';
 export { mostLeanTries } from './solver/choose-lean.js';
 export { refitDense, type RefittedDense } from './solver/refit-dense.js';
-export type { TapFits } from './curves/tap-statistics.js';
+export type { NarrowFits, TapFits } from './curves/tap-statistics.js';
 export {
   refitLayer,
   solveLayer,

@@ -72,7 +72,10 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const { rank, groups, pattern = PLAIN_PATTERN } = size;
   const sparseSize: SparseSize = { pattern, groups, alone: rank === 0 };
   const sparse = sparseParts(layer, sparseSize);
-  const picks = layer.picksByConvolution === true && groups > 0 ? (PATTERN[pattern].picks?.(layer, groups) ?? []) : [];
+  // Where the layer before makes only what is kept, nothing is picked.
+  const comesAlone = layer.narrows !== undefined && rank === 0 && pattern === PLAIN_PATTERN;
+  const isPicked = layer.picksByConvolution === true && groups > 0 && !comesAlone;
+  const picks = isPicked ? (PATTERN[pattern].picks?.(layer, groups) ?? []) : [];
   const beside = sum(sparse.map((part) => costOf(part, part.channels)));
   const picking = sum(picks.map((part) => costOf(part, part.channels)));
   const low = lowRankParts(layer, size);
@@ -83,6 +86,25 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const parameters = weights + m * (layer.biases ?? 1);
   return { parameters, nonzeros: parameters - zeros, macs, work, once };
 }
+
+/** What of a layer's cost goes with its outputs: where a reader does without a share of them, it is less by that share of this. */
+export function costOfOutputs(layer: Layer, size: LayerSize): LayerCost {
+  const whole = factoredCost(layer, size);
+  const none = factoredCost({ ...layer, m: 0, parameters: 0, macs: 0 }, size);
+  return {
+    parameters: whole.parameters - none.parameters,
+    nonzeros: whole.nonzeros - none.nonzeros,
+    macs: whole.macs - none.macs,
+    work: whole.work - none.work,
+    once: whole.once - none.once,
+  };
+}
+
+/** Of channels, the share that is left when so many are kept: as it is counted, and as a runtime computes it, in blocks. */
+export const shareOf = (kept: number, channels: number): { counted: number; computed: number } => ({
+  counted: kept / channels,
+  computed: blocked(kept) / blocked(channels),
+});
 
 /** Every further use of a layer begins its convolutions once more. */
 function begun({ uses = [] }: Layer, convolutions: number): Cost {

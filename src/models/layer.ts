@@ -59,6 +59,11 @@ export interface Layer {
   uses?: LayerUse[];
   /** How many different biases the uses have; absent: one. */
   biases?: number;
+  /**
+   * The layer that makes this one's input for nothing else, by its name, and the depthwise convolutions between: channels
+   * that this one does without need not be made. Absent: others see them, too, or they are mixed on the way.
+   */
+  narrows?: { producer: string; depthwise: Layer[] };
   /** Why the layer must stay dense, or null when it can be compressed. */
   blocked: string | null;
 }

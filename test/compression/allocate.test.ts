@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { allocate, type AllocationLayer } from '../../src/compression/allocation/allocate.js';
+import { allocate, type AllocationLayer } from '../../src/compression/index.js';
 import { seededRandom } from '../../src/compression/linalg/random.js';
 import { InputError } from '../../src/errors/index.js';
 import { DENSE } from '../../src/models/index.js';

@@ -43,7 +43,8 @@ function lossOf(problem: ReturnType<typeof randomLayer>, kept: readonly number[]
   const a = new Float64Array(n * width);
   for (let r = 0; r < rows; r++)
     for (let i = 0; i < n; i++) {
-      for (let j = 0; j < n; j++) a[i * width + j] = (a[i * width + j] ?? 0) + (x[r * n + i] ?? 0) * (x[r * n + j] ?? 0);
+      for (let j = 0; j < n; j++)
+        a[i * width + j] = (a[i * width + j] ?? 0) + (x[r * n + i] ?? 0) * (x[r * n + j] ?? 0);
       for (let o = 0; o < SHAPE.m; o++)
         a[i * width + n + o] = (a[i * width + n + o] ?? 0) + (x[r * n + i] ?? 0) * (y[r * SHAPE.m + o] ?? 0);
     }

@@ -17,13 +17,7 @@ import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, tensorOf, type Sketch } from './graphs.js';
 
 const conv = (from: string, to: string, name: string, pads = 1) =>
-  node(
-    'Conv',
-    [from, `${name}w`, `${name}b`],
-    to,
-    pads > 0 ? [makeInts('pads', [pads, pads, pads, pads])] : [],
-    name,
-  );
+  node('Conv', [from, `${name}w`, `${name}b`], to, pads > 0 ? [makeInts('pads', [pads, pads, pads, pads])] : [], name);
 const weights = (name: string, m: number, channels: number, kernel = 3) => [
   tensorOf(`${name}w`, [m, channels, kernel, kernel]),
   tensorOf(`${name}b`, [m]),
@@ -241,8 +235,22 @@ describe('channels that nobody reads', () => {
     };
     const b = some(model, layerOf(layers, 'b'), KEPT);
     const c = some(model, layerOf(layers, 'c'), [0, 3, 4, 5]);
-    const narrow = rewrite(model, new Map<string, Replacement>([['a', factored], ['b', b.narrow], ['c', c.narrow]]));
-    const whole = rewrite(model, new Map<string, Replacement>([['a', factored], ['b', b.zeros], ['c', c.zeros]]));
+    const narrow = rewrite(
+      model,
+      new Map<string, Replacement>([
+        ['a', factored],
+        ['b', b.narrow],
+        ['c', c.narrow],
+      ]),
+    );
+    const whole = rewrite(
+      model,
+      new Map<string, Replacement>([
+        ['a', factored],
+        ['b', b.zeros],
+        ['c', c.zeros],
+      ]),
+    );
     nearly(await outputOf(narrow, sketch), await outputOf(whole, sketch));
     expect(made(narrow, nameIn(narrow, 'p'))).toBe(KEPT.length);
     expect(made(narrow, nameIn(narrow, 'r'))).toBe(4);

@@ -151,6 +151,8 @@ describe.each(SPARSE_PATTERNS)('%s', (pattern) => {
         ? [{ shape: 'tucker', rank: 3, inner: 2 } as const, { shape: 'spatial', rank: 3, inner: 0 } as const]
         : []),
     ]) {
+      // Alone it makes the layer before it smaller, too (narrow.test.ts).
+      if (size.rank === 0 && pattern === 'channel' && layer.narrows !== undefined) continue;
       const cost = factoredCost(layer, { ...size, groups, pattern });
       const factors = dummyFactors(layer, { ...size, groups, pattern });
       const changed = rewrite(model, new Map([[layer.name, factors]]));

@@ -47,8 +47,7 @@ describe('the effect of a candidate on the network', () => {
       candidate({ shape: 'spatial', rank: 8, error: 0.1 }),
       candidate({ rank: 8, groups: 4, error: 0.01 }),
     ],
-    ranks,
-    taps,
+    { ranks, taps, channels: [] },
   );
 
   it('is none for the dense layer and the measured one for what was measured', () => {
@@ -72,12 +71,24 @@ describe('the effect of a candidate on the network', () => {
       { rank: 0, layerError: 0.8, outputError: 0.4 },
       { rank: 1, layerError: 1e-4, outputError: 1e-10 },
     ];
-    const of = (size: Partial<Candidate>) => withEffects([candidate(size)], few, [])[0]?.effect;
+    const of = (size: Partial<Candidate>) =>
+      withEffects([candidate(size)], { ranks: few, taps: [], channels: [] })[0]?.effect;
     expect(of({ groups: 8, error: 0.02 })).toBeCloseTo(0.01, 12);
     expect(of({ rank: 1, error: 1e-4 })).toBeCloseTo(1e-10, 16);
     // A single output has no smaller rank.
-    const one = withEffects([candidate({ groups: 8, error: 0.02 })], few.slice(0, 1), []);
+    const one = withEffects([candidate({ groups: 8, error: 0.02 })], {
+      ranks: few.slice(0, 1),
+      taps: [],
+      channels: [],
+    });
     expect(one[0]?.effect).toBeCloseTo(0.01, 12);
+  });
+
+  it('of some channels alone follows what was measured of these, and counts for more', () => {
+    const channels = [{ rank: 8, layerError: 0.1, outputError: 0.05 }];
+    const of = (size: Partial<Candidate>) => withEffects([candidate(size)], { ranks, taps, channels })[0]?.effect;
+    expect(of({ groups: 8, error: 0.1 })).toBeCloseTo(1.5 * 0.05, 12);
+    expect(of({ rank: 8, groups: 4, error: 0.01 })).toBeCloseTo(0.001, 12);
   });
 });
 

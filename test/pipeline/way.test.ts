@@ -172,7 +172,7 @@ describe('the whole way of a job', () => {
     const values = noise(images * 3 * SIDE * SIDE, 7).map((v) => 2 * v);
     await writeNpz(calibration, { x: { dims: [images, 3, SIDE, SIDE], data: values } });
     const output = scratch();
-    const wish = { target: { parameter_ratio: 2 } };
+    const wish = { target: { parameter_ratio: 2 }, method: { components: ['low_rank'] } };
     const result = await compressLocally(localOptions({ ...files, calibration, model }, output, wish));
     const saved = await loadModel(join(output, 'model.onnx'), { directory: scratch(), limits: LIMITS });
     const listed = await listLayers(prepare(saved), batchOf([3, SIDE, SIDE], 2), { threads: 1 });

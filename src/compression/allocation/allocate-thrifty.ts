@@ -1,4 +1,5 @@
-import { allocate, type AllocationLayer, type AllocationTarget } from './allocate.js';
+import { allocateIndependent, allocations, errorOf } from './allocate.js';
+import type { AllocationLayer, AllocationTarget } from './allocation-layer.js';
 
 /** Halvings of the range of the multiplier. */
 const ROUNDS = 24;
@@ -19,33 +20,61 @@ export function allocateThrifty(
   other: AllocationTarget['cost'],
   allowed: (least: number) => number,
 ): number[] {
-  const best = allocate(layers, target);
-  const errorOf = (choice: readonly number[]) =>
-    layers.reduce((sum, { candidates, weight }, i) => sum + weight * (candidates[choice[i] ?? 0]?.error ?? 0), 0);
-  const costOf = (choice: readonly number[]) =>
-    layers.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.[other] ?? 0), 0);
-  const least = errorOf(best);
-  const dearest = costOf(best);
+  const all = allocations(layers, target, other);
+  const least = Math.min(...all.map(({ error }) => error));
+  const most = least > 0 ? allowed(least) : least;
+  const found = all
+    .filter(({ error }) => error <= most)
+    .map(({ settled, choice }) => {
+      const kept = thrifty(settled, { target, other, best: choice, least, most });
+      return { choice: kept.map((place, i) => settled[i].places[place]), cost: costOf(settled, kept, other) };
+    });
+  return found.reduce((best, one) => (one.cost < best.cost ? one : best)).choice;
+}
+
+const costOf = (
+  layers: readonly AllocationLayer[],
+  choice: readonly number[],
+  cost: AllocationTarget['cost'],
+): number => layers.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.[cost] ?? 0), 0);
+
+/** Of independent layers. */
+function thrifty(
+  layers: readonly AllocationLayer[],
+  {
+    target,
+    other,
+    best,
+    least,
+    most,
+  }: {
+    target: AllocationTarget;
+    other: AllocationTarget['cost'];
+    best: number[];
+    /** The least sum of errors of all, and the most that may be. */
+    least: number;
+    most: number;
+  },
+): number[] {
+  const dearest = costOf(layers, best, other);
   if (!(least > 0) || !(dearest > 0)) return best;
-  const most = allowed(least);
   const weighted = (multiplier: number) =>
     layers.map(({ candidates, weight }) => ({
       weight: 1,
       candidates: candidates.map((c) => ({ ...c, error: weight * c.error + multiplier * (c[other] ?? 0) })),
     }));
-  const spent = (choice: readonly number[]) =>
-    layers.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.[target.cost] ?? 0), 0);
   // Layers may be too coarse to come near the budget at all.
-  const fewest = Math.min(spent(best), (1 - MOST_UNSPENT) * target.budget);
+  const fewest = Math.min(costOf(layers, best, target.cost), (1 - MOST_UNSPENT) * target.budget);
   let kept = best;
   // From a millionth of the error for the whole cost to the error itself, many times over.
   let low = Math.log((1e-6 * least) / dearest);
   let high = Math.log((1e3 * least) / dearest);
   for (let round = 0; round < ROUNDS; round++) {
     const middle = (low + high) / 2;
-    const choice = allocate(weighted(Math.exp(middle)), target);
-    if (errorOf(choice) <= least || (errorOf(choice) <= most && spent(choice) >= fewest)) {
-      if (costOf(choice) < costOf(kept)) kept = choice;
+    const choice = allocateIndependent(weighted(Math.exp(middle)), target);
+    const error = errorOf(layers, choice);
+    if (error <= least || (error <= most && costOf(layers, choice, target.cost) >= fewest)) {
+      if (costOf(layers, choice, other) < costOf(layers, kept, other)) kept = choice;
       low = middle;
     } else high = middle;
   }

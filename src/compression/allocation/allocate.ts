@@ -1,17 +1,6 @@
 import { InputError } from '../../errors/index.js';
-import type { Candidate } from '../curves/cost-curve.js';
-
-export interface AllocationLayer {
-  candidates: readonly Candidate[];
-  /** Effect of the layer's error on the network. */
-  weight: number;
-}
-
-export interface AllocationTarget {
-  cost: 'parameters' | 'nonzeros' | 'macs' | 'work' | 'latency';
-  /** Sum over the given layers. */
-  budget: number;
-}
+import type { AllocationLayer, AllocationTarget } from './allocation-layer.js';
+import { neighbours, settled, widthChoices, widthsOf, type SettledLayer } from './widths.js';
 
 /** A candidate that no other one beats in both cost and weighted error. */
 interface Option {
@@ -22,13 +11,82 @@ interface Option {
 
 /**
  * Chooses one candidate for every layer so that the weighted sum of errors is small and the costs stay within the
+ * budget. Where layers read each other's outputs, some choices of widths are tried.
+ *
+ * @throws {InputError} `unreachable_target`
+ */
+export function allocate(layers: readonly AllocationLayer[], target: AllocationTarget): number[] {
+  const [best] = allocations(layers, target, null).sort((a, b) => a.error - b.error);
+  return best.settled.map(({ places }, i) => places[best.choice[i]]);
+}
+
+/** An allocation of layers whose widths are settled. */
+interface Allocation {
+  settled: SettledLayer[];
+  /** Among the settled candidates. */
+  choice: number[];
+  error: number;
+}
+
+/** With each choice of widths that keeps the budget. @throws {InputError} `unreachable_target` */
+export function allocations(
+  layers: readonly AllocationLayer[],
+  target: AllocationTarget,
+  other: AllocationTarget['cost'] | null,
+): Allocation[] {
+  const all = widthChoices(layers, target, other).map((widths) => settled(layers, widths));
+  const within = all.filter((some) => leastOf(some, target.cost) <= target.budget);
+  const allocated = (some: SettledLayer[]): Allocation => {
+    const choice = allocateIndependent(some, target);
+    return { settled: some, choice, error: errorOf(some, choice) };
+  };
+  // Where none is, the first says what can be reached.
+  if (within.length === 0) return all.slice(0, 1).map(allocated);
+  const found = within.map(allocated);
+  return found.length === 1 ? found : [...found, improved(layers, target, { found, allocated })];
+}
+
+/** Other widths that are tried one at a time, from the best choice on. */
+const TRIES = 64;
+
+/** Prices find what lies on the hull of all choices; between two of its corners there may be better ones. */
+function improved(
+  layers: readonly AllocationLayer[],
+  target: AllocationTarget,
+  { found, allocated }: { found: readonly Allocation[]; allocated: (some: SettledLayer[]) => Allocation },
+): Allocation {
+  const starts = found.toSorted((a, b) => a.error - b.error);
+  let tries = 0;
+  const climb = (from: Allocation): Allocation => {
+    for (const widths of neighbours(layers, widthsOf(from.settled))) {
+      if (tries++ >= TRIES) return from;
+      const some = settled(layers, widths);
+      if (leastOf(some, target.cost) > target.budget) continue;
+      const other = allocated(some);
+      if (other.error < from.error) return climb(other);
+    }
+    return from;
+  };
+  const ends = starts.map((start) => (tries < TRIES ? climb(start) : start));
+  return ends.reduce((least, one) => (one.error < least.error ? one : least));
+}
+
+const leastOf = (layers: readonly AllocationLayer[], cost: AllocationTarget['cost']): number =>
+  layers.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost] ?? Infinity)), 0);
+
+/** The weighted sum. */
+export const errorOf = (layers: readonly AllocationLayer[], choice: readonly number[]): number =>
+  layers.reduce((sum, { candidates, weight }, i) => sum + weight * (candidates[choice[i] ?? 0]?.error ?? 0), 0);
+
+/**
+ * Chooses one candidate for every layer so that the weighted sum of errors is small and the costs stay within the
  * budget. Going down the lower convex hulls by the best gain per cost is the Lagrangian solution for every multiplier
  * in turn (Shoham and Gersho 1988); what the last, unaffordable step leaves of the budget is spent by single upgrades
  * and by pairwise exchanges.
  *
  * @throws {InputError} `unreachable_target`
  */
-export function allocate(layers: readonly AllocationLayer[], target: AllocationTarget): number[] {
+export function allocateIndependent(layers: readonly AllocationLayer[], target: AllocationTarget): number[] {
   const fronts = layers.map((layer) => paretoFront(layer, target.cost));
   const chosen = fronts.map(() => 0);
   const at = (layer: number, i: number): Option => fronts[layer][i];

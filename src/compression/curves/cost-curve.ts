@@ -1,6 +1,6 @@
-import { factoredCost, type LayerCost } from '../../models/cost.js';
+import { costOfOutputs, factoredCost, shareOf, type LayerCost } from '../../models/cost.js';
 import { DENSE, type Layer, type LayerSize } from '../../models/layer.js';
-import { storesZeros } from '../../models/sparse/index.js';
+import { PLAIN_PATTERN, storesZeros } from '../../models/sparse/index.js';
 import type { Component, LayerStatistics } from './statistics.js';
 
 /** One way to store a layer: `rank` 0 and `groups` 0 is the dense layer itself. */
@@ -11,14 +11,21 @@ export interface Candidate extends LayerSize, Omit<LayerCost, 'once'> {
   latency?: number;
   /** || Y - r(fit) ||² / || Y ||², estimated by the linear fit. */
   error: number;
+  /** Of the costs, what goes with the layer's outputs. Absent: they are all made in any case. */
+  outputs?: Costs;
+  /** Of a layer that alone reads another one's outputs, and keeps some: the share of them that has to be made. */
+  keeps?: { counted: number; computed: number };
 }
+
+/** What is summed up over the layers; `once` and `latency` where they are known. */
+export type Costs = Pick<Candidate, 'parameters' | 'nonzeros' | 'macs' | 'work' | 'once' | 'latency'>;
 
 /**
  * The dense layer and every candidate with fewer parameters and fewer MACs, by the components that may be used. Where a
  * pattern stores its zeros: with fewer other numbers.
  */
 export function costCurve(layer: Layer, statistics: LayerStatistics, components: readonly Component[]): Candidate[] {
-  const dense = { ...DENSE, ...factoredCost(layer, DENSE), error: 0 };
+  const dense = { ...DENSE, ...factoredCost(layer, DENSE), error: 0, outputs: costOfOutputs(layer, DENSE) };
   if (layer.blocked !== null) return [dense];
   const candidates: Candidate[] = [];
   for (const { shape, inner, groups, pattern, ranks, errors } of statistics.curves) {
@@ -26,14 +33,43 @@ export function costCurve(layer: Layer, statistics: LayerStatistics, components:
     ranks.forEach((rank, i) => {
       if (rank > 0 && !components.includes('low_rank')) return;
       const size = { shape, rank, inner, groups, ...(pattern === undefined ? {} : { pattern }) };
-      const cost = factoredCost(layer, size);
+      const own = factoredCost(layer, size);
+      const cost = withoutUnread(own, layer, size);
       const smaller =
         groups > 0 && pattern !== undefined && storesZeros(layer, pattern)
-          ? cost.nonzeros < dense.nonzeros
-          : cost.parameters < dense.parameters && cost.macs < dense.macs;
+          ? own.nonzeros < dense.nonzeros
+          : own.parameters < dense.parameters && own.macs < dense.macs;
       if (!smaller) return;
-      candidates.push({ ...size, ...cost, error: errors[i] });
+      candidates.push({
+        ...size,
+        ...cost,
+        error: errors[i],
+        outputs: costOfOutputs(layer, size),
+        ...kept(layer, size),
+      });
     });
   }
   return [dense, ...candidates];
+}
+
+/** What need not be made when the layer is some of its input channels alone, beside what its producer saves. */
+function kept(layer: Layer, { rank, groups, pattern = PLAIN_PATTERN }: LayerSize): Pick<Candidate, 'keeps'> {
+  const alone = layer.narrows !== undefined && rank === 0 && pattern === PLAIN_PATTERN;
+  return alone ? { keeps: shareOf(groups, layer.channels) } : {};
+}
+
+/** The depthwise convolutions before such a layer have fewer channels, too. */
+function withoutUnread(cost: LayerCost, layer: Layer, size: LayerSize): LayerCost {
+  const { keeps } = kept(layer, size);
+  if (keeps === undefined) return cost;
+  return (layer.narrows?.depthwise ?? []).reduce((rest, between) => {
+    const whole = costOfOutputs(between, DENSE);
+    return {
+      parameters: rest.parameters - (1 - keeps.counted) * whole.parameters,
+      nonzeros: rest.nonzeros - (1 - keeps.counted) * whole.nonzeros,
+      macs: rest.macs - (1 - keeps.counted) * whole.macs,
+      work: rest.work - (1 - keeps.computed) * whole.work,
+      once: rest.once - (1 - keeps.computed) * whole.once,
+    };
+  }, cost);
 }

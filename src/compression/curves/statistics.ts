@@ -17,7 +17,8 @@ import type { RankCurve } from './rank-curve.js';
 import { topGroups } from '../sparse/projections/top-groups.js';
 import { seededRandom } from '../linalg/random.js';
 import { squaredNorm } from '../regression/rank-step.js';
-import { tapStatistics, type TapFits } from './tap-statistics.js';
+import { tapStatistics, type NarrowFits, type TapFits } from './tap-statistics.js';
+import { widthStatistics } from './width-statistics.js';
 import { channelFactors, channelGains } from '../sparse/select-channels.js';
 
 export type Component = 'low_rank' | 'sparse';
@@ -37,6 +38,8 @@ export interface LayerStatistics {
 export interface MeasuredLayer {
   statistics: LayerStatistics;
   fits: TapFits[];
+  /** Of some of the input channels alone, where that was asked for. */
+  channelFits: NarrowFits | null;
 }
 
 export interface StatisticsOptions {
@@ -45,6 +48,8 @@ export interface StatisticsOptions {
   shapes?: readonly LowRankShape[];
   /** @defaultValue the plain one */
   pattern?: SparsePattern;
+  /** Whether channels that the layer does without need not be made: then every number of them is looked at. */
+  narrows?: boolean;
   seed: number;
   signal?: AbortSignal;
 }
@@ -100,6 +105,8 @@ export async function layerStatistics(
   const pattern = options.pattern ?? PLAIN_PATTERN;
   if (options.components.includes('sparse'))
     curves.push(...(isMasked(pattern) ? await maskedCurves(look, pattern) : await columnCurves(look, pattern)));
+  const narrower = await fewerChannels(look, curves);
+  curves.push(...narrower.curves);
   const { own, train, measure, full } = look;
   const statistics = {
     samples: problem.inputs.length / look.weights.cols,
@@ -108,7 +115,7 @@ export async function layerStatistics(
     eigenvalues: [...full.values],
     curves,
   };
-  return { statistics, fits };
+  return { statistics, fits, channelFits: narrower.fits };
 }
 
 async function lookAt(engine: Engine, problem: LayerProblem, options: StatisticsOptions): Promise<Look> {
@@ -162,6 +169,20 @@ async function narrowCurves(look: Look): Promise<{ curves: RankCurve[]; fits: Ta
     curves.push(...measured.curves);
   }
   return { curves, fits };
+}
+
+/** Of widths that no curve has yet. */
+async function fewerChannels(
+  { engine, options, train, test, weights, own, measure }: Look,
+  known: readonly RankCurve[],
+): Promise<{ fits: NarrowFits | null; curves: RankCurve[] }> {
+  const { components, pattern = PLAIN_PATTERN, narrows = false, signal } = options;
+  if (!narrows || !components.includes('sparse') || pattern !== PLAIN_PATTERN) return { fits: null, curves: [] };
+  signal?.throwIfAborted();
+  const found = await widthStatistics(engine, { train, response: own.train, test, weights, measure });
+  if (found === null) return { fits: null, curves: [] };
+  const alone = new Set(known.flatMap(({ groups, ranks }) => (ranks.includes(0) ? [groups] : [])));
+  return { fits: found.fits, curves: found.curves.filter(({ groups }) => !alone.has(groups)) };
 }
 
 /** Ever more groups of a pattern whose outputs see different inputs. */

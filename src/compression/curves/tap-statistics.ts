@@ -1,8 +1,7 @@
 import { matrix, rowsOf, type Engine, type Matrix } from '../../engines/index.js';
 import { LOW_RANK_SHAPES, type LowRankShape } from '../../models/low-rank/index.js';
-import { centered, columnRange, transposed } from '../linalg/columns.js';
-import { whitenedFeatures } from '../regression/features.js';
-import { columns64, multiply64 } from '../linalg/dense.js';
+import { columnRange } from '../linalg/columns.js';
+import { leadingFit } from './leading-fit.js';
 import { partialErrors, rankCurve, spectrum, type Measure } from '../regression/held-out.js';
 import { roundingStep, steps } from '../low-rank/rank-grid.js';
 import type { FirstConvolution } from '../low-rank/index.js';
@@ -20,14 +19,18 @@ const MAX_OUTER = 1024;
 const MAX_RANK = 192;
 const RIDGE = 1e-3;
 
-/** What a narrow first convolution alone does to the layer: every later coefficient on it is free. */
-export interface TapFits {
-  shape: LowRankShape;
+/** What a narrower input alone does to the layer: every later coefficient on it is free. */
+export interface NarrowFits {
   widths: number[];
   /** Relative squared error after the activation, on held-out samples. */
   errors: number[];
   /** The dense weights and the bias of that fit. */
   dense(width: number): Promise<{ weights: Float32Array; bias: Float32Array }>;
+}
+
+/** Of a narrow first convolution. */
+export interface TapFits extends NarrowFits {
+  shape: LowRankShape;
 }
 
 export interface TapStatistics {
@@ -77,36 +80,20 @@ export async function tapStatistics(
   const columns = async (inputs: Matrix): Promise<Matrix> =>
     matrix(inputs.rows, n, tapsInside(await tapColumns(engine, inputs, basis, widest), taps));
   const prior = matrix(m, n, tapsInside(basis.prior, taps));
-  const features = await whitenedFeatures(engine, await columns(train), { free: n, prior, ridge: RIDGE });
-  const k = await engine.multiply(response, features.held, { transposeA: true });
-  features.held.dispose();
-  for (let i = 0; i < k.data.length; i++) k.data[i] = k.data[i] / train.rows + features.pull[i];
-  const inverse = matrix(n, n, Float32Array.from(features.whiten));
-  const unseen = await engine.multiply(centered(await columns(test), features.mean), inverse, { transposeB: true });
-  const terms = transposed(k);
-
+  const { scores, terms, on } = await leadingFit(engine, {
+    ...{ train: await columns(train), response, test: await columns(test), prior, ridge: RIDGE },
+    offset: measure.offset,
+  });
   const counts = allowed.map((width) => width * taps);
-  const errors = await partialErrors(engine, measure, { scores: unseen, terms, explained: null, counts });
+  const errors = await partialErrors(engine, measure, { scores, terms, explained: null, counts });
   const fits: TapFits = {
     shape,
     widths: allowed,
     errors,
     dense: async (width) => {
-      const size = width * taps;
-      const leading = columns64(features.whiten.subarray(0, size * n), { rows: size, cols: n, begin: 0, end: size });
-      const own = multiply64(Float64Array.from(columnRange(k, 0, size).data), leading, {
-        rows: m,
-        inner: size,
-        cols: size,
-      });
-      const bias = new Float32Array(m);
-      for (let i = 0; i < m; i++) {
-        let value = measure.offset[i];
-        for (let j = 0; j < size; j++) value -= own[i * size + j] * features.mean[j];
-        bias[i] = value;
-      }
-      const coefficients = tapsOutside(Float32Array.from(own), m, taps);
-      return { weights: (await denseOf(engine, coefficients, basis, width)).data, bias };
+      const { coefficients, bias } = on(width * taps);
+      const outside = tapsOutside(coefficients, m, taps);
+      return { weights: (await denseOf(engine, outside, basis, width)).data, bias };
     },
   };
   if (LOW_RANK_SHAPES[shape].narrows === 'input')
@@ -119,7 +106,7 @@ export async function tapStatistics(
     if (ranks.length === 0) continue;
     const leading = rowsOf(terms, 0, size);
     const values = await spectrum(engine, leading, { limit: ranks.at(-1) ?? 0, random, metric: measure.metric });
-    const predicted = await engine.multiply(columnRange(unseen, 0, size), leading);
+    const predicted = await engine.multiply(columnRange(scores, 0, size), leading);
     curves.push({
       shape,
       inner,

@@ -36,7 +36,8 @@ export function rewrite(model: Model, replacements: ReadonlyMap<string, Replacem
     for (const [i, use] of uses.entries()) {
       const own = given === undefined ? undefined : shifted(given, shifts[i] ?? null);
       const input = narrowInputs.get(name);
-      const inside = input === undefined || own === undefined ? { layer: use, replacement: own } : onKept(use, own, input);
+      const inside =
+        input === undefined || own === undefined ? { layer: use, replacement: own } : onKept(use, own, input);
       const { layer: narrow, replacement } =
         output === undefined ? inside : withKept(inside.layer, inside.replacement, output, model.directory);
       if (replacement === undefined) continue;

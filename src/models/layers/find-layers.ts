@@ -3,6 +3,7 @@ import type { Layer } from '../layer.js';
 import { activationAfter } from '../graph/activations.js';
 import { automaticPads, padsOfTransposed } from '../graph/auto-pad.js';
 import { denseWeightsOf, type DenseWeights } from '../graph/dense-weights.js';
+import { channelTies } from '../graph/channel-ties.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import { intsAttribute } from '../ir/attributes.js';
 import type { TensorProto } from '../ir/messages.js';
@@ -125,11 +126,23 @@ function assemble(
     const uses = described.filter((_, k) => k === i || nodes[k]?.first === node.name);
     return [uses.length === 1 ? own : together(own, uses, biasesOf(model, own.name))];
   });
+  addTies(model, layers);
   return {
     layers,
     parameters: layers.reduce((sum, layer) => sum + layer.parameters, weightsBeside(model, nodes)),
     macs: layers.reduce((sum, layer) => sum + layer.macs, 0),
   };
+}
+
+/** Says of every layer that alone reads another one's outputs whose they are. */
+function addTies(model: Model, layers: readonly Layer[]): void {
+  const known = new Map(layers.map((layer) => [layer.name, layer]));
+  for (const { reader, producer, depthwise } of channelTies(model)) {
+    const layer = known.get(reader.name);
+    const between = depthwise.map(({ name }) => known.get(name));
+    if (layer === undefined || !between.every((own) => own !== undefined)) continue;
+    layer.narrows = { producer: producer.name, depthwise: between };
+  }
 }
 
 /** Several nodes with the same weights, as one layer. Where other functions follow them it is fitted before those. */

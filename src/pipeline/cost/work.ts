@@ -1,4 +1,4 @@
-import { mostLeanTries } from '../../compression/index.js';
+import { MAX_ELIMINATED_COLUMNS, mostLeanTries } from '../../compression/index.js';
 import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
 
 /**
@@ -25,6 +25,8 @@ const HELD_OUT = 1 / 5;
 /** Of a cube of directions: an eigen-decomposition outside of the runtime. */
 const EIGEN_MACS = 100;
 const DIRECTIONS = 512;
+/** Of the columns of a layer: two Cholesky factors and their inverses, and what channels that go leave. */
+const WIDTH_CUBES = 12;
 /** Products of all samples with a layer's weights before the iterations of a solve. */
 const SOLVE_PRODUCTS = 6;
 /** The same of each linear fit that is tried to choose how far the solve leans on the original weights. */
@@ -32,7 +34,10 @@ const LEAN_PRODUCTS = 4;
 /** Rank of a solved layer, as a share of its outputs; known only when the plan is made. */
 const USUAL_RANK = 1 / 4;
 
-export type Counted = Pick<Layer, 'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels' | 'transposed' | 'uses'>;
+export type Counted = Pick<
+  Layer,
+  'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels' | 'transposed' | 'uses' | 'narrows'
+>;
 
 /** One layer on one image. */
 const layerWork = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions'>): number =>
@@ -42,8 +47,13 @@ const layerWork = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions
 export const passWork = (layers: readonly Pick<Layer, 'macs' | 'm' | 'positions'>[]): number =>
   layers.reduce((sum, layer) => sum + layerWork(layer), 0);
 
-const tapsOf = ({ d, channels, transposed }: Pick<Layer, 'd' | 'channels' | 'transposed'>): number =>
+type Narrowed = Pick<Layer, 'd' | 'channels' | 'transposed' | 'narrows'>;
+
+const tapsOf = ({ d, channels, transposed }: Narrowed): number =>
   d > channels ? TAP_SHAPES[transposed === undefined ? 'plain' : 'transposed'] : 0;
+
+/** Whether a layer is looked at with some of its input channels alone. */
+const losesChannels = ({ narrows, d }: Narrowed): boolean => narrows !== undefined && d <= MAX_ELIMINATED_COLUMNS;
 
 /**
  * Of every layer: one image through everything behind it, once for each of its probes. Shared weights are run with all
@@ -57,7 +67,9 @@ export function probeWorks(
   return layers.map((layer) => {
     rest -= layerWork(layer);
     const behind = layer.uses === undefined ? rest : rest + layerWork(layer);
-    return layer.blocked === null ? behind * (layerErrors.length + tapsOf(layer) * tapErrors.length) : 0;
+    return layer.blocked === null
+      ? behind * (layerErrors.length + (tapsOf(layer) + Number(losesChannels(layer))) * tapErrors.length)
+      : 0;
   });
 }
 
@@ -65,17 +77,15 @@ export function probeWorks(
  * How the error of a layer falls with its size, on `samples` of its inputs: products, features of narrow first
  * convolutions, curves.
  */
-export function statisticsWork(
-  layer: Pick<Layer, 'm' | 'd' | 'channels' | 'blocked' | 'transposed'>,
-  samples: number,
-): number {
+export function statisticsWork(layer: Pick<Layer, 'm' | 'blocked'> & Narrowed, samples: number): number {
   const { m, d, blocked } = layer;
   if (blocked !== null) return 0;
   const products = STATISTICS_PRODUCTS * samples * d * m;
   const columns = Math.min(TAP_COLUMNS, d, samples / 2);
   const taps = tapsOf(layer) * (2 * samples * columns ** 2 + columns ** 3 + samples * columns * m);
   const curves = (1 + 3 + tapsOf(layer) * 4) * CURVE_RANKS * HELD_OUT * samples * m * SOLVER_ELEMENT_MACS * 0.25;
-  return products + taps + curves + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
+  const widths = losesChannels(layer) ? samples * d * (2 * d + 2 * m) + WIDTH_CUBES * d ** 3 : 0;
+  return products + taps + widths + curves + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
 }
 
 /** One fit of a layer, iterations included; a refit is one more. */

@@ -1,5 +1,5 @@
 import { centered, columnMeans, columnRange } from '../../compression/linalg/columns.js';
-import type { Candidate, TapFits } from '../../compression/index.js';
+import type { Candidate, NarrowFits } from '../../compression/index.js';
 import { identityMatrix, squaredNorm } from '../../compression/regression/rank-step.js';
 import { leadingInSpan } from '../../compression/regression/response-span.js';
 import type { ResponseMetric } from '../../compression/regression/response-metric.js';
@@ -113,7 +113,7 @@ export function probesWithMean(
 
 /** Widths whose own errors lie nearest to the wanted ones. */
 export function chooseWidths(
-  { widths, errors }: Pick<TapFits, 'widths' | 'errors'>,
+  { widths, errors }: Pick<NarrowFits, 'widths' | 'errors'>,
   wantedErrors: readonly number[],
 ): { rank: number; layerError: number }[] {
   const chosen = new Map<number, number>();

@@ -2,10 +2,13 @@ import type { LayerRow } from '../../jobs/results.js';
 import type { Method } from '../../jobs/spec.js';
 import { InputError } from '../../errors/index.js';
 import {
+  costOfOutputs,
+  DENSE,
   factoredCost,
   groupsTotal,
   isDense,
   PLAIN_PATTERN,
+  SPARSE_PATTERNS,
   storesZeros,
   usesOf,
   ZEROS_NOTE,
@@ -65,6 +68,61 @@ export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason:
     nonzeros: { before: layer.parameters, after: nonzeros, ratio: layer.parameters / nonzeros },
     macs: { before: layer.macs, after: macs, ratio: layer.macs / macs },
   };
+}
+
+/** Why a layer is smaller that is not compressed itself, or smaller than its factors alone. */
+const UNREAD_NOTE = 'outputs that no layer reads any more are not made';
+
+/**
+ * The rows with the outputs left out that the only layer that reads them does without.
+ * @param layers of the network, by their places in it
+ */
+export function withoutUnread(rows: readonly LayerRow[], layers: readonly Layer[]): LayerRow[] {
+  /** Of how many outputs are made, by the name of the layer. */
+  const made = new Map<string, number>();
+  for (const row of rows) {
+    const layer = layers[row.index];
+    const isAlone = row.decision === 'compressed' && row.rank === 0 && row.pattern === PLAIN_PATTERN;
+    if (layer?.narrows === undefined || !isAlone || row.groups === null) continue;
+    for (const { name } of [{ name: layer.narrows.producer }, ...layer.narrows.depthwise]) made.set(name, row.groups);
+  }
+  return rows.map((row) => {
+    const layer = layers[row.index];
+    const outputs = made.get(row.name);
+    return layer === undefined || outputs === undefined ? row : withOutputs(row, layer, outputs);
+  });
+}
+
+function withOutputs(row: LayerRow, layer: Layer, outputs: number): LayerRow {
+  const size = sizeOf(row);
+  const share = 1 - outputs / layer.m;
+  const whole = costOfOutputs(layer, size);
+  const less = ({ before, after }: LayerRow['parameters'], own: number): LayerRow['parameters'] => {
+    // Of a layer that stays dense everything goes with its outputs, a bias that it has got since included.
+    const left = Math.round(after - share * (isDense(size) ? after : own));
+    return { before, after: left, ratio: before / left };
+  };
+  return {
+    ...row,
+    reason: row.reason === null ? UNREAD_NOTE : `${row.reason}; ${UNREAD_NOTE}`,
+    parameters: less(row.parameters, whole.parameters),
+    nonzeros: less(row.nonzeros ?? row.parameters, whole.nonzeros),
+    macs: less(row.macs, whole.macs),
+  };
+}
+
+function sizeOf({
+  decision,
+  low_rank_shape: shape,
+  rank,
+  inner_rank: inner,
+  groups,
+  pattern: name,
+}: LayerRow): LayerSize {
+  if (decision !== 'compressed') return DENSE;
+  const pattern = SPARSE_PATTERNS.find((known) => known === name);
+  const size = { shape: shape ?? DENSE.shape, rank: rank ?? 0, inner: inner ?? 0, groups: groups ?? 0 };
+  return pattern === undefined ? size : { ...size, pattern };
 }
 
 /** Patterns whose form is a convolution of one tap, or one in groups. */

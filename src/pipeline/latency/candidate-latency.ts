@@ -81,7 +81,10 @@ export async function candidateLatencies(
       const ratios = (factored[i] ?? []).map((time, round) => time / (dense[round] ?? time));
       ms.set(size, denseMs * quantile(ratios, 0.5));
     }
-    const result = new Map(candidates.map((candidate) => [candidate, denseMs]));
+    // What some of the input channels alone take is not timed: they come without being picked from the others.
+    const result = new Map(
+      candidates.map((c) => [c, c.keeps === undefined ? denseMs : (denseMs * c.work) / whole.work]),
+    );
     for (const members of families.values()) {
       const points = members.flatMap((size) => {
         const time = ms.get(size);
@@ -100,7 +103,7 @@ export async function candidateLatencies(
 function familiesOf(candidates: readonly Candidate[]): Map<string, Candidate[]> {
   const families = new Map<string, Candidate[]>();
   for (const candidate of candidates) {
-    if (isDense(candidate)) continue;
+    if (isDense(candidate) || candidate.keeps !== undefined) continue;
     const key = `${candidate.shape} ${String(candidate.groups)}`;
     families.set(key, [...(families.get(key) ?? []), candidate]);
   }

@@ -2,6 +2,7 @@ import type { LayerRow } from '../../jobs/results.js';
 import {
   extract,
   integerEnds,
+  nameIn,
   Runner,
   usesOf,
   type Ends,
@@ -77,7 +78,8 @@ export async function layerLatencies(
       await open(prepared, (ends) => ends);
       for (const [first = 0] of forms) {
         const model = networks[first]?.model;
-        if (model !== undefined) await open(model, (ends) => integerEnds(model, ends));
+        if (model !== undefined)
+          await open(model, ({ from, to }) => integerEnds(model, { from: nameIn(model, from), to: nameIn(model, to) }));
       }
       const [dense = [], ...factored] = await measureInTurn(
         timed.map(

@@ -2,7 +2,8 @@ import type { LayerRow } from '../api/types.js';
 
 /** What became of a layer, in the fewest words. */
 export function madeOf(row: LayerRow): string {
-  if (row.decision !== 'compressed') return row.decision === 'dense' ? 'kept' : '';
+  if (row.decision === 'dense') return row.parameters.after < row.parameters.before ? 'narrower' : 'kept';
+  if (row.decision === null) return '';
   const parts = [];
   if (row.rank !== null && row.rank > 0)
     parts.push(`${row.low_rank_shape ?? 'rank'} ${row.inner_rank === null ? '' : `${row.inner_rank}·`}${row.rank}`);

@@ -4,7 +4,7 @@ import { writtenFormat } from '../../../jobs/points.js';
 import type { LayerRow } from '../../../jobs/results.js';
 import type { AssembleResult, Assignment } from '../../../jobs/tasks.js';
 import { DENSE, formatOf, inFormat, saveModel, type Factors, type Replacement } from '../../../models/index.js';
-import { withChoice } from '../../files/layer-rows.js';
+import { withChoice, withoutUnread } from '../../files/layer-rows.js';
 import { readFactors } from '../../files/layer-file.js';
 import { pointOf, solvedLayers } from '../../files/solved-layers.js';
 import { files } from '../../files/step-files.js';
@@ -40,8 +40,12 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
       backed === null || backed.asPlanned
         ? layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error }))
         : rowsOf(assignment, network, backed);
+    const changed = [
+      ...withoutOverflown(rows, network, built),
+      ...rowsWithNewBias(rows, assignment, network, replacements),
+    ];
     return {
-      layers: [...withoutOverflown(rows, network, built), ...rowsWithNewBias(rows, assignment, network, replacements)],
+      layers: withNarrowed(changed, assignment, network),
       ...(distilled === null ? {} : { distillation: distilled.report }),
       ...(backed === null ? {} : { unseen: backed.unseen, warnings: backed.warnings }),
     };
@@ -62,6 +66,13 @@ function rowsOf(assignment: Assignment, network: Network, { allocations, built }
     const error = built.errors.get(row.index) ?? null;
     return [{ ...withChoice(row, layer, allocation, null), status: 'done', relative_error: error }];
   });
+}
+
+/** With the rows of layers of which fewer outputs are made. */
+function withNarrowed(changed: readonly LayerRow[], assignment: Assignment, network: Network): LayerRow[] {
+  const before = new Map(pointOf(assignment).layers.map((row) => [row.index, row]));
+  const all = new Map([...before, ...changed.map((row): [number, LayerRow] => [row.index, row])]);
+  return withoutUnread([...all.values()], network.layers).filter((row) => row !== before.get(row.index));
 }
 
 /** Layers that make the network overflow are dense again. */

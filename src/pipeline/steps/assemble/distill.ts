@@ -4,6 +4,7 @@ import { InputError } from '../../../errors/index.js';
 import type { Distillation } from '../../../jobs/tasks.js';
 import {
   extract,
+  inputNames,
   listLayers,
   newWeights,
   Runner,
@@ -92,9 +93,11 @@ export async function distill(
   const passes = setting.passes ?? (await affordable());
   if (passes === 0) return null;
 
+  // Of a map with fewer channels there is no original.
+  const made = new Set(compressed.graph.node.flatMap(({ output }) => output));
   const inner = network.layers
     .flatMap((layer) => usesOf(layer).map(({ input }) => input))
-    .filter((name) => !outputs.includes(name));
+    .filter((name) => !outputs.includes(name) && (made.has(name) || inputNames(prepared).includes(name)));
   const losses = [...outputs, ...new Set(inner)];
   const student = await TrainableNetwork.open(
     compressed,

@@ -1,4 +1,4 @@
-import { rewrite, Runner, usesOf, type Layer, type Replacement, type Samples } from '../../../models/index.js';
+import { nameIn, rewrite, Runner, usesOf, type Layer, type Replacement, type Samples } from '../../../models/index.js';
 import type { Network } from '../../network/network.js';
 import { firstBad } from '../../network/non-finite.js';
 
@@ -10,9 +10,10 @@ export async function overflowing(
   threads: number,
 ): Promise<string | null> {
   const replaced = network.layers.filter(({ name }) => replacements.has(name));
-  const outputsOf = (layer: Layer) => usesOf(layer).map(({ output }) => output);
+  const model = rewrite(network.prepared, replacements);
+  const outputsOf = (layer: Layer) => usesOf(layer).map(({ output }) => nameIn(model, output));
   const capture = replaced.flatMap(outputsOf);
-  const runner = await Runner.open(rewrite(network.prepared, replacements), { threads, capture });
+  const runner = await Runner.open(model, { threads, capture });
   try {
     const values = await runner.run(images);
     return replaced.find((layer) => firstBad(values, outputsOf(layer)) !== null)?.name ?? null;

@@ -206,8 +206,9 @@ function formsOf(rows: readonly (LayerRow | undefined)[]): number[][] {
   const forms = new Map<string, number[]>();
   for (const [i, row] of rows.entries()) {
     if (row?.decision !== 'compressed') continue;
-    const { low_rank_shape: shape, rank, inner_rank: inner, groups } = row;
-    const form = JSON.stringify([shape, rank, inner, groups]);
+    const { low_rank_shape: shape, rank, inner_rank: inner, groups, parameters } = row;
+    // Fewer outputs may be made of it in one of them.
+    const form = JSON.stringify([shape, rank, inner, groups, parameters.after]);
     forms.set(form, [...(forms.get(form) ?? []), i]);
   }
   return [...forms.values()];

@@ -1,7 +1,7 @@
-import { type TapFits } from '../../../compression/index.js';
+import { type NarrowFits, type TapFits } from '../../../compression/index.js';
 import { extract, rewrite, Runner, type FloatTensor, type Layer, type Tensor } from '../../../models/index.js';
 import type { ActivationStore } from '../../files/activation-store.js';
-import { type TapEffect } from '../../curves/effects.js';
+import { type Effects } from '../../curves/effects.js';
 import { type Network } from '../../network/network.js';
 import { batches, floats, runPart } from '../../network/network-pass.js';
 import type { ProbePlan } from './probe-plan.js';
@@ -25,16 +25,18 @@ export async function sensitivityOf(
   {
     basis,
     probes,
-    fits,
+    fits: taps,
+    channelFits,
     rest: { store, plan, before },
   }: {
     basis: ResponseBasis;
     probes: ReturnType<typeof chooseProbes>;
     fits: readonly TapFits[];
+    channelFits: NarrowFits | null;
     rest: { store: ActivationStore; plan: ProbePlan; before: ReadonlySet<string> };
   },
   context: StepContext,
-): Promise<{ ranks: SensitivityPoint[]; taps: TapEffect[] }> {
+): Promise<Effects> {
   const { threads, signal } = context;
   const ranges = batches(plan.images, network.batch);
   const read = async (name: string, batch: number): Promise<Tensor> => {
@@ -44,7 +46,18 @@ export async function sensitivityOf(
     if (value === undefined) throw new RangeError(`${name} is neither stored nor an input`);
     return value;
   };
-  if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [] };
+  const fits: readonly NarrowFits[] = channelFits === null ? taps : [...taps, channelFits];
+  if (probes.length === 0 && fits.length === 0) return { ranks: [], taps: [], channels: [] };
+  /** From the points of the probes, then of each fit in turn. */
+  const effectsOf = (points: SensitivityPoint[], counts: readonly number[]): Effects => {
+    const ranks = points.splice(0, probes.length);
+    const own = counts.map((count) => points.splice(0, count));
+    return {
+      ranks,
+      taps: taps.map((fit, i) => ({ fits: fit, points: own[i] ?? [] })),
+      channels: own[taps.length] ?? [],
+    };
+  };
   const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };
   if (layer.uses !== undefined) {
     const variants: SharedVariant[][] = [];
@@ -56,10 +69,8 @@ export async function sensitivityOf(
         await probe.add(index, signal);
         context.progress((index + 1) / ranges.length);
       }
-      const points = probe.points();
-      const ranks = points.splice(0, probes.length);
-      const taps = fits.map((fit, i) => ({ fits: fit, points: points.splice(0, variants[i]?.length ?? 0) }));
-      return { ranks, taps };
+      const counts = variants.map(({ length }) => length);
+      return effectsOf(probe.points(), counts);
     } finally {
       await probe.release();
     }
@@ -82,10 +93,8 @@ export async function sensitivityOf(
         signal,
         from: [layer.input],
       });
-      const points = probe.points();
-      const ranks = points.splice(0, probes.length);
-      const taps = narrow.map((tap) => ({ fits: tap.fits, points: points.splice(0, tap.variants.length) }));
-      return { ranks, taps };
+      const counts = narrow.map(({ variants: own }) => own.length);
+      return effectsOf(probe.points(), counts);
     } finally {
       await probe.release();
     }
@@ -98,7 +107,7 @@ export async function sensitivityOf(
 async function sharedVariants(
   network: Network,
   layer: Layer,
-  fit: TapFits,
+  fit: NarrowFits,
   errors: readonly number[],
 ): Promise<SharedVariant[]> {
   const result: SharedVariant[] = [];
@@ -119,12 +128,12 @@ async function openVariants(
     read,
     threads,
   }: {
-    fits: readonly TapFits[];
+    fits: readonly NarrowFits[];
     errors: readonly number[];
     read: (name: string, batch: number) => Promise<Tensor>;
     threads: number;
   },
-): Promise<{ fits: TapFits; variants: Variant[]; close: () => Promise<void> }[]> {
+): Promise<{ variants: Variant[]; close: () => Promise<void> }[]> {
   const result = [];
   for (const fit of fits) {
     const runners: Runner[] = [];
@@ -145,7 +154,7 @@ async function openVariants(
     const close = async () => {
       for (const runner of runners) await runner.release();
     };
-    result.push({ fits: fit, variants, close });
+    result.push({ variants, close });
   }
   return result;
 }

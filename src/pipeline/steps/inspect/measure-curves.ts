@@ -88,10 +88,11 @@ async function measureLayer(
     known === undefined ? sampled : { ...sampled, metric: known.response.data, metricAfter: known.after.data };
 
   const { low_rank_shapes: shapes, components, pattern, seed } = spec.method;
-  const { statistics, fits } = await layerStatistics(engine, problem, {
+  const { statistics, fits, channelFits } = await layerStatistics(engine, problem, {
     components,
     shapes,
     pattern,
+    narrows: canNarrow(layer, network.layers),
     seed,
     signal: context.signal,
   });
@@ -109,11 +110,20 @@ async function measureLayer(
   });
   const progress = (fraction: number) => context.progress(0.5 + 0.5 * fraction);
   const rest = { store, plan, before };
-  const effects = await sensitivityOf(network, layer, { basis, probes, fits, rest }, { ...context, progress });
-  const measured = withEffects(candidates, effects.ranks, effects.taps);
+  const effects = await sensitivityOf(
+    network,
+    layer,
+    { basis, probes, fits, channelFits, rest },
+    { ...context, progress },
+  );
+  const measured = withEffects(candidates, effects);
   requireFinite(
     Float32Array.from(measured, ({ effect, error }) => effect + error),
     'the effect of an error on the outputs',
   );
   return { index, layer, candidates: measured, sensitivity: effects.ranks };
 }
+
+/** Whether channels that the layer does without need not be made. */
+const canNarrow = ({ narrows }: Layer, layers: readonly Layer[]): boolean =>
+  narrows !== undefined && layers.some(({ name, blocked }) => name === narrows.producer && blocked === null);

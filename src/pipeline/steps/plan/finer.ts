@@ -1,5 +1,5 @@
 import type { Cost } from '../../../jobs/targets.js';
-import { factoredCost, isDense, LOW_RANK_SHAPES, type Layer } from '../../../models/index.js';
+import { costOfOutputs, factoredCost, isDense, LOW_RANK_SHAPES, type Layer } from '../../../models/index.js';
 import type { WeighedCandidate } from '../../curves/effects.js';
 
 /** Of the budget: a step of one layer that costs more leaves so much of it unspent. */
@@ -47,6 +47,7 @@ function between(
     return {
       ...low,
       ...factoredCost(layer, { ...low, rank }),
+      outputs: costOfOutputs(layer, { ...low, rank }),
       rank,
       error: at(({ error }) => error),
       effect: at(({ effect }) => effect),

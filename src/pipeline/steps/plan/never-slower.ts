@@ -22,9 +22,10 @@ const BLOCKS = { blocks: 8, fewest: 5, seconds: 1.5 };
 
 /** The candidates with at most `share` of the work of the layer itself. */
 const withShare = (tables: readonly AllocationLayer[], share: number): AllocationLayer[] =>
-  tables.map(({ candidates, weight }) => {
+  tables.map((table) => {
+    const { candidates } = table;
     const dense = candidates.find(isDense)?.work ?? Infinity;
-    return { weight, candidates: candidates.filter((c) => isDense(c) || c.work <= share * dense) };
+    return { ...table, candidates: candidates.filter((c) => isDense(c) || c.work <= share * dense) };
   });
 
 /**

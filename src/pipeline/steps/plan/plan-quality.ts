@@ -1,9 +1,9 @@
-import { allocateThrifty, solveLayer, type AllocationLayer } from '../../../compression/index.js';
+import { allocateThrifty, leastCost, solveLayer, type AllocationLayer } from '../../../compression/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { createEngine, type Engine } from '../../../engines/index.js';
 import { InputError } from '../../../errors/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import { rewrite, type Factors } from '../../../models/index.js';
+import { isDense, rewrite, type Factors } from '../../../models/index.js';
 import { breakdownOf } from '../../network/breakdown.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { askedAnswers, boundsOf, openQualityData, qualityOf, within, type Quality } from '../../network/quality.js';
@@ -43,8 +43,8 @@ export async function planQuality(
     const search = evenly(data.search, MOST_SEARCHED);
     if (bounds.max_accuracy_drop !== undefined && search.labels === null) throw needsLabels();
     let best = tables.map(() => 0);
-    let low = Math.log(sum(tables, (costs) => Math.min(...costs)));
-    let high = Math.log(sum(tables, (costs) => Math.max(...costs)));
+    let low = Math.log(leastCost(tables, 'parameters'));
+    let high = Math.log(tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.parameters ?? 0), 0));
     const dense = high;
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;
@@ -91,9 +91,6 @@ const evenly = (data: Dataset, most: number): Dataset =>
   data.count <= most
     ? data
     : data.subset(Uint32Array.from({ length: most }, (_, i) => Math.floor((i * data.count) / most)));
-
-const sum = (tables: readonly AllocationLayer[], pick: (costs: number[]) => number): number =>
-  tables.reduce((total, { candidates }) => total + pick(candidates.map(({ parameters }) => parameters)), 0);
 
 export function needsLabels(): InputError {
   const detail = 'max_accuracy_drop needs evaluation data with labels (x and y)';

@@ -97,9 +97,16 @@ export async function planSpeedup(
  */
 function scaled(tables: readonly AllocationLayer[], whole: number): AllocationLayer[] {
   const factor = ((1 - UNEXPLAINED) * whole) / Math.max(denseCost(tables, 'latency'), Number.MIN_VALUE);
-  return tables.map(({ candidates, weight }) => ({
-    weight,
-    candidates: candidates.map((c) => ({ ...c, latency: factor * (c.latency ?? Infinity) })),
+  return tables.map((table) => ({
+    ...table,
+    candidates: table.candidates.map((c) => {
+      const latency = factor * (c.latency ?? Infinity);
+      const { outputs } = c;
+      // What goes with the outputs, by the share that it has of the work.
+      return outputs === undefined
+        ? { ...c, latency }
+        : { ...c, latency, outputs: { ...outputs, latency: latency * (outputs.work / Math.max(c.work, 1)) } };
+    }),
   }));
 }
 
@@ -128,7 +135,7 @@ async function timedTables(
       options,
     );
     result.push({
-      weight: table.weight,
+      ...table,
       candidates: table.candidates.map((candidate, k) => ({ ...candidate, latency: latencies[k] ?? Infinity })),
     });
     context.progress((0.5 * (i + 1)) / curves.layers.length);

@@ -1,4 +1,4 @@
-import { allocateThrifty, type AllocationLayer } from '../../../compression/index.js';
+import { allocateThrifty, leastCost, type AllocationLayer } from '../../../compression/index.js';
 import { isDense } from '../../../models/index.js';
 import { allowedForSize } from './thrift.js';
 
@@ -49,10 +49,7 @@ export async function searchSpeedup(
   progress: (share: number) => void,
 ): Promise<Tried> {
   const dense = denseCost(tables, cost);
-  const least = tables.reduce(
-    (sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost] ?? Infinity)),
-    0,
-  );
+  const least = leastCost(tables, cost);
   let enough: Timed | null = null;
   let tooMuch: Timed = { budget: dense, time: 1 };
   let budget = Math.max(least, dense / goal);

@@ -1,8 +1,9 @@
-import { allocate, type AllocationLayer, type Candidate } from '../../../compression/index.js';
+import { allocate, leastCost, type AllocationLayer, type Candidate } from '../../../compression/index.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
 import { targetOf, wishOf, type Cost } from '../../../jobs/targets.js';
 import { isDense, type Layer } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
+import type { WeighedCandidate } from '../../curves/effects.js';
 import { withFinerRanks } from './finer.js';
 import { effectOf } from './never-slower.js';
 import { allowedForSize, allowedForSpeed } from './thrift.js';
@@ -18,19 +19,20 @@ export function tablesFor(
   const limit = budgetOf(target, curves);
   const all = curves.layers.map(({ candidates, layer }) => ({
     candidates: (limit === null ? candidates : withFinerRanks(layer, candidates, limit)).map((candidate): Candidate => {
-      const bias = isDense(candidate) ? biasOfRefit(layer) : 0;
-      const { parameters, nonzeros, effect: error } = candidate;
-      return { ...candidate, parameters: parameters + bias, nonzeros: nonzeros + bias, error };
+      const own = isDense(candidate) ? withBias(candidate, biasOfRefit(layer)) : candidate;
+      return { ...own, error: candidate.effect };
     }),
     weight: 1,
+    ...readerOf(curves, layer),
   }));
   const { name } = wishOf(target);
   const [first = 1] = benchmark.batch_sizes;
   // A speedup is asked for at the first batch size.
   const tables = inBatches(all, name === 'speedup' ? [first] : benchmark.batch_sizes);
-  const faster = tables.map(({ candidates, weight }) => {
+  const faster = tables.map((table) => {
+    const { candidates } = table;
     const dense = candidates.find(isDense);
-    return { weight, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
+    return { ...table, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
   });
   if (limit === null) return faster;
   const { cost, budget } = limit;
@@ -55,13 +57,34 @@ export function inBatches(tables: readonly AllocationLayer[], batches: readonly 
     tables.reduce((sum, { candidates }) => sum + run(candidates.find(isDense) ?? NOTHING, batch), 0);
   const alone = whole(1);
   const scales = batches.map((batch) => ({ batch, scale: alone / (batches.length * Math.max(whole(batch), 1)) }));
-  return tables.map(({ weight, candidates }) => ({
-    weight,
-    candidates: candidates.map((c) => ({
+  const mean = (cost: { work: number; once?: number }): number =>
+    scales.reduce((sum, { batch, scale }) => sum + scale * run(cost, batch), 0);
+  return tables.map((table) => ({
+    ...table,
+    candidates: table.candidates.map(({ outputs, ...c }) => ({
       ...c,
-      work: scales.reduce((sum, { batch, scale }) => sum + scale * run(c, batch), 0),
+      work: mean(c),
+      ...(outputs === undefined ? {} : { outputs: { ...outputs, work: mean(outputs) } }),
     })),
   }));
+}
+
+/** The layer that alone reads this one's outputs, if it can do without some. */
+function readerOf({ layers }: Curves, { name }: Layer): Pick<AllocationLayer, 'reader'> {
+  const reader = layers.findIndex(
+    ({ layer, candidates }) => layer.narrows?.producer === name && candidates.some(({ keeps }) => keeps !== undefined),
+  );
+  return reader < 0 ? {} : { reader };
+}
+
+function withBias(candidate: WeighedCandidate, bias: number): WeighedCandidate {
+  const more = <T extends { parameters: number; nonzeros: number }>(of: T): T => ({
+    ...of,
+    parameters: of.parameters + bias,
+    nonzeros: of.nonzeros + bias,
+  });
+  const { outputs } = candidate;
+  return { ...more(candidate), ...(outputs === undefined ? {} : { outputs: more(outputs) }) };
 }
 
 const NOTHING = { work: 0 };
@@ -73,8 +96,7 @@ export const biasOfRefit = ({ hasBias, m }: Layer): number => (hasBias ? 0 : m);
 export const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): number =>
   of[cost === 'nonzeros' ? 'parameters' : cost];
 
-export const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number =>
-  tables.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost])), 0);
+export const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number => leastCost(tables, cost);
 
 /** What all layers together may cost, and the ratio that was asked for; null for a target that is not of a cost. */
 export function budgetOf(

@@ -12,7 +12,12 @@ function Decision({ row }: { row: LayerRow }) {
   if (row.status === 'failed') return <span className="badge is-bad">failed</span>;
   if (row.decision === 'compressed') return <span>{madeOf(row)}</span>;
   if (row.decision === 'dense')
-    return <span className="muted decision">kept{row.reason === null ? '' : `: ${row.reason}`}</span>;
+    return (
+      <span className="muted decision">
+        {madeOf(row)}
+        {row.reason === null ? '' : `: ${row.reason}`}
+      </span>
+    );
   return <span className="muted">waits</span>;
 }
 

@@ -79,8 +79,7 @@ function layOut(nodes: NetworkNode[], rows: Map<number, LayerRow>): { boxes: Box
       position: { x: place.x - place.width / 2, y: place.y - place.height / 2 },
       width: place.width,
       height: place.height,
-      ariaLabel:
-        row === null ? node.op : `${row.name}, ${row.op}, ${row.decision === 'compressed' ? madeOf(row) : 'kept'}`,
+      ariaLabel: row === null ? node.op : `${row.name}, ${row.op}, ${madeOf(row)}`,
     };
   });
   return { boxes, edges };
