@@ -31,6 +31,14 @@ function withoutCopies(faults: Fault[], given: unknown): Fault[] {
   return faults.filter(({ pointer }) => pointer !== '/target' && !pointer.startsWith('/target/'));
 }
 
+/** Only classes have an answer that agrees, or is right. */
+function answersOfNumbers({ answers, target, targets = [target], constraints }: Spec): Fault[] {
+  if (answers !== 'numbers') return [];
+  const asked = [...targets, constraints].flatMap((wishes) => Object.keys(wishes));
+  const name = asked.find((wish) => wish === 'min_agreement' || wish === 'max_accuracy_drop');
+  return name === undefined ? [] : [{ pointer: '/answers', detail: `must be classes, or left out, for ${name}` }];
+}
+
 /**
  * Fills in every default and checks the whole.
  * @throws InputError invalid_spec, with a pointer for every fault
@@ -38,7 +46,9 @@ function withoutCopies(faults: Fault[], given: unknown): Fault[] {
 export function resolveSpec(given: unknown): Spec {
   const { spec: whole, faults: contradictions } = withFirstTarget(given);
   const spec = fillDefaults(whole);
-  if (contradictions.length === 0 && checker.Check(spec)) return spec;
+  const isValid = checker.Check(spec);
+  if (isValid) contradictions.push(...answersOfNumbers(spec));
+  if (contradictions.length === 0 && isValid) return spec;
   const faults = [...contradictions, ...withoutCopies(schemaFaults(SpecSchema, spec), given)];
   const first = faults[0];
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';

@@ -135,3 +135,16 @@ it('is classes for who asks for the same answers, in any of the targets', () => 
   expect(asked({ target: { parameter_ratio: 2 }, constraints: { max_accuracy_drop: 0.1 } })).toBe('classes');
   expect(asked({ targets: [{ parameter_ratio: 2 }, { min_agreement: 0.9 }] })).toBe('classes');
 });
+
+it('numbers with a wish that only classes can have are refused', () => {
+  const source = { upload: 'upl_test' };
+  const given = { model: source, calibration: source, evaluation: source, answers: 'numbers' };
+  for (const wishes of [
+    { target: { min_agreement: 0.9 } },
+    { targets: [{ parameter_ratio: 2 }, { max_accuracy_drop: 0.01 }] },
+    { target: { parameter_ratio: 2 }, constraints: { min_agreement: 0.9 } },
+  ])
+    expect(() => resolveSpec({ ...given, ...wishes })).toThrow(/^\/answers must be classes, or left out, for m/);
+  const constraints = { max_relative_error: 0.1 };
+  expect(resolveSpec({ ...given, target: { parameter_ratio: 2 }, constraints }).answers).toBe('numbers');
+});
