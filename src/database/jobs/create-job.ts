@@ -165,12 +165,14 @@ export function createJob(context: DatabaseContext): JobRepository['create'] {
           ${JSON.stringify(job.labels)}::jsonb, ${priorityNumber(job.priority)}, ${job.deadlineSeconds}::float8,
           ${needs === null ? null : JSON.stringify(needs)}::jsonb, ${job.traceparent ?? null}
         from room where ${token}::text is null or exists (select from charge)
-        returning id, team_id, labels, seq, created_at
+        returning id, team_id, labels, seq, created_at, priority, needs, device_seconds
       ), used as (
         insert into usage (team_id, day, job_id, labels, jobs)
         select team_id, (clock_timestamp() at time zone 'UTC')::date, id, labels, 1 from job
       ), task as (
-        insert into tasks (id, team_id, job_id, kind) select ${newId('tsk')}, team_id, id, ${FIRST_TASK.kind} from job
+        -- With its order, which a trigger would look up
+        insert into tasks (id, team_id, job_id, kind, priority, rank, needs)
+        select ${newId('tsk')}, team_id, id, ${FIRST_TASK.kind}, priority, sparank_rank(created_at, device_seconds), needs from job
       ), event as (
         insert into events (team_id, job_id, type, data)
         select team_id, id, 'job.created', ${JSON.stringify({ priority: job.priority })}::jsonb from job
