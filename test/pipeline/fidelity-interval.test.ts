@@ -63,6 +63,21 @@ describe('the interval of an error', () => {
     expect(share).toBeLessThanOrEqual(0.99);
   });
 
+  it('is wider where a few samples make most of the error', () => {
+    const width = (...errors: number[]) => {
+      const fidelity = new SampledFidelity(errors.length, WHOLE);
+      for (const [begin, error] of errors.entries())
+        add(fidelity, [-1, 0, 1], [-1 + error, 0, 1], { begin, end: begin + 1 });
+      const [low = NaN, high = NaN] = fidelity.fidelity.relative_error_ci95 ?? [];
+      return high / low;
+    };
+    const alike = Array.from({ length: 20 }, (_, i) => 0.2 + 0.01 * (i % 5));
+    const rare = Array.from({ length: 20 }, (_, i) => (i === 7 ? 0.9 : 0.02));
+    expect(width(...alike)).toBeLessThan(1.1);
+    // By the spread of twenty normal values it would be e^2.1, some 8.
+    expect(width(...rare)).toBeGreaterThan(20);
+  });
+
   it('is wider where neighbours are alike', () => {
     const share = covered({ samples: 200, spread: 0.5, alike: 0.6 }, 5);
     expect(share).toBeGreaterThanOrEqual(0.88);

@@ -138,8 +138,19 @@ function errorOf(groups: readonly ReadonlyMap<string, Sums>[]): { error: number;
   });
   const variance = influences.reduce((sum, x) => sum + x * x, 0) / (n * (n - 1));
   // Half, because of the root.
-  const half = 0.5 * studentT95(n - 1) * Math.sqrt(variance * inflationOfNeighbours(influences, 0));
+  const half = 0.5 * studentT95(freedomOf(influences)) * Math.sqrt(variance * inflationOfNeighbours(influences, 0));
   return { error, interval: [error * Math.exp(-half), error * Math.exp(half)] };
+}
+
+/**
+ * Degrees of freedom of the variance of values around 0. Where a few of them make most of it, it is known as badly as from a few:
+ * a sample variance varies with the fourth moment, as one of so many normal values would (Satterthwaite 1946).
+ */
+function freedomOf(values: readonly number[]): number {
+  const n = values.length;
+  const moment = (power: number) => values.reduce((sum, x) => sum + x ** power, 0) / n;
+  const kurtosis = moment(4) / moment(2) ** 2;
+  return Math.max(1, Math.min(n - 1, Math.round((2 * n) / Math.max(kurtosis - 1, 2 / n))));
 }
 
 /**
