@@ -15,8 +15,10 @@ import { leadingInSpan } from './response-span.js';
  * see them: on its own samples the sparse part, which has the most parameters, looks better than it is.
  */
 const MEASURED_ROWS = 1024;
-/** Every this many samples one is held out, at most. */
+/** One in so many samples is held out, at least. */
 const HELD_OUT_STRIDE = 5;
+/** They are held out in so many stretches: samples that follow each other are patches of one image, and often of images that are alike. */
+const STRETCHES = 8;
 
 /** Held-out samples: the mean of the response, what is added to it, and the activated truth. */
 export interface Measure {
@@ -36,9 +38,12 @@ export interface Measure {
 export function split(a: Matrix): [Matrix, Matrix] {
   const stride = Math.max(HELD_OUT_STRIDE, Math.floor(a.rows / MEASURED_ROWS));
   if (a.rows < 4 * stride) return [a, a];
+  const stretch = a.rows / (STRETCHES * stride);
+  const isHeldOut = (row: number): boolean =>
+    stretch < 1 ? row % stride === 0 : Math.floor(row / stretch) % stride === stride >> 1;
   const test: number[] = [];
   const train: number[] = [];
-  for (let row = 0; row < a.rows; row++) (row % stride === 0 ? test : train).push(row);
+  for (let row = 0; row < a.rows; row++) (isHeldOut(row) ? test : train).push(row);
   return [pickRows(a, train), pickRows(a, test)];
 }
 

@@ -31,12 +31,18 @@ export const mostLeanTries = (shape: { m: number; d: number }, samples: number):
 /**
  * How far a fit leans on the original weights: the strength with the least error on samples that it did not see. With
  * few samples for many outputs a fit knows only these few, and factors of the weights alone would do better.
+ *
+ * @param isFree whether every weight is free, as those of some channels alone: then samples that are alike are few, however many they are
  */
-export async function chooseLean(problem: LayerProblem, error: TryLean): Promise<number> {
+export async function chooseLean(
+  problem: LayerProblem,
+  { isFree }: { isFree: boolean },
+  error: TryLean,
+): Promise<number> {
   const m = problem.bias.length;
   const d = problem.channels * problem.taps;
   const samples = problem.inputs.length / d;
-  if (isEnough(samples, { m, d })) return 0;
+  if (!isFree && isEnough(samples, { m, d })) return 0;
   if (samples < FEWEST) return WITHOUT_HELD_OUT;
   const [train, test] = parts(problem, samples);
   let best = 0;

@@ -35,7 +35,8 @@ export async function solveLayer(
   wanted: SolveSize,
   options: SolveOptions,
 ): Promise<SolvedLayer> {
-  const lean = options.lean ?? (await chooseLean(given, tryLean(engine, wanted, options)));
+  const isFree = wanted.rank === 0;
+  const lean = options.lean ?? (await chooseLean(given, { isFree }, tryLean(engine, wanted, options)));
   return solveLeaning(engine, given, wanted, { ...options, lean });
 }
 
