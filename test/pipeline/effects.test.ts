@@ -88,6 +88,9 @@ describe('the effect of a candidate on the network', () => {
     const channels = [{ rank: 8, layerError: 0.1, outputError: 0.05 }];
     const of = (size: Partial<Candidate>) => withEffects([candidate(size)], { ranks, taps, channels })[0]?.effect;
     expect(of({ groups: 8, error: 0.1 })).toBeCloseTo(1.5 * 0.05, 12);
+    // Nothing makes up for what the last layer loses.
+    const last = withEffects([candidate({ groups: 8, error: 0.1 })], { ranks, taps, channels }, true);
+    expect(last[0]?.effect).toBeCloseTo(4 * 0.05, 12);
     expect(of({ rank: 8, groups: 4, error: 0.01 })).toBeCloseTo(0.001, 12);
   });
 });

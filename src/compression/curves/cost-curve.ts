@@ -33,6 +33,7 @@ export function costCurve(layer: Layer, statistics: LayerStatistics, components:
     ranks.forEach((rank, i) => {
       if (rank > 0 && !components.includes('low_rank')) return;
       const size = { shape, rank, inner, groups, ...(pattern === undefined ? {} : { pattern }) };
+      if (components.includes('low_rank') && isTooNarrow(layer, size)) return;
       const own = factoredCost(layer, size);
       const cost = withoutUnread(own, layer, size);
       const smaller =
@@ -51,6 +52,14 @@ export function costCurve(layer: Layer, statistics: LayerStatistics, components:
   }
   return [dense, ...candidates];
 }
+
+/**
+ * A layer that reads less than this share of its channels is hardly one any more. What it loses is foreseen badly: later
+ * layers make up for much that a limited rank loses, and for little of this.
+ */
+const FEWEST_KEPT = 1 / 4;
+
+const isTooNarrow = (layer: Layer, size: LayerSize): boolean => (kept(layer, size).keeps?.counted ?? 1) < FEWEST_KEPT;
 
 /** What need not be made when the layer is some of its input channels alone, beside what its producer saves. */
 function kept(layer: Layer, { rank, groups, pattern = PLAIN_PATTERN }: LayerSize): Pick<Candidate, 'keeps'> {

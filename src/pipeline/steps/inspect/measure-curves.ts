@@ -9,7 +9,7 @@ import {
 } from '../../../compression/index.js';
 import { matrix, type Engine } from '../../../engines/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import { type Layer } from '../../../models/index.js';
+import { GraphIndex, usesOf, type Layer } from '../../../models/index.js';
 import { breakdownOf, causeOf } from '../../network/breakdown.js';
 import type { ActivationStore } from '../../files/activation-store.js';
 import type { Curves } from '../../curves/curves.js';
@@ -116,7 +116,7 @@ async function measureLayer(
     { basis, probes, fits, channelFits, rest },
     { ...context, progress },
   );
-  const measured = withEffects(candidates, effects);
+  const measured = withEffects(candidates, effects, isLast(layer, network));
   requireFinite(
     Float32Array.from(measured, ({ effect, error }) => effect + error),
     'the effect of an error on the outputs',
@@ -127,3 +127,16 @@ async function measureLayer(
 /** Whether channels that the layer does without need not be made. */
 const canNarrow = ({ narrows }: Layer, layers: readonly Layer[]): boolean =>
   narrows !== undefined && layers.some(({ name, blocked }) => name === narrows.producer && blocked === null);
+
+/** Whether no other layer sees what it makes. */
+function isLast(layer: Layer, { prepared, layers }: Network): boolean {
+  const index = new GraphIndex(prepared.graph);
+  const read = new Set(layers.flatMap((other) => usesOf(other).map(({ input }) => input)));
+  const seen = new Set(usesOf(layer).map(({ output }) => output));
+  // A set grows while it is walked through.
+  for (const tensor of seen) {
+    if (read.has(tensor)) return false;
+    for (const { output } of index.consumers(tensor)) for (const name of output) seen.add(name);
+  }
+  return true;
+}
