@@ -17,7 +17,7 @@ const DESCRIPTIONS: Room = { folder: 'src/models/sparse', registry: PATTERN, hel
 const RULES: Room = {
   folder: 'src/compression/sparse',
   registry: SUPPORT_RULES,
-  helpers: ['masked-part.ts', 'projections.ts', 'select-channels.ts', 'support.ts'],
+  helpers: ['eliminate-channels.ts', 'masked-part.ts', 'projections.ts', 'select-channels.ts', 'support.ts'],
 };
 const EMITTERS: Room = {
   folder: 'src/models/emit/sparse',

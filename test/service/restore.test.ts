@@ -82,6 +82,8 @@ describe.runIf(process.platform === 'linux')('a dump that is restored beside the
     const laterJob = (await submit()).id;
     await modelOf(laterJob);
     const storage = await LocalStorage.open(deployment.storageDir);
+    // A job has ended before its work files are deleted.
+    await until('work files deleted', async () => (await keysOf(storage)).every((key) => !key.includes('/work/')));
     const before = await keysOf(storage);
 
     await deployment.restore(dump);
