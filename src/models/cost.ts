@@ -73,8 +73,7 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const sparseSize: SparseSize = { pattern, groups, alone: rank === 0 };
   const sparse = sparseParts(layer, sparseSize);
   // Where the layer before makes only what is kept, nothing is picked.
-  const comesAlone = layer.narrows !== undefined && rank === 0 && pattern === PLAIN_PATTERN;
-  const isPicked = layer.picksByConvolution === true && groups > 0 && !comesAlone;
+  const isPicked = layer.picksByConvolution === true && groups > 0 && !narrowsInput(layer, size);
   const picks = isPicked ? (PATTERN[pattern].picks?.(layer, groups) ?? []) : [];
   const beside = sum(sparse.map((part) => costOf(part, part.channels)));
   const picking = sum(picks.map((part) => costOf(part, part.channels)));
@@ -99,6 +98,12 @@ export function costOfOutputs(layer: Layer, size: LayerSize): LayerCost {
     once: whole.once - none.once,
   };
 }
+
+/** Whether a layer of this size is some of its input channels and nothing else, so that the others need not be made. */
+export const narrowsInput = (
+  { narrows }: Pick<Layer, 'narrows'>,
+  { rank, groups, pattern = PLAIN_PATTERN }: LayerSize,
+): boolean => narrows !== undefined && rank === 0 && groups > 0 && pattern === PLAIN_PATTERN;
 
 /** Of channels, the share that is left when so many are kept: as it is counted, and as a runtime computes it, in blocks. */
 export const shareOf = (kept: number, channels: number): { counted: number; computed: number } => ({

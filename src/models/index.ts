@@ -1,5 +1,5 @@
 export type { Activation } from './activation.js';
-export { costOfOutputs, factoredCost, type LayerCost } from './cost.js';
+export { costOfOutputs, factoredCost, narrowsInput, type LayerCost } from './cost.js';
 export {
   DENSE,
   isAddedTo,

@@ -1,6 +1,6 @@
 import { InputError } from '../../errors/index.js';
 import type { AllocationLayer, AllocationTarget } from './allocation-layer.js';
-import { neighbours, settled, widthChoices, widthsOf, type SettledLayer } from './widths.js';
+import { leastOf, neighbours, settled, widthChoices, widthsOf, type SettledLayer } from './widths.js';
 
 /** A candidate that no other one beats in both cost and weighted error. */
 interface Option {
@@ -70,9 +70,6 @@ function improved(
   const ends = starts.map((start) => (tries < TRIES ? climb(start) : start));
   return ends.reduce((least, one) => (one.error < least.error ? one : least));
 }
-
-const leastOf = (layers: readonly AllocationLayer[], cost: AllocationTarget['cost']): number =>
-  layers.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost] ?? Infinity)), 0);
 
 /** The weighted sum. */
 export const errorOf = (layers: readonly AllocationLayer[], choice: readonly number[]): number =>

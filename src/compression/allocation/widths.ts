@@ -80,16 +80,11 @@ function shareRead(
 }
 
 function narrowed(candidate: Candidate, share: Candidate['keeps']): Candidate {
-  const { outputs } = candidate;
-  if (share === undefined || outputs === undefined) return candidate;
-  const [counted, computed] = [1 - share.counted, 1 - share.computed];
+  const of = (cost: CostName): number => costWith(candidate, cost, share);
   return {
     ...candidate,
-    parameters: candidate.parameters - counted * outputs.parameters,
-    nonzeros: candidate.nonzeros - counted * outputs.nonzeros,
-    macs: candidate.macs - counted * outputs.macs,
-    work: candidate.work - computed * outputs.work,
-    ...(candidate.latency === undefined ? {} : { latency: candidate.latency - computed * (outputs.latency ?? 0) }),
+    ...{ parameters: of('parameters'), nonzeros: of('nonzeros'), macs: of('macs'), work: of('work') },
+    ...(candidate.latency === undefined ? {} : { latency: of('latency') }),
   };
 }
 
@@ -137,11 +132,12 @@ export function widthChoices(
 /** The least that all layers can cost together. */
 export function leastCost(layers: readonly AllocationLayer[], cost: CostName): number {
   const { widths } = cheapest(layers, [{ cost, price: 1e12 }]);
-  return settled(layers, widths).reduce(
-    (sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost] ?? Infinity)),
-    0,
-  );
+  return leastOf(settled(layers, widths), cost);
 }
+
+/** The same of layers that are settled. */
+export const leastOf = (layers: readonly SettledLayer[], cost: CostName): number =>
+  layers.reduce((sum, { candidates }) => sum + Math.min(...candidates.map((c) => c[cost] ?? Infinity)), 0);
 
 interface Price {
   cost: CostName;

@@ -1,6 +1,6 @@
-import { costOfOutputs, factoredCost, shareOf, type LayerCost } from '../../models/cost.js';
+import { costOfOutputs, factoredCost, narrowsInput, shareOf, type LayerCost } from '../../models/cost.js';
 import { DENSE, type Layer, type LayerSize } from '../../models/layer.js';
-import { PLAIN_PATTERN, storesZeros } from '../../models/sparse/index.js';
+import { storesZeros } from '../../models/sparse/index.js';
 import type { Component, LayerStatistics } from './statistics.js';
 
 /** One way to store a layer: `rank` 0 and `groups` 0 is the dense layer itself. */
@@ -33,9 +33,9 @@ export function costCurve(layer: Layer, statistics: LayerStatistics, components:
     ranks.forEach((rank, i) => {
       if (rank > 0 && !components.includes('low_rank')) return;
       const size = { shape, rank, inner, groups, ...(pattern === undefined ? {} : { pattern }) };
-      if (components.includes('low_rank') && isTooNarrow(layer, size)) return;
+      const keeps = narrowsInput(layer, size) ? shareOf(groups, layer.channels) : undefined;
+      if (components.includes('low_rank') && keeps !== undefined && keeps.counted < FEWEST_KEPT) return;
       const own = factoredCost(layer, size);
-      const cost = withoutUnread(own, layer, size);
       const smaller =
         groups > 0 && pattern !== undefined && storesZeros(layer, pattern)
           ? own.nonzeros < dense.nonzeros
@@ -43,10 +43,10 @@ export function costCurve(layer: Layer, statistics: LayerStatistics, components:
       if (!smaller) return;
       candidates.push({
         ...size,
-        ...cost,
+        ...(keeps === undefined ? own : withoutUnread(own, layer, keeps)),
         error: errors[i],
         outputs: costOfOutputs(layer, size),
-        ...kept(layer, size),
+        ...(keeps === undefined ? {} : { keeps }),
       });
     });
   }
@@ -59,18 +59,8 @@ export function costCurve(layer: Layer, statistics: LayerStatistics, components:
  */
 const FEWEST_KEPT = 1 / 4;
 
-const isTooNarrow = (layer: Layer, size: LayerSize): boolean => (kept(layer, size).keeps?.counted ?? 1) < FEWEST_KEPT;
-
-/** What need not be made when the layer is some of its input channels alone, beside what its producer saves. */
-function kept(layer: Layer, { rank, groups, pattern = PLAIN_PATTERN }: LayerSize): Pick<Candidate, 'keeps'> {
-  const alone = layer.narrows !== undefined && rank === 0 && pattern === PLAIN_PATTERN;
-  return alone ? { keeps: shareOf(groups, layer.channels) } : {};
-}
-
-/** The depthwise convolutions before such a layer have fewer channels, too. */
-function withoutUnread(cost: LayerCost, layer: Layer, size: LayerSize): LayerCost {
-  const { keeps } = kept(layer, size);
-  if (keeps === undefined) return cost;
+/** The depthwise convolutions before a layer that keeps some channels alone have fewer channels, too. */
+function withoutUnread(cost: LayerCost, layer: Layer, keeps: ReturnType<typeof shareOf>): LayerCost {
   return (layer.narrows?.depthwise ?? []).reduce((rest, between) => {
     const whole = costOfOutputs(between, DENSE);
     return {

@@ -9,7 +9,7 @@ import { elementCount, tensorDims, tensorFloats } from '../ir/tensors.js';
 import type { Factors } from '../layer.js';
 import { isMasked, PLAIN_PATTERN } from '../sparse/index.js';
 import type { MadeTensors } from './made-tensors.js';
-import type { Replacement } from './replacement.js';
+import { isNone, type Replacement } from './replacement.js';
 import { pickRows } from './sparse/kept.js';
 import type { WeightedNode } from '../graph/weighted-nodes.js';
 
@@ -71,8 +71,7 @@ export function withKept<T extends WeightedNode>(
 ): { layer: T; replacement: Replacement } {
   const narrow = { ...layer, output: `${layer.output}${SUFFIX}`, m: kept.length };
   const rows = (values: Float32Array): Float32Array => pickRows(values, layer.m, kept);
-  const whole = replacement === undefined || ('lowRank' in replacement && isEmpty(replacement));
-  const given = whole ? denseOf(layer, directory) : replacement;
+  const given = replacement === undefined || isNone(replacement) ? denseOf(layer, directory) : replacement;
   const bias = rows(given.bias);
   if (!('lowRank' in given)) return { layer: narrow, replacement: { weights: rows(given.weights), bias } };
   const { lowRank, sparse } = given;
@@ -85,8 +84,6 @@ export function withKept<T extends WeightedNode>(
     },
   };
 }
-
-const isEmpty = ({ lowRank, sparse }: Factors): boolean => lowRank === null && sparse === null;
 
 function denseOf({ node, weight, bias, name }: WeightedNode, directory: string | null) {
   if (weight === null) throw new RangeError(`${name} has no weights`);

@@ -7,7 +7,7 @@ import { biasShifts } from '../layers/find-layers.js';
 import { tidy } from '../passes/prepare.js';
 import { weightedNodes } from '../graph/weighted-nodes.js';
 import { narrowBetween, narrowings, onKept, withKept } from './narrow.js';
-import type { Replacement } from './replacement.js';
+import { isNone, type Replacement } from './replacement.js';
 
 /**
  * A copy of a prepared model with some layers replaced; everything else is shared with `model`.
@@ -55,10 +55,6 @@ export function rewrite(model: Model, replacements: ReadonlyMap<string, Replacem
   tidy(graph);
   return { ...model, graph, proto: withFields(model.proto, { graph }) };
 }
-
-/** The layer stays as it is. */
-const isNone = (replacement: Replacement): boolean =>
-  'lowRank' in replacement && replacement.lowRank === null && replacement.sparse === null;
 
 /** For a use of the layer whose bias differs from the first one's. */
 const shifted = (replacement: Replacement, shift: Float32Array | null): Replacement =>

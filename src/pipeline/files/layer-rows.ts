@@ -7,6 +7,7 @@ import {
   factoredCost,
   groupsTotal,
   isDense,
+  narrowsInput,
   PLAIN_PATTERN,
   SPARSE_PATTERNS,
   storesZeros,
@@ -82,9 +83,10 @@ export function withoutUnread(rows: readonly LayerRow[], layers: readonly Layer[
   const made = new Map<string, number>();
   for (const row of rows) {
     const layer = layers[row.index];
-    const isAlone = row.decision === 'compressed' && row.rank === 0 && row.pattern === PLAIN_PATTERN;
-    if (layer?.narrows === undefined || !isAlone || row.groups === null) continue;
-    for (const { name } of [{ name: layer.narrows.producer }, ...layer.narrows.depthwise]) made.set(name, row.groups);
+    if (layer?.narrows === undefined) continue;
+    const size = sizeOf(row);
+    if (!narrowsInput(layer, size)) continue;
+    for (const { name } of [{ name: layer.narrows.producer }, ...layer.narrows.depthwise]) made.set(name, size.groups);
   }
   return rows.map((row) => {
     const layer = layers[row.index];

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { allocate, allocateThrifty, type AllocationLayer } from '../../../compression/index.js';
+import { allocate, allocateThrifty, leastCost, type AllocationLayer } from '../../../compression/index.js';
 import { InputError } from '../../../errors/index.js';
 import { atTarget, targetsOf } from '../../../jobs/points.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
@@ -15,7 +15,7 @@ import { outOfReach, planPoints, type Chosen, type NetworkPlan, type PointsShare
 import { planQuality } from './plan-quality.js';
 import { planSpeedup } from './plan-speedup.js';
 import type { StepContext } from '../../step.js';
-import { biasOfRefit, budgetOf, fixedCost, leastOf, originalCost, tablesFor } from './tables.js';
+import { biasOfRefit, budgetOf, fixedCost, originalCost, tablesFor } from './tables.js';
 import { allowedForSize, allowedForSpeed } from './thrift.js';
 
 /** Distributes every target over the layers: every layer gets its rank and its number of kept input channels. */
@@ -90,7 +90,7 @@ async function choose(
   if (limit === null) throw new RangeError(`${name} has neither a cost nor a planner`);
   const { cost, budget } = limit;
   const fixed = fixedCost(curves, cost);
-  const least = leastOf(tables, cost);
+  const least = leastCost(tables, cost);
   if (least > budget - fixed) {
     const { layers } = finishedOne(assignment, 'inspect').result;
     const dense = layers.filter(({ decision }) => decision === 'dense');
@@ -109,7 +109,7 @@ async function choose(
   const allowed = cost === 'parameters' ? allowedForSpeed : allowedForSize;
   const plans = plansWithWholeLayers(
     tables,
-    (some) => (leastOf(some, cost) > within.budget ? null : allocateWithin(some, within)),
+    (some) => (leastCost(some, cost) > within.budget ? null : allocateWithin(some, within)),
     allowed(effectOf(tables, allocate(tables, within))),
   );
   return fastEnough(assignment, context, { curves, tables, plans });

@@ -38,7 +38,7 @@ export function tablesFor(
   const { cost, budget } = limit;
   if (cost === 'nonzeros') return tables;
   const within = { cost, budget: budget - fixedCost(curves, cost) };
-  if (leastOf(faster, cost) > within.budget || leastOf(tables, cost) > within.budget) return tables;
+  if (leastCost(faster, cost) > within.budget || leastCost(tables, cost) > within.budget) return tables;
   const lost = (some: readonly AllocationLayer[]) => effectOf(some, allocate(some, within));
   const least = lost(tables);
   const allowed = cost === 'parameters' ? allowedForSpeed(least) : allowedForSize(least);
@@ -95,8 +95,6 @@ export const biasOfRefit = ({ hasBias, m }: Layer): number => (hasBias ? 0 : m);
 /** The same of the original, whose weights all count. */
 export const originalCost = (of: Pick<Curves, 'parameters' | 'macs'>, cost: Cost): number =>
   of[cost === 'nonzeros' ? 'parameters' : cost];
-
-export const leastOf = (tables: readonly AllocationLayer[], cost: Cost): number => leastCost(tables, cost);
 
 /** What all layers together may cost, and the ratio that was asked for; null for a target that is not of a cost. */
 export function budgetOf(
