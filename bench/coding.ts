@@ -13,12 +13,13 @@ import {
   inputNames,
   loadModel,
   prepare,
+  readyForIntegers,
   saveModel,
   type Model,
   type WeightCoding,
 } from '../src/models/index.js';
 import { compareModels } from '../src/pipeline/network/compare/compare.js';
-import { inputEnergies } from '../src/pipeline/steps/assemble/input-energy.js';
+import { inputMoments } from '../src/pipeline/steps/assemble/input-moments.js';
 import { integerNetwork } from '../src/pipeline/steps/assemble/integer-network.js';
 import { networkLatencies } from '../src/pipeline/latency/network-latency.js';
 import { seededRandom } from '../src/pipeline/network/random.js';
@@ -85,16 +86,21 @@ async function main(directory: string): Promise<void> {
   const calibration = await open(files.calibration, 'calibration');
   const evaluation = await open(files.evaluation, 'evaluation');
   const source = { calibration, images: calibration.count, batch: 32, fixedBatch: null };
-  const energies = await inputEnergies(network, source, threads, signal);
+  const ready = readyForIntegers(network);
+  const moments = await inputMoments(network, source, threads, signal);
+  const ofReady = await inputMoments(ready, source, threads, signal);
   const models: Model[] = [];
   const rows: { name: string; bytes: number; seconds: number }[] = [];
-  const context = { energies, bytes: limits.layerMemoryBytes / 4, threads, signal };
+  const context = { ...ofReady, bytes: limits.layerMemoryBytes / 4, threads, signal };
   for (const { name, weights, weighted, activations } of WAYS.filter((way) => wanted?.includes(way.name) ?? true)) {
     note(name);
     const begun = performance.now();
     const random = (tensor: number) => seededRandom(1, tensor);
-    const integers = activations === true ? await integerNetwork(network, source, context) : network;
-    const coded = codeWeights(integers, weights, { energies: weighted ? energies : new Map(), random });
+    const integers = activations === true ? await integerNetwork(ready, source, context) : network;
+    const coded = codeWeights(integers, weights, {
+      energies: weighted ? (activations === true ? ofReady : moments).energies : new Map(),
+      random,
+    });
     const seconds = (performance.now() - begun) / 1000;
     const path = join(directory, `way-${String(models.length)}.${coded.format === 'onnx' ? 'onnx' : 'zip'}`);
     await saveModel(coded, path);

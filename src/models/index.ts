@@ -22,7 +22,7 @@ export { spillWeights } from './ir/external-data.js';
 export { integerLayers, integerTensors, toIntegers, type IntegerOptions } from './quantize/apply.js';
 export { countIntegerLayers, integerEnds, type Ends } from './quantize/ends.js';
 export { integerIslands, type Island } from './quantize/islands.js';
-export { rectifyFirst } from './quantize/rectifiers.js';
+export { placeholderIntegers, readyForIntegers } from './quantize/ready.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export { codingOf, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
 export { Histogram } from './coding/histogram.js';

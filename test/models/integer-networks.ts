@@ -6,8 +6,7 @@ import {
   Histogram,
   integerTensors,
   prepare,
-  raiseOpset,
-  rectifyFirst,
+  readyForIntegers,
   Runner,
   saveModel,
   toIntegers,
@@ -47,7 +46,7 @@ export async function rangesOf(model: Model, input: number[]): Promise<Map<strin
   );
 }
 
-export const readyFor = async (sketch: Sketch) => rectifyFirst(raiseOpset(prepare(await build(sketch))));
+export const readyFor = async (sketch: Sketch) => readyForIntegers(prepare(await build(sketch)));
 
 export async function integersOf(sketch: Sketch, leftFloat = new Set<string>()) {
   const float = await readyFor(sketch);

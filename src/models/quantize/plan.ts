@@ -115,10 +115,10 @@ function propagate(
 const NOTHING: LeftFloat = { layers: new Set(), tensors: new Set() };
 
 /**
- * Dense convolutions over one or two axes, Gemm, and MatMul with a matrix on the right; float32 constants as weights
- * and bias.
+ * Convolutions over one or two axes, grouped and depthwise ones too, Gemm, and MatMul with a matrix on the right;
+ * float32 constants as weights and bias.
  */
-function isIntegerLayer({ node, op, weight, group, input, m }: WeightedNode, index: GraphIndex): boolean {
+function isIntegerLayer({ node, op, weight, input, m }: WeightedNode, index: GraphIndex): boolean {
   if (!isOperator(node, 'Conv', 'Gemm', 'MatMul')) return false;
   if (weight?.dataType !== DataType.FLOAT || node.input[1] !== weight.name) return false;
   const dims = tensorDims(weight);
@@ -127,8 +127,7 @@ function isIntegerLayer({ node, op, weight, group, input, m }: WeightedNode, ind
   const biasName = node.input[2] ?? '';
   const bias = index.initializer(biasName);
   if (biasName !== '' && (bias?.dataType !== DataType.FLOAT || !isRowBias(tensorDims(bias), m))) return false;
-  if (op === 'Conv')
-    return isOperator(node, 'Conv') && group === 1 && (dims.length === 3 || dims.length === 4) && m === dims[0];
+  if (op === 'Conv') return isOperator(node, 'Conv') && (dims.length === 3 || dims.length === 4) && m === dims[0];
   return dims.length === 2 && !(op === 'Gemm' && intAttribute(node, 'transA', 0) !== 0);
 }
 

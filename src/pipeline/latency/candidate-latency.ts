@@ -1,9 +1,11 @@
 import type { Candidate } from '../../compression/index.js';
 import {
   extract,
+  integerEnds,
   isDense,
   LOW_RANK_SHAPES,
   PATTERN,
+  placeholderIntegers,
   PLAIN_PATTERN,
   rewrite,
   Runner,
@@ -47,13 +49,14 @@ export function dummyFactors(layer: Layer, size: LayerSize): Factors {
  * Milliseconds of every candidate of a layer on this machine's runtime. All that are timed run in turn with the dense
  * layer, so that the machine's drift hits all alike.
  *
+ * @param options `integers`: as they compute with integers, from the integers of their inputs to those of their outputs
  * @param inputs the layer's input for the batch that counts, by name; of each of its uses
  */
 export async function candidateLatencies(
   model: Model,
   layer: Layer,
   { candidates, inputs: feeds }: { candidates: readonly Candidate[]; inputs: ReadonlyMap<string, Tensor> },
-  options: { threads: number; signal: AbortSignal },
+  options: { threads: number; signal: AbortSignal; integers: boolean },
 ): Promise<number[]> {
   const whole = candidates.find(isDense);
   if (whole === undefined) throw new RangeError(`${layer.name} has no dense candidate`);
@@ -65,9 +68,10 @@ export async function candidateLatencies(
   const given = [...feeds.keys()].filter((name) => !outputs.includes(name));
   const open = async (whole: Model) => {
     const part = extract(whole, given, outputs).model;
-    const runner = await Runner.open(part, { threads: options.threads });
+    const [model, own] = options.integers ? betweenIntegers(part, { given, outputs, feeds }) : [part, feeds];
+    const runner = await Runner.open(model, { threads: options.threads });
     runners.push(runner);
-    return () => runner.feed(feeds);
+    return () => runner.feed(own);
   };
   try {
     const runs = [await open(model)];
@@ -97,6 +101,27 @@ export async function candidateLatencies(
   } finally {
     for (const runner of runners) await runner.release();
   }
+}
+
+/** A part of a network as it computes with integers, without the ways into them and out of them, and what it reads. */
+function betweenIntegers(
+  part: Model,
+  {
+    given,
+    outputs,
+    feeds,
+  }: { given: readonly string[]; outputs: readonly string[]; feeds: ReadonlyMap<string, Tensor> },
+): [Model, ReadonlyMap<string, Tensor>] {
+  const whole = placeholderIntegers(part);
+  const own = new Map<string, Tensor>();
+  for (const name of given) {
+    const { from } = integerEnds(whole, { from: name, to: name });
+    const tensor = feeds.get(name);
+    if (tensor === undefined) continue;
+    own.set(from, from === name ? tensor : { dims: tensor.dims, data: new Uint8Array(tensor.data.length).fill(1) });
+  }
+  const ends = outputs.map((name) => integerEnds(whole, { from: name, to: name }).to);
+  return [extract(whole, own.keys(), ends).model, own];
 }
 
 /** Factored candidates that differ in their ranks and widths only. */

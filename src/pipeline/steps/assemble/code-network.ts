@@ -1,7 +1,7 @@
-import { codeWeights, codingOf, type Model } from '../../../models/index.js';
+import { codeWeights, codingOf, readyForIntegers, type Model } from '../../../models/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import type { Calibration } from './activation-ranges.js';
-import { inputEnergies } from './input-energy.js';
+import { inputMoments } from './input-moments.js';
 import { integerNetwork } from './integer-network.js';
 import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
@@ -21,16 +21,17 @@ export async function codeNetwork(
   const { weights, seed } = spec.method;
   const { coder, weighted, integers } = codingOf(weights.coding);
   if (coder === null) return null;
-  const energies = weighted
-    ? await inputEnergies(compressed, network, threads, signal)
-    : new Map<string, Float32Array>();
+  const ready = integers ? readyForIntegers(compressed) : compressed;
+  const { energies, means } = weighted
+    ? await inputMoments(ready, network, threads, signal)
+    : { energies: new Map<string, Float32Array>(), means: new Map<string, Float32Array>() };
   const random = (tensor: number) => seededRandom(seed, STREAM, tensor);
   const bytes = limits.layerMemoryBytes * SHARE;
   // Layers that do not compute with integers have their weights as integers at least.
   const fasterAt = { batches: spec.benchmark.batch_sizes, threads: spec.benchmark.threads ?? threads };
   const timed = weights.integer_layers === 'faster' ? { fasterAt } : {};
   const model = integers
-    ? await integerNetwork(compressed, network, { energies, bytes, threads, signal, ...timed })
-    : compressed;
+    ? await integerNetwork(ready, network, { energies, means, bytes, threads, signal, ...timed })
+    : ready;
   return codeWeights(model, { coding: coder, bits: weights.bits }, { energies, random });
 }

@@ -55,14 +55,35 @@ export async function slowerWithIntegers(
   const choices = [names(islands), new Set<string>()];
   if (slower.length > 0 && slower.length < islands.length) choices.push(names(slower));
   const models = [float, ...choices.slice(1).map(integersBut)];
-  const open = (model: Model) => Runner.open(model, { threads });
-  const whole = await timesInTurn(models, images, { open, runs: WHOLE, signal });
-  const times = models.map((_, i) => mean(whole.map((of) => quietTime(of[i] ?? []) / quietTime(of[0] ?? []))));
+  const times = await sharesOfFirst(models, images, { threads, signal });
   const [first = new Set<string>()] = choices;
   return choices.reduce(
     (best, choice, i) => ((times[i] ?? 1) < (times[choices.indexOf(best)] ?? 1) ? choice : best),
     first,
   );
+}
+
+/** Whether a network is faster than another one, by the mean over the batch sizes. */
+export async function isFaster(
+  network: Model,
+  than: Model,
+  data: Pick<Calibration, 'calibration' | 'batch' | 'fixedBatch'>,
+  { batches, threads, signal }: Timing,
+): Promise<boolean> {
+  const { images } = await batchesOf(data, batches);
+  const [, share = Infinity] = await sharesOfFirst([than, network], images, { threads, signal });
+  return share < 1;
+}
+
+/** Times of whole networks, the first one's being 1: the mean over the batch sizes. */
+async function sharesOfFirst(
+  models: readonly Model[],
+  images: readonly Samples[],
+  { threads, signal }: Pick<Timing, 'threads' | 'signal'>,
+): Promise<number[]> {
+  const open = (model: Model) => Runner.open(model, { threads });
+  const whole = await timesInTurn(models, images, { open, runs: WHOLE, signal });
+  return models.map((_, i) => mean(whole.map((of) => quietTime(of[i] ?? []) / quietTime(of[0] ?? []))));
 }
 
 /** Of an island with integers, against the same in float32. */

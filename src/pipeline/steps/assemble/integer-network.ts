@@ -1,8 +1,6 @@
 import {
   integerLayers,
   integerTensors,
-  raiseOpset,
-  rectifyFirst,
   Runner,
   toIntegers,
   type Histogram,
@@ -13,7 +11,7 @@ import {
   type Tensor,
 } from '../../../models/index.js';
 import { activationHistograms, type Calibration } from './activation-ranges.js';
-import { slowerWithIntegers } from './faster-integers.js';
+import { isFaster, slowerWithIntegers } from './faster-integers.js';
 import { batches } from '../../network/network-pass.js';
 import { OutputError } from '../../network/compare/output-error.js';
 
@@ -25,6 +23,8 @@ const IMAGES_OF_A_LAYER = 32;
  * Squared error of the outputs, relative to their variance, that integers may cost before layers go back to float32.
  */
 const MOST_ERROR = 0.01;
+/** A layer that goes back leaves so much of that error at most: each breaks a chain of integers in two. */
+const WORTH_A_LAYER = 0.8;
 
 /** Of the values of an activation. */
 const MOST_VALUES = 0.9999;
@@ -39,8 +39,9 @@ const RANGES: ((histogram: Histogram) => Range | null)[] = [
 ];
 
 export interface IntegerContext {
-  /** Mean squares of the inputs of layers. */
+  /** Of the inputs of layers: mean squares, and means. */
   energies: ReadonlyMap<string, Float32Array>;
+  means?: ReadonlyMap<string, Float32Array>;
   /** What tensors that are looked at together may take. */
   bytes: number;
   threads: number;
@@ -53,29 +54,27 @@ export interface IntegerContext {
  * The network computing with 8-bit integers whose ranges come from the calibration images. Of the ways to choose the
  * ranges the one is taken that changes the outputs least. Layers with which integers are not faster stay float32, and
  * where the outputs change much, those that cost most by themselves.
+ *
+ * @param float as `readyForIntegers` makes it
  */
-export async function integerNetwork(
-  network: Model,
-  calibration: Calibration,
-  context: IntegerContext,
-): Promise<Model> {
-  const float = rectifyFirst(raiseOpset(network));
-  const { energies, bytes, threads, signal } = context;
+export async function integerNetwork(float: Model, calibration: Calibration, context: IntegerContext): Promise<Model> {
+  const { energies, means, bytes, threads, signal } = context;
   const tensors = integerTensors(float);
   if (tensors.length === 0) return float;
   const histograms = await activationHistograms(float, tensors, calibration, { bytes, threads, signal });
   const outputs = await outputsOf(float, calibration, context);
   const coded = new Map<string, Int8Weights>();
+  const kept = { energies, coded, ...(means === undefined ? {} : { means }) };
   const errorOf = async (options: IntegerOptions, images: number) =>
     outputError(toIntegers(float, options), calibration, { outputs, images }, context);
-  let best: { options: IntegerOptions; error: number } = { options: { ranges: new Map(), energies }, error: Infinity };
+  let best: { options: IntegerOptions; error: number } = { options: { ranges: new Map(), ...kept }, error: Infinity };
   for (const choose of RANGES) {
     const ranges = new Map<string, Range>();
     for (const [name, histogram] of histograms) {
       const range = choose(histogram);
       if (range !== null) ranges.set(name, range);
     }
-    const options = { ranges, energies, coded };
+    const options = { ranges, ...kept };
     const error = await errorOf(options, IMAGES);
     if (error < best.error) best = { options, error };
   }
@@ -96,14 +95,23 @@ export async function integerNetwork(
   }
   costs.sort((a, b) => b.error - a.error);
   const leftFloat = new Set<string>(slower);
+  let enough = best.error;
   for (const { name } of costs) {
     leftFloat.add(name);
+    enough *= WORTH_A_LAYER;
     const options = { ...best.options, leftFloat: new Set(leftFloat) };
     const error = await errorOf(options, IMAGES);
-    if (error < best.error) best = { options, error };
+    if (error < enough) {
+      best = { options, error };
+      enough = error;
+    }
     if (best.error <= MOST_ERROR || leftFloat.size - slower.size >= layers.length / 4) break;
   }
-  return toIntegers(float, best.options);
+  const integers = toIntegers(float, best.options);
+  // What goes back to float32 may take the gain of all others with it.
+  const { fasterAt } = context;
+  const keeps = fasterAt === undefined || (best.options.leftFloat?.size ?? 0) === slower.size;
+  return keeps || (await isFaster(integers, float, calibration, { ...fasterAt, signal })) ? integers : float;
 }
 
 async function slowLayers(

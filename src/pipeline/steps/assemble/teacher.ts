@@ -6,8 +6,11 @@ import { axesOf, varied, type Variation } from './variations.js';
 
 export const NO_VARIATION: ReadonlySet<Variation> = new Set();
 
-/** Weight of all inner feature maps together; that of the outputs is 1. */
-const INNER = 1;
+/**
+ * Weight of all inner feature maps together; that of the outputs is 1. ResNet-20 at 4x, 40 passes, error on new data with
+ * 0.2, 1, 4, 16, 64: 0.390, 0.374, 0.366, 0.366, 0.370.
+ */
+const INNER = 4;
 /**
  * A variation suits the data when it moves the means of the original's feature maps hardly more than another choice of
  * samples does: a mirrored cat is a cat, a mirrored letter is none.

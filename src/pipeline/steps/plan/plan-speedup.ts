@@ -3,8 +3,10 @@ import type { AllocationLayer } from '../../../compression/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { writtenFormat } from '../../../jobs/points.js';
 import {
+  codingOf,
   inFormat,
   isDense,
+  placeholderIntegers,
   Runner,
   saveModel,
   TensorflowRunner,
@@ -30,6 +32,8 @@ import { denseCost, nearest, searchSpeedup, type Tried } from './search-speedup.
 const MARGIN = 1.03;
 /** Share of a network's time that its layers do not explain: 5 to 10 % on VGG-16. */
 const UNEXPLAINED = 0.08;
+/** Of a network with integers, over that without. */
+const CLEARLY_FASTER = 1.05;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
 /**
@@ -50,8 +54,8 @@ export async function planSpeedup(
     const threads = spec.benchmark.threads ?? context.threads;
     const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
     const images = await repeatRows(network.calibration, batch);
-    const alone = (shared.timed ??= await timedTables(network, { curves, tables, images, threads }, context));
     const format = writtenFormat(spec, network.original.format);
+    const integers = spec.benchmark.runtime !== 'tensorflowjs' && codingOf(spec.method.weights.coding).integers;
     const open =
       spec.benchmark.runtime === 'tensorflowjs'
         ? (model: Model) => openWritten(inFormat(model, format), context)
@@ -63,19 +67,25 @@ export async function planSpeedup(
     try {
       const run = { ...WHOLE, signal: context.signal };
       const first = await measureInTurn([() => original.run(images)], run);
+      const dense = tables.map(({ candidates }) => candidates.findIndex(isDense));
+      // The network as it came is as fast as itself, and loses nothing; with integers it may be enough.
+      const ofDense = { curves, tables, choice: dense, original, images, open, integers };
+      const whole = integers ? await measured(network.prepared, ofDense, context) : 1;
+      const goal = asked * MARGIN;
+      if (whole >= goal) return { choice: dense };
+      const tried: Tried[] = [{ choice: dense, ratio: whole }];
+      // Where integers make nothing faster, layers will hardly have them.
+      const ofLayers = { curves, tables, images, threads, integers: whole > CLEARLY_FASTER };
+      const alone = (shared.timed ??= await timedTables(network, ofLayers, context));
       const timed = scaled(alone, quantile(first[0] ?? [], 0.5));
-      // The network as it came is as fast as itself, and loses nothing.
-      const tried: Tried[] = [{ choice: timed.map(({ candidates }) => candidates.findIndex(isDense)), ratio: 1 }];
       const measure = async (choice: readonly number[]) => {
-        const plan = { curves, tables: timed, choice, original, images, open };
+        const plan = { curves, tables: timed, choice, original, images, open, integers };
         const ratio = await measured(network.prepared, plan, context);
         tried.push({ choice: [...choice], ratio });
         return ratio;
       };
       for (const [i, cost] of (['latency', 'work'] as const).entries()) {
-        await searchSpeedup(timed, { cost, goal: asked * MARGIN }, measure, (share) =>
-          context.progress(0.5 + (i + share) / 4),
-        );
+        await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
       }
       const effect = ({ choice }: Tried): number =>
         timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
@@ -117,7 +127,8 @@ async function timedTables(
     tables,
     images,
     threads,
-  }: { curves: Curves; tables: readonly AllocationLayer[]; images: Samples; threads: number },
+    integers,
+  }: { curves: Curves; tables: readonly AllocationLayer[]; images: Samples; threads: number; integers: boolean },
   context: StepContext,
 ): Promise<AllocationLayer[]> {
   const result: AllocationLayer[] = [];
@@ -127,7 +138,7 @@ async function timedTables(
     // One layer at a time: all inputs of a large batch may not fit the memory.
     const inputs = new Map<string, Tensor>();
     for (const { input } of usesOf(layer)) inputs.set(input, await inputOf(network.prepared, input, images, threads));
-    const options = { threads, signal: context.signal };
+    const options = { threads, signal: context.signal, integers };
     const latencies = await candidateLatencies(
       network.prepared,
       layer,
@@ -163,7 +174,7 @@ async function openOriginal(
   return TensorflowRunner.open(original, path, { directory, limits, signal });
 }
 
-/** The speedup of a network with factors of the chosen sizes. */
+/** The speedup of a network with factors of the chosen sizes, with integers where it is asked for and faster with them. */
 async function measured(
   model: Model,
   {
@@ -173,6 +184,7 @@ async function measured(
     original,
     images,
     open,
+    integers,
   }: {
     curves: Curves;
     tables: readonly AllocationLayer[];
@@ -180,20 +192,25 @@ async function measured(
     original: TimedRunner;
     images: Samples;
     open: (model: Model) => Promise<TimedRunner>;
+    integers: boolean;
   },
   context: StepContext,
 ): Promise<number> {
-  const candidate = await open(networkOf(model, { curves, tables, choice }));
-  try {
-    const run = { ...WHOLE, signal: context.signal };
-    return speedup(
-      await measurePaired(
+  const float = networkOf(model, { curves, tables, choice });
+  const ratios: number[] = [];
+  for (const way of integers ? [float, placeholderIntegers(float)] : [float]) {
+    const candidate = await open(way);
+    try {
+      const run = { ...WHOLE, signal: context.signal };
+      const pairs = await measurePaired(
         () => original.run(images),
         () => candidate.run(images),
         run,
-      ),
-    ).ratio;
-  } finally {
-    await candidate.release();
+      );
+      ratios.push(speedup(pairs).ratio);
+    } finally {
+      await candidate.release();
+    }
   }
+  return Math.max(...ratios);
 }

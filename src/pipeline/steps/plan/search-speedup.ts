@@ -41,18 +41,21 @@ export function nearest(
   return { choice, reached, most };
 }
 
-/** The slowest plan within a budget of `cost` that reaches `goal`, or the fastest if none does. */
+/**
+ * The slowest plan within a budget of `cost` that reaches `goal`, or the fastest if none does.
+ * @param whole speedup of the network with all layers dense: 1, or what integers make of it
+ */
 export async function searchSpeedup(
   tables: readonly AllocationLayer[],
-  { cost, goal }: { cost: SpeedCost; goal: number },
+  { cost, goal, whole }: { cost: SpeedCost; goal: number; whole: number },
   measure: (choice: readonly number[]) => Promise<number>,
   progress: (share: number) => void,
 ): Promise<Tried> {
   const dense = denseCost(tables, cost);
   const least = leastCost(tables, cost);
   let enough: Timed | null = null;
-  let tooMuch: Timed = { budget: dense, time: 1 };
-  let budget = Math.max(least, dense / goal);
+  let tooMuch: Timed = { budget: dense, time: 1 / whole };
+  let budget = Math.max(least, (dense * whole) / goal);
   let best: Tried | null = null;
   for (let round = 0; round < ROUNDS; round++) {
     const choice = allocateThrifty(tables, { cost, budget }, 'parameters', allowedForSize);
