@@ -77,7 +77,7 @@ const INSIDE = {
     ...['tfjs', 'onnx', 'quantize', 'emit', 'gradients', 'layers', 'passes', 'run', 'graph', 'ir'],
     ...['formats', 'coding', 'sparse', 'low-rank'],
   ],
-  pipeline: ['steps', 'latency', 'curves', 'network', 'cost', 'files'],
+  pipeline: ['steps', 'integers', 'latency', 'curves', 'network', 'cost', 'files'],
   'pipeline/steps': ['inspect', 'plan', 'layer', 'assemble', 'evaluate'],
 };
 

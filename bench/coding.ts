@@ -19,8 +19,8 @@ import {
   type WeightCoding,
 } from '../src/models/index.js';
 import { compareModels } from '../src/pipeline/network/compare/compare.js';
-import { inputMoments } from '../src/pipeline/steps/assemble/input-moments.js';
-import { integerNetwork } from '../src/pipeline/steps/assemble/integer-network.js';
+import { inputMoments } from '../src/pipeline/integers/input-moments.js';
+import { integerNetwork } from '../src/pipeline/integers/integer-network.js';
 import { networkLatencies } from '../src/pipeline/latency/network-latency.js';
 import { seededRandom } from '../src/pipeline/network/random.js';
 import { stepLimits } from '../src/worker/limits.js';

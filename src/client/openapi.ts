@@ -868,6 +868,11 @@ export interface components {
                 /** @enum {string} */
                 coding: "float32" | "float16" | "int8" | "uint8" | "static_int8" | "codebook";
                 /**
+                 * @description what a plan for a target of speedup may take instead of `coding`, where it reaches the speed with less change of the outputs (models in ONNX). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @enum {string}
+                 */
+                for_speedup?: "static_int8";
+                /**
                  * @description of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers
                  * @enum {integer}
                  */
@@ -1810,6 +1815,11 @@ export interface components {
                  * @enum {string}
                  */
                 coding?: "float32" | "float16" | "int8" | "uint8" | "static_int8" | "codebook";
+                /**
+                 * @description what a plan for a target of speedup may take instead of `coding`, where it reaches the speed with less change of the outputs (models in ONNX). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @enum {string}
+                 */
+                for_speedup?: "static_int8";
                 /**
                  * @description of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers
                  * @default 4

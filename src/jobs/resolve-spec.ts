@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Compile } from 'typebox/compile';
 import { InputError, type Fault } from '../errors/index.js';
+import { FAST_CODING } from '../models/coding/weight-codings.js';
 import { compileDefaults } from './defaults.js';
 import { schemaFaults } from './schema-faults.js';
 import { SpecSchema, type Spec } from './spec.js';
@@ -25,6 +26,17 @@ function withFirstTarget(given: unknown): { spec: unknown; faults: Fault[] } {
   return { spec, faults: [{ pointer: '/target', detail: 'must be left out, or be the first of `targets`' }] };
 }
 
+/** Who asks for a speed, and not for a way to keep weights, leaves that to the plan. */
+function withFastCoding(spec: unknown): unknown {
+  if (!isObject(spec)) return spec;
+  const { target, targets = [target], method = {} } = spec;
+  const wantsSpeed = Array.isArray(targets) && targets.some((one) => isObject(one) && one['speedup'] !== undefined);
+  if (!wantsSpeed || !isObject(method)) return spec;
+  const { weights = {} } = method;
+  if (!isObject(weights) || weights['coding'] !== undefined) return spec;
+  return { ...spec, method: { ...method, weights: { ...weights, for_speedup: FAST_CODING } } };
+}
+
 /** A fault of the first target is told once, where the client wrote it. */
 function withoutCopies(faults: Fault[], given: unknown): Fault[] {
   if (!isObject(given) || given['targets'] === undefined || given['target'] !== undefined) return faults;
@@ -45,7 +57,7 @@ function answersOfNumbers({ answers, target, targets = [target], constraints }: 
  */
 export function resolveSpec(given: unknown): Spec {
   const { spec: whole, faults: contradictions } = withFirstTarget(given);
-  const spec = fillDefaults(whole);
+  const spec = fillDefaults(withFastCoding(whole));
   const isValid = checker.Check(spec);
   if (isValid) contradictions.push(...answersOfNumbers(spec));
   if (contradictions.length === 0 && isValid) return spec;

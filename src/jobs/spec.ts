@@ -1,6 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { engineNames } from '../engines/index.js';
-import { codingOf, PLAIN_CODING, weightCodings } from '../models/coding/weight-codings.js';
+import { codingOf, FAST_CODING, PLAIN_CODING, weightCodings } from '../models/coding/weight-codings.js';
 import { formatOf, modelFormats } from '../models/formats/index.js';
 import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../models/sparse/index.js';
@@ -109,6 +109,13 @@ export const MethodSchema = object({
   weights: object(
     {
       coding: oneOf(weightCodings, { default: PLAIN_CODING }),
+      // Jobs from before it have none.
+      for_speedup: Type.Optional(
+        oneOf([FAST_CODING], {
+          description:
+            'what a plan for a target of speedup may take instead of `coding`, where it reaches the speed with less change of the outputs (models in ONNX). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has',
+        }),
+      ),
       bits: Type.Union([Type.Literal(4), Type.Literal(8)], {
         default: 4,
         description: 'of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers',

@@ -1,3 +1,4 @@
+import type { WeightCodingName } from '../models/coding/weight-codings.js';
 import type { ModelFormatName } from '../models/formats/index.js';
 import type { LowRankShape } from '../models/low-rank/index.js';
 import type { SparsePattern } from '../models/sparse/index.js';
@@ -90,6 +91,8 @@ export interface PlannedPoint {
   allocations: LayerAllocation[];
   /** The ledger as planned. */
   layers: LayerRow[];
+  /** How the file keeps the weights, where the plan chose another way than the specification has. */
+  coding?: WeightCodingName;
   /**
    * Less and less compressed plans, for the case that the first does not keep what was asked of the outputs; absent:
    * none.

@@ -101,6 +101,18 @@ describe('a specification with several targets', () => {
     expect(targetsOf(spec)).toEqual(targets);
   });
 
+  it('leaves the way to keep weights to the plan where a speed is asked for, and no way', () => {
+    const otherOf = (change: Record<string, unknown>) => resolveSpec(given(change)).method.weights.for_speedup;
+    expect(otherOf({ target: { speedup: 2 } })).toBe('static_int8');
+    expect(otherOf({ targets })).toBe('static_int8');
+    expect(otherOf({ target: { speedup: 2 }, method: { weights: { integer_layers: 'all' } } })).toBe('static_int8');
+    expect(otherOf({ target: { speedup: 2 }, method: { weights: { coding: 'float32' } } })).toBeUndefined();
+    expect(otherOf({ target: { mac_ratio: 2 } })).toBeUndefined();
+    expect(resolveSpec(given({ target: { speedup: 2 } })).method.weights.coding).toBe('float32');
+    expect(faults({ target: { speedup: 2 }, method: 7 })).toEqual(['/method']);
+    expect(faults({ target: { speedup: 2 }, method: { weights: [] } })).toEqual(['/method/weights']);
+  });
+
   it('is the same as ever with one target', () => {
     const spec = resolveSpec(given({ target: { mac_ratio: 3 } }));
     expect(spec).not.toHaveProperty('targets');

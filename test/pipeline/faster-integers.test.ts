@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { openDataset, writeNpz } from '../../src/datasets/index.js';
 import { integerIslands, type Model } from '../../src/models/index.js';
 import { makeInts } from '../../src/models/ir/attributes.js';
-import { slowerWithIntegers } from '../../src/pipeline/steps/assemble/faster-integers.js';
+import { slowerWithIntegers } from '../../src/pipeline/integers/faster-integers.js';
 import { build, node, noise, scratch, tensorOf } from '../models/graphs.js';
 import { LIMITS } from './network.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { denseCost, nearest, searchSpeedup } from '../../src/pipeline/steps/plan/search-speedup.js';
+import { denseCost, isBetter, nearest, searchSpeedup } from '../../src/pipeline/steps/plan/search-speedup.js';
 import type { AllocationLayer } from '../../src/compression/index.js';
 import { DENSE } from '../../src/models/index.js';
 
@@ -41,6 +41,36 @@ function runtime(overhead: number, tables = layers) {
 const effect = (choice: readonly number[]) =>
   layers.reduce((sum, { candidates }, i) => sum + (candidates[choice[i] ?? 0]?.error ?? 0), 0);
 const ignore = (): void => undefined;
+
+describe('integers in a plan for a speedup', () => {
+  const plan = { choice: [], reached: true, most: 2, effect: 0.1, whole: 1 };
+  const faster = { ...plan, whole: 1.5 };
+
+  it.each([
+    ['take the place of more compression', { ...faster, effect: 0.02 }, plan, 0.01, true],
+    ['are not taken where they change the outputs more', { ...faster, effect: 0.02 }, plan, 0.09, false],
+    ['are not taken where they are hardly faster', { ...faster, whole: 1.04, effect: 0 }, plan, 0, false],
+    ['are taken where they alone are fast enough', { ...faster, effect: 0.5 }, { ...plan, reached: false }, 0.1, true],
+    ['are not taken where they alone are too slow', { ...faster, reached: false, effect: 0 }, plan, 0, false],
+  ])('%s', (_, integers, float, lost, taken) => {
+    expect(isBetter(integers, float, lost)).toBe(taken);
+  });
+
+  it('leave less to be taken from the layers', async () => {
+    const budgets: number[] = [];
+    for (const whole of [1, 1.5]) {
+      const { measure } = runtime(0);
+      const { choice } = await searchSpeedup(
+        layers,
+        { cost: 'work', goal: 2, whole },
+        async (tried) => whole * (await measure(tried)),
+        ignore,
+      );
+      budgets.push(effect(choice));
+    }
+    expect(budgets[1]).toBeLessThan(budgets[0] ?? 0);
+  });
+});
 
 describe('search of a speedup', () => {
   it.each([

@@ -42,5 +42,8 @@ export const weightCodings = Object.keys(WEIGHT_CODINGS) as WeightCodingName[];
 
 export const codingOf = (name: WeightCodingName): CodingDescription => WEIGHT_CODINGS[name];
 
+/** What a plan for a speedup may take instead of another one. */
+export const FAST_CODING = 'static_int8' satisfies WeightCodingName;
+
 /** Nothing is coded where nothing is said. */
 export const PLAIN_CODING = 'float32' satisfies WeightCodingName;

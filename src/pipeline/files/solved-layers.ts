@@ -2,6 +2,7 @@ import { InfrastructureError } from '../../errors/index.js';
 import { choicesOf } from '../../jobs/points.js';
 import type { LayerRow } from '../../jobs/results.js';
 import type { Assignment, PlannedPoint, StepFile } from '../../jobs/tasks.js';
+import type { WeightCodingName } from '../../models/index.js';
 import { fileOf, finishedOf, finishedOne } from './finished.js';
 import { files } from './step-files.js';
 
@@ -16,6 +17,15 @@ export function pointOf(assignment: Pick<Assignment, 'finished' | 'point'>): Pla
   const point = finishedOne(assignment, 'plan').result.points.find((p) => p.point === assignment.point);
   if (point === undefined) throw new RangeError(`point ${String(assignment.point)} was not planned`);
   return point;
+}
+
+/** How the file of a point keeps its weights. */
+export function pointCoding(
+  { spec, finished }: Pick<Assignment, 'spec' | 'finished'>,
+  point: number | null,
+): WeightCodingName {
+  const planned = finishedOf({ finished }, 'plan').flatMap(({ result }) => result.points);
+  return planned.find((one) => one.point === point)?.coding ?? spec.method.weights.coding;
 }
 
 /** The compressed layers of the task's point as they were solved. */

@@ -88,6 +88,7 @@ class Constraints(TypedDict):
 
 class Weights(TypedDict):
     coding: Literal['float32', 'float16', 'int8', 'uint8', 'static_int8', 'codebook']
+    for_speedup: NotRequired[Literal['static_int8']]
     bits: Literal[4, 8]
     integer_layers: Literal['faster', 'all']
 
@@ -839,6 +840,7 @@ class Weights1(TypedDict):
     coding: NotRequired[
         Literal['float32', 'float16', 'int8', 'uint8', 'static_int8', 'codebook']
     ]
+    for_speedup: NotRequired[Literal['static_int8']]
     bits: NotRequired[Literal[4, 8]]
     integer_layers: NotRequired[Literal['faster', 'all']]
 

@@ -1,8 +1,9 @@
 import { codeWeights, codingOf, readyForIntegers, type Model } from '../../../models/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import type { Calibration } from './activation-ranges.js';
-import { inputMoments } from './input-moments.js';
-import { integerNetwork } from './integer-network.js';
+import type { Calibration } from '../../integers/activation-ranges.js';
+import { inputMoments } from '../../integers/input-moments.js';
+import { integerNetwork } from '../../integers/integer-network.js';
+import { pointCoding } from '../../files/solved-layers.js';
 import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
 
@@ -13,13 +14,14 @@ const SHARE = 0.25;
 
 /** The compressed network with its weights coded as the specification says; null where they stay float32. */
 export async function codeNetwork(
-  { spec }: Pick<Assignment, 'spec'>,
+  assignment: Pick<Assignment, 'spec' | 'finished' | 'point'>,
   compressed: Model,
   network: Calibration,
   { threads, signal, limits }: Pick<StepContext, 'threads' | 'signal' | 'limits'>,
 ): Promise<Model | null> {
+  const { spec } = assignment;
   const { weights, seed } = spec.method;
-  const { coder, weighted, integers } = codingOf(weights.coding);
+  const { coder, weighted, integers } = codingOf(pointCoding(assignment, assignment.point));
   if (coder === null) return null;
   const ready = integers ? readyForIntegers(compressed) : compressed;
   const { energies, means } = weighted

@@ -18,6 +18,7 @@ import {
 import { peakMemoryBytes } from '../../../observability/peak-memory.js';
 import { imagesOfRun } from '../../cost/budgets.js';
 import { finishedOf, finishedOne } from '../../files/finished.js';
+import { pointCoding } from '../../files/solved-layers.js';
 import { layerLatencies, type TimedNetwork } from '../../latency/layer-latency.js';
 import { networkLatencies } from '../../latency/network-latency.js';
 import type { repeatRows } from '../../network/batch.js';
@@ -312,14 +313,15 @@ function deviceOf(tensorflow: Metrics['tensorflowjs'] | undefined, threads: numb
 
 /** Where the weights are coded: the network with float32 weights beside it. */
 function codingMetrics(
-  { spec }: Assignment,
+  assignment: Assignment,
   original: Original,
   { candidate, model, uncoded }: Loaded,
   measured: ReadonlyMap<Model, Measured>,
 ): Pick<Metrics, 'coding'> {
   const plain = uncoded === null ? undefined : measured.get(uncoded);
   if (candidate.uncoded === null || plain === undefined) return {};
-  const { coding, bits } = spec.method.weights;
+  const { bits } = assignment.spec.method.weights;
+  const coding = pointCoding(assignment, candidate.point);
   const { integers, reported } = codingOf(coding);
   const { latency, ...comparison } = plain;
   return {

@@ -2,15 +2,17 @@ import type { AllocationLayer } from '../../../compression/index.js';
 import { targetsOf } from '../../../jobs/points.js';
 import type { Warning } from '../../../jobs/results.js';
 import type { Assignment, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';
-import type { Factors } from '../../../models/index.js';
+import type { Factors, WeightCodingName } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
 import type { Quality } from '../../network/quality.js';
 import type { StepContext } from '../../step.js';
 
 /** What the plan of one point leaves to the next: it costs time and does not depend on the target. */
 export interface PointsShare {
-  /** Candidates with the time of each on this worker's runtime. */
-  timed: AllocationLayer[] | null;
+  /** Candidates with the time of each on this worker's runtime, in float32 and as they compute with integers. */
+  timed: Map<'float32' | 'integers', AllocationLayer[]>;
+  /** What integers alone change of the outputs, squared; null: not known yet. */
+  integerError: number | null;
   /** Linear fits, by layer, rank and groups. */
   fits: Map<string, Factors>;
   /** What networks that were tried came to, by the choice of every layer. */
@@ -32,6 +34,8 @@ export interface Chosen {
   fallbacks?: number[][];
   /** Where it falls short of the target. */
   warnings?: Warning[];
+  /** How the weights are kept; absent: as the specification says. */
+  coding?: WeightCodingName;
 }
 
 type PlanOne = (
@@ -44,7 +48,7 @@ type PlanOne = (
 export async function planPoints(assignment: Assignment, context: StepContext, planOne: PlanOne): Promise<PlanResult> {
   const { spec } = assignment;
   const targets = targetsOf(spec);
-  const shared: PointsShare = { timed: null, fits: new Map(), qualities: new Map() };
+  const shared: PointsShare = { timed: new Map(), integerError: null, fits: new Map(), qualities: new Map() };
   const points: PlannedPoint[] = [];
   for (const [i, target] of targets.entries()) {
     const single = { ...assignment, spec: { ...spec, target } };

@@ -4,6 +4,9 @@ import type { Assignment } from '../../../jobs/tasks.js';
 import { writtenFormat } from '../../../jobs/points.js';
 import {
   codingOf,
+  formatOf,
+  integerTensors,
+  readyForIntegers,
   inFormat,
   isDense,
   placeholderIntegers,
@@ -15,9 +18,10 @@ import {
   type Samples,
   type Tensor,
 } from '../../../models/index.js';
+import { InputError } from '../../../errors/index.js';
+import { integerError } from '../../integers/integer-network.js';
 import { repeatRows } from '../../network/batch.js';
 import { candidateLatencies } from '../../latency/candidate-latency.js';
-import type { Curves } from '../../curves/curves.js';
 import { inputOf } from '../../latency/layer-latency.js';
 import type { TimedRunner } from '../../latency/network-latency.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
@@ -26,14 +30,24 @@ import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
 import { networkOf } from './never-slower.js';
 import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
-import { denseCost, nearest, searchSpeedup, type Tried } from './search-speedup.js';
+import {
+  CLEARLY_FASTER,
+  denseCost,
+  isBetter,
+  nearest,
+  searchSpeedup,
+  type Found,
+  type Tried,
+} from './search-speedup.js';
 
 /** The plan aims this much above what was asked: the verdict is measured once more, later. */
 const MARGIN = 1.03;
 /** Share of a network's time that its layers do not explain: 5 to 10 % on VGG-16. */
 const UNEXPLAINED = 0.08;
-/** Of a network with integers, over that without. */
-const CLEARLY_FASTER = 1.05;
+/** A plan that loses so little has nothing to gain from integers. */
+const UNSEEN = 1e-3;
+/** Of the memory for one layer, what activations of one run may take. */
+const INTEGER_SHARE = 0.25;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
 /**
@@ -42,12 +56,11 @@ const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
  * with each, every plan is built and timed whole, the budget is corrected by that, and of the plans that reach
  * the speedup the one with the least effect on the outputs is taken; where none does, the fastest. Times count at the first
  * batch size of the benchmark.
+ *
+ * Where the plan may choose how weights are kept, the same is tried with 8-bit integers, and they are taken where they
+ * and what is compressed beside them change the outputs less.
  */
-export async function planSpeedup(
-  assignment: Assignment,
-  context: StepContext,
-  { curves, tables, asked, shared }: NetworkPlan,
-): Promise<Chosen> {
+export async function planSpeedup(assignment: Assignment, context: StepContext, plan: NetworkPlan): Promise<Chosen> {
   const { spec } = assignment;
   const network = await openNetwork(context, assignment);
   try {
@@ -55,49 +68,96 @@ export async function planSpeedup(
     const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
     const images = await repeatRows(network.calibration, batch);
     const format = writtenFormat(spec, network.original.format);
-    const integers = spec.benchmark.runtime !== 'tensorflowjs' && codingOf(spec.method.weights.coding).integers;
-    const open =
-      spec.benchmark.runtime === 'tensorflowjs'
-        ? (model: Model) => openWritten(inFormat(model, format), context)
-        : (model: Model) => Runner.open(model, { threads });
-    const original =
-      spec.benchmark.runtime === 'tensorflowjs'
-        ? await openOriginal(assignment, network, format, context)
-        : await Runner.open(network.original, { threads });
+    const inTensorflow = spec.benchmark.runtime === 'tensorflowjs';
+    const open = inTensorflow
+      ? (model: Model) => openWritten(inFormat(model, format), context)
+      : (model: Model) => Runner.open(model, { threads });
+    const original = inTensorflow
+      ? await openOriginal(assignment, network, format, context)
+      : await Runner.open(network.original, { threads });
     try {
-      const run = { ...WHOLE, signal: context.signal };
-      const first = await measureInTurn([() => original.run(images)], run);
-      const dense = tables.map(({ candidates }) => candidates.findIndex(isDense));
-      // The network as it came is as fast as itself, and loses nothing; with integers it may be enough.
-      const ofDense = { curves, tables, choice: dense, original, images, open, integers };
-      const whole = integers ? await measured(network.prepared, ofDense, context) : 1;
-      const goal = asked * MARGIN;
-      if (whole >= goal) return { choice: dense };
-      const tried: Tried[] = [{ choice: dense, ratio: whole }];
-      // Where integers make nothing faster, layers will hardly have them.
-      const ofLayers = { curves, tables, images, threads, integers: whole > CLEARLY_FASTER };
-      const alone = (shared.timed ??= await timedTables(network, ofLayers, context));
-      const timed = scaled(alone, quantile(first[0] ?? [], 0.5));
-      const measure = async (choice: readonly number[]) => {
-        const plan = { curves, tables: timed, choice, original, images, open, integers };
-        const ratio = await measured(network.prepared, plan, context);
-        tried.push({ choice: [...choice], ratio });
-        return ratio;
-      };
-      for (const [i, cost] of (['latency', 'work'] as const).entries()) {
-        await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
-      }
-      const effect = ({ choice }: Tried): number =>
-        timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
-      const { choice, reached, most } = nearest(tried, asked, effect);
-      if (reached) return { choice };
-      const cause = `a speedup of ${asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
-      return { choice, warnings: [outOfReach(cause)] };
+      const first = await measureInTurn([() => original.run(images)], { ...WHOLE, signal: context.signal });
+      const setup = { ...plan, network, images, threads, open, original, quiet: quantile(first[0] ?? [], 0.5) };
+      const { coding: given, for_speedup: other } = spec.method.weights;
+      const left = other !== undefined && !inTensorflow && formatOf(format).codings === undefined;
+      const progress = (from: number) => ({
+        ...context,
+        progress: (share: number) => context.progress((from + share) / 2),
+      });
+      const found = await search(setup, codingOf(given).integers && !inTensorflow, left ? progress(0) : context);
+      const integers = left ? await betterIntegers(setup, found, progress(1)) : null;
+      const { choice, reached, most } = integers ?? found;
+      const coding: Pick<Chosen, 'coding'> = integers === null || other === undefined ? {} : { coding: other };
+      if (reached) return { choice, ...coding };
+      const cause = `a speedup of ${plan.asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
+      return { choice, ...coding, warnings: [outOfReach(cause)] };
     } finally {
       await original.release();
     }
   } finally {
     await network.close();
+  }
+}
+
+/** What plans for a speedup are made of, and timed with. */
+interface Setup extends NetworkPlan {
+  network: Network;
+  images: Samples;
+  threads: number;
+  open: (model: Model) => Promise<TimedRunner>;
+  original: TimedRunner;
+  /** Milliseconds of the original. */
+  quiet: number;
+}
+
+async function search(setup: Setup, integers: boolean, context: StepContext): Promise<Found> {
+  const { tables, shared, asked, quiet } = setup;
+  const dense = tables.map(({ candidates }) => candidates.findIndex(isDense));
+  // The network as it came is as fast as itself, and loses nothing; with integers it may be enough.
+  const whole = integers ? await measured(setup, { tables, choice: dense, integers }, context.signal) : 1;
+  const goal = asked * MARGIN;
+  if (whole >= goal) return { choice: dense, reached: true, most: whole, effect: 0, whole };
+  // Where integers make nothing faster, layers will hardly have them.
+  const way = whole > CLEARLY_FASTER ? 'integers' : 'float32';
+  const alone = shared.timed.get(way) ?? (await timedTables(setup, way === 'integers', context));
+  shared.timed.set(way, alone);
+  const timed = scaled(alone, quiet);
+  const tried: Tried[] = [{ choice: dense, ratio: whole }];
+  const measure = async (choice: readonly number[]) => {
+    const ratio = await measured(setup, { tables: timed, choice, integers }, context.signal);
+    tried.push({ choice: [...choice], ratio });
+    return ratio;
+  };
+  for (const [i, cost] of (['latency', 'work'] as const).entries()) {
+    await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
+  }
+  const effect = ({ choice }: Pick<Tried, 'choice'>): number =>
+    timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
+  const best = nearest(tried, asked, effect);
+  return { ...best, effect: effect(best), whole };
+}
+
+/** The best plan with integers, where it changes the outputs less than one without, or is the only one that is fast enough. */
+async function betterIntegers(setup: Setup, float: Found, context: StepContext): Promise<Found | null> {
+  const { network, shared, threads } = setup;
+  if (float.reached && float.effect <= UNSEEN) return null;
+  if (!canBeInteger(network.prepared)) return null;
+  const bytes = context.limits.layerMemoryBytes * INTEGER_SHARE;
+  const lost = (shared.integerError ??= await integerError(network.prepared, network, {
+    ...{ bytes, threads, signal: context.signal },
+  }));
+  if (float.reached && lost >= float.effect) return null;
+  const integers = await search(setup, true, context);
+  return isBetter(integers, float, lost) ? integers : null;
+}
+
+/** Whether its operators can be raised to the version that integers need, and some of them be integers. */
+function canBeInteger(model: Model): boolean {
+  try {
+    return integerTensors(readyForIntegers(model)).length > 0;
+  } catch (error) {
+    if (error instanceof InputError) return false;
+    throw error;
   }
 }
 
@@ -121,14 +181,8 @@ function scaled(tables: readonly AllocationLayer[], whole: number): AllocationLa
 }
 
 async function timedTables(
-  network: Network,
-  {
-    curves,
-    tables,
-    images,
-    threads,
-    integers,
-  }: { curves: Curves; tables: readonly AllocationLayer[]; images: Samples; threads: number; integers: boolean },
+  { network, curves, tables, images, threads }: Setup,
+  integers: boolean,
   context: StepContext,
 ): Promise<AllocationLayer[]> {
   const result: AllocationLayer[] = [];
@@ -174,38 +228,21 @@ async function openOriginal(
   return TensorflowRunner.open(original, path, { directory, limits, signal });
 }
 
-/** The speedup of a network with factors of the chosen sizes, with integers where it is asked for and faster with them. */
+/** The speedup of a network with factors of the chosen sizes; with integers, where they are asked for and faster. */
 async function measured(
-  model: Model,
-  {
-    curves,
-    tables,
-    choice,
-    original,
-    images,
-    open,
-    integers,
-  }: {
-    curves: Curves;
-    tables: readonly AllocationLayer[];
-    choice: readonly number[];
-    original: TimedRunner;
-    images: Samples;
-    open: (model: Model) => Promise<TimedRunner>;
-    integers: boolean;
-  },
-  context: StepContext,
+  { network, curves, original, images, open }: Setup,
+  { tables, choice, integers }: { tables: readonly AllocationLayer[]; choice: readonly number[]; integers: boolean },
+  signal: AbortSignal,
 ): Promise<number> {
-  const float = networkOf(model, { curves, tables, choice });
+  const float = networkOf(network.prepared, { curves, tables, choice });
   const ratios: number[] = [];
   for (const way of integers ? [float, placeholderIntegers(float)] : [float]) {
     const candidate = await open(way);
     try {
-      const run = { ...WHOLE, signal: context.signal };
       const pairs = await measurePaired(
         () => original.run(images),
         () => candidate.run(images),
-        run,
+        { ...WHOLE, signal },
       );
       ratios.push(speedup(pairs).ratio);
     } finally {

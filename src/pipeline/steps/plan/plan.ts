@@ -34,7 +34,7 @@ async function planPoint(
 ): Promise<Omit<PlannedPoint, 'point' | 'target' | 'error'>> {
   const inspected = finishedOne(assignment, 'inspect');
   const tables = tablesFor(assignment.spec, curves);
-  const { choice, fallbacks, warnings } = await choose(assignment, context, { curves, tables, shared });
+  const { choice, fallbacks, warnings, coding } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   for (const [i, { index, layer }] of curves.layers.entries()) {
     const row = rows.get(index);
@@ -50,6 +50,7 @@ async function planPoint(
     allocations: allocationsOf(curves, tables, choice),
     layers: [...rows.values()],
     ...(warnings === undefined ? {} : { warnings }),
+    ...(coding === undefined ? {} : { coding }),
     ...(fallbacks === undefined ? {} : { fallbacks: fallbacks.map((plan) => allocationsOf(curves, tables, plan)) }),
   };
 }

@@ -22,6 +22,32 @@ export interface Tried {
   ratio: number;
 }
 
+/** The best plan of a search. */
+export interface Found {
+  choice: number[];
+  reached: boolean;
+  /** Speedup of the fastest plan. */
+  most: number;
+  /** On the outputs, as expected: squared, relative to their variance. */
+  effect: number;
+  /** Speedup with all layers dense. */
+  whole: number;
+}
+
+/** Speedup that a network with integers has to have over that without, for them to be worth a search. */
+export const CLEARLY_FASTER = 1.05;
+
+/**
+ * Whether the best plan with integers takes the place of the best one without: where it alone reaches the speedup, or
+ * changes the outputs less.
+ * @param lost what integers alone change of the outputs: squared, relative to their variance
+ */
+export function isBetter(integers: Found, float: Found, lost: number): boolean {
+  if (integers.whole < CLEARLY_FASTER) return false;
+  if (integers.reached !== float.reached) return integers.reached;
+  return integers.effect + lost < float.effect;
+}
+
 /** Times of plans that differ by less are alike. */
 const ALIKE = 0.98;
 

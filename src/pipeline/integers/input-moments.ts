@@ -1,6 +1,6 @@
-import { inputsOfLayers, Runner, type Model, type Tensor } from '../../../models/index.js';
-import type { Network } from '../../network/network.js';
-import { batches, floats } from '../../network/network-pass.js';
+import { inputsOfLayers, Runner, type Model, type Tensor } from '../../models/index.js';
+import type { Network } from '../network/network.js';
+import { batches, floats } from '../network/network-pass.js';
 
 /** Means settle quickly. */
 const IMAGES = 128;

@@ -1,7 +1,7 @@
-import { Histogram, Runner, type Model } from '../../../models/index.js';
-import { batchWithin } from '../../network/feature-maps.js';
-import type { Network } from '../../network/network.js';
-import { batches, floats } from '../../network/network-pass.js';
+import { Histogram, Runner, type Model } from '../../models/index.js';
+import { batchWithin } from '../network/feature-maps.js';
+import type { Network } from '../network/network.js';
+import { batches, floats } from '../network/network-pass.js';
 
 /** Ranges settle within some hundred images; more only make the job longer. */
 const IMAGES = 256;

@@ -6,11 +6,11 @@ import {
   type Model,
   type Samples,
   type Tensor,
-} from '../../../models/index.js';
-import { batchesOf } from '../../network/batch.js';
-import { inputsOf } from '../../latency/layer-latency.js';
-import { mean, measureInTurn, quietTime } from '../../latency/latency.js';
-import { timesInTurn } from '../../latency/network-latency.js';
+} from '../../models/index.js';
+import { batchesOf } from '../network/batch.js';
+import { inputsOf } from '../latency/layer-latency.js';
+import { mean, measureInTurn, quietTime } from '../latency/latency.js';
+import { timesInTurn } from '../latency/network-latency.js';
 import type { Calibration } from './activation-ranges.js';
 
 /** Of an island, both ways. */

@@ -1,6 +1,7 @@
 import {
   integerLayers,
   integerTensors,
+  readyForIntegers,
   Runner,
   toIntegers,
   type Histogram,
@@ -9,11 +10,12 @@ import {
   type Model,
   type Range,
   type Tensor,
-} from '../../../models/index.js';
+} from '../../models/index.js';
 import { activationHistograms, type Calibration } from './activation-ranges.js';
 import { isFaster, slowerWithIntegers } from './faster-integers.js';
-import { batches } from '../../network/network-pass.js';
-import { OutputError } from '../../network/compare/output-error.js';
+import { inputMoments } from './input-moments.js';
+import { batches } from '../network/network-pass.js';
+import { OutputError } from '../network/compare/output-error.js';
 
 /** Images that choices are compared on, and single layers. */
 const IMAGES = 128;
@@ -50,17 +52,19 @@ export interface IntegerContext {
   fasterAt?: { batches: readonly number[]; threads: number };
 }
 
-/**
- * The network computing with 8-bit integers whose ranges come from the calibration images. Of the ways to choose the
- * ranges the one is taken that changes the outputs least. Layers with which integers are not faster stay float32, and
- * where the outputs change much, those that cost most by themselves.
- *
- * @param float as `readyForIntegers` makes it
- */
-export async function integerNetwork(float: Model, calibration: Calibration, context: IntegerContext): Promise<Model> {
+/** Integers for all layers, and how far they take the outputs from those without. */
+interface Calibrated {
+  options: IntegerOptions;
+  /** Squared, relative to the variance of the outputs; infinite where nothing is integer. */
+  error: number;
+  /** The same of other options, over so many images. */
+  errorOf: (options: IntegerOptions, images: number) => Promise<number>;
+}
+
+/** Of the ways to choose ranges the one that changes the outputs least. */
+async function calibrated(float: Model, calibration: Calibration, context: IntegerContext): Promise<Calibrated> {
   const { energies, means, bytes, threads, signal } = context;
   const tensors = integerTensors(float);
-  if (tensors.length === 0) return float;
   const histograms = await activationHistograms(float, tensors, calibration, { bytes, threads, signal });
   const outputs = await outputsOf(float, calibration, context);
   const coded = new Map<string, Int8Weights>();
@@ -78,6 +82,35 @@ export async function integerNetwork(float: Model, calibration: Calibration, con
     const error = await errorOf(options, IMAGES);
     if (error < best.error) best = { options, error };
   }
+  return { ...best, errorOf };
+}
+
+/**
+ * What integers alone change of a network's outputs on the calibration images: squared, relative to their variance.
+ * Infinite where nothing of it can be integer.
+ */
+export async function integerError(
+  network: Model,
+  calibration: Calibration,
+  context: Pick<IntegerContext, 'bytes' | 'threads' | 'signal'>,
+): Promise<number> {
+  const float = readyForIntegers(network);
+  if (integerTensors(float).length === 0) return Infinity;
+  const moments = await inputMoments(float, calibration, context.threads, context.signal);
+  const { error } = await calibrated(float, calibration, { ...context, ...moments });
+  return error;
+}
+
+/**
+ * The network computing with 8-bit integers whose ranges come from the calibration images. Layers with which integers
+ * are not faster stay float32, and where the outputs change much, those that cost most by themselves.
+ *
+ * @param float as `readyForIntegers` makes it
+ */
+export async function integerNetwork(float: Model, calibration: Calibration, context: IntegerContext): Promise<Model> {
+  if (integerTensors(float).length === 0) return float;
+  const { errorOf, ...found } = await calibrated(float, calibration, context);
+  let best: Pick<Calibrated, 'options' | 'error'> = found;
   // Without ranges nothing is integer.
   const slower =
     best.error === Infinity ? new Set<string>() : await slowLayers(float, best.options, calibration, context);
@@ -111,7 +144,9 @@ export async function integerNetwork(float: Model, calibration: Calibration, con
   // What goes back to float32 may take the gain of all others with it.
   const { fasterAt } = context;
   const keeps = fasterAt === undefined || (best.options.leftFloat?.size ?? 0) === slower.size;
-  return keeps || (await isFaster(integers, float, calibration, { ...fasterAt, signal })) ? integers : float;
+  return keeps || (await isFaster(integers, float, calibration, { ...fasterAt, signal: context.signal }))
+    ? integers
+    : float;
 }
 
 async function slowLayers(
