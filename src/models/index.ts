@@ -24,7 +24,7 @@ export { countIntegerLayers, integerEnds, type Ends } from './quantize/ends.js';
 export { integerIslands, type Island } from './quantize/islands.js';
 export { placeholderIntegers, readyForIntegers } from './quantize/ready.js';
 export { raiseOpset } from './passes/raise-opset.js';
-export { codingOf, FAST_CODING, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
+export { codingOf, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
 export { Histogram } from './coding/histogram.js';
 export type { Range } from './coding/affine.js';
 export type { Int8Weights } from './coding/int8.js';
