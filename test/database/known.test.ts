@@ -130,6 +130,22 @@ describe('polls that find nothing new', () => {
     expect(await here.jobs.digest(DEFAULT_TEAM, list)).not.toBe(digest);
   });
 
+  it('see at once what was read of the job as a whole', async () => {
+    for (const read of [(id: string) => here.jobs.get(DEFAULT_TEAM, id), (id: string) => here.jobs.find(id)]) {
+      const { id } = await createJob(here);
+      const brief = await here.jobs.brief(DEFAULT_TEAM, id);
+      await runSql(
+        here.url,
+        `with quiet as materialized (select set_config('sparank.quiet', 'on', true) as it)
+          update jobs set fraction = 0.5 from quiet where id = $1 and quiet.it = 'on'`,
+        [id],
+      );
+      const job = await read(id);
+      expect(job?.version).toBe((brief?.version ?? 0) + 1);
+      expect((await here.jobs.brief(DEFAULT_TEAM, id))?.version).toBe(job?.version);
+    }
+  });
+
   it('see at once what this process changed', async () => {
     const { id } = await createJob(here);
     expect(await statusOf(id)).toBe('queued');

@@ -1,5 +1,5 @@
 import { remembered } from '../connection/remembered.js';
-import type { JobBrief, JobFilter } from '../records.js';
+import type { JobBrief, JobFilter, JobRecord } from '../records.js';
 import type { JobRepository, Notifications } from '../repositories.js';
 
 const JOBS = 10_000;
@@ -28,8 +28,15 @@ export function withKnownJobs(jobs: JobRepository, notifications: Pick<Notificat
       briefs.forget(jobId);
       digests.forget();
     });
+  /** A job may be read before its notification comes: nobody is told of an older state after that. */
+  const seen = (job: JobRecord | null): JobRecord | null => {
+    if (job !== null && (briefs.known(job.id)?.version ?? job.version) < job.version) briefs.forget(job.id);
+    return job;
+  };
   return {
     ...jobs,
+    get: async (teamId, jobId) => seen(await jobs.get(teamId, jobId)),
+    find: async (jobId) => seen(await jobs.find(jobId)),
     async brief(teamId, jobId) {
       // Another team's question is not remembered under the name of the job.
       const brief = briefs.known(jobId) ?? (await briefs.find(jobId, [jobId], () => jobs.brief(teamId, jobId)));
