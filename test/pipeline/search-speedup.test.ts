@@ -107,9 +107,20 @@ describe('search of a speedup', () => {
   it('takes the least effect of what reaches the speedup, or of what is about as fast as the fastest', () => {
     const tried = [1, 1.4, 1.41, 2].map((ratio, i) => ({ choice: [i], ratio }));
     const faster = ({ ratio }: { ratio: number }) => ratio;
-    expect(nearest(tried, 1.3, faster)).toEqual({ choice: [1], reached: true, most: 2 });
-    expect(nearest(tried.slice(0, 3), 1.5, faster)).toEqual({ choice: [1], reached: false, most: 1.41 });
-    expect(nearest(tried.slice(0, 1), 1.5, faster)).toEqual({ choice: [0], reached: false, most: 1 });
+    expect(nearest(tried, { asked: 1.3, goal: 1.3 }, faster)).toEqual({ choice: [1], reached: true, most: 2 });
+    expect(nearest(tried.slice(0, 3), { asked: 1.5, goal: 1.5 }, faster)).toEqual({
+      choice: [1],
+      reached: false,
+      most: 1.41,
+    });
+    // One that only just reaches it may have been lucky: a margin that costs little is taken.
+    expect(nearest(tried, { asked: 1.4, goal: 1.405 }, faster).choice).toEqual([2]);
+    expect(nearest(tried, { asked: 1.4, goal: 1.45 }, ({ ratio }) => ratio ** 3).choice).toEqual([1]);
+    expect(nearest(tried.slice(0, 1), { asked: 1.5, goal: 1.5 }, faster)).toEqual({
+      choice: [0],
+      reached: false,
+      most: 1,
+    });
   });
 
   it('tells the share that is done, and counts the cost of the dense network', async () => {

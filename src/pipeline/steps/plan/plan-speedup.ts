@@ -133,7 +133,7 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   }
   const effect = ({ choice }: Pick<Tried, 'choice'>): number =>
     timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
-  const best = nearest(tried, asked, effect);
+  const best = nearest(tried, { asked, goal }, effect);
   return { ...best, effect: effect(best), whole };
 }
 

@@ -51,19 +51,28 @@ export function isBetter(integers: Found, float: Found, lost: number): boolean {
 /** Times of plans that differ by less are alike. */
 const ALIKE = 0.98;
 
+/** For the sake of the margin, the effect on the outputs may be so many times as large, and what nobody sees in any case. */
+const WORTH_THE_MARGIN = { times: 2, unseen: 1e-3 };
+
 /**
  * Of the plans that reach the speedup the one with the least effect, and whether there is one; else, of those about as fast as
- * the fastest.
+ * the fastest. One that only just reaches it may have been lucky: where one that reaches `goal` costs little more, it is that.
+ * @param goal what is asked for, and a margin
  */
 export function nearest(
   tried: readonly Tried[],
-  asked: number,
+  { asked, goal }: { asked: number; goal: number },
   effect: (plan: Tried) => number,
 ): { choice: number[]; reached: boolean; most: number } {
   const most = Math.max(...tried.map(({ ratio }) => ratio));
   const reached = most >= asked;
-  const good = tried.filter(({ ratio }) => ratio >= (reached ? asked : ALIKE * most));
-  const { choice } = good.reduce((best, other) => (effect(other) < effect(best) ? other : best));
+  const least = (plans: readonly Tried[]) =>
+    plans.reduce<Tried | null>((best, one) => (best === null || effect(one) < effect(best) ? one : best), null);
+  const best = least(tried.filter(({ ratio }) => ratio >= (reached ? asked : ALIKE * most)));
+  const safe = least(tried.filter(({ ratio }) => ratio >= goal));
+  if (best === null) throw new RangeError('no plan was tried');
+  const { times, unseen } = WORTH_THE_MARGIN;
+  const { choice } = safe !== null && effect(safe) <= times * effect(best) + unseen ? safe : best;
   return { choice, reached, most };
 }
 
