@@ -25,16 +25,18 @@ import { networkLatencies } from '../src/pipeline/latency/network-latency.js';
 import { seededRandom } from '../src/pipeline/network/random.js';
 import { stepLimits } from '../src/worker/limits.js';
 import { addFiles, filesOf, readTarget } from './support/files.js';
+import { addPython, runPeer } from './support/python.js';
 import { runJob } from './support/run-job.js';
 import { note, printMachine, printTable } from './support/table.js';
 
-const command = addFiles(new Command('bench/coding.ts'))
+const command = addPython(addFiles(new Command('bench/coding.ts')))
   .option('--target <name=value>', 'of the job that makes the network', 'parameter_ratio=4')
   .option('--compressed <file>', 'code this network instead of running a job')
   .option('--threads <n>', '0: all cores', '0')
   .option('--samples <n>', 'samples of a layer')
   .option('--batch-sizes <list>', 'of the speed measurement', '1,32')
   .option('--codings <list>', 'only these, of the names in the first column')
+  .option('--onnxruntime', "ONNX Runtime's own static quantization beside them")
   .parse();
 const options = command.opts<{
   target: string;
@@ -43,6 +45,8 @@ const options = command.opts<{
   samples?: string;
   batchSizes: string;
   codings?: string;
+  onnxruntime?: boolean;
+  python: string;
 }>();
 const files = filesOf(command);
 const threads = Number(options.threads) || availableParallelism();
@@ -82,7 +86,8 @@ async function main(directory: string): Promise<void> {
       ...{ directory, what, signal, inputs: inputNames(original) },
       limits: { ...limits, maxSamples: limits.maxCalibrationSamples },
     });
-  const network = prepare(await load(await compressed(directory)));
+  const made = await compressed(directory);
+  const network = prepare(await load(made));
   const calibration = await open(files.calibration, 'calibration');
   const evaluation = await open(files.evaluation, 'evaluation');
   const source = { calibration, images: calibration.count, batch: 32, fixedBatch: null };
@@ -105,6 +110,15 @@ async function main(directory: string): Promise<void> {
     const path = join(directory, `way-${String(models.length)}.${coded.format === 'onnx' ? 'onnx' : 'zip'}`);
     await saveModel(coded, path);
     rows.push({ name, bytes: (await stat(path)).size, seconds });
+    models.push(await load(path));
+  }
+  if (options.onnxruntime === true) {
+    note("ONNX Runtime's own");
+    const path = join(directory, 'onnxruntime.onnx');
+    const { seconds } = (await runPeer(options.python, 'static_quantization.py', [made, files.calibration, path])) as {
+      seconds: number;
+    };
+    rows.push({ name: "ONNX Runtime's static quantization", bytes: (await stat(path)).size, seconds });
     models.push(await load(path));
   }
   note('comparing');
@@ -131,6 +145,7 @@ async function main(directory: string): Promise<void> {
       'original / file',
       'accuracy, %',
       'agreement, %',
+      'error',
       ...batches.flatMap((batch) => [`ms at batch ${String(batch)}`, `speed at batch ${String(batch)}`]),
       'coding, s',
     ],
@@ -140,6 +155,7 @@ async function main(directory: string): Promise<void> {
       `${(before / bytes).toFixed(2)}x`,
       percent(comparisons[i]?.accuracy?.after),
       percent(comparisons[i]?.fidelity.top1_agreement),
+      (comparisons[i]?.fidelity.relative_error ?? NaN).toFixed(4),
       ...(latencies[i] ?? []).flatMap(({ after_ms: { p50 }, speedup, speedup_ci95: [low = NaN, high = NaN] }) => [
         p50.toFixed(3),
         `${speedup.toFixed(2)}x (${low.toFixed(2)} to ${high.toFixed(2)})`,
