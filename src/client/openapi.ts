@@ -1037,7 +1037,7 @@ export interface components {
             samples: number;
             /** @description calibration samples that decide whether the result is kept */
             held_out: number;
-            /** @description of the outputs, or of what goes into a softmax where they come from one, on the held-out samples */
+            /** @description of the outputs, or of what goes into a softmax where they come from one, on the held-out samples; mirrored and shifted where those are among the variations, because the layers were fitted on them as they are */
             relative_error_before: number;
             relative_error_after: number;
             kept: boolean;

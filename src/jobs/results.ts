@@ -185,7 +185,8 @@ const DistillationSchema = Type.Object(
     samples: Type.Integer({ description: 'calibration samples that the weights were changed on' }),
     held_out: Type.Integer({ description: 'calibration samples that decide whether the result is kept' }),
     relative_error_before: Type.Number({
-      description: 'of the outputs, or of what goes into a softmax where they come from one, on the held-out samples',
+      description:
+        'of the outputs, or of what goes into a softmax where they come from one, on the held-out samples; mirrored and shifted where those are among the variations, because the layers were fitted on them as they are',
     }),
     relative_error_after: Type.Number(),
     kept: Type.Boolean(),

@@ -91,6 +91,17 @@ describe('distillation', () => {
     expect(again.digest).toBe(varied.digest);
   });
 
+  it('is judged on held-out samples that are moved, where the fit has seen them as they are', async () => {
+    // So few samples for so many weights that the fit knows them by heart.
+    const files = await filesOf(hardNetwork(), 96);
+    const plain = await run(files, 5);
+    const moved = await run(files, 24);
+    const { relative_error_before: seen = 1, variations: none } = plain.metrics.distillation ?? {};
+    const { relative_error_before: unseen = 0, variations } = moved.metrics.distillation ?? {};
+    expect([none, variations]).toEqual([[], ['mixed', 'mirrored', 'shifted']]);
+    expect(unseen).toBeGreaterThan(seen);
+  });
+
   it('gives the same model for the same seed', async () => {
     const files = await filesOf();
     const [first, second, other] = [await run(files, 6), await run(files, 6), await run(files, 7)];
