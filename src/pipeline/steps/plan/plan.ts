@@ -43,7 +43,7 @@ async function planPoint(
     const reason =
       tables[i]?.candidates.length === 1
         ? 'no smaller form of it is expected to be faster'
-        : 'the target is met at less loss in other layers';
+        : `the target is met at less loss ${coding === undefined ? 'in other layers' : 'with integers'}`;
     rows.set(index, withChoice(row, layer, chosen, isDense(chosen) ? reason : null));
   }
   return {
