@@ -132,17 +132,14 @@ describe('what is listed', () => {
   });
 });
 
-/** ETags that the other process answers with 304: the places in the queue have come to rest. */
-async function remembered(...urls: string[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const url of urls)
-    await until(`${url} rests`, async () => {
-      found.push(await etagOf(url, other));
-      if ((await poll(url, found.at(-1) ?? '', other)) === 304) return true;
-      found.pop();
-      return false;
-    });
-  return found;
+/** An ETag that a process answers with 304: the places in the queue, which are part of it, have come to rest. */
+async function resting(url: string, from = service): Promise<string> {
+  let etag = '';
+  await until(`${url} rests`, async () => {
+    etag = await etagOf(url, from);
+    return (await poll(url, etag, from)) === 304;
+  });
+  return etag;
 }
 
 describe('a poll with the ETag', () => {
@@ -150,8 +147,7 @@ describe('a poll with the ETag', () => {
     const labels = { pipeline: `etag${more.replaceAll(/\W/g, '')}` };
     const job = await createJob(service.database, { labels });
     const url = `/jobs?label.pipeline=${labels.pipeline}${more}`;
-    const etag = await etagOf(url);
-    expect(await poll(url, etag)).toBe(304);
+    const etag = await resting(url);
     expect(await poll(url, 'W/"another"')).toBe(200);
     await createJob(service.database, { labels: { pipeline: 'elsewhere' } });
     await service.call('POST', `/jobs/${job.id}/cancel`);
@@ -179,7 +175,7 @@ describe('a poll with the ETag', () => {
     for (let i = 0; i < 5; i++) {
       const job = await createJob(service.database, { labels });
       const [one, all] = [`/jobs/${job.id}`, '/jobs?label.pipeline=two&limit=100'];
-      const [of = '', ofAll = ''] = await remembered(one, all);
+      const [of, ofAll] = [await resting(one, other), await resting(all, other)];
       const changed = await service.call('POST', `${one}/cancel`);
       expect(changed.json()).toMatchObject({ status: 'canceled' });
       expect([await poll(one, of), await poll(all, ofAll)]).toEqual([200, 200]);
