@@ -22,27 +22,43 @@ export function importances(layout: Layout, count: number, energy: Float32Array 
   if (energy === null) return result;
   // An input that was never seen alive gets a little, so that its weights are not thrown away.
   const floor = 1e-3 * (energy.reduce((a, b) => a + b, 0) / Math.max(1, energy.length)) + 1e-30;
-  for (let i = 0; i < count; i++) result[i] = Math.max(floor, energy[inputOf(layout, i)]);
+  forEachWeight(layout, count, (i, _, input) => {
+    result[i] = Math.max(floor, energy[input]);
+  });
   return result;
-}
-
-/** Input of the layer, of all groups, that an element is multiplied with. */
-function inputOf(layout: Layout, i: number): number {
-  const { rows, inputs, inputStride, groups } = layout;
-  const group = groups === 1 ? 0 : Math.floor(rowOf(layout, i) / (rows / groups));
-  return group * inputs + (Math.floor(i / inputStride) % inputs);
 }
 
 /**
  * What every row gives in the mean: the sum of its weights times the means of what they are multiplied with. Zeros around
  * a feature map are not counted.
  * @param means one per input of the layer (of all groups)
+ * @param scales of every row, where the weights are integers; default: 1
  */
-export function meanResponses(layout: Layout, weights: ArrayLike<number>, means: Float32Array): Float64Array {
+export function meanResponses(
+  layout: Layout,
+  weights: Float32Array | Int8Array,
+  means: Float32Array,
+  scales: Float32Array = new Float32Array(layout.rows).fill(1),
+): Float64Array {
   const result = new Float64Array(layout.rows);
-  for (let i = 0; i < weights.length; i++) {
-    const row = rowOf(layout, i);
-    result[row] = result[row] + (weights[i] ?? 0) * means[inputOf(layout, i)];
-  }
+  forEachWeight(layout, weights.length, (i, row, input) => {
+    result[row] = result[row] + Math.fround(weights[i] * scales[row]) * means[input];
+  });
   return result;
+}
+
+/** Row by row, every weight with the input of the layer, of all groups, that it is multiplied with. */
+function forEachWeight(
+  { rows, rowStride, inputs, inputStride, groups }: Layout,
+  count: number,
+  visit: (i: number, row: number, input: number) => void,
+): void {
+  const taps = count / (rows * inputs);
+  for (let row = 0; row < rows; row++) {
+    const first = Math.floor(row / (rows / groups)) * inputs;
+    for (let k = 0; k < inputs; k++) {
+      const begin = row * rowStride + k * inputStride;
+      for (let i = begin; i < begin + taps; i++) visit(i, row, first + k);
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import { affineOf, toInt32, type Affine, type Range } from '../coding/affine.js';
 import { toInt8, type Int8Weights } from '../coding/int8.js';
-import { importances, meanResponses, rowOf, type Layout } from '../coding/layout.js';
+import { importances, meanResponses, type Layout } from '../coding/layout.js';
 import { makeInt, makeNode } from '../ir/attributes.js';
 import { energyOf, layoutOf } from '../emit/coded-weights.js';
 import { denseWeightsOf } from '../graph/dense-weights.js';
@@ -189,9 +189,8 @@ class IntegerWriter {
     if (means === undefined) return bias;
     const before = this.drifts.get(layer.input);
     const now = before === undefined ? means : means.map((mean, i) => mean - before[i]);
-    const decoded = Float32Array.from(coded.values, (value, i) => value * coded.scales[rowOf(layout, i)]);
     const wanted = meanResponses(layout, values, means);
-    const missing = meanResponses(layout, decoded, now).map((response, row) => wanted[row] - response);
+    const missing = meanResponses(layout, coded.values, now, coded.scales).map((given, row) => wanted[row] - given);
     if (bias !== null) return bias.map((value, row) => value + missing[row]);
     this.drifts.set(layer.output, missing);
     return null;
