@@ -19,6 +19,7 @@ import {
   type WeightCoding,
 } from '../src/models/index.js';
 import { compareModels } from '../src/pipeline/network/compare/compare.js';
+import { activationBytes } from '../src/pipeline/integers/activation-ranges.js';
 import { inputMoments } from '../src/pipeline/integers/input-moments.js';
 import { integerNetwork } from '../src/pipeline/integers/integer-network.js';
 import { networkLatencies } from '../src/pipeline/latency/network-latency.js';
@@ -96,16 +97,14 @@ async function main(directory: string): Promise<void> {
   const ofReady = await inputMoments(ready, source, threads, signal);
   const models: Model[] = [];
   const rows: { name: string; bytes: number; seconds: number }[] = [];
-  const context = { ...ofReady, bytes: limits.layerMemoryBytes / 4, threads, signal };
+  const context = { ...ofReady, bytes: activationBytes(limits), threads, signal };
   for (const { name, weights, weighted, activations } of WAYS.filter((way) => wanted?.includes(way.name) ?? true)) {
     note(name);
     const begun = performance.now();
     const random = (tensor: number) => seededRandom(1, tensor);
-    const integers = activations === true ? await integerNetwork(ready, source, context) : network;
-    const coded = codeWeights(integers, weights, {
-      energies: weighted ? (activations === true ? ofReady : moments).energies : new Map(),
-      random,
-    });
+    const [plain, { energies }] =
+      activations === true ? [await integerNetwork(ready, source, context), ofReady] : [network, moments];
+    const coded = codeWeights(plain, weights, { energies: weighted ? energies : new Map(), random });
     const seconds = (performance.now() - begun) / 1000;
     const path = join(directory, `way-${String(models.length)}.${coded.format === 'onnx' ? 'onnx' : 'zip'}`);
     await saveModel(coded, path);

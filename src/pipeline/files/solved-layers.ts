@@ -19,14 +19,9 @@ export function pointOf(assignment: Pick<Assignment, 'finished' | 'point'>): Pla
   return point;
 }
 
-/** How the file of a point keeps its weights. */
-export function pointCoding(
-  { spec, finished }: Pick<Assignment, 'spec' | 'finished'>,
-  point: number | null,
-): WeightCodingName {
-  const planned = finishedOf({ finished }, 'plan').flatMap(({ result }) => result.points);
-  return planned.find((one) => one.point === point)?.coding ?? spec.method.weights.coding;
-}
+/** How the file of the task's point keeps its weights. */
+export const pointCoding = (assignment: Pick<Assignment, 'spec' | 'finished' | 'point'>): WeightCodingName =>
+  pointOf(assignment).coding ?? assignment.spec.method.weights.coding;
 
 /** The compressed layers of the task's point as they were solved. */
 export function solvedLayers(assignment: Pick<Assignment, 'finished' | 'point'>): SolvedLayerFile[] {

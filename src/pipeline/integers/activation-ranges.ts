@@ -2,9 +2,14 @@ import { Histogram, Runner, type Model } from '../../models/index.js';
 import { batchWithin } from '../network/feature-maps.js';
 import type { Network } from '../network/network.js';
 import { batches, floats } from '../network/network-pass.js';
+import type { StepLimits } from '../step.js';
 
 /** Ranges settle within some hundred images; more only make the job longer. */
 const IMAGES = 256;
+
+/** Of the memory for one layer, what the activations of one run may take. */
+const SHARE = 0.25;
+export const activationBytes = ({ layerMemoryBytes }: StepLimits): number => layerMemoryBytes * SHARE;
 
 /** A network and the images that run through it. */
 export type Calibration = Pick<Network, 'calibration' | 'batch' | 'images' | 'fixedBatch'> &

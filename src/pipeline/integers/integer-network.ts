@@ -1,3 +1,4 @@
+import { InputError } from '../../errors/index.js';
 import {
   integerLayers,
   integerTensors,
@@ -87,18 +88,27 @@ async function calibrated(float: Model, calibration: Calibration, context: Integ
 
 /**
  * What integers alone change of a network's outputs on the calibration images: squared, relative to their variance.
- * Infinite where nothing of it can be integer.
+ * Infinite where nothing of it can be integer, or its operators cannot be raised to the version that integers need.
  */
 export async function integerError(
   network: Model,
   calibration: Calibration,
   context: Pick<IntegerContext, 'bytes' | 'threads' | 'signal'>,
 ): Promise<number> {
-  const float = readyForIntegers(network);
-  if (integerTensors(float).length === 0) return Infinity;
+  const float = readyOrNull(network);
+  if (float === null || integerTensors(float).length === 0) return Infinity;
   const moments = await inputMoments(float, calibration, context.threads, context.signal);
   const { error } = await calibrated(float, calibration, { ...context, ...moments });
   return error;
+}
+
+function readyOrNull(network: Model): Model | null {
+  try {
+    return readyForIntegers(network);
+  } catch (error) {
+    if (error instanceof InputError) return null;
+    throw error;
+  }
 }
 
 /**

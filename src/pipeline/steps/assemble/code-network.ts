@@ -1,6 +1,6 @@
 import { codeWeights, codingOf, readyForIntegers, type Model } from '../../../models/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import type { Calibration } from '../../integers/activation-ranges.js';
+import { activationBytes, type Calibration } from '../../integers/activation-ranges.js';
 import { inputMoments } from '../../integers/input-moments.js';
 import { integerNetwork } from '../../integers/integer-network.js';
 import { pointCoding } from '../../files/solved-layers.js';
@@ -9,10 +9,8 @@ import type { StepContext } from '../../step.js';
 
 /** Apart from the generators of the other steps. */
 const STREAM = 0xc0de;
-/** Of the memory for one layer, what the activations of one run may take. */
-const SHARE = 0.25;
 
-/** The compressed network with its weights coded as the specification says; null where they stay float32. */
+/** The compressed network with its weights coded as the point has it; null where they stay float32. */
 export async function codeNetwork(
   assignment: Pick<Assignment, 'spec' | 'finished' | 'point'>,
   compressed: Model,
@@ -21,14 +19,14 @@ export async function codeNetwork(
 ): Promise<Model | null> {
   const { spec } = assignment;
   const { weights, seed } = spec.method;
-  const { coder, weighted, integers } = codingOf(pointCoding(assignment, assignment.point));
+  const { coder, weighted, integers } = codingOf(pointCoding(assignment));
   if (coder === null) return null;
   const ready = integers ? readyForIntegers(compressed) : compressed;
   const { energies, means } = weighted
     ? await inputMoments(ready, network, threads, signal)
     : { energies: new Map<string, Float32Array>(), means: new Map<string, Float32Array>() };
   const random = (tensor: number) => seededRandom(seed, STREAM, tensor);
-  const bytes = limits.layerMemoryBytes * SHARE;
+  const bytes = activationBytes(limits);
   // Layers that do not compute with integers have their weights as integers at least.
   const fasterAt = { batches: spec.benchmark.batch_sizes, threads: spec.benchmark.threads ?? threads };
   const timed = weights.integer_layers === 'faster' ? { fasterAt } : {};

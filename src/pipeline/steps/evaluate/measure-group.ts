@@ -321,7 +321,7 @@ function codingMetrics(
   const plain = uncoded === null ? undefined : measured.get(uncoded);
   if (candidate.uncoded === null || plain === undefined) return {};
   const { bits } = assignment.spec.method.weights;
-  const coding = pointCoding(assignment, candidate.point);
+  const coding = pointCoding({ ...assignment, point: candidate.point });
   const { integers, reported } = codingOf(coding);
   const { latency, ...comparison } = plain;
   return {

@@ -5,8 +5,6 @@ import { writtenFormat } from '../../../jobs/points.js';
 import {
   codingOf,
   formatOf,
-  integerTensors,
-  readyForIntegers,
   inFormat,
   isDense,
   placeholderIntegers,
@@ -18,7 +16,7 @@ import {
   type Samples,
   type Tensor,
 } from '../../../models/index.js';
-import { InputError } from '../../../errors/index.js';
+import { activationBytes } from '../../integers/activation-ranges.js';
 import { integerError } from '../../integers/integer-network.js';
 import { repeatRows } from '../../network/batch.js';
 import { candidateLatencies } from '../../latency/candidate-latency.js';
@@ -27,7 +25,7 @@ import type { TimedRunner } from '../../latency/network-latency.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
-import { networkOf } from './never-slower.js';
+import { effectOf, networkOf } from './never-slower.js';
 import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
 import {
@@ -46,8 +44,6 @@ const MARGIN = 1.03;
 const UNEXPLAINED = 0.08;
 /** A plan that loses so little has nothing to gain from integers. */
 const UNSEEN = 1e-3;
-/** Of the memory for one layer, what activations of one run may take. */
-const INTEGER_SHARE = 0.25;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
 
 /**
@@ -131,34 +127,19 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   for (const [i, cost] of (['latency', 'work'] as const).entries()) {
     await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
   }
-  const effect = ({ choice }: Pick<Tried, 'choice'>): number =>
-    timed.reduce((sum, { candidates, weight }, l) => sum + weight * (candidates[choice[l] ?? 0]?.error ?? 0), 0);
-  const best = nearest(tried, { asked, goal }, effect);
-  return { ...best, effect: effect(best), whole };
+  const best = nearest(tried, { asked, goal }, ({ choice }) => effectOf(timed, choice));
+  return { ...best, effect: effectOf(timed, best.choice), whole };
 }
 
 /** The best plan with integers, where it changes the outputs less than one without, or is the only one that is fast enough. */
 async function betterIntegers(setup: Setup, float: Found, context: StepContext): Promise<Found | null> {
   const { network, shared, threads } = setup;
   if (float.reached && float.effect <= UNSEEN) return null;
-  if (!canBeInteger(network.prepared)) return null;
-  const bytes = context.limits.layerMemoryBytes * INTEGER_SHARE;
-  const lost = (shared.integerError ??= await integerError(network.prepared, network, {
-    ...{ bytes, threads, signal: context.signal },
-  }));
-  if (float.reached && lost >= float.effect) return null;
+  const calibrated = { bytes: activationBytes(context.limits), threads, signal: context.signal };
+  const lost = (shared.integerError ??= await integerError(network.prepared, network, calibrated));
+  if (lost === Infinity || (float.reached && lost >= float.effect)) return null;
   const integers = await search(setup, true, context);
   return isBetter(integers, float, lost) ? integers : null;
-}
-
-/** Whether its operators can be raised to the version that integers need, and some of them be integers. */
-function canBeInteger(model: Model): boolean {
-  try {
-    return integerTensors(readyForIntegers(model)).length > 0;
-  } catch (error) {
-    if (error instanceof InputError) return false;
-    throw error;
-  }
 }
 
 /**
