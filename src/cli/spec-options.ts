@@ -104,7 +104,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--weights <coding>', `how the file keeps the weights: ${weightCodings.join(', ')}`)
     .option('--output-format <name>', `format of the compressed model: ${modelFormats.join(', ')} (default: as sent)`)
     .option('--integer-layers <which>', 'of static_int8: faster (measured on the worker) or all')
-    .option('--bits <n>', 'bits of a weight in a codebook: 4 or 8', number)
+    .option('--bits <n>', 'bits of a weight in a codebook: 2, 3, 4 or 8', number)
     .option('--include <layer>', 'compress only these layers (repeatable)', collect, [])
     .option('--exclude <layer>', 'leave this layer as it is (repeatable)', collect, [])
     .option('--batch-sizes <list>', 'batch sizes of the speed measurement', (text) => text.split(',').map(number))

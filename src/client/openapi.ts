@@ -818,6 +818,8 @@ export interface components {
         } | {
             nonzero_ratio: number;
         } | {
+            bytes_ratio: number;
+        } | {
             speedup: number;
         } | {
             max_accuracy_drop: number;
@@ -873,10 +875,15 @@ export interface components {
                  */
                 for_speedup?: "static_int8";
                 /**
-                 * @description of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers
+                 * @description what a plan for a target of bytes_ratio may take instead of `coding`, with as many bits for every layer as lose least (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @enum {string}
+                 */
+                for_bytes?: "codebook";
+                /**
+                 * @description of a weight in a codebook. Indices of 8 bits point into tables of 256 entries: 8, numbers; 4, pairs of neighbours; 3, triples (2.67 bits a weight); 2, four neighbours
                  * @enum {integer}
                  */
-                bits: 4 | 8;
+                bits: 2 | 3 | 4 | 8;
                 /**
                  * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
                  * @enum {string}
@@ -1078,6 +1085,21 @@ export interface components {
                 integer_layers?: {
                     integer: number;
                     all: number;
+                };
+                /** @description with a codebook: where tables, scales and the choice of entries were changed together, with the rounding in the loop */
+                distillation?: {
+                    /** @description over the samples */
+                    passes: number;
+                    /** @description calibration samples that the weights were changed on */
+                    samples: number;
+                    /** @description calibration samples that decide whether the result is kept */
+                    held_out: number;
+                    /** @description of the outputs, or of what goes into a softmax where they come from one, on the held-out samples; mirrored and shifted where those are among the variations, because the layers were fitted on them as they are */
+                    relative_error_before: number;
+                    relative_error_after: number;
+                    kept: boolean;
+                    /** @description how the samples were varied at random in every pass */
+                    variations?: ("mirrored" | "shifted" | "mixed")[];
                 };
                 uncoded: {
                     bytes: components["schemas"]["BeforeAfter"];
@@ -1319,6 +1341,8 @@ export interface components {
             pattern?: string | null;
             groups: number | null;
             groups_total: number | null;
+            /** @description of a weight in the codebook of the file, where the plan chose it for the layer */
+            weight_bits?: number;
             parameters: components["schemas"]["BeforeAfter"];
             /** @description of the parameters, all but the zeros that the pattern makes and the file holds */
             nonzeros?: {
@@ -1821,11 +1845,16 @@ export interface components {
                  */
                 for_speedup?: "static_int8";
                 /**
-                 * @description of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers
+                 * @description what a plan for a target of bytes_ratio may take instead of `coding`, with as many bits for every layer as lose least (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @enum {string}
+                 */
+                for_bytes?: "codebook";
+                /**
+                 * @description of a weight in a codebook. Indices of 8 bits point into tables of 256 entries: 8, numbers; 4, pairs of neighbours; 3, triples (2.67 bits a weight); 2, four neighbours
                  * @default 4
                  * @enum {integer}
                  */
-                bits?: 4 | 8;
+                bits?: 2 | 3 | 4 | 8;
                 /**
                  * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
                  * @default faster

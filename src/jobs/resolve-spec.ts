@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Compile } from 'typebox/compile';
 import { InputError, type Fault } from '../errors/index.js';
-import { FAST_CODING } from '../models/coding/weight-codings.js';
+import { FAST_CODING, SMALL_CODING } from '../models/coding/weight-codings.js';
 import { compileDefaults } from './defaults.js';
 import { schemaFaults } from './schema-faults.js';
 import { SpecSchema, type Spec } from './spec.js';
+import type { TargetName } from './targets.js';
 
 /** Three times as fast as the schema itself. */
 const checker = Compile(SpecSchema);
@@ -26,15 +27,21 @@ function withFirstTarget(given: unknown): { spec: unknown; faults: Fault[] } {
   return { spec, faults: [{ pointer: '/target', detail: 'must be left out, or be the first of `targets`' }] };
 }
 
-/** Who asks for a speed, and not for a way to keep weights, leaves that to the plan. */
-function withFastCoding(spec: unknown): unknown {
+/** Who asks for a speed or for bytes, and not for a way to keep weights, leaves that to the plan. */
+function withCodings(spec: unknown): unknown {
   if (!isObject(spec)) return spec;
   const { target, targets = [target], method = {} } = spec;
-  const wantsSpeed = Array.isArray(targets) && targets.some((one) => isObject(one) && one['speedup'] !== undefined);
-  if (!wantsSpeed || !isObject(method)) return spec;
+  if (!Array.isArray(targets) || !isObject(method)) return spec;
   const { weights = {} } = method;
   if (!isObject(weights) || weights['coding'] !== undefined) return spec;
-  return { ...spec, method: { ...method, weights: { ...weights, for_speedup: FAST_CODING } } };
+  const wants = (name: TargetName) => targets.some((one) => isObject(one) && one[name] !== undefined);
+  const chosen = {
+    ...(wants('speedup') ? { for_speedup: FAST_CODING } : {}),
+    ...(wants('bytes_ratio') ? { for_bytes: SMALL_CODING } : {}),
+  };
+  return Object.keys(chosen).length === 0
+    ? spec
+    : { ...spec, method: { ...method, weights: { ...weights, ...chosen } } };
 }
 
 /** A fault of the first target is told once, where the client wrote it. */
@@ -57,7 +64,7 @@ function answersOfNumbers({ answers, target, targets = [target], constraints }: 
  */
 export function resolveSpec(given: unknown): Spec {
   const { spec: whole, faults: contradictions } = withFirstTarget(given);
-  const spec = fillDefaults(withFastCoding(whole));
+  const spec = fillDefaults(withCodings(whole));
   const isValid = checker.Check(spec);
   if (isValid) contradictions.push(...answersOfNumbers(spec));
   if (contradictions.length === 0 && isValid) return spec;

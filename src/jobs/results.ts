@@ -48,6 +48,9 @@ export const LayerRowSchema = Type.Object(
     ),
     groups: nullable(Type.Integer({ description: 'kept groups of the sparse part' })),
     groups_total: nullable(Type.Integer()),
+    weight_bits: Type.Optional(
+      Type.Integer({ description: 'of a weight in the codebook of the file, where the plan chose it for the layer' }),
+    ),
     parameters: BeforeAfter,
     nonzeros: Type.Optional(
       Type.Object(BeforeAfter.properties, {
@@ -247,6 +250,12 @@ export const MetricsSchema = Type.Object(
               { integer: Type.Integer(), all: Type.Integer() },
               { description: 'with static_int8: layers of the file that compute with 8-bit integers, of all it has' },
             ),
+          ),
+          distillation: Type.Optional(
+            Type.Object(DistillationSchema.properties, {
+              description:
+                'with a codebook: where tables, scales and the choice of entries were changed together, with the rounding in the loop',
+            }),
           ),
           uncoded: Type.Object({
             bytes: BeforeAfter,

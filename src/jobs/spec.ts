@@ -1,6 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { engineNames } from '../engines/index.js';
-import { codingOf, FAST_CODING, PLAIN_CODING, weightCodings } from '../models/coding/weight-codings.js';
+import { WEIGHT_BITS, type WeightBits } from '../models/coding/weight-code.js';
+import { codingOf, FAST_CODING, PLAIN_CODING, SMALL_CODING, weightCodings } from '../models/coding/weight-codings.js';
 import { formatOf, modelFormats } from '../models/formats/index.js';
 import { LOW_RANK_SHAPES, lowRankShapes } from '../models/low-rank/index.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../models/sparse/index.js';
@@ -116,10 +117,23 @@ export const MethodSchema = object({
             'what a plan for a target of speedup may take instead of `coding`, where it reaches the speed with less change of the outputs (models in ONNX). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has',
         }),
       ),
-      bits: Type.Union([Type.Literal(4), Type.Literal(8)], {
-        default: 4,
-        description: 'of a weight in a codebook: 4, a table of 256 pairs of neighbours; 8, a table of 256 numbers',
-      }),
+      // Jobs from before it have none.
+      for_bytes: Type.Optional(
+        oneOf([SMALL_CODING], {
+          description:
+            'what a plan for a target of bytes_ratio may take instead of `coding`, with as many bits for every layer as lose least (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has',
+        }),
+      ),
+      bits: Type.Unsafe<WeightBits>(
+        Type.Union(
+          WEIGHT_BITS.map((bits) => Type.Literal(bits)),
+          {
+            default: 4,
+            description:
+              'of a weight in a codebook. Indices of 8 bits point into tables of 256 entries: 8, numbers; 4, pairs of neighbours; 3, triples (2.67 bits a weight); 2, four neighbours',
+          },
+        ),
+      ),
       integer_layers: Type.Union([Type.Literal('faster'), Type.Literal('all')], {
         default: 'faster',
         description:

@@ -39,6 +39,7 @@ export const TARGETS = {
   parameter_ratio: { ...ratio, cost: 'parameters', measured: ({ parameters }) => parameters.ratio },
   mac_ratio: { ...ratio, cost: 'macs', measured: ({ macs }) => macs.ratio },
   nonzero_ratio: { ...ratio, cost: 'nonzeros', measured: (of) => (of.nonzeros ?? of.parameters).ratio },
+  bytes_ratio: { ...ratio, cost: null, measured: ({ bytes }) => bytes.ratio },
   speedup: { ...ratio, maximum: 100, cost: null, measured: ({ speedup }) => speedup },
   max_accuracy_drop: {
     ...{ ...quality, labels: true, maximum: 1, good: 'less' },

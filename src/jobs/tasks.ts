@@ -1,3 +1,4 @@
+import type { WeightBits } from '../models/coding/weight-code.js';
 import type { WeightCodingName } from '../models/coding/weight-codings.js';
 import type { ModelFormatName } from '../models/formats/index.js';
 import type { LowRankShape } from '../models/low-rank/index.js';
@@ -93,6 +94,8 @@ export interface PlannedPoint {
   layers: LayerRow[];
   /** How the file keeps the weights, where the plan chose another way than the specification has. */
   coding?: WeightCodingName;
+  /** Of a weight in a codebook, where that differs between layers: by index of the layer. */
+  bits?: Readonly<Record<number, WeightBits>>;
   /**
    * Less and less compressed plans, for the case that the first does not keep what was asked of the outputs; absent:
    * none.
@@ -116,6 +119,8 @@ export interface AssembleResult {
   layers: LayerRow[];
   /** Absent where the network was left as the refit had made it. */
   distillation?: Distillation;
+  /** The same of coded weights. */
+  codeDistillation?: Distillation;
   /** Where the outputs were asked to be so good: on samples that the search for the plan did not see. */
   unseen?: Pick<Metrics, 'accuracy' | 'fidelity'>;
   /** For the verdict. */

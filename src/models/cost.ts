@@ -86,6 +86,16 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   return { parameters, nonzeros: parameters - zeros, macs, work, once };
 }
 
+/** The tensors of weights that a layer of a size has: numbers of outputs, and of weights. */
+export function weightTensors(layer: Layer, size: LayerSize): { rows: number; count: number }[] {
+  if (isDense(size)) return [{ rows: layer.m, count: layer.m * layer.d }];
+  const { rank, groups, pattern = PLAIN_PATTERN } = size;
+  const sparse = groups === 0 ? [] : sparseParts(layer, { pattern, groups, alone: rank === 0 });
+  return [...sparse, ...lowRankParts(layer, size)].map(({ outputs, channels, taps }) => ({
+    ...{ rows: outputs, count: outputs * channels * taps },
+  }));
+}
+
 /** What of a layer's cost goes with its outputs: where a reader does without a share of them, it is less by that share of this. */
 export function costOfOutputs(layer: Layer, size: LayerSize): LayerCost {
   const whole = factoredCost(layer, size);

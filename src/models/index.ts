@@ -1,5 +1,5 @@
 export type { Activation } from './activation.js';
-export { costOfOutputs, factoredCost, narrowsInput, type LayerCost } from './cost.js';
+export { costOfOutputs, factoredCost, narrowsInput, weightTensors, type LayerCost } from './cost.js';
 export {
   DENSE,
   isAddedTo,
@@ -15,7 +15,24 @@ export {
 export { LOW_RANK_SHAPES, lowRankShapes, PLAIN_SHAPE, patchOf, shapesOf, type LowRankShape } from './low-rank/index.js';
 export { biasShifts, denseWeights, listLayers, type ListedLayers } from './layers/find-layers.js';
 export { endsInSoftmax, holdsClasses } from './graph/classes.js';
-export { codeWeights, inputsOfLayers, type CodingOptions, type WeightCoding } from './emit/coded-weights.js';
+export {
+  codesOfWeights,
+  codeWeights,
+  inputsOfLayers,
+  withCodes,
+  type CodingOptions,
+  type WeightCoding,
+} from './emit/coded-weights.js';
+export {
+  codedBytes,
+  CODING_NOISE,
+  decoded,
+  scaleOf,
+  unscaled,
+  WEIGHT_BITS,
+  type WeightBits,
+  type WeightCode,
+} from './coding/weight-code.js';
 export { transpose, type DenseWeights } from './graph/dense-weights.js';
 export { channelFlows, type ChannelFlow, type ChannelFlows } from './graph/channel-flow.js';
 export { spillWeights } from './ir/external-data.js';
@@ -24,7 +41,9 @@ export { countIntegerLayers, integerEnds, type Ends } from './quantize/ends.js';
 export { integerIslands, type Island } from './quantize/islands.js';
 export { placeholderIntegers, readyForIntegers } from './quantize/ready.js';
 export { raiseOpset } from './passes/raise-opset.js';
-export { codingOf, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
+export { codingOf, SMALL_CODING_ELSEWHERE, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
+export { nearestVectors } from './coding/kmeans.js';
+export { weightedNodes, type WeightedNode } from './graph/weighted-nodes.js';
 export { Histogram } from './coding/histogram.js';
 export type { Range } from './coding/affine.js';
 export type { Int8Weights } from './coding/int8.js';
@@ -41,7 +60,9 @@ export { outputParts, partsOf, type Parts } from './run/output-parts.js';
 export { layersInside, numbersInside } from './graph/layers-inside.js';
 export { foldWeights } from './passes/fold-weights.js';
 export { prepare } from './passes/prepare.js';
+export { withShortNames } from './passes/short-names.js';
 export { nameIn } from './emit/narrow.js';
+export { layerOfTensors } from './emit/owners.js';
 export type { Replacement } from './emit/replacement.js';
 export { rewrite } from './emit/rewrite.js';
 export { channelTies } from './graph/channel-ties.js';

@@ -113,6 +113,20 @@ describe('a specification with several targets', () => {
     expect(faults({ target: { speedup: 2 }, method: { weights: [] } })).toEqual(['/method/weights']);
   });
 
+  it('leaves it to the plan where bytes are asked for, too', () => {
+    const weightsOf = (change: Record<string, unknown>) => resolveSpec(given(change)).method.weights;
+    expect(weightsOf({ target: { bytes_ratio: 8 } })).toMatchObject({ coding: 'float32', for_bytes: 'codebook' });
+    expect(weightsOf({ target: { bytes_ratio: 8 } }).for_speedup).toBeUndefined();
+    const both = weightsOf({ targets: [{ speedup: 2 }, { bytes_ratio: 8 }] });
+    expect(both).toMatchObject({ for_speedup: 'static_int8', for_bytes: 'codebook' });
+    expect(weightsOf({ target: { bytes_ratio: 8 }, method: { weights: { coding: 'int8' } } }).for_bytes).toBeUndefined();
+    expect(faults({ target: { bytes_ratio: 0.5 } })).not.toEqual([]);
+    const target = { bytes_ratio: 8 };
+    for (const bits of [2, 3, 4, 8])
+      expect(weightsOf({ target, method: { weights: { coding: 'codebook', bits } } }).bits).toBe(bits);
+    expect(faults({ target, method: { weights: { coding: 'codebook', bits: 5 } } })).not.toEqual([]);
+  });
+
   it('is the same as ever with one target', () => {
     const spec = resolveSpec(given({ target: { mac_ratio: 3 } }));
     expect(spec).not.toHaveProperty('targets');

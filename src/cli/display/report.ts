@@ -22,6 +22,7 @@ function groupsInWords(name: string): string {
 
 /** One line per layer: what was chosen, what it saves, what it costs. */
 export function layerTable(layers: LayerRow[]): string {
+  const hasBits = layers.some((row) => row.weight_bits !== undefined);
   const rows = layers.map((row) => [
     shortName(row.name),
     row.op,
@@ -30,6 +31,7 @@ export function layerTable(layers: LayerRow[]): string {
     row.decision === 'compressed' ? `${row.groups ?? 0}/${row.groups_total ?? 0}` : '-',
     count(row.parameters.before),
     count(row.parameters.after),
+    ...(hasBits ? [String(row.weight_bits ?? 8)] : []),
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
     row.decision ?? row.status,
   ]);
@@ -42,6 +44,7 @@ export function layerTable(layers: LayerRow[]): string {
     groupsInWords(pattern),
     'parameters',
     'after',
+    ...(hasBits ? ['bits'] : []),
     'error',
     'decision',
   ];
@@ -107,7 +110,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
   }
   lines.push(`outputs     relative error ${errorText(error)}${within(fidelity.relative_error_ci95, errorText)}`);
   if (measuredOn !== undefined) lines.push(`            on ${measuredOnText(measuredOn)}`);
-  if (distillation !== undefined) lines.push(distilledLine(distillation));
+  if (distillation !== undefined) lines.push(distilledLine('distilled', distillation));
   if (coding !== undefined) lines.push(...uncodedLines(coding));
   lines.push(
     `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,
@@ -127,20 +130,27 @@ export const warningLine = ({ code, cause, next }: Warning): string => `warning 
  * What changing all layers together did to the outputs on samples that were held out; to what goes into a softmax where
  * there is one, which is another number than the error of the outputs.
  */
-function distilledLine(report: NonNullable<Metrics['distillation']>): string {
+function distilledLine(what: string, report: NonNullable<Metrics['distillation']>): string {
   const { passes, relative_error_before: before, relative_error_after: after, kept } = report;
   const errors = `${before.toFixed(4)} -> ${after.toFixed(4)} on held-out samples`;
-  return `distilled   ${String(passes)} passes, relative error (before a softmax) ${errors}${kept ? '' : ' (not kept)'}`;
+  return `${what.padEnd(11)} ${String(passes)} passes, relative error (before a softmax) ${errors}${kept ? '' : ' (not kept)'}`;
 }
 
 /** What the compressed network was before its weights were coded. */
-function uncodedLines({ coding, bytes, integer_layers: layers, uncoded }: NonNullable<Metrics['coding']>): string[] {
+function uncodedLines({
+  coding,
+  bytes,
+  integer_layers: layers,
+  distillation,
+  uncoded,
+}: NonNullable<Metrics['coding']>): string[] {
   const speeds = uncoded.latency.map(({ batch, speedup }) => `batch ${String(batch)} ${ratio(speedup)}`).join(', ');
   const integers =
     layers === undefined ? '' : `, ${String(layers.integer)} of ${String(layers.all)} layers compute with integers`;
   const accuracy = uncoded.accuracy === null ? '' : `accuracy ${percent(uncoded.accuracy.after)}, `;
   return [
     `weights     ${coding}: file ${count(bytes.before)} -> ${count(bytes.after)} bytes  (${ratio(bytes.ratio)})${integers}`,
+    ...(distillation === undefined ? [] : [distilledLine('with it', distillation)]),
     `as float32  ${accuracy}${speeds}`,
   ];
 }

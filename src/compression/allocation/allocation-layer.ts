@@ -9,7 +9,7 @@ export interface AllocationLayer {
 }
 
 export interface AllocationTarget {
-  cost: 'parameters' | 'nonzeros' | 'macs' | 'work' | 'latency';
+  cost: 'parameters' | 'nonzeros' | 'macs' | 'work' | 'latency' | 'bytes';
   /** Sum over the given layers. */
   budget: number;
 }

@@ -85,6 +85,7 @@ function narrowed(candidate: Candidate, share: Candidate['keeps']): Candidate {
     ...candidate,
     ...{ parameters: of('parameters'), nonzeros: of('nonzeros'), macs: of('macs'), work: of('work') },
     ...(candidate.latency === undefined ? {} : { latency: of('latency') }),
+    ...(candidate.bytes === undefined ? {} : { bytes: of('bytes') }),
   };
 }
 
@@ -95,6 +96,14 @@ const costWith = (candidate: Candidate, cost: CostName, share: Candidate['keeps'
   const less = cost === 'work' || cost === 'latency' ? 1 - share.computed : 1 - share.counted;
   return whole - less * (candidate.outputs?.[cost] ?? 0);
 };
+
+/** What a choice of candidates costs, with what the widths of readers save. */
+export const costOfChoice = (layers: readonly AllocationLayer[], choice: readonly number[], cost: CostName): number =>
+  layers.reduce((sum, { candidates, reader }, i) => {
+    const read = reader === undefined ? undefined : layers[reader]?.candidates[choice[reader] ?? -1];
+    const own = candidates[choice[i] ?? -1];
+    return own === undefined ? Infinity : sum + costWith(own, cost, read?.keeps);
+  }, 0);
 
 /** The choices of widths that are best at some price at which the budget is kept; that with all channels is the first. */
 export function widthChoices(

@@ -9,6 +9,8 @@ export interface Candidate extends LayerSize, Omit<LayerCost, 'once'> {
   once?: number;
   /** Milliseconds on some runtime, where it was measured. */
   latency?: number;
+  /** In the file, where it is known how weights are kept. */
+  bytes?: number;
   /** || Y - r(fit) ||² / || Y ||², estimated by the linear fit. */
   error: number;
   /** Of the costs, what goes with the layer's outputs. Absent: they are all made in any case. */
@@ -17,8 +19,8 @@ export interface Candidate extends LayerSize, Omit<LayerCost, 'once'> {
   keeps?: { counted: number; computed: number };
 }
 
-/** What is summed up over the layers; `once` and `latency` where they are known. */
-export type Costs = Pick<Candidate, 'parameters' | 'nonzeros' | 'macs' | 'work' | 'once' | 'latency'>;
+/** What is summed up over the layers; `once`, `latency` and `bytes` where they are known. */
+export type Costs = Pick<Candidate, 'parameters' | 'nonzeros' | 'macs' | 'work' | 'once' | 'latency' | 'bytes'>;
 
 /**
  * The dense layer and every candidate with fewer parameters and fewer MACs, by the components that may be used. Where a

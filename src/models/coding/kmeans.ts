@@ -152,6 +152,14 @@ export function assign(vectors: Vectors, centroids: Float32Array): { indices: Ui
   return { indices, losses };
 }
 
+/** For every vector the place of the one that is nearest to it in a table of at most 256, which may be in any order. */
+export function nearestVectors(values: Float32Array, table: Float32Array, width: number): Uint8Array {
+  const order = ascending(table, width);
+  const weights = new Float32Array(values.length).fill(1);
+  const { indices } = assign({ values, weights, width }, inOrder(table, order, width));
+  return indices.map((place) => order[place]);
+}
+
 /** Every centroid as the mean of the vectors that are nearest to it. */
 function step(vectors: Vectors, centroids: Float32Array): Float32Array {
   const { values, weights, width } = vectors;
@@ -181,11 +189,15 @@ function step(vectors: Vectors, centroids: Float32Array): Float32Array {
   return next;
 }
 
-function sorted(centroids: Float32Array, width: number): Float32Array {
-  const k = centroids.length / width;
-  const order = Array.from({ length: k }, (_, c) => c).sort(
+const sorted = (centroids: Float32Array, width: number): Float32Array =>
+  inOrder(centroids, ascending(centroids, width), width);
+
+const ascending = (centroids: Float32Array, width: number): number[] =>
+  Array.from({ length: centroids.length / width }, (_, c) => c).sort(
     (a, b) => centroids[a * width] - centroids[b * width] || a - b,
   );
+
+function inOrder(centroids: Float32Array, order: readonly number[], width: number): Float32Array {
   const result = new Float32Array(centroids.length);
   order.forEach((from, to) => result.set(centroids.subarray(from * width, (from + 1) * width), to * width));
   return result;

@@ -9,7 +9,7 @@ export interface CodingDescription {
   /** Whether layers also compute with integers, inputs included. */
   integers: boolean;
   /** What a job reports, where it is more than the name. */
-  reported?: (bits: number) => string;
+  reported?: (bits: string) => string;
 }
 
 export type TensorCoding = 'float16' | 'int8' | 'uint8' | 'codebook';
@@ -32,7 +32,7 @@ export const WEIGHT_CODINGS = {
   codebook: {
     meaning: 'k-means',
     ...{ coder: 'codebook', weighted: true, integers: false },
-    reported: (bits) => `codebook of ${String(bits)} bits`,
+    reported: (bits) => `codebook of ${bits} bits`,
   },
 } as const satisfies Record<string, CodingDescription>;
 
@@ -44,6 +44,10 @@ export const codingOf = (name: WeightCodingName): CodingDescription => WEIGHT_CO
 
 /** What a plan for a speedup may take instead of another one. */
 export const FAST_CODING = 'static_int8' satisfies WeightCodingName;
+
+/** What a plan for a size of the file may take instead of another one; in a format that has no such coding, the smallest of it. */
+export const SMALL_CODING = 'codebook' satisfies WeightCodingName;
+export const SMALL_CODING_ELSEWHERE = 'uint8' satisfies WeightCodingName;
 
 /** Nothing is coded where nothing is said. */
 export const PLAIN_CODING = 'float32' satisfies WeightCodingName;

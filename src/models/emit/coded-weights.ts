@@ -2,18 +2,23 @@ import { importances, type Layout } from '../coding/layout.js';
 import { PLAIN_CODING, type TensorCoding } from '../coding/weight-codings.js';
 import { intAttribute } from '../ir/attributes.js';
 import { NameSource } from '../graph/graph-index.js';
-import { DataType, withFields, type NodeProto, type TensorProto } from '../ir/messages.js';
+import { DataType, withFields } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
 import { isOperator } from '../ir/operator.js';
 import { elementCount, tensorDims, tensorFloats } from '../ir/tensors.js';
 import { weightedNodes, type WeightedNode } from '../graph/weighted-nodes.js';
+import { FEWEST_WEIGHTS, weightCodes, type WeightBits, type WeightCode } from '../coding/weight-code.js';
+import { CodeWriter } from './coding/codebook.js';
+import type { CodedTensor, TensorToCode } from './coding/coder.js';
 import { TENSOR_CODERS } from './coding/index.js';
 
 /** How weights are kept in the file; the network computes with float32 in any case. */
 export interface WeightCoding {
   coding: typeof PLAIN_CODING | TensorCoding;
-  /** Bits of a weight in a codebook: 8, a table of 256 numbers; 4, a table of 256 pairs for two neighbours each. */
-  bits: 4 | 8;
+  /** Of a weight in a codebook. */
+  bits: WeightBits;
+  /** The same by layer, by the name of the tensor of its weights; default: `bits` for all. */
+  bitsOf?: (weight: string) => WeightBits | undefined;
 }
 
 export interface CodingOptions {
@@ -22,12 +27,9 @@ export interface CodingOptions {
    * by its weights alone.
    */
   energies: ReadonlyMap<string, Float32Array>;
-  /** A generator for every tensor, in order. */
-  random: (tensor: number) => () => number;
+  /** A generator for every table, in order. */
+  random: (table: number) => () => number;
 }
-
-/** Fewer weights than this stay float32: the nodes that decode them take about as many bytes as they save. */
-const FEWEST_WEIGHTS = 256;
 
 /**
  * The same model with the weights of its layers coded; biases and everything else stay. The operators that decode them
@@ -35,34 +37,63 @@ const FEWEST_WEIGHTS = 256;
  * model. That is why an integer is not decoded by DequantizeLinear: ONNX Runtime keeps that one in the graph, for its
  * integer kernels, and runs it every time.
  */
-export function codeWeights(model: Model, { coding, bits }: WeightCoding, options: CodingOptions): Model {
-  if (coding === PLAIN_CODING) return model;
+export function codeWeights(model: Model, coding: WeightCoding, options: CodingOptions): Model {
+  if (coding.coding === PLAIN_CODING) return model;
+  const coder = TENSOR_CODERS[coding.coding];
+  if (coder === null) return withCodes(model, codesOfWeights(model, coding, options));
   const names = new NameSource(model.graph);
-  const decoding: NodeProto[] = [];
-  const coded = new Map<string, TensorProto[]>();
+  const parts = tensorsToCode(model, options.energies).map((tensor): [string, CodedTensor | null] => [
+    tensor.weight,
+    coder({ ...tensor, names }),
+  ]);
+  return withParts(model, new Map(parts.flatMap(([name, part]) => (part === null ? [] : [[name, part]]))));
+}
+
+/** The weights of all layers in tables. */
+export function codesOfWeights(
+  model: Model,
+  { bits, bitsOf }: Pick<WeightCoding, 'bits' | 'bitsOf'>,
+  { energies, random }: CodingOptions,
+): WeightCode[] {
+  const tensors = tensorsToCode(model, energies).map(({ importance, ...tensor }) => ({
+    ...{ ...tensor, importance: importance(), bits: bitsOf?.(tensor.weight) ?? bits },
+  }));
+  return weightCodes(tensors, random);
+}
+
+/** The same model with weights that are decoded from these codes. */
+export function withCodes(model: Model, codes: readonly WeightCode[]): Model {
+  const writer = new CodeWriter(new NameSource(model.graph));
+  return withParts(model, new Map(codes.map((code) => [code.weight, writer.written(code)])));
+}
+
+/** @param parts by the name of the tensor that they stand for */
+function withParts(model: Model, parts: ReadonlyMap<string, CodedTensor>): Model {
+  const graph = withFields(model.graph, {
+    node: [...[...parts.values()].flatMap(({ nodes }) => nodes), ...model.graph.node],
+    initializer: model.graph.initializer.flatMap((tensor) => parts.get(tensor.name)?.tensors ?? [tensor]),
+  });
+  return { ...model, graph, proto: withFields(model.proto, { graph }) };
+}
+
+/** The weights that are worth it. */
+function tensorsToCode(model: Model, energies: ReadonlyMap<string, Float32Array>): Omit<TensorToCode, 'names'>[] {
   const layers = weightedNodes(model);
+  const found = new Map<string, Omit<TensorToCode, 'names'>>();
   for (const layer of layers) {
     const { weight } = layer;
     const layout = layoutOf(layer);
-    if (weight === null || layout === null || coded.has(weight.name)) continue;
+    if (weight === null || layout === null || found.has(weight.name)) continue;
     const dims = tensorDims(weight);
     const count = elementCount(dims);
     if (count < FEWEST_WEIGHTS) continue;
-    const parts = TENSOR_CODERS[coding]({
-      ...{ weight: weight.name, dims, layout, names, bits },
+    found.set(weight.name, {
+      ...{ weight: weight.name, dims, layout },
       values: tensorFloats(weight, model.directory),
-      importance: () => importances(layout, count, energyOf(layer, layers, options.energies)),
-      random: options.random(coded.size),
+      importance: () => importances(layout, count, energyOf(layer, layers, energies)),
     });
-    if (parts === null) continue;
-    decoding.push(...parts.nodes);
-    coded.set(weight.name, parts.tensors);
   }
-  const graph = withFields(model.graph, {
-    node: [...decoding, ...model.graph.node],
-    initializer: model.graph.initializer.flatMap((tensor) => coded.get(tensor.name) ?? [tensor]),
-  });
-  return { ...model, graph, proto: withFields(model.proto, { graph }) };
+  return [...found.values()];
 }
 
 /** Mean squares of what the weights of a layer are multiplied with, by channel: of all nodes that read them. */

@@ -31,9 +31,9 @@ export function storedWeight(name: string | undefined, index: GraphIndex): Tenso
       );
     }
     case 'Mul':
-      return index.initializer(second) === null ? null : shaped(storedWeight(first, index));
+      return storedWeight(second, index) === null ? null : shaped(storedWeight(first, index));
     case 'Gather': {
-      const table = index.initializer(first);
+      const table = storedWeight(first, index);
       const indices = storedWeight(second, index);
       return table === null || indices === null
         ? null

@@ -6,6 +6,7 @@ const TARGET: Record<string, (asked: number) => string> = {
   parameter_ratio: (asked) => `${asked}× fewer parameters`,
   mac_ratio: (asked) => `${asked}× fewer MACs`,
   nonzero_ratio: (asked) => `${asked}× fewer nonzeros`,
+  bytes_ratio: (asked) => `${asked}× fewer bytes`,
   speedup: (asked) => `${asked}× faster`,
   max_accuracy_drop: (asked) => `at most ${percent(asked, 1)} accuracy lost`,
 };

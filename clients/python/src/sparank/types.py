@@ -58,22 +58,28 @@ class Target3(TypedDict):
 
 
 class Target4(TypedDict):
-    speedup: float
+    bytes_ratio: float
 
 
 class Target5(TypedDict):
-    max_accuracy_drop: float
+    speedup: float
 
 
 class Target6(TypedDict):
-    min_agreement: float
+    max_accuracy_drop: float
 
 
 class Target7(TypedDict):
+    min_agreement: float
+
+
+class Target8(TypedDict):
     max_relative_error: float
 
 
-Target: TypeAlias = Target1 | Target2 | Target3 | Target4 | Target5 | Target6 | Target7
+Target: TypeAlias = (
+    Target1 | Target2 | Target3 | Target4 | Target5 | Target6 | Target7 | Target8
+)
 
 
 class Constraints(TypedDict):
@@ -89,7 +95,8 @@ class Constraints(TypedDict):
 class Weights(TypedDict):
     coding: Literal['float32', 'float16', 'int8', 'uint8', 'static_int8', 'codebook']
     for_speedup: NotRequired[Literal['static_int8']]
-    bits: Literal[4, 8]
+    for_bytes: NotRequired[Literal['codebook']]
+    bits: Literal[2, 3, 4, 8]
     integer_layers: Literal['faster', 'all']
 
 
@@ -264,6 +271,7 @@ class Coding(TypedDict):
     coding: str
     bytes: BeforeAfter
     integer_layers: NotRequired[IntegerLayers]
+    distillation: NotRequired[Distillation]
     uncoded: Uncoded
 
 
@@ -489,6 +497,7 @@ class LayerRow(TypedDict):
     pattern: NotRequired[str | None]
     groups: int | None
     groups_total: int | None
+    weight_bits: NotRequired[int]
     parameters: BeforeAfter
     nonzeros: NotRequired[Nonzeros]
     macs: BeforeAfter
@@ -841,7 +850,8 @@ class Weights1(TypedDict):
         Literal['float32', 'float16', 'int8', 'uint8', 'static_int8', 'codebook']
     ]
     for_speedup: NotRequired[Literal['static_int8']]
-    bits: NotRequired[Literal[4, 8]]
+    for_bytes: NotRequired[Literal['codebook']]
+    bits: NotRequired[Literal[2, 3, 4, 8]]
     integer_layers: NotRequired[Literal['faster', 'all']]
 
 

@@ -13,9 +13,6 @@ export interface TensorToCode {
   names: NameSource;
   /** How much an error in each weight matters. */
   importance: () => Float32Array;
-  /** Bits of a weight in a codebook. */
-  bits: 4 | 8;
-  random: () => number;
 }
 
 export interface CodedTensor {
@@ -32,7 +29,7 @@ export const castNode = (tensor: TensorToCode, from: string, to: string, type: n
   makeNode('Cast', freshName(tensor, 'cast'), [from], [to], [makeInt('to', type)]);
 
 /** A number for every row, to be multiplied with the weights. */
-export const scaleDims = ({ dims, layout }: TensorToCode): number[] =>
+export const scaleDims = ({ dims, layout }: Pick<TensorToCode, 'dims' | 'layout'>): number[] =>
   dims.map((size, axis) => (axis === layout.rowAxis ? size : 1));
 
 export const bytesOf = (array: ArrayBufferView): Uint8Array =>

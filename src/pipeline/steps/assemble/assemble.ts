@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writtenFormat } from '../../../jobs/points.js';
 import type { LayerRow } from '../../../jobs/results.js';
+import { wishOf } from '../../../jobs/targets.js';
 import type { AssembleResult, Assignment } from '../../../jobs/tasks.js';
 import { DENSE, formatOf, inFormat, saveModel, type Factors, type Replacement } from '../../../models/index.js';
 import { withChoice, withoutUnread } from '../../files/layer-rows.js';
@@ -13,6 +14,7 @@ import { asksForQuality } from '../../network/quality.js';
 import type { StepContext } from '../../step.js';
 import { backOff, type BackedOff } from './back-off.js';
 import { buildNetwork, type Built } from './build-network.js';
+import { smallest } from '../../files/smallest.js';
 
 /**
  * Puts the solved layers of one point into the network; by default each is refitted on the inputs that the compressed
@@ -30,11 +32,13 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     for (const { index, factors } of layers) solved.set(index, await readFactors(context.path(factors.key)));
     const backed = asksForQuality(point) ? await backOff(assignment, context, network, { point, solved }) : null;
     const built = backed?.built ?? (await buildNetwork(assignment, context, network, { solved }));
-    const { distilled, compressed, coded, replacements, errors } = built;
+    const { distilled, trained, compressed, coded, replacements, errors } = built;
     const format = writtenFormat(assignment.spec, network.original.format);
     if (coded !== null) await saveModel(inFormat(compressed, format), join(output, files.uncoded));
-    await saveModel(inFormat(coded ?? compressed, format), join(output, files.model));
-    if (!formatOf(format).keepsTensors)
+    const result = coded ?? compressed;
+    const isSmall = wishOf(point.target).name === 'bytes_ratio';
+    await saveModel(inFormat(isSmall ? smallest(result, network) : result, format), join(output, files.model));
+    if (isSmall || !formatOf(format).keepsTensors)
       await saveModel(inFormat(coded ?? compressed, 'onnx'), join(output, files.inner));
     const rows =
       backed === null || backed.asPlanned
@@ -47,6 +51,7 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     return {
       layers: withNarrowed(changed, assignment, network),
       ...(distilled === null ? {} : { distillation: distilled.report }),
+      ...(trained === null ? {} : { codeDistillation: trained.report }),
       ...(backed === null ? {} : { unseen: backed.unseen, warnings: backed.warnings }),
     };
   } finally {

@@ -1,22 +1,39 @@
-import { codeWeights, codingOf, readyForIntegers, type Model } from '../../../models/index.js';
+import {
+  codesOfWeights,
+  codeWeights,
+  codingOf,
+  readyForIntegers,
+  withCodes,
+  type Model,
+  type WeightCode,
+} from '../../../models/index.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { activationBytes, type Calibration } from '../../integers/activation-ranges.js';
 import { inputMoments } from '../../integers/input-moments.js';
 import { integerNetwork } from '../../integers/integer-network.js';
-import { pointCoding } from '../../files/solved-layers.js';
+import { pointCoding, pointOf } from '../../files/solved-layers.js';
+import { bitsOfTensors } from '../../files/weight-bits.js';
+import type { Network } from '../../network/network.js';
 import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
 
 /** Apart from the generators of the other steps. */
 const STREAM = 0xc0de;
 
+/** A network with coded weights. */
+export interface CodedNetwork {
+  model: Model;
+  /** Where they are entries of tables, which may be changed. */
+  codes: readonly WeightCode[] | null;
+}
+
 /** The compressed network with its weights coded as the point has it; null where they stay float32. */
 export async function codeNetwork(
   assignment: Pick<Assignment, 'spec' | 'finished' | 'point'>,
   compressed: Model,
-  network: Calibration,
+  network: Calibration & Pick<Network, 'layers'>,
   { threads, signal, limits }: Pick<StepContext, 'threads' | 'signal' | 'limits'>,
-): Promise<Model | null> {
+): Promise<CodedNetwork | null> {
   const { spec } = assignment;
   const { weights, seed } = spec.method;
   const { coder, weighted, integers } = codingOf(pointCoding(assignment));
@@ -26,6 +43,13 @@ export async function codeNetwork(
     ? await inputMoments(ready, network, threads, signal)
     : { energies: new Map<string, Float32Array>(), means: new Map<string, Float32Array>() };
   const random = (tensor: number) => seededRandom(seed, STREAM, tensor);
+  if (coder === 'codebook') {
+    const { bits } = pointOf(assignment);
+    // A layer that is not planned has a byte for every weight.
+    const way = bits === undefined ? { bits: weights.bits } : { bits: 8 as const, bitsOf: bitsOfTensors(ready, network.layers, bits) };
+    const codes = codesOfWeights(ready, way, { energies, random });
+    return { model: withCodes(ready, codes), codes };
+  }
   const bytes = activationBytes(limits);
   // Layers that do not compute with integers have their weights as integers at least.
   const fasterAt = { batches: spec.benchmark.batch_sizes, threads: spec.benchmark.threads ?? threads };
@@ -33,5 +57,5 @@ export async function codeNetwork(
   const model = integers
     ? await integerNetwork(ready, network, { energies, means, bytes, threads, signal, ...timed })
     : ready;
-  return codeWeights(model, { coding: coder, bits: weights.bits }, { energies, random });
+  return { model: codeWeights(model, { coding: coder, bits: weights.bits }, { energies, random }), codes: null };
 }

@@ -1,4 +1,3 @@
-import { AdamState } from '../../../compression/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
 import type { Distillation } from '../../../jobs/tasks.js';
@@ -6,7 +5,6 @@ import {
   extract,
   inputNames,
   listLayers,
-  newWeights,
   Runner,
   TrainableNetwork,
   usesOf,
@@ -16,6 +14,7 @@ import {
 import { gatherRows } from '../../network/batch.js';
 import { outputsToPull } from './distill-losses.js';
 import { NO_VARIATION, Teacher } from './teacher.js';
+import { factorsOf, type Optimizer, type Trained } from './trained.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { OutputError } from '../../network/compare/output-error.js';
@@ -45,7 +44,7 @@ const WARM_UP = 0.1;
 /** Feature maps of original and compressed network and their derivatives, in units of the original's. */
 const MAPS_HELD = 4;
 
-interface Setting {
+export interface Setting {
   /** null: as many as the budget affords. */
   passes: number | null;
   budget: DistillationBudget;
@@ -67,10 +66,11 @@ export async function distill(
   compressed: Model,
   setting: Setting,
   context: Pick<StepContext, 'threads' | 'limits' | 'signal' | 'progress'>,
+  trained: Trained = factorsOf(compressed, network.prepared),
 ): Promise<{ model: Model; report: Distillation } | null> {
   const { calibration, images, fixedBatch, prepared } = network;
   const { threads, limits } = context;
-  const weights = newWeights(compressed, prepared);
+  const { weights } = trained;
   if (setting.passes === 0 || weights.size === 0 || images < FEWEST) return null;
   const batch = fixedBatch ?? batchOf(network, limits.layerMemoryBytes);
   const random = seededRandom(setting.seed, STREAM);
@@ -92,7 +92,7 @@ export async function distill(
     const change = (samples: Samples) => varied(samples, moved, places);
     return outputError(original, extract(model, [], outputs).model, { calibration, batches: held, change }, context);
   };
-  const before = await errorOf(compressed);
+  const before = await errorOf(trained.before);
   const affordable = async () => {
     const work = await workOf(network, compressed, probe, threads);
     return affordablePasses(setting.budget, { work, samples: rest.length, error: before });
@@ -117,6 +117,7 @@ export async function distill(
     return null;
   }
   let variations = NO_VARIATION;
+  const optimizer = trained.begin(student);
   try {
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
     try {
@@ -128,7 +129,7 @@ export async function distill(
       const rate = variations.size > 0 ? RATE.varied : RATE.plain;
       const highest = rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
       await descend(
-        student,
+        { student, optimizer },
         teacher,
         { calibration, samples: rest, schedule: { batch, passes, highest, random, variations } },
         context,
@@ -136,10 +137,10 @@ export async function distill(
     } finally {
       await teacher.release();
     }
-    const model = student.current();
+    const model = trained.after(student.current());
     // Mixed samples are none of the data.
     const moved = new Set([...variations].filter((kind) => kind !== 'mixed'));
-    const compared = moved.size === 0 ? before : await errorOf(compressed, moved);
+    const compared = moved.size === 0 ? before : await errorOf(trained.before, moved);
     const after = await errorOf(model, moved);
     const report = {
       passes,
@@ -150,7 +151,7 @@ export async function distill(
       kept: after < compared,
       variations: [...variations],
     };
-    return { model: report.kept ? model : compressed, report };
+    return { model: report.kept ? model : trained.before, report };
   } finally {
     await student.release();
   }
@@ -205,7 +206,7 @@ interface Schedule {
 }
 
 async function descend(
-  student: TrainableNetwork,
+  { student, optimizer }: { student: TrainableNetwork; optimizer: Optimizer },
   teacher: Teacher,
   {
     calibration,
@@ -218,9 +219,6 @@ async function descend(
   },
   { signal, progress }: Pick<StepContext, 'signal' | 'progress'>,
 ): Promise<void> {
-  const states = new Map(
-    [...student.weights].map(([name, { data }]) => [name, new AdamState(data, student.sizeOf(name))]),
-  );
   const together = Math.max(1, Math.round(STEP / batch));
   const perPass = Math.max(1, Math.floor(samples.length / (batch * together)));
   const steps = passes * perPass;
@@ -240,7 +238,7 @@ async function descend(
     }
     const done = (step + 1) / (steps + 1);
     const rate = highest * Math.min(1, done / WARM_UP) * 0.5 * (1 + Math.cos(Math.PI * done));
-    for (const [name, sum] of sums) states.get(name)?.step(sum, rate);
+    optimizer.step(sums, rate);
     progress(done);
   }
 }

@@ -18,7 +18,7 @@ import {
 import { peakMemoryBytes } from '../../../observability/peak-memory.js';
 import { imagesOfRun } from '../../cost/budgets.js';
 import { finishedOf, finishedOne } from '../../files/finished.js';
-import { pointCoding } from '../../files/solved-layers.js';
+import { pointCoding, pointOf } from '../../files/solved-layers.js';
 import { layerLatencies, type TimedNetwork } from '../../latency/layer-latency.js';
 import { networkLatencies } from '../../latency/network-latency.js';
 import type { repeatRows } from '../../network/batch.js';
@@ -259,7 +259,7 @@ async function measuredPoint(
   const planned = finishedOne(assignment, 'plan').result.points.find((planned) => planned.point === point);
   const own = measured.get(loaded.model);
   if (own === undefined || planned === undefined) throw new RangeError(`point ${String(point)} was not measured`);
-  const assembled = finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result;
+  const assembled = assembledOf(assignment, point);
   const { latency: inOnnxRuntime, ...comparison } = own;
   const named = assignment.spec.benchmark.runtime === 'tensorflowjs' ? tensorflow : undefined;
   const latency = named?.latency ?? inOnnxRuntime;
@@ -320,15 +320,20 @@ function codingMetrics(
 ): Pick<Metrics, 'coding'> {
   const plain = uncoded === null ? undefined : measured.get(uncoded);
   if (candidate.uncoded === null || plain === undefined) return {};
-  const { bits } = assignment.spec.method.weights;
-  const coding = pointCoding({ ...assignment, point: candidate.point });
+  const { point } = candidate;
+  const coding = pointCoding({ ...assignment, point });
+  const bits = Object.values(pointOf({ ...assignment, point }).bits ?? [assignment.spec.method.weights.bits]);
+  const [fewest, most] = [Math.min(...bits), Math.max(...bits)];
+  const inWords = fewest === most ? String(most) : `${String(fewest)} to ${String(most)}`;
   const { integers, reported } = codingOf(coding);
+  const trained = assembledOf(assignment, point)?.codeDistillation;
   const { latency, ...comparison } = plain;
   return {
     coding: {
-      coding: reported?.(bits) ?? coding,
+      coding: reported?.(inWords) ?? coding,
       bytes: beforeAfter(candidate.uncoded.bytes, candidate.bytes),
       ...(integers ? { integer_layers: countIntegerLayers(model) } : {}),
+      ...(trained === undefined ? {} : { distillation: trained }),
       uncoded: {
         bytes: beforeAfter(original.bytes, candidate.uncoded.bytes),
         latency,
@@ -340,6 +345,9 @@ function codingMetrics(
 }
 
 const speedupOf = (latency: Metrics['latency']): number => latency[0]?.speedup ?? 1;
+
+const assembledOf = (assignment: Assignment, point: number): AssembleResult | undefined =>
+  finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result;
 
 const distillation = (assembled: AssembleResult | undefined): Pick<Metrics, 'distillation'> =>
   assembled?.distillation === undefined ? {} : { distillation: assembled.distillation };

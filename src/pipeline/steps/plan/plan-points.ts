@@ -2,7 +2,7 @@ import type { AllocationLayer } from '../../../compression/index.js';
 import { targetsOf } from '../../../jobs/points.js';
 import type { Warning } from '../../../jobs/results.js';
 import type { Assignment, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';
-import type { Factors, WeightCodingName } from '../../../models/index.js';
+import type { Factors, WeightBits, WeightCodingName } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
 import type { Quality } from '../../network/quality.js';
 import type { StepContext } from '../../step.js';
@@ -36,6 +36,8 @@ export interface Chosen {
   warnings?: Warning[];
   /** How the weights are kept; absent: as the specification says. */
   coding?: WeightCodingName;
+  /** Of a weight in a codebook, by index of the layer. */
+  bits?: Readonly<Record<number, WeightBits>>;
 }
 
 type PlanOne = (

@@ -12,6 +12,7 @@ import { files } from '../../files/step-files.js';
 import { withChoice } from '../../files/layer-rows.js';
 import { effectOf, fastEnough, plansWithWholeLayers } from './never-slower.js';
 import { outOfReach, planPoints, type Chosen, type NetworkPlan, type PointsShare } from './plan-points.js';
+import { planBytes } from './plan-bytes.js';
 import { planQuality } from './plan-quality.js';
 import { planSpeedup } from './plan-speedup.js';
 import type { StepContext } from '../../step.js';
@@ -34,7 +35,7 @@ async function planPoint(
 ): Promise<Omit<PlannedPoint, 'point' | 'target' | 'error'>> {
   const inspected = finishedOne(assignment, 'inspect');
   const tables = tablesFor(assignment.spec, curves);
-  const { choice, fallbacks, warnings, coding } = await choose(assignment, context, { curves, tables, shared });
+  const { choice, fallbacks, warnings, coding, bits } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   for (const [i, { index, layer }] of curves.layers.entries()) {
     const row = rows.get(index);
@@ -43,16 +44,25 @@ async function planPoint(
     const reason =
       tables[i]?.candidates.length === 1
         ? 'no smaller form of it is expected to be faster'
-        : `the target is met at less loss ${coding === undefined ? 'in other layers' : 'with integers'}`;
-    rows.set(index, withChoice(row, layer, chosen, isDense(chosen) ? reason : null));
+        : `the target is met at less loss ${lossIn(coding, bits)}`;
+    const of = bits?.[index];
+    const weightBits = of === undefined ? {} : { weight_bits: of };
+    rows.set(index, { ...withChoice(row, layer, chosen, isDense(chosen) ? reason : null), ...weightBits });
   }
   return {
     allocations: allocationsOf(curves, tables, choice),
     layers: [...rows.values()],
     ...(warnings === undefined ? {} : { warnings }),
     ...(coding === undefined ? {} : { coding }),
+    ...(bits === undefined ? {} : { bits }),
     ...(fallbacks === undefined ? {} : { fallbacks: fallbacks.map((plan) => allocationsOf(curves, tables, plan)) }),
   };
+}
+
+/** Where what a layer that stays dense would have given is gained instead. */
+function lossIn(coding: Chosen['coding'], bits: Chosen['bits']): string {
+  if (bits !== undefined) return 'with fewer bits for its weights, or in other layers';
+  return coding === undefined ? 'in other layers' : 'with integers';
 }
 
 /** The layers that a choice compresses. */
@@ -73,6 +83,7 @@ type Planner = (assignment: Assignment, context: StepContext, plan: NetworkPlan)
 
 /** Of the targets that are planned on the network itself. */
 export const PLANNERS: Readonly<Record<MeasuredTarget, Planner>> = {
+  bytes_ratio: planBytes,
   speedup: planSpeedup,
   max_accuracy_drop: planQuality,
   min_agreement: planQuality,

@@ -34,6 +34,8 @@ export function tablesFor(
     const dense = candidates.find(isDense);
     return { ...table, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
   });
+  // What is not faster may be small enough all the same.
+  if (name === 'bytes_ratio') return tables;
   if (limit === null) return faster;
   const { cost, budget } = limit;
   if (cost === 'nonzeros') return tables;

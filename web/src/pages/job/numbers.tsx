@@ -104,6 +104,11 @@ const MEASURED_ON = {
   calibration: 'the samples that layers were fitted on: new data fares worse',
 };
 
+function distilled(report: NonNullable<Metrics['distillation']>): string {
+  const { passes, relative_error_before: before, relative_error_after: after, kept } = report;
+  return `${passes} passes: error ${error(before)} → ${error(after)} on held-out samples${kept ? '' : ', and that was not kept'}`;
+}
+
 /** Every number before and after, with its interval. */
 export function Numbers({ metrics }: { metrics: Metrics }) {
   const { measured_on, device, seconds, distillation, memory, coding } = metrics;
@@ -154,12 +159,9 @@ export function Numbers({ metrics }: { metrics: Metrics }) {
             {coding.uncoded.accuracy === null ? '' : `, whose accuracy was ${percent(coding.uncoded.accuracy.after)}`}.
           </p>
         )}
-        {distillation === undefined ? null : (
-          <p>
-            All layers were changed together in {distillation.passes} passes: error{' '}
-            {error(distillation.relative_error_before)} → {error(distillation.relative_error_after)} on held-out samples
-            {distillation.kept ? '' : ', and that was not kept'}.
-          </p>
+        {distillation === undefined ? null : <p>All layers were changed together in {distilled(distillation)}.</p>}
+        {coding?.distillation === undefined ? null : (
+          <p>The same with coded weights, in {distilled(coding.distillation)}.</p>
         )}
         <p>
           Queued {duration(seconds.queued)}, ran {duration(seconds.running)}, {duration(seconds.device)} of devices

@@ -6,6 +6,7 @@ const NAMES: Record<string, string> = {
   parameter_ratio: 'Fewer parameters',
   mac_ratio: 'Fewer MACs',
   nonzero_ratio: 'Fewer nonzeros',
+  bytes_ratio: 'Smaller file',
   speedup: 'Faster',
   min_parameter_ratio: 'Fewer parameters',
   min_mac_ratio: 'Fewer MACs',

@@ -11,6 +11,7 @@ const WORDS: Record<string, { name: string; help: string; start: number }> = {
   parameter_ratio: { name: 'Fewer parameters', help: 'times', start: 4 },
   mac_ratio: { name: 'Fewer multiply-accumulates', help: 'times', start: 3 },
   nonzero_ratio: { name: 'Fewer nonzeros', help: 'times', start: 8 },
+  bytes_ratio: { name: 'Smaller file', help: 'times fewer bytes', start: 16 },
   speedup: { name: 'Faster, as measured', help: 'times', start: 2 },
   max_accuracy_drop: { name: 'As small as accuracy allows', help: 'of 1 may be lost; needs labels', start: 0.01 },
 };

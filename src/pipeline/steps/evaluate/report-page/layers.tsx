@@ -42,6 +42,7 @@ export function LayerPlot({ layers }: { layers: readonly LayerRow[] }) {
 const short = (name: string): string => (name.length > NAME_LENGTH ? `…${name.slice(1 - NAME_LENGTH)}` : name);
 
 export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
+  const hasBits = layers.some((row) => row.weight_bits !== undefined);
   return (
     <div className="scroll">
       <table>
@@ -52,6 +53,7 @@ export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
             <th className="text">Low rank</th>
             <th>Groups</th>
             <th>Parameters</th>
+            {hasBits ? <th>Bits</th> : null}
             <th>MACs</th>
             <th>Time</th>
             <th>Error</th>
@@ -73,6 +75,7 @@ export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
                 {row.decision === 'compressed' ? `${String(row.groups ?? 0)}/${String(row.groups_total ?? 0)}` : '–'}
               </td>
               <td>{change(row.parameters, count)}</td>
+              {hasBits ? <td>{row.weight_bits ?? 8}</td> : null}
               <td>{change(row.macs, count)}</td>
               <td>{row.latency_ms === null ? '–' : change(row.latency_ms, milliseconds)}</td>
               <td>{row.relative_error === null ? '–' : row.relative_error.toFixed(4)}</td>

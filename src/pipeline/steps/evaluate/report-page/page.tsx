@@ -174,10 +174,9 @@ function Measured({ metrics }: { metrics: Metrics }) {
       <li>{`Speed on ${device.name}, ${String(device.threads)} threads, ${device.engine}; original and compressed in turn, ${runs}; medians`}</li>
       {metrics.tensorflowjs === undefined ? null : <li>{tensorflowText(metrics.tensorflowjs)}</li>}
       {on === undefined ? null : <li>{`Accuracy, agreement and error on ${measuredOnText(on)}`}</li>}
-      {distillation === undefined ? null : (
-        <li>
-          {`Distillation: ${String(distillation.passes)} passes over ${count(distillation.samples)}${(distillation.variations ?? []).length > 0 ? ' varied' : ''} samples, without labels; error on ${count(distillation.held_out)} held-out samples ${distillation.relative_error_before.toFixed(4)} → ${distillation.relative_error_after.toFixed(4)}${distillation.kept ? '' : ', not kept'}`}
-        </li>
+      {distillation === undefined ? null : <li>{`Distillation: ${distilledText(distillation)}`}</li>}
+      {coding?.distillation === undefined ? null : (
+        <li>{`The same with coded weights: ${distilledText(coding.distillation)}`}</li>
       )}
       {coding === undefined ? null : (
         <li>{`Weights as ${coding.coding}: ${bytes(coding.bytes.before)} → ${bytes(coding.bytes.after)} of the compressed file`}</li>
@@ -186,4 +185,12 @@ function Measured({ metrics }: { metrics: Metrics }) {
       {memory === undefined ? null : <li>{`At most ${bytes(memory.peak_bytes)} of memory`}</li>}
     </ul>
   );
+}
+
+type Distilled = NonNullable<Metrics['distillation']>;
+
+function distilledText({ passes, samples, held_out: heldOut, kept, variations = [], ...errors }: Distilled): string {
+  const { relative_error_before: before, relative_error_after: after } = errors;
+  const over = `${String(passes)} passes over ${count(samples)}${variations.length > 0 ? ' varied' : ''} samples, without labels`;
+  return `${over}; error on ${count(heldOut)} held-out samples ${before.toFixed(4)} → ${after.toFixed(4)}${kept ? '' : ', not kept'}`;
 }

@@ -1,0 +1,39 @@
+import { AdamState } from '../../../compression/index.js';
+import { newWeights, type Model, type TrainableNetwork } from '../../../models/index.js';
+
+/** Changes what is trained, in place. */
+export interface Optimizer {
+  /** @param gradients of a step's samples, by name of the weights */
+  step(gradients: ReadonlyMap<string, Float32Array>, rate: number): void;
+}
+
+/** What of a network distillation changes. */
+export interface Trained {
+  /** Tensors whose gradients are asked for. */
+  weights: ReadonlySet<string>;
+  /** The network as it is before. */
+  before: Model;
+  begin(student: TrainableNetwork): Optimizer;
+  /** The network with what the student has learned. */
+  after(student: Model): Model;
+}
+
+/** All weights that compression made. */
+export const factorsOf = (compressed: Model, prepared: Model): Trained => ({
+  weights: newWeights(compressed, prepared),
+  before: compressed,
+  begin: adam,
+  after: (student) => student,
+});
+
+/** Steps in proportion to the weights of each layer. */
+export function adam(student: TrainableNetwork): Optimizer {
+  const states = new Map(
+    [...student.weights].map(([name, { data }]) => [name, new AdamState(data, student.sizeOf(name))]),
+  );
+  return {
+    step: (gradients, rate) => {
+      for (const [name, gradient] of gradients) states.get(name)?.step(gradient, rate);
+    },
+  };
+}
