@@ -97,7 +97,14 @@ async function finish(
   const trained =
     codes === null
       ? null
-      : await distill(network, compressed, second, within(context, middle, 0.95), trainedCodes(compressed, codes));
+      : await distill(
+          network,
+          compressed,
+          // What half of it did not afford.
+          distilled === null ? setting : second,
+          within(context, middle, 0.95),
+          trainedCodes(compressed, codes),
+        );
   const coded = trained?.model ?? given?.model ?? null;
   const result = coded ?? compressed;
   const runner = await Runner.open(result, { threads: context.threads });

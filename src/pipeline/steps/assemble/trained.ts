@@ -7,13 +7,16 @@ export interface Optimizer {
   step(gradients: ReadonlyMap<string, Float32Array>, rate: number): void;
 }
 
+/** What is changed in place, and how large it was. */
+export type Student = Pick<TrainableNetwork, 'weights' | 'sizeOf'>;
+
 /** What of a network distillation changes. */
 export interface Trained {
   /** Tensors whose gradients are asked for. */
   weights: ReadonlySet<string>;
   /** The network as it is before. */
   before: Model;
-  begin(student: TrainableNetwork): Optimizer;
+  begin(student: Student): Optimizer;
   /** The network with what the student has learned. */
   after(student: Model): Model;
 }
@@ -27,7 +30,7 @@ export const factorsOf = (compressed: Model, prepared: Model): Trained => ({
 });
 
 /** Steps in proportion to the weights of each layer. */
-export function adam(student: TrainableNetwork): Optimizer {
+export function adam(student: Student): Optimizer {
   const states = new Map(
     [...student.weights].map(([name, { data }]) => [name, new AdamState(data, student.sizeOf(name))]),
   );
