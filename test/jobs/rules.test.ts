@@ -119,7 +119,9 @@ describe('a specification with several targets', () => {
     expect(weightsOf({ target: { bytes_ratio: 8 } }).for_speedup).toBeUndefined();
     const both = weightsOf({ targets: [{ speedup: 2 }, { bytes_ratio: 8 }] });
     expect(both).toMatchObject({ for_speedup: 'static_int8', for_bytes: 'codebook' });
-    expect(weightsOf({ target: { bytes_ratio: 8 }, method: { weights: { coding: 'int8' } } }).for_bytes).toBeUndefined();
+    expect(
+      weightsOf({ target: { bytes_ratio: 8 }, method: { weights: { coding: 'int8' } } }).for_bytes,
+    ).toBeUndefined();
     expect(faults({ target: { bytes_ratio: 0.5 } })).not.toEqual([]);
     const target = { bytes_ratio: 8 };
     for (const bits of [2, 3, 4, 8])

@@ -75,10 +75,7 @@ const DECODING_BYTES = 170;
  * the small ones of one width share one; where even that has too few weights, they are 8-bit integers.
  * @param random a generator for every table
  */
-export function weightCodes(
-  tensors: readonly WeightsToCode[],
-  random: (table: number) => () => number,
-): WeightCode[] {
+export function weightCodes(tensors: readonly WeightsToCode[], random: (table: number) => () => number): WeightCode[] {
   const tables = new Map<string, WeightsToCode[]>();
   for (const tensor of tensors) {
     const { weight, values, bits } = tensor;
@@ -183,6 +180,5 @@ function fitScales(code: WeightCode, values: Float32Array, importance: Float32Ar
     products[row] = products[row] + weighted * values[i];
     squares[row] = squares[row] + weighted * numbers[i];
   }
-  for (let row = 0; row < scales.length; row++)
-    if (squares[row] > 0) scales[row] = products[row] / squares[row];
+  for (let row = 0; row < scales.length; row++) if (squares[row] > 0) scales[row] = products[row] / squares[row];
 }

@@ -1,16 +1,21 @@
-import { layerOfTensors, type Layer, type Model, type WeightBits } from '../../models/index.js';
+import { layerOfTensors, type Layer, type Model, type WeightBits, type WeightCoding } from '../../models/index.js';
+
+/** Of layers that cannot be compressed, which are no part of a plan. */
+const BITS_OF_OTHERS = 8;
 
 /**
- * Bits by the tensor of weights, from bits by layer: what compression made of a layer has its name. Layers that cannot be compressed
- * have none.
+ * How many bits the weights of a network have, from what was planned for its layers: what compression made of a layer has its name.
  * @param layers of the original network, by their places in it
  */
-export function bitsOfTensors(
+export function plannedBits(
   model: Model,
   layers: readonly Pick<Layer, 'name'>[],
   bits: Readonly<Record<number, WeightBits>>,
-): (weight: string) => WeightBits | undefined {
-  const owners = layerOfTensors(model, layers.map(({ name }) => name));
+): Pick<WeightCoding, 'bits' | 'bitsOf'> {
+  const owners = layerOfTensors(
+    model,
+    layers.map(({ name }) => name),
+  );
   const places = new Map(layers.map(({ name }, i) => [name, i]));
-  return (weight) => bits[places.get(owners.get(weight) ?? '') ?? -1];
+  return { bits: BITS_OF_OTHERS, bitsOf: (weight) => bits[places.get(owners.get(weight) ?? '') ?? -1] };
 }

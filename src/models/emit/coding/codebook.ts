@@ -35,7 +35,8 @@ export class CodeWriter {
     const cast = (from: string, to: number) => node('Cast', [from], name('v'), [makeInt('to', to)]);
     const floats = (part: string, sizes: number[], data: Float32Array): string => {
       const largest = data.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-      if (data.length < FEWEST_HALVES || !(largest >= FLOAT16_NORMAL && largest <= FLOAT16_MAX)) return add(floatTensor(name(part), sizes, data));
+      if (data.length < FEWEST_HALVES || !(largest >= FLOAT16_NORMAL && largest <= FLOAT16_MAX))
+        return add(floatTensor(name(part), sizes, data));
       const rawData = bytesOf(Uint16Array.from(data, floatToHalf));
       return cast(add({ name: name(part), dims: sizes, dataType: DataType.FLOAT16, rawData }), DataType.FLOAT);
     };

@@ -12,7 +12,7 @@ import { activationBytes, type Calibration } from '../../integers/activation-ran
 import { inputMoments } from '../../integers/input-moments.js';
 import { integerNetwork } from '../../integers/integer-network.js';
 import { pointCoding, pointOf } from '../../files/solved-layers.js';
-import { bitsOfTensors } from '../../files/weight-bits.js';
+import { plannedBits } from '../../files/weight-bits.js';
 import type { Network } from '../../network/network.js';
 import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
@@ -45,8 +45,7 @@ export async function codeNetwork(
   const random = (tensor: number) => seededRandom(seed, STREAM, tensor);
   if (coder === 'codebook') {
     const { bits } = pointOf(assignment);
-    // A layer that is not planned has a byte for every weight.
-    const way = bits === undefined ? { bits: weights.bits } : { bits: 8 as const, bitsOf: bitsOfTensors(ready, network.layers, bits) };
+    const way = bits === undefined ? { bits: weights.bits } : plannedBits(ready, network.layers, bits);
     const codes = codesOfWeights(ready, way, { energies, random });
     return { model: withCodes(ready, codes), codes };
   }

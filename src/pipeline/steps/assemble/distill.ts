@@ -127,7 +127,7 @@ export async function distill(
         variations = await teacher.variationsOf(calibration, seen, random);
       }
       const rate = variations.size > 0 ? RATE.varied : RATE.plain;
-      const highest = rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
+      const highest = trained.rate * rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
       await descend(
         { student, optimizer },
         teacher,

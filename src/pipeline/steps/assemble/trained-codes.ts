@@ -10,8 +10,8 @@ import {
 } from '../../../models/index.js';
 import type { Trained } from './trained.js';
 
-/** Entries are chosen anew once in so many steps: weights move by a hundredth of their size in one, and looking through a table takes as long. */
-const SETTLED_EVERY = 4;
+/** Of the usual steps. ResNet-20 at 16x fewer bytes, 20 passes before and 20 with the codes: error 0.310 with a half, 0.322 with 1. */
+const RATE = 0.5;
 
 /**
  * Distillation with the rounding in the loop: the network computes with the coded weights, and what is changed are the weights behind
@@ -29,11 +29,12 @@ export function trainedCodes(compressed: Model, codes: readonly WeightCode[]): T
     const copied = table === null ? null : (tables.get(table) ?? table);
     return { ...code, table: copied, indices: indices.slice(), scales: scales.slice() };
   });
-  const trained = new Map<string, TrainedCode>();
   return {
     weights: new Set([...codes.map(({ weight }) => weight), ...biasesOf(compressed)]),
     before: withCodes(compressed, codes),
+    rate: RATE,
     begin: (student) => {
+      const trained = new Map<string, TrainedCode>();
       for (const code of own) {
         const weights = student.weights.get(code.weight);
         if (weights === undefined) continue;
@@ -46,10 +47,8 @@ export function trainedCodes(compressed: Model, codes: readonly WeightCode[]): T
           .map(([name, { data }]) => [name, new AdamState(data, student.sizeOf(name))]),
       );
       const entries = new Map([...tables.values()].map((table) => [table, new TrainedTable(table)]));
-      let steps = 0;
       return {
         step: (gradients, rate) => {
-          steps += 1;
           for (const [name, gradient] of gradients) {
             biases.get(name)?.step(gradient, rate);
             const code = trained.get(name);
@@ -58,16 +57,14 @@ export function trainedCodes(compressed: Model, codes: readonly WeightCode[]): T
           }
           for (const table of entries.values()) table.step(rate);
           for (const [name, code] of trained) {
-            if (steps % SETTLED_EVERY === 0) code.settle();
+            // Every step: entries of four steps ago spoil it (ResNet-20 at 16x: error 0.40 instead of 0.33).
+            code.settle();
             student.weights.get(name)?.data.set(code.decoded());
           }
         },
       };
     },
-    after: (student) => {
-      for (const code of trained.values()) code.settle();
-      return withCodes(student, own);
-    },
+    after: (student) => withCodes(student, own),
   };
 }
 

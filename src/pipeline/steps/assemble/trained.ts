@@ -16,6 +16,8 @@ export interface Trained {
   weights: ReadonlySet<string>;
   /** The network as it is before. */
   before: Model;
+  /** Steps, in parts of the usual ones. */
+  rate: number;
   begin(student: Student): Optimizer;
   /** The network with what the student has learned. */
   after(student: Model): Model;
@@ -25,6 +27,7 @@ export interface Trained {
 export const factorsOf = (compressed: Model, prepared: Model): Trained => ({
   weights: newWeights(compressed, prepared),
   before: compressed,
+  rate: 1,
   begin: adam,
   after: (student) => student,
 });

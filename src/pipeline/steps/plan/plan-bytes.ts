@@ -1,6 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { allocateThrifty, costOfChoice, leastCost, type AllocationLayer, type Candidate } from '../../../compression/index.js';
+import {
+  allocateThrifty,
+  costOfChoice,
+  leastCost,
+  type AllocationLayer,
+  type Candidate,
+} from '../../../compression/index.js';
 import { writtenFormat } from '../../../jobs/points.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import {
@@ -11,6 +17,7 @@ import {
   formatOf,
   inFormat,
   isDense,
+  placeholderIntegers,
   saveModel,
   SMALL_CODING_ELSEWHERE,
   WEIGHT_BITS,
@@ -21,9 +28,10 @@ import {
   type WeightBits,
   type WeightCodingName,
 } from '../../../models/index.js';
+import { FEWEST } from '../../cost/effort.js';
 import { outputErrorOf } from '../../curves/sensitivity.js';
 import { smallest } from '../../files/smallest.js';
-import { bitsOfTensors } from '../../files/weight-bits.js';
+import { plannedBits } from '../../files/weight-bits.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
@@ -70,12 +78,15 @@ export async function planBytes(
   try {
     const format = writtenFormat(spec, network.original.format);
     const coding = codingFor(spec.method.weights, format);
+    // With few samples nothing is changed behind the codes.
+    const isTrained = network.images >= FEWEST && spec.method.distillation_passes !== 0;
+    const left = isTrained ? LEFT_OF_CODING : 1;
     const expanded = curves.layers.map(({ layer, sensitivity }, i) => {
       const { candidates = [], ...rest } = tables[i] ?? {};
       const ways = candidates.flatMap((candidate, at) =>
         waysOf(coding, spec.method.weights).map((bits) => ({
           ...withBytes(layer, candidate, coding.name, bits),
-          error: candidate.error + LEFT_OF_CODING * outputErrorOf(sensitivity, noiseOf(layer, candidate, bits)),
+          error: candidate.error + left * outputErrorOf(sensitivity, noiseOf(layer, candidate, bits)),
           way: { at, bits },
         })),
       );
@@ -83,7 +94,7 @@ export async function planBytes(
     });
     const faster = expanded.map((table) => ({ ...table, candidates: table.candidates.filter(isFaster(table)) }));
     const limit = Math.floor((inputs.model.bytes / asked) * (1 - SPARE));
-    const sizeOf = (plan: Sized) => fileBytes(network, { assignment, context, curves, tables, coding: coding.name }, plan);
+    const sizeOf = (plan: Sized) => fileBytes(network, { assignment, context, curves, tables, coding }, plan);
     const least = (some: readonly SizedTable[]) => allocated(some, leastCost(some, 'bytes'));
     const smallest = least(expanded);
     // Of the file, what no layer has.
@@ -204,23 +215,28 @@ async function fileBytes(
   }: Pick<NetworkPlan, 'curves' | 'tables'> & {
     assignment: Assignment;
     context: StepContext;
-    coding: WeightCodingName;
+    coding: FileCoding;
   },
   { choice, bits }: Sized,
 ): Promise<number> {
   const { spec } = assignment;
-  const { coder } = codingOf(coding);
-  const sized = networkOf(network.prepared, { ...plan, choice });
+  const { coder, integers } = codingOf(coding.name);
+  const whole = networkOf(network.prepared, { ...plan, choice });
+  const sized = integers ? placeholderIntegers(whole) : whole;
   const random = (table: number) => seededRandom(spec.method.seed, table);
-  const bitsOf = bitsOfTensors(sized, network.layers, bitsByLayer(plan.curves, bits));
-  const weights = { ...spec.method.weights, bitsOf };
-  const coded = coder === null ? sized : codeWeights(sized, { ...weights, coding: coder }, { energies: new Map(), random });
+  const way = coding.chooses
+    ? plannedBits(sized, network.layers, bitsByLayer(plan.curves, bits))
+    : { bits: spec.method.weights.bits };
+  const coded = coder === null ? sized : codeWeights(sized, { ...way, coding: coder }, { energies: new Map(), random });
   const path = join(context.directory, 'sized');
   await saveModel(inFormat(smallest(coded, network), writtenFormat(spec, network.original.format)), path);
   const { size } = await stat(path);
   // Biases that only the refit makes.
-  return size + plan.curves.layers.reduce((sum, { layer }, i) => {
-    const chosen = plan.tables[i]?.candidates[choice[i] ?? 0];
-    return sum + (chosen !== undefined && isDense(chosen) ? 4 * biasOfRefit(layer) : 0);
-  }, 0);
+  return (
+    size +
+    plan.curves.layers.reduce((sum, { layer }, i) => {
+      const chosen = plan.tables[i]?.candidates[choice[i] ?? 0];
+      return sum + (chosen !== undefined && isDense(chosen) ? 4 * biasOfRefit(layer) : 0);
+    }, 0)
+  );
 }
