@@ -100,10 +100,9 @@ async function finish(
       : await distill(
           network,
           compressed,
-          // What half of it did not afford.
-          distilled === null ? setting : second,
+          // Where half of it affords nothing, all of it is left.
+          { ...(distilled === null ? setting : second), trained: trainedCodes(compressed, codes) },
           within(context, middle, 0.95),
-          trainedCodes(compressed, codes),
         );
   const coded = trained?.model ?? given?.model ?? null;
   const result = coded ?? compressed;

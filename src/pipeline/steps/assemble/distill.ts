@@ -49,6 +49,8 @@ export interface Setting {
   passes: number | null;
   budget: DistillationBudget;
   seed: number;
+  /** What is changed; absent: all weights that compression made. */
+  trained?: Trained;
 }
 
 /**
@@ -66,10 +68,10 @@ export async function distill(
   compressed: Model,
   setting: Setting,
   context: Pick<StepContext, 'threads' | 'limits' | 'signal' | 'progress'>,
-  trained: Trained = factorsOf(compressed, network.prepared),
 ): Promise<{ model: Model; report: Distillation } | null> {
   const { calibration, images, fixedBatch, prepared } = network;
   const { threads, limits } = context;
+  const trained = setting.trained ?? factorsOf(compressed, prepared);
   const { weights } = trained;
   if (setting.passes === 0 || weights.size === 0 || images < FEWEST) return null;
   const batch = fixedBatch ?? batchOf(network, limits.layerMemoryBytes);

@@ -82,7 +82,7 @@ export async function planBytes(
     const isTrained = network.images >= FEWEST && spec.method.distillation_passes !== 0;
     const left = isTrained ? LEFT_OF_CODING : 1;
     const expanded = curves.layers.map(({ layer, sensitivity }, i) => {
-      const { candidates = [], ...rest } = tables[i] ?? {};
+      const { candidates, ...rest } = tables[i] ?? { candidates: [] };
       const ways = candidates.flatMap((candidate, at) =>
         waysOf(coding, spec.method.weights).map((bits) => ({
           ...withBytes(layer, candidate, coding.name, bits),
