@@ -37,7 +37,7 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     if (coded !== null) await saveModel(inFormat(compressed, format), join(output, files.uncoded));
     const result = coded ?? compressed;
     const isSmall = wishOf(point.target).name === 'bytes_ratio';
-    await saveModel(inFormat(isSmall ? smallest(result, network) : result, format), join(output, files.model));
+    await saveModel(inFormat(isSmall ? smallest(result, network.original) : result, format), join(output, files.model));
     if (isSmall || !formatOf(format).keepsTensors)
       await saveModel(inFormat(coded ?? compressed, 'onnx'), join(output, files.inner));
     const rows =

@@ -229,7 +229,7 @@ async function fileBytes(
     : { bits: spec.method.weights.bits };
   const coded = coder === null ? sized : codeWeights(sized, { ...way, coding: coder }, { energies: new Map(), random });
   const path = join(context.directory, 'sized');
-  await saveModel(inFormat(smallest(coded, network), writtenFormat(spec, network.original.format)), path);
+  await saveModel(inFormat(smallest(coded, network.original), writtenFormat(spec, network.original.format)), path);
   const { size } = await stat(path);
   // Biases that only the refit makes.
   return (
