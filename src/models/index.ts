@@ -43,6 +43,7 @@ export { placeholderIntegers, readyForIntegers } from './quantize/ready.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export { codingOf, SMALL_CODING_ELSEWHERE, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
 export { nearestVectors } from './coding/kmeans.js';
+export { rowOf } from './coding/layout.js';
 export { weightedNodes, type WeightedNode } from './graph/weighted-nodes.js';
 export { Histogram } from './coding/histogram.js';
 export type { Range } from './coding/affine.js';

@@ -59,6 +59,28 @@ describe('coded weights under training', () => {
     expect(codes.map((code) => decoded(code))).toEqual(first);
   });
 
+  it('of an output of zeros stay zeros, and the others learn', async () => {
+    const model = await network();
+    const weights = model.graph.initializer.find(({ name }) => name === 'w1');
+    const bytes = weights?.rawData;
+    if (bytes === undefined) throw new Error('no weights');
+    bytes.fill(0, 0, 4 * 2 * 16 * 9);
+    const options = { energies: new Map<string, Float32Array>(), random: (table: number) => seededRandom(1, table) };
+    const trained = trainedCodes(model, codesOfWeights(model, { bits: 4 }, options));
+    const student = await studentOf(model, trained.weights);
+    const optimizer = trained.begin(student);
+    const of = () => student.weights.get('w1')?.data ?? new Float32Array();
+    const before = of().slice();
+    for (let step = 0; step < 20; step++)
+      optimizer.step(new Map([...student.weights].map(([name, { data }], i) => [name, noise(data.length, i)])), 0.02);
+    expect(of().subarray(0, 2 * 16 * 9).every((value) => value === 0)).toBe(true);
+    expect(of().every(Number.isFinite)).toBe(true);
+    const moved = of().filter((value, i) => value !== before[i]).length;
+    expect(moved).toBeGreaterThan(0.9 * 30 * 16 * 9);
+    const entries = new Set(of().subarray(2 * 16 * 9));
+    expect(entries.size).toBeGreaterThan(1000);
+  });
+
   it('are in the network that comes out, and not in the one before', async () => {
     const model = await network();
     const options = { energies: new Map<string, Float32Array>(), random: (table: number) => seededRandom(1, table) };

@@ -1,6 +1,8 @@
 import { AdamState } from '../../../compression/index.js';
 import {
+  decoded,
   nearestVectors,
+  rowOf,
   scaleOf,
   unscaled,
   weightedNodes,
@@ -103,7 +105,8 @@ class TrainedCode {
     this.factors = new Float32Array(code.scales.length).fill(1);
     this.state = new AdamState(this.factors, 1);
     const scale = this.scale;
-    const values = weights.map((weight, i) => weight / scale(i));
+    // A row of zeros has a scale of zero.
+    const values = weights.map((weight, i) => (scale(i) === 0 ? 0 : weight / scale(i)));
     this.latent = code.table === null ? null : { values, state: new AdamState(values, rootMeanSquare(values)) };
   }
 
@@ -116,10 +119,7 @@ class TrainedCode {
   }
 
   decoded(): Float32Array {
-    const result = unscaled(this.code);
-    const scale = this.scale;
-    for (let i = 0; i < result.length; i++) result[i] = result[i] * scale(i);
-    return result;
+    return decoded(this.code);
   }
 
   /** @param gradient of the decoded weights  @param entries where that of the table is summed up */
@@ -131,7 +131,7 @@ class TrainedCode {
     const scaled = new Float32Array(gradient.length);
     const scale = this.scale;
     for (let i = 0; i < gradient.length; i++) {
-      const row = scales.length === 1 ? 0 : Math.floor(i / layout.rowStride) % layout.rows;
+      const row = scales.length === 1 ? 0 : rowOf(layout, i);
       ofScales[row] = ofScales[row] + gradient[i] * numbers[i] * first[row];
       scaled[i] = gradient[i] * scale(i);
     }

@@ -96,9 +96,9 @@ export async function planBytes(
     const limit = Math.floor((inputs.model.bytes / asked) * (1 - SPARE));
     const sizeOf = (plan: Sized) => fileBytes(network, { assignment, context, curves, tables, coding }, plan);
     const least = (some: readonly SizedTable[]) => allocated(some, leastCost(some, 'bytes'));
-    const smallest = least(expanded);
+    const lowest = least(expanded);
     // Of the file, what no layer has.
-    let beside = (await sizeOf(smallest)) - smallest.bytes;
+    let beside = (await sizeOf(lowest)) - lowest.bytes;
     let best: Sized | null = null;
     // Of budgets, the largest whose file was small enough, and the smallest whose was not.
     let [fits, exceeds] = [leastCost(expanded, 'bytes'), Infinity];
@@ -118,7 +118,7 @@ export async function planBytes(
       }
       beside = bytes - plan.bytes;
     }
-    const { choice, bits } = best ?? smallest;
+    const { choice, bits } = best ?? lowest;
     const most = inputs.model.bytes / (leastCost(expanded, 'bytes') + beside);
     const cause = `bytes_ratio ${String(asked)} cannot be reached: with every layer at its smallest it is ${most.toFixed(2)}; ${String(Math.round(beside))} bytes of the file are in no layer that can be compressed`;
     return {
