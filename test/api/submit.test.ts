@@ -107,7 +107,7 @@ describe('POST /jobs with JSON', () => {
     [
       '/target',
       { target: { parameter_ratio: 4, mac_ratio: 2 } },
-      'exactly one of "parameter_ratio", "mac_ratio", "nonzero_ratio", "speedup", "max_accuracy_drop", "min_agreement", "max_relative_error"',
+      'exactly one of "parameter_ratio", "mac_ratio", "nonzero_ratio", "bytes_ratio", "speedup", "max_accuracy_drop", "min_agreement", "max_relative_error"',
     ],
     ['/target', { target: { ratio: 4 } }, 'exactly one of "parameter_ratio"'],
     ['/target', { target: 4 }, 'exactly one of "parameter_ratio"'],
