@@ -73,7 +73,11 @@ describe('coded weights under training', () => {
     const before = of().slice();
     for (let step = 0; step < 20; step++)
       optimizer.step(new Map([...student.weights].map(([name, { data }], i) => [name, noise(data.length, i)])), 0.02);
-    expect(of().subarray(0, 2 * 16 * 9).every((value) => value === 0)).toBe(true);
+    expect(
+      of()
+        .subarray(0, 2 * 16 * 9)
+        .every((value) => value === 0),
+    ).toBe(true);
     expect(of().every(Number.isFinite)).toBe(true);
     const moved = of().filter((value, i) => value !== before[i]).length;
     expect(moved).toBeGreaterThan(0.9 * 30 * 16 * 9);
