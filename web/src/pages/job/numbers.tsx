@@ -161,7 +161,7 @@ export function Numbers({ metrics }: { metrics: Metrics }) {
         )}
         {distillation === undefined ? null : <p>All layers were changed together in {distilled(distillation)}.</p>}
         {coding?.distillation === undefined ? null : (
-          <p>The same with coded weights, in {distilled(coding.distillation)}.</p>
+          <p>With coded weights they were changed in {distilled(coding.distillation)}.</p>
         )}
         <p>
           Queued {duration(seconds.queued)}, ran {duration(seconds.running)}, {duration(seconds.device)} of devices

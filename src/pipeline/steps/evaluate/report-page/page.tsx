@@ -176,7 +176,7 @@ function Measured({ metrics }: { metrics: Metrics }) {
       {on === undefined ? null : <li>{`Accuracy, agreement and error on ${measuredOnText(on)}`}</li>}
       {distillation === undefined ? null : <li>{`Distillation: ${distilledText(distillation)}`}</li>}
       {coding?.distillation === undefined ? null : (
-        <li>{`The same with coded weights: ${distilledText(coding.distillation)}`}</li>
+        <li>{`Distillation with coded weights: ${distilledText(coding.distillation)}`}</li>
       )}
       {coding === undefined ? null : (
         <li>{`Weights as ${coding.coding}: ${bytes(coding.bytes.before)} → ${bytes(coding.bytes.after)} of the compressed file`}</li>
