@@ -69,7 +69,7 @@ export { rewrite } from './emit/rewrite.js';
 export { channelTies } from './graph/channel-ties.js';
 export { saveSingle } from './onnx/save.js';
 export { addedTo, placesOfUses, putRows, samplePatches, type ChosenPositions, type UsePlaces } from './patches.js';
-export { newWeights, TrainableNetwork, type Pull } from './gradients/trainable.js';
+export { newWeights, rootMeanSquare, TrainableNetwork, type Pull } from './gradients/trainable.js';
 export { Runner, type RunnerOptions } from './run/runner.js';
 export { TensorflowRunner } from './tfjs/runner.js';
 export { portsOf, wholeInputs, type Given, type Port } from './run/feeds.js';

@@ -144,5 +144,5 @@ function sizesIn(model: Model): Map<string, number> {
   return sizes;
 }
 
-const rootMeanSquare = (values: Float32Array): number =>
+export const rootMeanSquare = (values: Float32Array): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / Math.max(1, values.length));

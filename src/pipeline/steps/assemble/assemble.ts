@@ -8,13 +8,13 @@ import { DENSE, formatOf, inFormat, saveModel, type Factors, type Replacement } 
 import { withChoice, withoutUnread } from '../../files/layer-rows.js';
 import { readFactors } from '../../files/layer-file.js';
 import { pointOf, solvedLayers } from '../../files/solved-layers.js';
+import { smallest } from '../../files/smallest.js';
 import { files } from '../../files/step-files.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { asksForQuality } from '../../network/quality.js';
 import type { StepContext } from '../../step.js';
 import { backOff, type BackedOff } from './back-off.js';
 import { buildNetwork, type Built } from './build-network.js';
-import { smallest } from '../../files/smallest.js';
 
 /**
  * Puts the solved layers of one point into the network; by default each is refitted on the inputs that the compressed
@@ -38,8 +38,7 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     const result = coded ?? compressed;
     const isSmall = wishOf(point.target).name === 'bytes_ratio';
     await saveModel(inFormat(isSmall ? smallest(result, network.original) : result, format), join(output, files.model));
-    if (isSmall || !formatOf(format).keepsTensors)
-      await saveModel(inFormat(coded ?? compressed, 'onnx'), join(output, files.inner));
+    if (isSmall || !formatOf(format).keepsTensors) await saveModel(inFormat(result, 'onnx'), join(output, files.inner));
     const rows =
       backed === null || backed.asPlanned
         ? layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error }))

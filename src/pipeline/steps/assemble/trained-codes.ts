@@ -2,6 +2,7 @@ import { AdamState } from '../../../compression/index.js';
 import {
   decoded,
   nearestVectors,
+  rootMeanSquare,
   rowOf,
   scaleOf,
   unscaled,
@@ -151,6 +152,3 @@ class TrainedCode {
     if (table !== null && this.latent !== null) indices.set(nearestVectors(this.latent.values, table, width));
   }
 }
-
-const rootMeanSquare = (values: Float32Array): number =>
-  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / Math.max(1, values.length));

@@ -36,7 +36,7 @@ import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
 import { networkOf } from './never-slower.js';
 import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
-import { biasOfRefit } from './tables.js';
+import { biasOfRefit, fasterForms } from './tables.js';
 import { allowedForSize } from './thrift.js';
 
 /**
@@ -88,22 +88,22 @@ export async function planBytes(
       );
       return { ...rest, weight: 1, candidates: ways };
     });
-    const faster = expanded.map((table) => ({ ...table, candidates: table.candidates.filter(isFaster(table)) }));
+    const faster = expanded.map(fasterForms);
+    const [least, leastOfFaster] = [leastCost(expanded, 'bytes'), leastCost(faster, 'bytes')];
     const limit = Math.floor((inputs.model.bytes / asked) * (1 - SPARE));
     const sizeOf = (plan: Sized) => fileBytes(network, { assignment, context, curves, tables, coding }, plan);
-    const least = (some: readonly SizedTable[]) => allocated(some, leastCost(some, 'bytes'));
-    const lowest = least(expanded);
+    const lowest = allocated(expanded, least);
     // Of the file, what no layer has.
     let beside = (await sizeOf(lowest)) - lowest.bytes;
     let best: Sized | null = null;
     // Of budgets, the largest whose file was small enough, and the smallest whose was not.
-    let [fits, exceeds] = [leastCost(expanded, 'bytes'), Infinity];
+    let [fits, exceeds] = [least, Infinity];
     for (let round = 0; round < ROUNDS && exceeds - fits > FINE * limit; round++) {
       context.signal.throwIfAborted();
       const corrected = limit - beside;
       const budget = corrected > fits && corrected < exceeds ? corrected : (fits + exceeds) / 2;
       if (!(budget >= fits && budget < Infinity)) break;
-      const plan = allocated(leastCost(faster, 'bytes') <= budget ? faster : expanded, budget);
+      const plan = allocated(leastOfFaster <= budget ? faster : expanded, budget);
       const bytes = await sizeOf(plan);
       context.progress((round + 1) / ROUNDS);
       if (bytes > limit) exceeds = budget;
@@ -115,7 +115,7 @@ export async function planBytes(
       beside = bytes - plan.bytes;
     }
     const { choice, bits } = best ?? lowest;
-    const most = inputs.model.bytes / (leastCost(expanded, 'bytes') + beside);
+    const most = inputs.model.bytes / (least + beside);
     const cause = `bytes_ratio ${String(asked)} cannot be reached: with every layer at its smallest it is ${most.toFixed(2)}; ${String(Math.round(beside))} bytes of the file are in no layer that can be compressed`;
     return {
       choice,
@@ -152,11 +152,6 @@ const waysOf = (coding: FileCoding, { bits }: { bits: WeightBits }): (WeightBits
 };
 
 type SizedTable = AllocationLayer & { candidates: (Candidate & { way: { at: number; bits: WeightBits | null } })[] };
-
-function isFaster({ candidates }: SizedTable): (candidate: Candidate) => boolean {
-  const dense = candidates.find(isDense)?.work ?? Infinity;
-  return (candidate) => isDense(candidate) || candidate.work < dense;
-}
 
 function allocated(tables: readonly SizedTable[], budget: number): Sized {
   const places = allocateThrifty(tables, { cost: 'bytes', budget }, 'work', allowedForSize);

@@ -29,13 +29,9 @@ export function tablesFor(
   const [first = 1] = benchmark.batch_sizes;
   // A speedup is asked for at the first batch size.
   const tables = inBatches(all, name === 'speedup' ? [first] : benchmark.batch_sizes);
-  const faster = tables.map((table) => {
-    const { candidates } = table;
-    const dense = candidates.find(isDense);
-    return { ...table, candidates: candidates.filter((c) => isDense(c) || c.work < (dense?.work ?? Infinity)) };
-  });
   // What is not faster may be small enough all the same.
   if (name === 'bytes_ratio') return tables;
+  const faster = tables.map(fasterForms);
   if (limit === null) return faster;
   const { cost, budget } = limit;
   if (cost === 'nonzeros') return tables;
@@ -46,6 +42,12 @@ export function tablesFor(
   const allowed = cost === 'parameters' ? allowedForSpeed(least) : allowedForSize(least);
   // The rest of what is allowed is for the choice among them.
   return lost(faster) <= (least + allowed) / 2 ? faster : tables;
+}
+
+/** The layer itself, and what of its candidates is counted as less work. */
+export function fasterForms<Table extends { candidates: readonly Candidate[] }>(table: Table): Table {
+  const dense = table.candidates.find(isDense)?.work ?? Infinity;
+  return { ...table, candidates: table.candidates.filter((c) => isDense(c) || c.work < dense) };
 }
 
 /**
