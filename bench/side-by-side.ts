@@ -9,18 +9,11 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { evaluateModels } from './support/evaluator.js';
 import { addFiles, filesOf, type JobFiles } from './support/files.js';
-import { addPython, runPeer } from './support/python.js';
+import { PEERS } from './support/peers.js';
+import { addPython, reasonOf, runPeer } from './support/python.js';
 import { runJob } from './support/run-job.js';
 import { note, printMachine, printTable } from './support/table.js';
 
-const PEERS = {
-  svd: 'plain SVD of the weights',
-  tucker: 'Tucker decomposition (TensorLy)',
-  uniform: 'channel pruning by magnitude, layers alike (Torch-Pruning)',
-  magnitude: 'channel pruning by magnitude, global (Torch-Pruning)',
-  taylor: 'channel pruning by Taylor importance (Torch-Pruning)',
-  linear: 'linear reconstruction of the responses',
-};
 const OURS: Record<string, { name: string; method: object }> = {
   'low-rank': { name: 'Sparank, low-rank only', method: { components: ['low_rank'] } },
   sparse: { name: 'Sparank, sparse only', method: { components: ['sparse'] } },
@@ -73,7 +66,7 @@ async function compress(method: string, ratio: number, files: JobFiles, folder: 
     await runPeer(options.python, 'compress.py', args);
     return { name, path, seconds: seconds() };
   } catch (error) {
-    return `${name}: none at ${String(ratio)}x (${(error instanceof Error ? error.message : String(error)).trim().split('\n').at(-1) ?? ''})`;
+    return `${name}: none at ${String(ratio)}x (${reasonOf(error)})`;
   }
 }
 

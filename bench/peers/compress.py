@@ -9,6 +9,7 @@
 | uniform   | Torch-Pruning: whole channels by the norm of their weights, the same share in every layer                         |
 | magnitude | Torch-Pruning: the same, compared over the whole network                                                         |
 | taylor    | Torch-Pruning: whole channels by weight times gradient (`GroupTaylorImportance`), of the cross entropy against the network's own answers on the calibration images |
+| distilled | `uniform`, then trained to give the outputs of the original on the calibration images (distillation.py)             |
 | linear    | leading eigenvectors of every layer's response on the calibration images (linear_baseline.py)                    |
 
 Ranks of `svd`, `tucker` and `linear` are chosen greedily: of all next steps of all layers, the one that loses the smallest share
@@ -20,6 +21,7 @@ folded. That restores mean and variance of every channel. `svd` and `tucker` loo
 import argparse
 import copy
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,8 @@ import onnx
 import tensorly
 import torch
 import torch_pruning
-from plain_network import parameters_of, read_chain, write_onnx
+from distillation import distil
+from plain_network import Layers, Network, parameters_of, read_network, read_samples, write_onnx
 from tensorly.decomposition import partial_tucker
 from torch import Tensor, nn
 
@@ -39,8 +42,6 @@ THREADS = 2
 IMAGES_PER_BATCH = 64
 SEARCH_STEPS = 16
 NORM_IMAGES = 256
-
-Layers = nn.Conv2d | nn.Linear
 
 
 def linear(path: Path, images: np.ndarray, ratio: float, out: Path) -> None:
@@ -141,12 +142,12 @@ def tucker_layers(layer: nn.Conv2d, ranks: tuple[int, int]) -> nn.Sequential:
     return nn.Sequential(first, middle, last)
 
 
-def factored(network: nn.Sequential, choices_of: Callable[[Layers], list[Choice]], ratio: float) -> nn.Sequential:
-    places = [i for i, module in enumerate(network) if isinstance(module, Layers) and getattr(module, "groups", 1) == 1]
-    for i, choice in zip(places, allocate([network[i] for i in places], choices_of, ratio)):
+def factored(network: Network, choices_of: Callable[[Layers], list[Choice]], ratio: float) -> Network:
+    layers = {key: layer for key, layer in network.weighted().items() if getattr(layer, "groups", 1) == 1}
+    for (key, layer), choice in zip(layers.items(), allocate(list(layers.values()), choices_of, ratio)):
         if choice is not None:
             make = svd_layers if len(choice.ranks) == 1 else tucker_layers
-            network[i] = make(network[i], choice.ranks[0] if len(choice.ranks) == 1 else choice.ranks)
+            network.layers[key] = make(layer, choice.ranks[0] if len(choice.ranks) == 1 else choice.ranks)
     return network
 
 
@@ -162,19 +163,21 @@ def accumulate_gradients(network: nn.Module, images: np.ndarray) -> None:
         nn.functional.cross_entropy(logits, classes, reduction="sum").backward()
 
 
-def with_norms(network: nn.Sequential, images: np.ndarray) -> nn.Sequential:
+def with_norms(network: Network, images: np.ndarray) -> Network:
     """A batch norm that changes nothing behind every convolution."""
-    modules: list[nn.Module] = []
-    for module in network:
-        modules.append(module)
-        if not isinstance(module, nn.Conv2d):
-            continue
-        norm = nn.BatchNorm2d(module.out_channels)
-        take_statistics(nn.Sequential(*modules, norm), images)
+    norms = []
+    for key, layer in network.weighted().items():
+        if isinstance(layer, nn.Conv2d):
+            norms.append(nn.BatchNorm2d(layer.out_channels))
+            network.layers[key] = nn.Sequential(layer, norms[-1])
+    hooks = [norm.register_forward_hook(lambda _, inputs, __: inputs[0]) for norm in norms]
+    take_statistics(network, images)
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
         norm.weight.data = (norm.running_var + norm.eps).sqrt()
         norm.bias.data = norm.running_mean.clone()
-        modules.append(norm)
-    return nn.Sequential(*modules).eval()
+    return network.eval()
 
 
 def take_statistics(network: nn.Module, images: np.ndarray) -> None:
@@ -190,32 +193,43 @@ def take_statistics(network: nn.Module, images: np.ndarray) -> None:
     network.eval()
 
 
-def pruned(path: Path, images: np.ndarray, ratio: float, method: str) -> nn.Sequential:
-    """Bisection of the library's own ratio (of channels) until the parameters are as few as asked for."""
-    dense = with_norms(read_chain(path), images[:NORM_IMAGES])
+def pruned(path: Path, images: np.ndarray, ratio: float, method: str) -> Network:
+    """Where the sums of a network keep its channels, as shortcuts without weights do, only other layers lose any."""
+    dense = with_norms(read_network(path), images[:NORM_IMAGES])
     if method == "taylor":
         accumulate_gradients(dense, images)
+    try:
+        return search(dense, images, ratio, method, Network.last_layers)
+    except RuntimeError:
+        return search(dense, images, ratio, method, Network.layers_before_sums)
+
+
+def search(dense: Network, images: np.ndarray, ratio: float, method: str, kept: Callable[[Network], list]) -> Network:
+    """Bisection of the library's own ratio (of channels) until the parameters are as few as asked for."""
     taylor = torch_pruning.importance.GroupTaylorImportance
     importance = taylor if method == "taylor" else torch_pruning.importance.GroupMagnitudeImportance
     wanted = parameters_of(dense) / ratio
     low, high = 0.0, 1.0
-    best: nn.Sequential | None = None
+    best: Network | None = None
     for _ in range(SEARCH_STEPS):
         share = (low + high) / 2
         network = copy.deepcopy(dense)
         for ours, theirs in zip(network.parameters(), dense.parameters()):
             ours.grad = theirs.grad
+        sample = torch.from_numpy(images[:2]).float()
         torch_pruning.pruner.BasePruner(
             network,
-            torch.from_numpy(images[:2]).float(),
+            sample,
             importance=importance(),
-            global_pruning=method != "uniform",
+            global_pruning=method not in ("uniform", "distilled"),
             pruning_ratio=share,
             # So that no layer disappears.
             max_pruning_ratio=0.97,
             round_to=STEP,
-            ignored_layers=[[m for m in network.modules() if isinstance(m, Layers)][-1]],
+            ignored_layers=kept(network),
         ).step()
+        with torch.no_grad():
+            network(sample)
         if parameters_of(network) > wanted:
             low = share
         else:
@@ -228,7 +242,7 @@ def pruned(path: Path, images: np.ndarray, ratio: float, method: str) -> nn.Sequ
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("method", choices=["svd", "tucker", "uniform", "magnitude", "taylor", "linear"])
+    parser.add_argument("method", choices=["svd", "tucker", "uniform", "magnitude", "taylor", "distilled", "linear"])
     parser.add_argument("model", type=Path)
     parser.add_argument("calibration", type=Path)
     parser.add_argument("--ratio", type=float, required=True)
@@ -236,17 +250,22 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(THREADS)
     tensorly.set_backend("pytorch")
-    images = np.load(args.calibration)["x"]
+    begun = time.perf_counter()
+    images = read_samples(args.calibration)
     if args.method == "linear":
         linear(args.model, images, args.ratio, args.out)
     elif args.method in ("svd", "tucker"):
         choices = svd_choices if args.method == "svd" else tucker_choices
         with torch.no_grad():
-            network = factored(read_chain(args.model), choices, args.ratio)
+            network = factored(read_network(args.model), choices, args.ratio)
+        write_onnx(network, args.out, images)
+    elif args.method == "distilled":
+        network = pruned(args.model, images, args.ratio, args.method)
+        distil(network, read_network(args.model), images)
         write_onnx(network, args.out, images)
     else:
         write_onnx(pruned(args.model, images, args.ratio, args.method), args.out, images)
-    print(json.dumps({"method": args.method, "out": str(args.out)}))
+    print(json.dumps({"method": args.method, "out": str(args.out), "seconds": time.perf_counter() - begun}))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config/index.js';
 import { openDataset, type Dataset } from '../../src/datasets/index.js';
-import { inputNames, listLayers, loadModel, prepare, Runner } from '../../src/models/index.js';
+import { inputNames, listLayers, loadModel, prepare, Runner, type Model } from '../../src/models/index.js';
 import { stepLimits } from '../../src/worker/limits.js';
 import { median } from './numbers.js';
 
@@ -53,8 +53,7 @@ export async function evaluateModels(paths: readonly string[], options: Evaluato
     try {
       for (const path of paths) {
         const model = await loadModel(path, { directory, limits });
-        const { parameters, macs } = await listLayers(prepare(model), await data.batch(0, 2), options);
-        const counted = { parameters, macs, bytes: (await stat(path)).size };
+        const counted = { ...(await weigh(model, data, options.threads)), bytes: (await stat(path)).size };
         loaded.push({ runner: await Runner.open(model, options), counted });
       }
       const accuracies: number[] = [];
@@ -76,6 +75,34 @@ export async function evaluateModels(paths: readonly string[], options: Evaluato
     }
   } finally {
     for (const { runner } of loaded) await runner.release();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function weigh(model: Model, data: Dataset, threads: number): Promise<Pick<Measured, 'parameters' | 'macs'>> {
+  const { parameters, macs } = await listLayers(prepare(model), await data.batch(0, Math.min(2, data.count)), {
+    threads,
+  });
+  return { parameters, macs };
+}
+
+/** Parameters and multiply-accumulates of a file, on samples that it takes. */
+export async function countModel(path: string, samples: string, threads: number) {
+  const limits = stepLimits(readConfig({}));
+  const directory = await mkdtemp(join(tmpdir(), 'sparank-bench-count-'));
+  try {
+    const model = await loadModel(path, { directory, limits });
+    const data = await openDataset(samples, {
+      directory,
+      limits: { ...limits, maxSamples: limits.maxCalibrationSamples },
+      inputs: inputNames(model),
+    });
+    try {
+      return await weigh(model, data, threads);
+    } finally {
+      await data.close();
+    }
+  } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }

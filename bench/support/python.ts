@@ -20,3 +20,9 @@ export async function runPeer(python: string, script: string, args: readonly str
   const { stdout } = await run(python, ['-W', 'ignore', `${PEERS}${script}`, ...args], { maxBuffer: OUTPUT_BYTES });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }
+
+/** Why a peer gave nothing, in a line: scripts end with it. */
+export function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.trim().split('\n').at(-1) ?? '';
+}
