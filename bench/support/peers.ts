@@ -5,6 +5,6 @@ export const PEERS = {
   uniform: 'channel pruning by magnitude, layers alike (Torch-Pruning)',
   magnitude: 'channel pruning by magnitude, global (Torch-Pruning)',
   taylor: 'channel pruning by Taylor importance (Torch-Pruning)',
-  distilled: 'channel pruning by magnitude, layers alike, then distillation of the outputs',
+  distilled: 'distillation into narrower layers',
   linear: 'linear reconstruction of the responses',
 };

@@ -37,9 +37,9 @@ const LETTER = 6.2;
 const SHORTEST_NAME = 20;
 // Distinguishable without red and green (Okabe and Ito 2008).
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
-// Fewer than there are colours: no two of the first 35 series have the same colour and shape.
+// As many as have no divisor in common with the colours: 35 series differ in colour or shape.
 const SHAPES = ['circle', 'square', 'triangle', 'diamond', 'cross'] as const;
-type Shape = (typeof SHAPES)[number] | 'below';
+export type Shape = (typeof SHAPES)[number] | 'below';
 
 const escaped = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
@@ -91,14 +91,14 @@ function marker(
   return `<polygon points="${corners.join(' ')}" ${paint}/>`;
 }
 
-interface Pen {
+export interface Pen {
   colour: string;
   shape: Shape;
   line: string;
 }
 
 /** Colour, shape and dashes, so that series are told apart in any of the three. */
-function pensOf(series: readonly Series[]): Pen[] {
+export function pensOf(series: readonly Series[]): Pen[] {
   const some = series.some(({ main }) => main === true);
   return series.map(({ main }, i) => {
     const colour = COLOURS[i % COLOURS.length] ?? 'black';

@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { writeChart, type PlotPoint, type Series } from '../support/plot.js';
 import type { Measurement, Point } from './measure.js';
 
-/** In hundredths: below the original by more than that, networks are of no use and would flatten the others. */
-const DEPTH = 30;
-
 interface Quality {
   name: string;
   original: number;
+  /** Further below the original networks are of little use, and would flatten the curves of the others. */
+  depth: number;
   of: (measured: Measurement) => number;
 }
 
@@ -18,11 +17,14 @@ function qualityOf(points: readonly Measurement[]): Quality {
   const [first] = points;
   if (first?.accuracy) {
     const original = 100 * first.accuracy.before;
-    return { name: 'accuracy %', original, of: ({ accuracy }) => 100 * (accuracy?.after ?? NaN) };
+    return { name: 'accuracy %', original, depth: 12, of: ({ accuracy }) => 100 * (accuracy?.after ?? NaN) };
   }
-  if (first?.agreement != null)
-    return { name: 'agreement with the original %', original: 100, of: ({ agreement }) => 100 * (agreement ?? NaN) };
-  return { name: '100 - relative error of the outputs %', original: 100, of: ({ error }) => 100 * (1 - error) };
+  const original = 100;
+  if (first?.agreement != null) {
+    const of = ({ agreement }: Measurement) => 100 * (agreement ?? NaN);
+    return { name: 'agreement with the original %', original, depth: 20, of };
+  }
+  return { name: '100 % - relative error of the outputs', original, depth: 50, of: ({ error }) => 100 * (1 - error) };
 }
 
 const speedAt = ({ speed }: Measurement, batch: number) => speed.find((s) => s.batch === batch) ?? speed[0];
@@ -54,10 +56,10 @@ export function writePlots(
       .map((one) => ({ ...one, points: one.points.filter(({ x: at, y }) => at > 0 && Number.isFinite(y)) }))
       .filter((one) => one.points.length > 0);
   };
-  const floor = quality.original - DEPTH;
+  const floor = quality.original - quality.depth;
   const notes = [
     ...(points.some(({ missed }) => missed) ? ['Hollow: the target is out of reach, this came nearest.'] : []),
-    ...(measured.some((of) => quality.of(of) < floor) ? [`Pointing down: below ${floor.toFixed(0)} %.`] : []),
+    ...(measured.some((of) => quality.of(of) < floor) ? [`Pointing down: below ${floor.toFixed(1)} %.`] : []),
   ];
   const level = { y: quality.original, name: 'the original' };
   const [samples] = measured.map((of) => of.samples);
@@ -80,7 +82,7 @@ export function writePlots(
     }),
     write(
       'bytes',
-      'fewer bytes',
+      'times fewer bytes',
       seriesOver(({ bytes }) => ({ x: bytes })),
     ),
   ];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fittedExponent } from '../../bench/support/numbers.js';
-import { lineChart, powersOfTwo, ticks } from '../../bench/support/plot.js';
+import { lineChart, pensOf, powersOfTwo, ratioTicks, ticks } from '../../bench/support/plot.js';
 import { listSchedule } from '../../bench/support/schedule.js';
 
 describe('simulated pool', () => {
@@ -50,15 +50,47 @@ describe('line chart', () => {
     expect(powersOfTwo(1.9, 8.05)).toEqual([1, 2, 4, 8, 16]);
   });
 
+  it('has more ticks between powers of two where the ratios are alike', () => {
+    expect(ratioTicks(0.9, 3.2)).toEqual([1, 1.5, 2, 3]);
+    expect(ratioTicks(1, 1.6)).toEqual([1, 1.25, 1.5]);
+    expect(ratioTicks(0.9, 33)).toEqual([1, 2, 4, 8, 16, 32]);
+  });
+
   it('draws a point for each value and escapes names', () => {
     const points = [
       { x: 2, y: 90 },
       { x: 4, y: 80 },
     ];
     const svg = lineChart([{ name: 'a < b & c', points }], { title: 't', x: 'x', y: 'y', level: { y: 93, name: 'l' } });
-    expect(svg.match(/<circle/g)).toHaveLength(2);
+    // One of them is in the legend.
+    expect(svg.match(/<circle/g)).toHaveLength(3);
     expect(svg).toContain('a &lt; b &amp; c');
     expect(svg).not.toContain('NaN');
+  });
+
+  it('says by shape what lies below the chart, by a hollow one what was not reached, and by a line where a value may lie', () => {
+    const points = [
+      { x: 2, y: 90, range: [1.8, 2.3] as const },
+      { x: 4, y: 20 },
+      { x: 5, y: 88, hollow: true },
+    ];
+    const svg = lineChart([{ name: 'a', points, main: true }], {
+      title: 't',
+      x: 'x',
+      y: 'y',
+      floor: 80,
+      notes: ['n < 3'],
+    });
+    expect(svg.match(/<polygon/g)).toHaveLength(1);
+    expect(svg.match(/fill="white" stroke=/g)).toHaveLength(1);
+    expect(svg.match(/stroke-opacity/g)).toHaveLength(1);
+    expect(svg).toContain('n &lt; 3');
+    expect(svg).not.toContain('>60<');
+  });
+
+  it('tells more series apart than it has colours', () => {
+    const pens = pensOf(Array.from({ length: 14 }, (_, i) => ({ name: String(i), points: [] })));
+    expect(new Set(pens.map(({ colour, shape }) => `${colour} ${shape}`)).size).toBe(14);
   });
 
   it('does not fail on a single value', () => {
