@@ -29,6 +29,7 @@ interface Options {
   effort: string;
   peers: string[] | false;
   ratios: string[];
+  peerSeconds: string;
   python: string;
   threads: string;
   batchSizes: string;
@@ -51,6 +52,7 @@ const command = addPython(new Command('bench/trade-offs.ts'))
   .option('--peers <name...>', 'other methods', Object.keys(peers))
   .option('--no-peers', 'only jobs')
   .option('--ratios <n...>', 'parameter ratios of the other methods', ['2', '4', '8'])
+  .option('--peer-seconds <n>', 'of the processor, that a method which trains may take for a point', '720')
   .option('--threads <n>', '0: all cores', '0')
   .option('--batch-sizes <list>', 'of the speed', '1,32')
   .option('--limit <seconds>', 'a job that takes longer is stopped', '5400')
@@ -98,7 +100,7 @@ async function* candidatesOf(network: ForeignNetwork, work: string): AsyncGenera
       if (isThere(network, peer.name, asked)) continue;
       note(`${network.name}: ${peer.name}, ${asked}`);
       const path = join(work, `${name}-${asked.replace(/\W+/g, '-')}.onnx`);
-      yield madeBy(peer, asked, { network, path, python: options.python });
+      yield madeBy(peer, asked, { network, path, python: options.python, seconds: options.peerSeconds });
     }
   }
 }

@@ -25,7 +25,6 @@ THREADS = 2
 OUTER_BITS = 8
 BATCH = 32
 ITERATIONS = 1000
-SECONDS = 720  # of the processor, for all layers: what a job of standard effort may take on two cores
 RATE = 1e-2
 PENALTY = 0.01
 WARM = 0.2  # share of the iterations without the penalty
@@ -102,7 +101,7 @@ def captured(network: Network, samples: Tensor, name: str) -> Tensor:
     return torch.cat([part.clone() for part in parts])
 
 
-def round_all(original: Network, network: Network, samples: Tensor, bits: int) -> int:
+def round_all(original: Network, network: Network, samples: Tensor, bits: int, seconds: float) -> int:
     """Rounds the weights of `network`; returns the bytes that this saves."""
     layers = network.weighted()
     places = [node for node in network.nodes if key_of(node) in layers]
@@ -118,7 +117,7 @@ def round_all(original: Network, network: Network, samples: Tensor, bits: int) -
             relu = [reader.op_type for reader in readers] == ["Relu"]
             wanted = captured(original, samples, readers[0].output[0] if relu else node.output[0])
             x = fed(node, captured(network, samples, node.input[0]))
-            layer.weight.data = rounded(layer, grid, x, wanted, relu, SECONDS / len(places)).reshape(layer.weight.shape)
+            layer.weight.data = rounded(layer, grid, x, wanted, relu, seconds / len(places)).reshape(layer.weight.shape)
         else:
             nearest = grid.weights((weight / grid.scale).round() + grid.zero)
             layer.weight.data = nearest.reshape(layer.weight.shape)
@@ -132,13 +131,15 @@ def main() -> None:
     for name in ("model", "calibration", "output"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--bits", type=int, required=True)
+    # What a job of standard effort may take on two cores.
+    parser.add_argument("--seconds", type=float, default=720, help="of the processor, for all layers, at most")
     args = parser.parse_args()
     torch.set_num_threads(THREADS)
     torch.manual_seed(SEED)
     begun = time.perf_counter()
     samples = read_samples(args.calibration)
     network = read_network(args.model)
-    saved = round_all(read_network(args.model), network, torch.from_numpy(samples), args.bits)
+    saved = round_all(read_network(args.model), network, torch.from_numpy(samples), args.bits, args.seconds)
     write_onnx(network, args.output, samples)
     seconds = time.perf_counter() - begun
     print(json.dumps({"bytes": args.output.stat().st_size - saved, "seconds": seconds}))

@@ -247,6 +247,8 @@ def main() -> None:
     parser.add_argument("calibration", type=Path)
     parser.add_argument("--ratio", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    # What a job of standard effort may take on two cores.
+    parser.add_argument("--seconds", type=float, default=720, help="of the processor, for training, at most")
     args = parser.parse_args()
     torch.set_num_threads(THREADS)
     tensorly.set_backend("pytorch")
@@ -261,7 +263,7 @@ def main() -> None:
         write_onnx(network, args.out, images)
     elif args.method == "distilled":
         network = pruned(args.model, images, args.ratio, args.method)
-        distil(network, read_network(args.model), images)
+        distil(network, read_network(args.model), images, args.seconds)
         write_onnx(network, args.out, images)
     else:
         write_onnx(pruned(args.model, images, args.ratio, args.method), args.out, images)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 PASSES = 100
-SECONDS = 720  # of the processor: what a job of standard effort may take on two cores
 BATCH = 32
 RATE = 1e-3
 SHIFT = 1 / 8  # of the size, at most
@@ -30,8 +29,8 @@ def outputs_of(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
     return results if isinstance(results, tuple) else (results,)
 
 
-def distil(student: nn.Module, teacher: nn.Module, images: np.ndarray) -> None:
-    """Adam on the squared error over the variance of the outputs; the rate falls as a cosine to zero."""
+def distil(student: nn.Module, teacher: nn.Module, images: np.ndarray, seconds: float) -> None:
+    """In so many seconds of the processor at most. Adam on the squared error over the variance of the outputs; the rate falls as a cosine to zero."""
     torch.manual_seed(SEED)
     channels_first = images.ndim == 4 and images.shape[1] <= 4
     with torch.no_grad():
@@ -41,7 +40,7 @@ def distil(student: nn.Module, teacher: nn.Module, images: np.ndarray) -> None:
     student.train()
     steps = PASSES * math.ceil(len(images) / BATCH)
     for step in range(steps):
-        done = max(step / steps, (time.process_time() - begun) / SECONDS)
+        done = max(step / steps, (time.process_time() - begun) / seconds)
         if done >= 1:
             break
         for group in optimizer.param_groups:

@@ -88,12 +88,15 @@ interface Peer {
   script: string;
   /** Without those that every script has: the model, the calibration data and the file to write. */
   args: (files: { model: string; calibration: string; path: string }, wish: string) => string[];
+  /** Whether it stops after `--seconds` of the processor. */
+  trains?: boolean;
 }
 
 const byRatio = (method: string, name: string): Peer => ({
   name,
   asked: (ratios) => ratios.map((ratio) => `parameter_ratio=${ratio}`),
   script: 'compress.py',
+  trains: method === 'distilled',
   args: ({ model, calibration, path }, wish) => {
     const ratio = wish.split('=')[1] ?? '';
     return [method, model, calibration, '--ratio', ratio, '--out', path];
@@ -111,6 +114,7 @@ export const peers: Readonly<Record<string, Peer>> = {
     name: 'AdaRound of the weights, layer by layer',
     asked: () => ['4 bits', '2 bits'],
     script: 'adaround.py',
+    trains: true,
     args: ({ model, calibration, path }, wish) => [
       model,
       calibration,
@@ -124,15 +128,18 @@ export const peers: Readonly<Record<string, Peer>> = {
 
 /** One peer on one network at one size. */
 export async function madeBy(
-  { name, script, args }: Peer,
+  { name, script, args, trains = false }: Peer,
   asked: string,
-  { network, path, python }: { network: ForeignNetwork; path: string; python: string },
+  { network, path, python, seconds: most }: { network: ForeignNetwork; path: string; python: string; seconds: string },
 ): Promise<Candidate> {
   const begun = performance.now();
   const wall = () => (performance.now() - begun) / 1000;
   try {
     const { model, calibration } = network;
-    const said = await runPeer(python, script, args({ model, calibration, path }, asked));
+    const said = await runPeer(python, script, [
+      ...args({ model, calibration, path }, asked),
+      ...(trains ? ['--seconds', most] : []),
+    ]);
     // Loading its libraries is not part of compressing.
     const { bytes, seconds = wall() } = said as { bytes?: number; seconds?: number };
     return { method: name, asked, path, seconds, ...(bytes === undefined ? {} : { bytes }) };
