@@ -58,7 +58,7 @@ export function writePlots(
   };
   const floor = quality.original - quality.depth;
   const notes = [
-    ...(points.some(({ missed }) => missed) ? ['Hollow: the target is out of reach, this came nearest.'] : []),
+    ...(points.some(({ missed }) => missed) ? ['Hollow: the target was not reached, this came nearest.'] : []),
     ...(measured.some((of) => quality.of(of) < floor) ? [`Pointing down: below ${floor.toFixed(1)} %.`] : []),
   ];
   const level = { y: quality.original, name: 'the original' };

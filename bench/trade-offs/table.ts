@@ -26,7 +26,7 @@ export function rowOf(
   const { parameters, macs, bytes, speed, error, agreement, accuracy, task } = measured;
   return [
     method,
-    missed === true ? `${asked}, out of reach` : asked,
+    missed === true ? `${asked}, not reached` : asked,
     ...[parameters, macs, bytes].map(times),
     ...batches.map((batch) => {
       const found = speed.find((s) => s.batch === batch);
