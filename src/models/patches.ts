@@ -64,11 +64,11 @@ export function outputSize(layer: Geometry, size: readonly number[]): number[] {
 }
 
 /**
- * The input patches [N, d] of a layer at chosen places: row-major, each row in the order (channel, ky, kx) of the
- * weights. Fully connected layers take rows of their input. Places outside the image are zero, and of a transposed
+ * The input patches [N, d] of a layer at chosen places: row-major, each row in the order (channel, kz, ky, kx) of
+ * the weights. Fully connected layers take rows of their input. Places outside the image are zero, and of a transposed
  * convolution the taps that no input falls on.
  *
- * @param input the layer's input for a batch: [n, C, H, W], [n, C, L] or [..., F]
+ * @param input the layer's input for a batch: [n, C, D, H, W], [n, C, H, W], [n, C, L] or [..., F]
  */
 export function samplePatches(input: FloatTensor, layer: Geometry, chosen: ChosenPositions): Float32Array {
   const count = chosen.images.length;
@@ -81,31 +81,41 @@ export function samplePatches(input: FloatTensor, layer: Geometry, chosen: Chose
     }
     return result;
   }
-  const [height, width] = twoAxes(input.dims.slice(2), 1);
-  const [kh, kw] = twoAxes(layer.kernel, 1);
-  const [rows, columns] = [tapsAlong(layer, 0, input.dims), tapsAlong(layer, 1, input.dims)];
+  const [depth, height, width] = threeAxes(input.dims.slice(2), 1);
+  const [kd, kh, kw] = threeAxes(layer.kernel, 1);
+  const [slices, rows, columns] = [0, 1, 2].map((axis) => tapsAlong(layer, axis, input.dims)) as [Taps, Taps, Taps];
   const outWidth = columns.places;
-  const places = rows.places * outWidth;
+  const outHeight = rows.places;
+  const places = slices.places * outHeight * outWidth;
   for (let r = 0; r < count; r++) {
     const row = (chosen.images[r] ?? 0) * layer.positions + (chosen.positions[r] ?? 0);
     const image = Math.floor(row / places);
     checkRow(image, input.dims[0] ?? 0);
     const place = row % places;
-    const y0 = Math.floor(place / outWidth) * kh;
+    const z0 = Math.floor(place / (outHeight * outWidth)) * kd;
+    const y0 = (Math.floor(place / outWidth) % outHeight) * kh;
     const x0 = (place % outWidth) * kw;
     let to = r * layer.d;
     for (let c = 0; c < layer.channels; c++) {
-      const plane = (image * layer.channels + c) * height * width;
-      for (let ky = 0; ky < kh; ky++) {
-        const y = rows.from[y0 + ky];
-        if (y < 0) {
-          to += kw;
+      const volume = (image * layer.channels + c) * depth;
+      for (let kz = 0; kz < kd; kz++) {
+        const z = slices.from[z0 + kz];
+        if (z < 0) {
+          to += kh * kw;
           continue;
         }
-        const from = plane + y * width;
-        for (let kx = 0; kx < kw; kx++, to++) {
-          const x = columns.from[x0 + kx];
-          if (x >= 0) result[to] = input.data[from + x];
+        const plane = (volume + z) * height;
+        for (let ky = 0; ky < kh; ky++) {
+          const y = rows.from[y0 + ky];
+          if (y < 0) {
+            to += kw;
+            continue;
+          }
+          const from = (plane + y) * width;
+          for (let kx = 0; kx < kw; kx++, to++) {
+            const x = columns.from[x0 + kx];
+            if (x >= 0) result[to] = input.data[from + x];
+          }
         }
       }
     }
@@ -113,13 +123,20 @@ export function samplePatches(input: FloatTensor, layer: Geometry, chosen: Chose
   return result;
 }
 
-/** One axis is two axes of which the first has size 1. */
-const twoAxes = (values: readonly number[], fill: number): [number, number] =>
-  values.length === 1 ? [fill, values[0] ?? fill] : [values[0] ?? fill, values[1] ?? fill];
+/** One or two axes are three axes of which the first ones have size 1. */
+const threeAxes = (values: readonly number[], fill: number): [number, number, number] => {
+  const [z, y, x] = [...new Array<number>(3 - values.length).fill(fill), ...values];
+  return [z ?? fill, y ?? fill, x ?? fill];
+};
 
-/** For every place of the output along an axis of two, and every tap: the place of the input, or -1 where there is none. */
-function tapsAlong(layer: Geometry, axis: 0 | 1, dims: readonly number[]): { places: number; from: Int32Array } {
-  const along = (values: readonly number[], fill: number): number => twoAxes(values, fill)[axis];
+interface Taps {
+  places: number;
+  from: Int32Array;
+}
+
+/** For every place of the output along an axis of three, and every tap: the place of the input, or -1 where there is none. */
+function tapsAlong(layer: Geometry, axis: number, dims: readonly number[]): Taps {
+  const along = (values: readonly number[], fill: number): number => threeAxes(values, fill)[axis] ?? fill;
   const size = along(dims.slice(2), 1);
   const taps = along(layer.kernel, 1);
   const stride = along(layer.strides, 1);
@@ -138,7 +155,7 @@ function tapsAlong(layer: Geometry, axis: 0 | 1, dims: readonly number[]): { pla
 
 /**
  * Values [N, m] of a feature map that has the shape of the layer's output, at chosen places.
- * @param map [n, m, H, W], [n, m, L] or [..., m]
+ * @param map [n, m, D, H, W], [n, m, H, W], [n, m, L] or [..., m]
  */
 function sampleOutputs(
   map: FloatTensor,

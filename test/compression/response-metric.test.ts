@@ -75,7 +75,7 @@ describe('a layer that is solved in a metric', () => {
   const sizes = { m: 24, channels: 8, taps: 9, samples: 600, seed: 41 };
 
   it('has the lower error in it than the plain solve at the same size, for every shape of the low-rank part', async () => {
-    const problem: LayerProblem = { ...randomLayer({ ...sizes, activation: { kind: 'identity' } }), lastAxis: 3 };
+    const problem: LayerProblem = { ...randomLayer({ ...sizes, activation: { kind: 'identity' } }), lastAxes: 3 };
     const metric = await steepMetric(24, 7);
     const turn = responseMetric(metric)?.turn;
     if (turn === undefined) throw new Error('no metric');
@@ -111,7 +111,7 @@ describe('a layer that is solved in a metric', () => {
 
   it('has curves that fall with the rank, in the metric', async () => {
     const metric = await steepMetric(24, 13);
-    const problem: LayerProblem = { ...randomLayer(sizes), metric, metricAfter: metric, lastAxis: 3 };
+    const problem: LayerProblem = { ...randomLayer(sizes), metric, metricAfter: metric, lastAxes: 3 };
     const { statistics } = await layerStatistics(engine, problem, { components: ['low_rank', 'sparse'], seed: 1 });
     const plain = await layerStatistics(engine, randomLayer(sizes), { components: ['low_rank'], seed: 1 });
     const curve = statistics.curves.find(({ shape, groups }) => shape === 'channel' && groups === 0);

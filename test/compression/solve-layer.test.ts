@@ -135,7 +135,7 @@ describe('planted shapes', () => {
       taps: 9,
     };
     const size = { shape: 'spatial', rank: 6, inner: 0, groups: 0 } as const;
-    const given = { ...problem, lastAxis: 3 };
+    const given = { ...problem, lastAxes: 3 };
     const { factors, diagnostics } = await solveLayer(engine, given, size, { ...OPTIONS, ridge: 1e-6 });
     expect(factors.lowRank).toMatchObject({ shape: 'spatial', rank: 6, inner: 0 });
     expect(diagnostics.relativeError).toBeLessThan(1e-6);

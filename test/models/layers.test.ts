@@ -176,11 +176,6 @@ const BLOCKED: [string, Sketch, RegExp][] = [
   ['depthwise', convolution(4, [4, 1, 3, 3]), /^depthwise convolution$/],
   ['transposed in groups', convolution(2, [4, 5, 3, 3], 'ConvTranspose'), /grouped transposed convolution/],
   [
-    '3-D',
-    { input: [2, 4, 4, 4], tensors: [tensorOf('w', [3, 2, 2, 2, 2])], nodes: [node('Conv', ['x', 'w'], 'y')] },
-    /3-D convolution/,
-  ],
-  [
     'computed weights',
     {
       input: [4, 6, 6],

@@ -173,7 +173,8 @@ describe('a rewritten model', () => {
   });
 
   it.each(lowRankShapes)('costs what is promised as %s', async (shape) => {
-    for (const name of ['strided, dilated, asymmetric padding', 'auto_pad VALID', 'auto_pad SAME_LOWER']) {
+    const volume = 'three axes, strided, dilated, asymmetric padding';
+    for (const name of ['strided, dilated, asymmetric padding', 'auto_pad VALID', 'auto_pad SAME_LOWER', volume]) {
       const other = TOPOLOGIES[name];
       if (other === undefined) throw new Error('no such topology');
       const model = prepare(await build(other));

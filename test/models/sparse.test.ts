@@ -136,6 +136,7 @@ describe.each(SPARSE_PATTERNS)('%s', (pattern) => {
   it.each([
     ['residual addition', 1],
     ['strided, dilated, asymmetric padding', 0],
+    ['three axes, strided, dilated, asymmetric padding', 0],
     ['auto_pad SAME_LOWER', 0],
     ['Gemm without bias', 0],
     ['MatMul and Add on three dimensions', 0],
@@ -143,7 +144,7 @@ describe.each(SPARSE_PATTERNS)('%s', (pattern) => {
     const { model, layer, input } = await listed(name, index);
     const before = await listLayers(model, batchOf(input, 2), { threads: 1 });
     const groups = half(layer, pattern);
-    const spatial = layer.kernel.length === 2;
+    const spatial = layer.kernel.length >= 2;
     for (const size of [
       { shape: 'channel', rank: 0, inner: 0 } as const,
       { shape: 'channel', rank: 3, inner: 0 } as const,

@@ -65,6 +65,20 @@ export const TOPOLOGIES: Record<string, Sketch> = {
       node('Tanh', ['c'], 'y'),
     ],
   },
+  'three axes, strided, dilated, asymmetric padding': {
+    input: [3, 7, 6, 8],
+    tensors: [tensorOf('w', [5, 3, 3, 2, 3]), tensorOf('b', [5])],
+    nodes: [
+      node(
+        'Conv',
+        ['x', 'w', 'b'],
+        'c',
+        [makeInts('strides', [2, 1, 3]), makeInts('dilations', [1, 2, 1]), pads(1, 0, 2, 0, 1, 1)],
+        'conv',
+      ),
+      node('Relu', ['c'], 'y'),
+    ],
+  },
   'residual addition': {
     input: [8, 6, 6],
     tensors: [tensorOf('w1', [8, 8, 3, 3]), tensorOf('w2', [8, 8, 3, 3], 7), tensorOf('b1', [8])],

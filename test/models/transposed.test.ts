@@ -47,6 +47,11 @@ const GEOMETRIES: [string, Sketch][] = Object.entries({
   'smaller than its stride': transposed([6, 4, 4], [6, 5, 2, 2], [strides(3, 3)]),
   'of stride 1': transposed([6, 4, 4], [6, 5, 3, 3], [pads(1, 1, 1, 1)]),
   'over time': transposed([6, 7], [6, 5, 5], [strides(3), pads(1, 2), makeInts('output_padding', [2])]),
+  'of a volume': transposed(
+    [6, 2, 3, 4],
+    [6, 5, 3, 2, 4],
+    [strides(2, 1, 3), pads(1, 0, 0, 0, 1, 2), makeInts('output_padding', [1, 0, 0])],
+  ),
   'auto_pad SAME_UPPER': transposed([6, 4, 5], [6, 5, 3, 3], [strides(2, 2), makeString('auto_pad', 'SAME_UPPER')]),
   'auto_pad SAME_LOWER': transposed([6, 4, 5], [6, 5, 3, 3], [strides(2, 2), makeString('auto_pad', 'SAME_LOWER')]),
   'auto_pad VALID': transposed([6, 4, 5], [6, 5, 3, 3], [strides(2, 2), makeString('auto_pad', 'VALID')]),
@@ -122,7 +127,7 @@ describe('a transposed convolution', () => {
     const before = await output(model, sketch.input);
     const shapes = shapesOf(layer);
     expect(shapes).toContain('pointwise');
-    expect(shapes.includes('spatial')).toBe(layer.kernel.length === 2 && layer.transposed === 'padded');
+    expect(shapes.includes('spatial')).toBe(layer.kernel.length >= 2 && layer.transposed === 'padded');
     for (const shape of shapes) {
       const factors: Factors = { lowRank: whole(shape, layer, weights), sparse: null, bias: Float32Array.from(bias) };
       const after = await output(rewrite(model, new Map([[layer.name, factors]])), sketch.input);

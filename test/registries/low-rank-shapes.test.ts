@@ -70,7 +70,7 @@ describe('the registry of low-rank shapes', () => {
     expect(firstConvolution === null).toBe(shape === PLAIN_SHAPE);
     expect(firstConvolution === null).toBe(LOW_RANK_SHAPES[shape].narrows === 'output');
     if (firstConvolution === null) return;
-    const patch = { channels: 8, taps: 9, lastAxis: 3 };
+    const patch = { channels: 8, taps: 9, lastAxes: 3 };
     const { outer, taps } = firstConvolution.split(patch);
     expect(outer * taps).toBe(72);
     const widths = firstConvolution.widths(64, 64);

@@ -204,7 +204,7 @@ function convolution(base: WeightedNode, dims: number[], index: GraphIndex): Wei
     layer.blocked = `${isFused(node) ? 'fused' : 'quantized'} convolution (${operatorOf(node)})`;
   else if (group !== 1)
     layer.blocked = layer.channels === 1 ? 'depthwise convolution' : `grouped convolution (${String(group)} groups)`;
-  else if (base.weight !== null && rank !== 1 && rank !== 2) layer.blocked = `${String(rank)}-D convolution`;
+  else if (base.weight !== null && (rank < 1 || rank > 3)) layer.blocked = `${String(rank)}-D convolution`;
   else layer.blocked = weightProblem(layer, index);
   if (layer.blocked === null && biasName !== '' && index.initializer(biasName)?.dataType !== DataType.FLOAT)
     layer.blocked = 'the bias is not constant';

@@ -30,10 +30,10 @@ export const patchOf = ({
   transposed,
 }: Pick<Layer, 'kernel' | 'd' | 'channels' | 'transposed'>): Patch => {
   // A given size of the output is none that two convolutions one after the other can have.
-  const [, lastAxis] = kernel.length === 2 && transposed !== 'sized' ? kernel : [];
+  const lastAxes = kernel.length > 1 && transposed !== 'sized' ? kernel.slice(1).reduce((a, b) => a * b, 1) : undefined;
   return {
     ...{ channels, taps: d / channels },
-    ...(lastAxis === undefined ? {} : { lastAxis }),
+    ...(lastAxes === undefined ? {} : { lastAxes }),
     ...(transposed === undefined ? {} : { transposed: true }),
   };
 };

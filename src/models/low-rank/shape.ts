@@ -7,8 +7,8 @@ export interface Patch {
   channels: number;
   /** Taps of the kernel. */
   taps: number;
-  /** Taps along the last of two axes of the kernel (kw). Absent: one axis, none, or more than two. */
-  lastAxis?: number;
+  /** Taps along all axes of the kernel but the first: kw, or kh * kw of three. Absent: there are no two axes. */
+  lastAxes?: number;
   /** The layer is a transposed convolution. */
   transposed?: boolean;
 }

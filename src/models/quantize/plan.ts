@@ -115,7 +115,7 @@ function propagate(
 const NOTHING: LeftFloat = { layers: new Set(), tensors: new Set() };
 
 /**
- * Convolutions over one or two axes, grouped and depthwise ones too, Gemm, and MatMul with a matrix on the right;
+ * Convolutions over one to three axes, grouped and depthwise ones too, Gemm, and MatMul with a matrix on the right;
  * float32 constants as weights and bias.
  */
 function isIntegerLayer({ node, op, weight, input, m }: WeightedNode, index: GraphIndex): boolean {
@@ -127,7 +127,7 @@ function isIntegerLayer({ node, op, weight, input, m }: WeightedNode, index: Gra
   const biasName = node.input[2] ?? '';
   const bias = index.initializer(biasName);
   if (biasName !== '' && (bias?.dataType !== DataType.FLOAT || !isRowBias(tensorDims(bias), m))) return false;
-  if (op === 'Conv') return isOperator(node, 'Conv') && (dims.length === 3 || dims.length === 4) && m === dims[0];
+  if (op === 'Conv') return isOperator(node, 'Conv') && dims.length >= 3 && dims.length <= 5 && m === dims[0];
   return dims.length === 2 && !(op === 'Gemm' && intAttribute(node, 'transA', 0) !== 0);
 }
 

@@ -13,7 +13,7 @@ const SOLVER_ELEMENT_MACS = 60;
 /** Shapes that narrow the input of a convolution with a kernel of two axes. */
 const tapShapes = (transposed: boolean): number =>
   Object.values(LOW_RANK_SHAPES).filter(
-    (shape) => shape.narrows !== 'output' && shape.applies({ channels: 2, taps: 9, lastAxis: 3, transposed }),
+    (shape) => shape.narrows !== 'output' && shape.applies({ channels: 2, taps: 9, lastAxes: 3, transposed }),
   ).length;
 const TAP_SHAPES = { plain: tapShapes(false), transposed: tapShapes(true) };
 /** Products of all samples with a layer's weights that its statistics make, for all curves. */
