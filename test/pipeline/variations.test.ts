@@ -19,6 +19,9 @@ describe('the kind of data', () => {
     ['images, channels first', [2, 3, 32, 24], [2, 3]],
     ['images, channels last', [2, 32, 24, 3], [1, 2]],
     ['grey images', [2, 1, 28, 28], [2, 3]],
+    ['films, channels first', [2, 3, 6, 32, 24], [3, 4]],
+    ['volumes, channels last', [2, 16, 32, 24, 1], [2, 3]],
+    ['feature maps of films', [2, 64, 4, 8, 8], null],
     ['signals, channels first', [2, 12, 1000], [2]],
     ['signals, channels last', [2, 1000, 12], [1]],
     ['sound', [2, 16000], [1]],
@@ -75,6 +78,15 @@ describe('samples are varied', () => {
       return b[sample * 768 + (rest % 256) * 3 + Math.floor(rest / 256)] ?? NaN;
     });
     expect([...moved]).toEqual([...a]);
+  });
+
+  it('films as the images that they are of, all alike', () => {
+    const film = tensor([16, 2, 5, 8, 10]);
+    const { data } = vary(film, 'mirrored', 'shifted');
+    for (const [i, row] of rows(film.dims, data).entries()) {
+      const places = row.slice(0, 80).map((value) => value - i * 800);
+      expect(row).toEqual(Array.from({ length: 800 }, (_, at) => i * 800 + Math.floor(at / 80) * 80 + places[at % 80]));
+    }
   });
 
   it('with another one: half of them, between the two', () => {

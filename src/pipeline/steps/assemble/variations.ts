@@ -15,11 +15,16 @@ const MOST_COLOURS = 4;
 export type Axes = readonly [number, number] | readonly [number];
 
 /**
- * Images [n, c, h, w] or [n, h, w, c] of one to four channels, signals [n, l], [n, c, l] or [n, l, c].
+ * Images [n, c, h, w] or [n, h, w, c] of one to four channels, films and volumes of them ([n, c, d, h, w] or [n, d, h, w, c]:
+ * every image of one alike), signals [n, l], [n, c, l] or [n, l, c].
  * @returns null for anything else, of which nothing is known
  */
 export function axesOf({ dims }: Pick<Tensor, 'dims'>): Axes | null {
-  const [, a = 0, b = 0, c = 0] = dims;
+  const [, a = 0, b = 0, c = 0, d = 0] = dims;
+  if (dims.length === 5) {
+    if (a <= MOST_COLOURS && Math.min(c, d) >= SHORTEST_IMAGE) return [3, 4];
+    return d <= MOST_COLOURS && Math.min(b, c) >= SHORTEST_IMAGE ? [2, 3] : null;
+  }
   if (dims.length === 4) {
     if (a <= MOST_COLOURS && Math.min(b, c) >= SHORTEST_IMAGE) return [2, 3];
     return c <= MOST_COLOURS && Math.min(a, b) >= SHORTEST_IMAGE ? [1, 2] : null;
