@@ -19,6 +19,7 @@ export interface SpecOptions {
   reconstruction?: string;
   errorMetric?: string;
   distillationPasses?: number;
+  keepBranches?: true;
   weights?: string;
   bits?: number;
   integerLayers?: string;
@@ -101,6 +102,7 @@ export function addSpecOptions(command: Command): Command {
       'passes over the calibration data in which all layers are changed together',
       number,
     )
+    .option('--keep-branches', 'leave out no branch of a residual block')
     .option('--weights <coding>', `how the file keeps the weights: ${weightCodings.join(', ')}`)
     .option('--output-format <name>', `format of the compressed model: ${modelFormats.join(', ')} (default: as sent)`)
     .option('--integer-layers <which>', 'of static_int8: faster (measured on the worker) or all')
@@ -146,6 +148,7 @@ export function specFrom(options: SpecOptions, sources: Record<string, unknown>)
       reconstruction: options.reconstruction,
       error_metric: options.errorMetric,
       distillation_passes: options.distillationPasses,
+      drop_branches: options.keepBranches === true ? false : undefined,
       weights: given({ coding: options.weights, bits: options.bits, integer_layers: options.integerLayers }),
       layers: { include: options.include, exclude: options.exclude },
     }),

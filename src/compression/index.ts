@@ -1,7 +1,7 @@
 export { AdamState } from './solver/adam.js';
 export { allocate } from './allocation/allocate.js';
 export type { AllocationLayer, AllocationTarget } from './allocation/allocation-layer.js';
-export { costOfChoice, leastCost } from './allocation/widths.js';
+export { costOfChoice, leastCost } from './allocation/structure.js';
 export { allocateThrifty } from './allocation/allocate-thrifty.js';
 export { behindWeights, slopeMoments } from './low-rank/output-metric.js';
 export { responseMetric, type ResponseMetric } from './regression/response-metric.js';

@@ -13,6 +13,15 @@ const BeforeAfter = Type.Object(
   { $id: 'BeforeAfter' },
 );
 
+const LayerChange = Type.Object(
+  {
+    before: Type.Number(),
+    after: Type.Number(),
+    ratio: Type.Unsafe<number | null>({ ...nullable(Type.Number()), description: 'null: nothing is left' }),
+  },
+  { $id: 'LayerChange' },
+);
+
 export const LayerRowSchema = Type.Object(
   {
     index: Type.Integer(),
@@ -30,7 +39,11 @@ export const LayerRowSchema = Type.Object(
       Type.Literal('done'),
       Type.Literal('failed'),
     ]),
-    decision: nullable(Type.Union([Type.Literal('compressed'), Type.Literal('dense')])),
+    decision: nullable(
+      Type.Union([Type.Literal('compressed'), Type.Literal('dense'), Type.Literal('dropped')], {
+        description: 'dropped: the residual branch that the layer is in is left out',
+      }),
+    ),
     reason: nullable(Type.String()),
     low_rank_shape: nullable(
       oneOf(lowRankShapes, { description: `convolutions of the low-rank part. ${shapesInWords}` }),
@@ -51,13 +64,13 @@ export const LayerRowSchema = Type.Object(
     weight_bits: Type.Optional(
       Type.Integer({ description: 'of a weight in the codebook of the file, where the plan chose it for the layer' }),
     ),
-    parameters: BeforeAfter,
+    parameters: LayerChange,
     nonzeros: Type.Optional(
-      Type.Object(BeforeAfter.properties, {
+      Type.Object(LayerChange.properties, {
         description: 'of the parameters, all but the zeros that the pattern makes and the file holds',
       }),
     ),
-    macs: BeforeAfter,
+    macs: LayerChange,
     relative_error: nullable(
       Type.Number({
         description:

@@ -107,6 +107,14 @@ export const MethodSchema = object({
     description:
       'after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as `effort` allows, none where the outputs are near enough already; 0: none',
   }),
+  // Jobs from before it have none.
+  drop_branches: Type.Optional(
+    Type.Boolean({
+      default: true,
+      description:
+        'whether branches of residual blocks may be left out, where what they do to the outputs is less than what else would have to be given up: the network becomes less deep',
+    }),
+  ),
   weights: object(
     {
       coding: oneOf(weightCodings, { default: PLAIN_CODING }),

@@ -83,6 +83,13 @@ export interface LayerAllocation {
   /** What the groups are; absent: input channels. */
   pattern?: SparsePattern;
 }
+/** A branch of a sum that is left out. */
+export interface DroppedBranch {
+  /** The tensor that the sum makes. */
+  sum: string;
+  /** The layers in it, by index. */
+  layers: number[];
+}
 /** What one target comes to. */
 export interface PlannedPoint {
   /** Its number: targets are counted from 1. */
@@ -90,6 +97,8 @@ export interface PlannedPoint {
   target: Target;
   /** The layers to compress. */
   allocations: LayerAllocation[];
+  /** Absent: none. */
+  dropped?: DroppedBranch[];
   /** The ledger as planned. */
   layers: LayerRow[];
   /** How the file keeps the weights, where the plan chose another way than the specification has. */
@@ -97,8 +106,8 @@ export interface PlannedPoint {
   /** Of a weight in a codebook, where that differs between layers: by index of the layer. */
   bits?: Readonly<Record<number, WeightBits>>;
   /**
-   * Less and less compressed plans, for the case that the first does not keep what was asked of the outputs; absent:
-   * none.
+   * Less and less compressed plans, with all branches, for the case that the first does not keep what was asked of the
+   * outputs; absent: none.
    */
   fallbacks?: LayerAllocation[][];
   /** What the plan could not do, for the verdict; absent: nothing. */

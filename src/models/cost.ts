@@ -61,9 +61,12 @@ export interface Part {
   written?: number;
 }
 
+const NO_COST: LayerCost = { parameters: 0, nonzeros: 0, macs: 0, work: 0, once: 0 };
+
 /** What a layer costs at given sizes. */
 export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
   const { m, d, channels } = layer;
+  if (size.dropped === true) return { ...NO_COST };
   if (isDense(size)) {
     const whole = chainCost([{ outputs: m, channels, taps: d / channels, ...layerPlaces(layer) }]);
     const { work, once } = sum([whole, begun(layer, 1)]);
@@ -88,6 +91,7 @@ export function factoredCost(layer: Layer, size: LayerSize): LayerCost {
 
 /** The tensors of weights that a layer of a size has: numbers of outputs, and of weights. */
 export function weightTensors(layer: Layer, size: LayerSize): { rows: number; count: number }[] {
+  if (size.dropped === true) return [];
   if (isDense(size)) return [{ rows: layer.m, count: layer.m * layer.d }];
   const { rank, groups, pattern = PLAIN_PATTERN } = size;
   const sparse = groups === 0 ? [] : sparseParts(layer, { pattern, groups, alone: rank === 0 });

@@ -2,6 +2,7 @@ export type { Activation } from './activation.js';
 export { costOfOutputs, factoredCost, narrowsInput, weightTensors, type LayerCost } from './cost.js';
 export {
   DENSE,
+  DROPPED,
   isAddedTo,
   isDense,
   usesOf,
@@ -66,6 +67,8 @@ export { nameIn } from './emit/narrow.js';
 export { layerOfTensors } from './emit/owners.js';
 export type { Replacement } from './emit/replacement.js';
 export { rewrite } from './emit/rewrite.js';
+export { branchesOf, type Branch } from './graph/branches.js';
+export { bypasses, withoutBranches, withoutBypasses } from './passes/drop-branches.js';
 export { channelTies } from './graph/channel-ties.js';
 export { saveSingle } from './onnx/save.js';
 export { addedTo, placesOfUses, putRows, samplePatches, type ChosenPositions, type UsePlaces } from './patches.js';

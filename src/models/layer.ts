@@ -102,12 +102,17 @@ export interface LayerSize {
   groups: number;
   /** What a group is; absent: `channel`. */
   pattern?: SparsePattern;
+  /** The layer is not there: the branch that it is in is left out. */
+  dropped?: true;
 }
 
 export const DENSE: LayerSize = { shape: PLAIN_SHAPE, rank: 0, inner: 0, groups: 0 };
 
-export function isDense({ rank, groups }: Pick<LayerSize, 'rank' | 'groups'>): boolean {
-  return rank === 0 && groups === 0;
+/** A layer that is left out with its branch. */
+export const DROPPED: LayerSize = { ...DENSE, dropped: true };
+
+export function isDense({ rank, groups, dropped }: Pick<LayerSize, 'rank' | 'groups' | 'dropped'>): boolean {
+  return rank === 0 && groups === 0 && dropped !== true;
 }
 
 /**

@@ -35,7 +35,7 @@ export const filesNeeded: FilesNeeded = (assignment) => {
     case 'assemble': {
       const solved = solvedLayers(assignment);
       const inspected = finishedOne(assignment, 'inspect');
-      const { target } = pointOf(assignment);
+      const { target, dropped } = pointOf(assignment);
       // Which layers a less compressed plan needs is known once the first has been measured.
       if (targetOf(wishOf(target).name).quality)
         return [
@@ -50,6 +50,7 @@ export const filesNeeded: FilesNeeded = (assignment) => {
         ...refittedLayers(
           inspected.result.layers,
           solved.map(({ index }) => index),
+          dropped,
         ).flatMap((index) => [fileOf(inspected, files.response(index)), ...metricFile(inspected, index)]),
       ];
     }

@@ -31,7 +31,7 @@ export function layerTable(layers: LayerRow[]): string {
     row.decision === 'compressed' ? `${row.groups ?? 0}/${row.groups_total ?? 0}` : '-',
     count(row.parameters.before),
     count(row.parameters.after),
-    ...(hasBits ? [String(row.weight_bits ?? 8)] : []),
+    ...(hasBits ? [row.weight_bits === undefined ? '-' : String(row.weight_bits)] : []),
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
     row.decision ?? row.status,
   ]);
@@ -48,7 +48,7 @@ export function layerTable(layers: LayerRow[]): string {
     'error',
     'decision',
   ];
-  const reasons = [...reasonsOf(layers, 'dense'), ...reasonsOf(layers, 'compressed')];
+  const reasons = (['dense', 'compressed', 'dropped'] as const).flatMap((decision) => reasonsOf(layers, decision));
   return [table(header, rows), ...sharedWeights(layers), ...reasons].join('\n');
 }
 
@@ -70,7 +70,7 @@ function lowRankOf({ low_rank_shape: shape, inner_rank: inner, rank }: LayerRow)
 }
 
 /** Below the table, since reasons are long and the same for many layers. */
-function reasonsOf(layers: LayerRow[], wanted: 'dense' | 'compressed'): string[] {
+function reasonsOf(layers: LayerRow[], wanted: 'dense' | 'compressed' | 'dropped'): string[] {
   const names = new Map<string, string[]>();
   for (const { decision, reason, name } of layers) {
     if (decision === wanted && reason !== null) names.set(reason, [...(names.get(reason) ?? []), shortName(name)]);

@@ -1,6 +1,6 @@
 import { InputError } from '../../errors/index.js';
 import type { AllocationLayer, AllocationTarget } from './allocation-layer.js';
-import { leastOf, neighbours, settled, widthChoices, widthsOf, type SettledLayer } from './widths.js';
+import { leastOf, neighbours, settled, structureOf, structures, type SettledLayer } from './structure.js';
 
 /** A candidate that no other one beats in both cost and weighted error. */
 interface Option {
@@ -11,7 +11,7 @@ interface Option {
 
 /**
  * Chooses one candidate for every layer so that the weighted sum of errors is small and the costs stay within the
- * budget. Where layers read each other's outputs, some choices of widths are tried.
+ * budget. Where layers depend on each other, some structures are tried.
  *
  * @throws {InputError} `unreachable_target`
  */
@@ -20,7 +20,7 @@ export function allocate(layers: readonly AllocationLayer[], target: AllocationT
   return best.settled.map(({ places }, i) => places[best.choice[i]]);
 }
 
-/** An allocation of layers whose widths are settled. */
+/** An allocation of layers whose structure is settled. */
 interface Allocation {
   settled: SettledLayer[];
   /** Among the settled candidates. */
@@ -28,13 +28,13 @@ interface Allocation {
   error: number;
 }
 
-/** With each choice of widths that keeps the budget. @throws {InputError} `unreachable_target` */
+/** With each structure that keeps the budget. @throws {InputError} `unreachable_target` */
 export function allocations(
   layers: readonly AllocationLayer[],
   target: AllocationTarget,
   other: AllocationTarget['cost'] | null,
 ): Allocation[] {
-  const all = widthChoices(layers, target, other).map((widths) => settled(layers, widths));
+  const all = structures(layers, target, other).map((structure) => settled(layers, structure));
   const within = all.filter((some) => leastOf(some, target.cost) <= target.budget);
   const allocated = (some: SettledLayer[]): Allocation => {
     const choice = allocateIndependent(some, target);
@@ -46,7 +46,7 @@ export function allocations(
   return found.length === 1 ? found : [...found, improved(layers, target, { found, allocated })];
 }
 
-/** Other widths that are tried one at a time, from the best choice on. */
+/** Other structures that are tried one at a time, from the best one on. */
 const TRIES = 64;
 
 /** Prices find what lies on the hull of all choices; between two of its corners there may be better ones. */
@@ -58,9 +58,9 @@ function improved(
   const starts = found.toSorted((a, b) => a.error - b.error);
   let tries = 0;
   const climb = (from: Allocation): Allocation => {
-    for (const widths of neighbours(layers, widthsOf(from.settled))) {
+    for (const structure of neighbours(layers, structureOf(from.settled))) {
       if (tries++ >= TRIES) return from;
-      const some = settled(layers, widths);
+      const some = settled(layers, structure);
       if (leastOf(some, target.cost) > target.budget) continue;
       const other = allocated(some);
       if (other.error < from.error) return climb(other);

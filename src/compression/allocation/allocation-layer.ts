@@ -6,6 +6,8 @@ export interface AllocationLayer {
   weight: number;
   /** The layer, by its place, that alone reads what this one makes. */
   reader?: number;
+  /** The branch that it may be left out with, as all layers of the same number: each has a candidate that is `dropped`. */
+  branch?: number;
 }
 
 export interface AllocationTarget {

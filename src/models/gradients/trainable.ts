@@ -8,9 +8,9 @@ import { weightedNodes } from '../graph/weighted-nodes.js';
 import { samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
 
-/** Weights of the layers that `rewritten` has and `model` has not: those that compression made. */
-export function newWeights(rewritten: Model, model: Model): Set<string> {
-  const known = initializersOf(model.graph);
+/** Weights of the layers that `rewritten` has and `model` has not: those that compression made. @param model null: all */
+export function newWeights(rewritten: Model, model: Model | null): Set<string> {
+  const known = model === null ? new Map<string, unknown>() : initializersOf(model.graph);
   const found = new Set<string>();
   for (const { weight, bias } of weightedNodes(rewritten)) {
     for (const tensor of [weight, bias])

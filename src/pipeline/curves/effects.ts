@@ -32,6 +32,16 @@ export interface Effects {
 }
 
 /**
+ * Of what the outputs lose without a branch, what is left when the layers that stay have been changed for it: all together, or one after
+ * the other where there is no distillation.
+ */
+const LEFT_OF_BRANCH = { distilled: 0.1, refitted: 0.5 };
+
+/** What is expected of a network without a branch. @param outputError as measured, with all other layers as they were */
+export const effectOfBranch = (outputError: number, isDistilled: boolean): number =>
+  outputError * LEFT_OF_BRANCH[isDistilled ? 'distilled' : 'refitted'];
+
+/**
  * Narrowing the input and limiting the rank of the output lose different things: the same error of the layer is up to
  * four times worse for the network where the input was narrowed. Measured on VGG-16 the effects of both add up (within
  * 15 %), so that a few probes of each give the effect of all pairs.

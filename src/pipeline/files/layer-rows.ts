@@ -55,21 +55,39 @@ export function newRow(layer: Layer, index: number, pattern: SparsePattern = PLA
 export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason: string | null): LayerRow {
   const { parameters, nonzeros, macs } = factoredCost(layer, size);
   const zeros = size.groups > 0 && storesZeros(layer, size.pattern ?? PLAIN_PATTERN);
-  const dense = isDense(size);
+  const isSolved = !isDense(size);
   return {
     ...row,
-    status: dense ? 'done' : 'waiting',
-    decision: dense ? 'dense' : 'compressed',
+    status: isSolved ? 'waiting' : 'done',
+    decision: isSolved ? 'compressed' : 'dense',
     reason: reason ?? (zeros ? ZEROS_NOTE : null),
     low_rank_shape: size.rank === 0 ? null : size.shape,
-    rank: dense ? null : size.rank,
+    rank: isSolved ? size.rank : null,
     inner_rank: size.inner === 0 ? null : size.inner,
-    groups: dense ? null : size.groups,
-    parameters: { before: layer.parameters, after: parameters, ratio: layer.parameters / parameters },
-    nonzeros: { before: layer.parameters, after: nonzeros, ratio: layer.parameters / nonzeros },
-    macs: { before: layer.macs, after: macs, ratio: layer.macs / macs },
+    groups: isSolved ? size.groups : null,
+    parameters: change(layer.parameters, parameters),
+    nonzeros: change(layer.parameters, nonzeros),
+    macs: change(layer.macs, macs),
   };
 }
+
+/** The row of a layer that is left out with its branch. */
+export const withoutLayer = (row: LayerRow): LayerRow => ({
+  ...row,
+  status: 'done',
+  decision: 'dropped',
+  reason: 'the branch that it is in does little that the other layers cannot do',
+  ...{ low_rank_shape: null, rank: null, inner_rank: null, groups: null, relative_error: null },
+  parameters: change(row.parameters.before, 0),
+  nonzeros: change(row.parameters.before, 0),
+  macs: change(row.macs.before, 0),
+});
+
+const change = (before: number, after: number): LayerRow['parameters'] => ({
+  before,
+  after,
+  ratio: after === 0 ? null : before / after,
+});
 
 /** Why a layer is smaller that is not compressed itself, or smaller than its factors alone. */
 const UNREAD_NOTE = 'outputs that no layer reads any more are not made';

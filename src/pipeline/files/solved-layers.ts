@@ -1,7 +1,7 @@
 import { InfrastructureError } from '../../errors/index.js';
 import { choicesOf } from '../../jobs/points.js';
 import type { LayerRow } from '../../jobs/results.js';
-import type { Assignment, PlannedPoint, StepFile } from '../../jobs/tasks.js';
+import type { Assignment, DroppedBranch, PlannedPoint, StepFile } from '../../jobs/tasks.js';
 import type { WeightCodingName } from '../../models/index.js';
 import { fileOf, finishedOf, finishedOne } from './finished.js';
 import { files } from './step-files.js';
@@ -45,12 +45,18 @@ export function solvedLayers(assignment: Pick<Assignment, 'finished' | 'point'>)
 const MAX_DENSE_INPUTS = 1024;
 
 /**
- * The solved layers, and behind the first of them those that stay dense and may make up for what it lost; in graph
+ * The solved layers, and behind the first of them and of those that are left out those that stay dense and may make up for what it lost; in graph
  * order.
  */
-export function refittedLayers(rows: readonly LayerRow[], solved: readonly number[]): number[] {
-  const first = Math.min(...solved);
+export function refittedLayers(
+  rows: readonly LayerRow[],
+  solved: readonly number[],
+  dropped: readonly DroppedBranch[] = [],
+): number[] {
+  const gone = new Set(dropped.flatMap(({ layers }) => layers));
+  const first = Math.min(...solved, ...gone);
   return rows.flatMap(({ index, reason, shape }) => {
+    if (gone.has(index)) return [];
     const d = shape.slice(1).reduce((a, b) => a * b, 1);
     return solved.includes(index) || (index > first && reason === null && d <= MAX_DENSE_INPUTS) ? [index] : [];
   });

@@ -87,7 +87,10 @@ export async function candidateLatencies(
     }
     // What some of the input channels alone take is not timed: they come without being picked from the others.
     const result = new Map(
-      candidates.map((c) => [c, c.keeps === undefined ? denseMs : (denseMs * c.work) / whole.work]),
+      candidates.map((c) => [
+        c,
+        c.keeps === undefined && c.dropped !== true ? denseMs : (denseMs * c.work) / whole.work,
+      ]),
     );
     for (const members of families.values()) {
       const points = members.flatMap((size) => {
@@ -128,7 +131,7 @@ function betweenIntegers(
 function familiesOf(candidates: readonly Candidate[]): Map<string, Candidate[]> {
   const families = new Map<string, Candidate[]>();
   for (const candidate of candidates) {
-    if (isDense(candidate) || candidate.keeps !== undefined) continue;
+    if (isDense(candidate) || candidate.dropped === true || candidate.keeps !== undefined) continue;
     const key = `${candidate.shape} ${String(candidate.groups)}`;
     families.set(key, [...(families.get(key) ?? []), candidate]);
   }

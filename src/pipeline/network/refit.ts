@@ -1,7 +1,7 @@
 import { refitDense, refitLayer, solveLayer, type LayerProblem, type SolvedLayer } from '../../compression/index.js';
 import { createEngine, type Engine } from '../../engines/index.js';
 import type { Method } from '../../jobs/spec.js';
-import type { Assignment } from '../../jobs/tasks.js';
+import type { Assignment, DroppedBranch } from '../../jobs/tasks.js';
 import {
   addedTo,
   biasShifts,
@@ -45,17 +45,22 @@ const INPUTS_SHARE = 0.4;
  *
  * A layer whose refit breaks down stays as it was solved, or dense.
  *
+ * @param network without the branches that are left out
  * @param errors gets the relative error of every layer after its refit
  */
 export async function refitInOrder(
   assignment: Assignment,
   context: StepContext,
   network: Network,
-  { solved, errors }: { solved: ReadonlyMap<number, Factors>; errors: Map<number, number> },
+  {
+    solved,
+    dropped = [],
+    errors,
+  }: { solved: ReadonlyMap<number, Factors>; dropped?: readonly DroppedBranch[]; errors: Map<number, number> },
 ): Promise<Map<string, Replacement>> {
   const { method } = assignment.spec;
   const inspected = finishedOne(assignment, 'inspect');
-  const order = refittedLayers(inspected.result.layers, [...solved.keys()]);
+  const order = refittedLayers(inspected.result.layers, [...solved.keys()], dropped);
   const replacements = new Map<string, Replacement>();
   const store = new ActivationStore(context.directory);
   const engine = await createEngine(context.engine, { threads: context.threads });
@@ -162,11 +167,15 @@ async function problemIn(
       const use = placesOfUses(layer, chosen)[i];
       if (use !== undefined) putRows(skip.subarray(from * layer.m), use, addedTo(use, value, shifts), layer.m);
     };
-    if (branch === null) take(null, { from: 0, chosen: places });
+    if (branch === null || !isMade(current, branch.other)) take(null, { from: 0, chosen: places });
     else await visit(branch.other, false, take);
   }
   return { ...problem, skip };
 }
+
+/** A branch may have been left out. */
+const isMade = (model: Model, name: string): boolean =>
+  inputNames(model).includes(name) || model.graph.node.some(({ output }) => output.includes(name));
 
 /** Some of the places of a layer, and which row of all is the first of them. */
 type Rows = ReturnType<typeof placesIn>;

@@ -31,7 +31,8 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     const solved = new Map<number, Factors>();
     for (const { index, factors } of layers) solved.set(index, await readFactors(context.path(factors.key)));
     const backed = asksForQuality(point) ? await backOff(assignment, context, network, { point, solved }) : null;
-    const built = backed?.built ?? (await buildNetwork(assignment, context, network, { solved }));
+    const built =
+      backed?.built ?? (await buildNetwork(assignment, context, network, { solved, dropped: point.dropped ?? [] }));
     const { distilled, trained, compressed, coded, replacements, errors } = built;
     const format = writtenFormat(assignment.spec, network.original.format);
     if (coded !== null) await saveModel(inFormat(compressed, format), join(output, files.uncoded));

@@ -74,7 +74,8 @@ export async function backOff(
       const share = 0.5 ** (tried.size + 1);
       const inner = within(context, 1 - 2 * share, 1 - share);
       const factors = await solveAll(assignment, inner, ladder[step] ?? [], known);
-      const built = await buildNetwork(assignment, inner, network, { solved: factors, share });
+      const dropped = step === 0 ? (point.dropped ?? []) : [];
+      const built = await buildNetwork(assignment, inner, network, { solved: factors, dropped, share });
       const coded = await judge(built.coded ?? built.compressed);
       const plain = built.coded === null || coded.holds ? coded : await judge(built.compressed);
       tried.set(step, { built, coded, plain });

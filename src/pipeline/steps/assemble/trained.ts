@@ -32,6 +32,15 @@ export const factorsOf = (compressed: Model, prepared: Model): Trained => ({
   after: (student) => student,
 });
 
+/** All weights that there are: what is left out is made up for by layers that compression did not touch, too. */
+export const allOf = (compressed: Model): Trained => ({
+  weights: newWeights(compressed, null),
+  before: compressed,
+  rate: 1,
+  begin: adam,
+  after: (student) => student,
+});
+
 /** Steps in proportion to the weights of each layer. */
 export function adam(student: Student): Optimizer {
   const states = new Map(

@@ -12,6 +12,7 @@ import { sampledMetrics, type LayerMetrics } from './output-metrics.js';
 import { files } from '../../files/step-files.js';
 import { newRow } from '../../files/layer-rows.js';
 import { openNetwork, type Network } from '../../network/network.js';
+import { measureBranches } from './branch-effects.js';
 import { capture } from './capture.js';
 import { measureCurves } from './measure-curves.js';
 import type { StepContext } from '../../step.js';
@@ -56,7 +57,8 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       });
       const { curves, broken } = await measureCurves(measuring, layers, layerContext);
       layers = left(layers, broken, network);
-      await writeFile(join(output, files.curves), JSON.stringify(curves));
+      const branches = await measureBranches(network, layers, { store, spec, images: plan.images }, context);
+      await writeFile(join(output, files.curves), JSON.stringify({ ...curves, branches, images: network.images }));
     } finally {
       await store.close();
       await engine.dispose();

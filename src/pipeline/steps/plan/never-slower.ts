@@ -1,7 +1,15 @@
 import type { AllocationLayer } from '../../../compression/index.js';
 import type { Warning } from '../../../jobs/results.js';
 import type { Assignment } from '../../../jobs/tasks.js';
-import { DENSE, isDense, rewrite, Runner, type Model } from '../../../models/index.js';
+import {
+  DENSE,
+  isDense,
+  rewrite,
+  Runner,
+  withoutBranches,
+  withoutBypasses,
+  type Model,
+} from '../../../models/index.js';
 import { dummyFactors } from '../../latency/candidate-latency.js';
 import { speedupOfBlocks, type Speedup } from '../../latency/block-interval.js';
 import { quietTime } from '../../latency/latency.js';
@@ -11,6 +19,7 @@ import { batchesOf } from '../../network/batch.js';
 import { openNetwork } from '../../network/network.js';
 import type { StepContext } from '../../step.js';
 import { choosePlan, isSlower, SLOWER } from './choose-plan.js';
+import { droppedBranches } from './dropped.js';
 import type { Chosen } from './plan-points.js';
 
 /** Shares of a layer's work that its forms may have: the less, the more layers stay whole. */
@@ -118,8 +127,18 @@ export function networkOf(
   const replacements = new Map(
     curves.layers.flatMap(({ layer }, i) => {
       const size = tables[i]?.candidates[choice[i] ?? 0] ?? DENSE;
-      return isDense(size) ? [] : [[layer.name, dummyFactors(layer, size)] as const];
+      return isDense(size) || size.dropped === true ? [] : [[layer.name, dummyFactors(layer, size)] as const];
     }),
   );
-  return rewrite(model, replacements);
+  const dropped = droppedBranches(curves, tables, choice);
+  if (dropped.length === 0) return rewrite(model, replacements);
+  return withoutBypasses(
+    rewrite(
+      withoutBranches(
+        model,
+        dropped.map(({ sum }) => sum),
+      ),
+      replacements,
+    ),
+  );
 }

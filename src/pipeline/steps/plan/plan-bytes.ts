@@ -175,6 +175,7 @@ const noiseOf = (layer: Layer, size: LayerSize, bits: WeightBits | null): number
 
 /** @param bits of a codebook, else null */
 function withBytes(layer: Layer, candidate: Candidate, coding: WeightCodingName, bits: WeightBits | null): Candidate {
+  if (candidate.dropped === true) return { ...candidate, bytes: 0 };
   const bytesOf = (of: Layer): number =>
     weightTensors(of, candidate).reduce((sum, tensor) => sum + tensorBytes(tensor, coding, bits), 0) +
     4 * (isDense(candidate) ? biasOfRefit(of) + (of.hasBias ? of.m : 0) : of.m * (of.biases ?? 1));

@@ -53,11 +53,16 @@ export async function planPoints(assignment: Assignment, context: StepContext, p
   const shared: PointsShare = { timed: new Map(), integerError: null, fits: new Map(), qualities: new Map() };
   const points: PlannedPoint[] = [];
   for (const [i, target] of targets.entries()) {
-    const single = { ...assignment, spec: { ...spec, target } };
+    const single = { ...assignment, point: i + 1, spec: { ...spec, target } };
     const progress = (fraction: number) => {
       context.progress((i + fraction) / targets.length);
     };
-    points.push({ point: i + 1, target, error: null, ...(await planOne(single, { ...context, progress }, shared)) });
+    points.push({
+      point: i + 1,
+      target,
+      error: null,
+      ...(await planOne(single, { ...context, progress }, shared)),
+    });
   }
   return { points };
 }

@@ -8,11 +8,13 @@ import { breakdownOf } from '../../network/breakdown.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { askedAnswers, boundsOf, openQualityData, qualityOf, within, type Quality } from '../../network/quality.js';
 import { refitInOrder } from '../../network/refit.js';
+import { withoutDropped } from '../../network/without-dropped.js';
 import type { Curves } from '../../curves/curves.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import { readMetric, readProblem } from '../../files/layer-file.js';
 import { files } from '../../files/step-files.js';
 import type { StepContext } from '../../step.js';
+import { droppedBranches } from './dropped.js';
 import type { Chosen, NetworkPlan } from './plan-points.js';
 import { allowedForSpeed } from './thrift.js';
 
@@ -62,13 +64,19 @@ export async function planQuality(
       } else low = middle;
       context.progress((round + 1) / ROUNDS);
     }
-    return { choice: best, fallbacks: lessCompressed(tables, best, { from: high, to: dense }) };
+    return { choice: best, fallbacks: lessCompressed(tables.map(withBranch), best, { from: high, to: dense }) };
   } finally {
     await data.close();
     await engine.dispose();
     await network.close();
   }
 }
+
+/** Without the choice of leaving it out, which comes last. */
+const withBranch = ({ branch: _, candidates, ...table }: AllocationLayer): AllocationLayer => ({
+  ...table,
+  candidates: candidates.filter(({ dropped }) => dropped !== true),
+});
 
 /** Plans with ever larger budgets, on the logarithmic scale from one to the other; those that differ. */
 function lessCompressed(
@@ -119,7 +127,7 @@ async function trial(
   const solved = new Map<number, Factors>();
   for (const [i, { index }] of curves.layers.entries()) {
     const chosen = tables[i]?.candidates[choice[i] ?? 0];
-    if (chosen === undefined || (chosen.rank === 0 && chosen.groups === 0)) continue;
+    if (chosen === undefined || isDense(chosen) || chosen.dropped === true) continue;
     const key = [index, chosen.shape, chosen.rank, chosen.inner, chosen.groups].join(' ');
     let factors = fits.get(key);
     if (factors === undefined) {
@@ -144,8 +152,10 @@ async function trial(
     solved.set(index, factors);
   }
   const quick = { ...assignment, spec: { ...assignment.spec, method: linear } };
-  const replacements = await refitInOrder(quick, context, network, { solved, errors: new Map() });
+  const dropped = droppedBranches(curves, tables, choice);
+  const left = withoutDropped(network, dropped);
+  const replacements = await refitInOrder(quick, context, left, { solved, dropped, errors: new Map() });
   const { threads, signal } = context;
   const answers = askedAnswers(assignment.spec);
-  return qualityOf(network.original, rewrite(network.prepared, replacements), search, { threads, signal, answers });
+  return qualityOf(network.original, rewrite(left.prepared, replacements), search, { threads, signal, answers });
 }

@@ -2,14 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { allocate, allocateThrifty, leastCost, type AllocationLayer } from '../../../compression/index.js';
 import { InputError } from '../../../errors/index.js';
 import { atTarget, targetsOf } from '../../../jobs/points.js';
-import type { Spec, Target } from '../../../jobs/spec.js';
+import { USUAL_EFFORT, type Spec, type Target } from '../../../jobs/spec.js';
 import { isMeasured, targetNames, targetOf, wishOf, type Cost, type MeasuredTarget } from '../../../jobs/targets.js';
 import type { Assignment, LayerAllocation, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';
 import { factoredCost, isDense, LOW_RANK_SHAPES, shapesOf, type Layer } from '../../../models/index.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
+import { affordablePasses, distillationBudget, FEWEST, HELD_OUT } from '../../cost/effort.js';
 import type { Curves } from '../../curves/curves.js';
 import { files } from '../../files/step-files.js';
-import { withChoice } from '../../files/layer-rows.js';
+import { withChoice, withoutLayer } from '../../files/layer-rows.js';
+import { droppedBranches } from './dropped.js';
 import { effectOf, fastEnough, plansWithWholeLayers } from './never-slower.js';
 import { outOfReach, planPoints, type Chosen, type NetworkPlan, type PointsShare } from './plan-points.js';
 import { planBytes } from './plan-bytes.js';
@@ -23,20 +25,23 @@ import { allowedForSize, allowedForSpeed } from './thrift.js';
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
   const inspected = finishedOne(assignment, 'inspect');
   const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
-  return planPoints(assignment, context, (single, inner, shared) => planPoint(single, inner, curves, shared));
+  return planPoints(assignment, context, (single, inner, { point, shared }) =>
+    planPoint(single, inner, { curves, point, shared }),
+  );
 }
 
 /** One target: `assignment.spec.target`. */
 async function planPoint(
   assignment: Assignment,
   context: StepContext,
-  curves: Curves,
-  shared: PointsShare,
+  { curves, point, shared }: { curves: Curves; point: number; shared: PointsShare },
 ): Promise<Omit<PlannedPoint, 'point' | 'target' | 'error'>> {
   const inspected = finishedOne(assignment, 'inspect');
-  const tables = tablesFor(assignment.spec, curves);
+  const tables = tablesFor(assignment.spec, curves, isDistilled(assignment, curves, point));
   const { choice, fallbacks, warnings, coding, bits } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
+  const dropped = droppedBranches(curves, tables, choice);
+  const gone = new Set(dropped.flatMap(({ layers }) => layers));
   for (const [i, { index, layer }] of curves.layers.entries()) {
     const row = rows.get(index);
     const chosen = tables[i]?.candidates[choice[i] ?? -1];
@@ -45,18 +50,37 @@ async function planPoint(
       tables[i]?.candidates.length === 1
         ? 'no smaller form of it is expected to be faster'
         : `the target is met at less loss ${lossIn(coding, bits)}`;
+    if (gone.has(index)) continue;
     const of = bits?.[index];
     const weightBits = of === undefined ? {} : { weight_bits: of };
     rows.set(index, { ...withChoice(row, layer, chosen, isDense(chosen) ? reason : null), ...weightBits });
   }
   return {
     allocations: allocationsOf(curves, tables, choice),
-    layers: [...rows.values()],
+    ...(dropped.length === 0 ? {} : { dropped }),
+    layers: [...rows.values()].map((row) => (gone.has(row.index) ? withoutLayer(row) : row)),
     ...(warnings === undefined ? {} : { warnings }),
     ...(coding === undefined ? {} : { coding }),
     ...(bits === undefined ? {} : { bits }),
     ...(fallbacks === undefined ? {} : { fallbacks: fallbacks.map((plan) => allocationsOf(curves, tables, plan)) }),
   };
+}
+
+/** Of an image: the original forwards, the compressed network forwards and twice backwards. */
+const DISTILLED_WORK = 4;
+
+/** Whether samples and effort are enough to change all layers together, as far as that is known beforehand. */
+function isDistilled(
+  { spec: { effort = USUAL_EFFORT, method }, finished }: Assignment,
+  { images = 0, macs }: Curves,
+  point: number,
+): boolean {
+  const samples = images - Math.floor(images / HELD_OUT);
+  const { distillation = [] } = finishedOne({ finished }, 'inspect').result;
+  const budget = distillationBudget(effort, distillation[point - 1] ?? 0);
+  const passes =
+    method.distillation_passes ?? affordablePasses(budget, { work: DISTILLED_WORK * macs, samples, error: 1 });
+  return images >= FEWEST && passes > 0;
 }
 
 /** Where what a layer that stays dense would have given is gained instead. */
@@ -73,7 +97,7 @@ function allocationsOf(
 ): LayerAllocation[] {
   return curves.layers.flatMap(({ index }, i) => {
     const chosen = tables[i]?.candidates[choice[i] ?? -1];
-    if (chosen === undefined || isDense(chosen)) return [];
+    if (chosen === undefined || isDense(chosen) || chosen.dropped === true) return [];
     const { shape, rank, inner, groups, pattern } = chosen;
     return [{ index, shape, rank, inner, groups, ...(groups === 0 || pattern === undefined ? {} : { pattern }) }];
   });

@@ -1,9 +1,9 @@
 import { allocate, leastCost, type AllocationLayer, type Candidate } from '../../../compression/index.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
 import { targetOf, wishOf, type Cost } from '../../../jobs/targets.js';
-import { isDense, type Layer } from '../../../models/index.js';
+import { DROPPED, isDense, type Layer, type LayerCost } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
-import type { WeighedCandidate } from '../../curves/effects.js';
+import { effectOfBranch, type WeighedCandidate } from '../../curves/effects.js';
 import { withFinerRanks } from './finer.js';
 import { effectOf } from './never-slower.js';
 import { allowedForSize, allowedForSpeed } from './thrift.js';
@@ -11,13 +11,15 @@ import { allowedForSize, allowedForSpeed } from './thrift.js';
 /**
  * The candidates of every layer, by their effect on the network. Those that are smaller but not expected to be faster are
  * left out, unless the target needs them or loses much less with them.
+ * @param isDistilled whether all layers are changed together in the end
  */
 export function tablesFor(
   { target, benchmark }: Pick<Spec, 'target' | 'benchmark'>,
   curves: Curves,
+  isDistilled = true,
 ): AllocationLayer[] {
   const limit = budgetOf(target, curves);
-  const all = curves.layers.map(({ candidates, layer }) => ({
+  const own = curves.layers.map(({ candidates, layer }) => ({
     candidates: (limit === null ? candidates : withFinerRanks(layer, candidates, limit)).map((candidate): Candidate => {
       const own = isDense(candidate) ? withBias(candidate, biasOfRefit(layer)) : candidate;
       return { ...own, error: candidate.effect };
@@ -25,6 +27,7 @@ export function tablesFor(
     weight: 1,
     ...readerOf(curves, layer),
   }));
+  const all = withDropped(own, curves, isDistilled);
   const { name } = wishOf(target);
   const [first = 1] = benchmark.batch_sizes;
   // A speedup is asked for at the first batch size.
@@ -42,6 +45,31 @@ export function tablesFor(
   const allowed = cost === 'parameters' ? allowedForSpeed(least) : allowedForSize(least);
   // The rest of what is allowed is for the choice among them.
   return lost(faster) <= (least + allowed) / 2 ? faster : tables;
+}
+
+/** With a candidate for every layer of a branch that may be left out; what is lost by that, and what goes beside them, is the first one's. */
+function withDropped(
+  tables: readonly AllocationLayer[],
+  { branches = [], layers }: Curves,
+  isDistilled: boolean,
+): AllocationLayer[] {
+  const places = new Map(layers.map(({ index }, place) => [index, place]));
+  const result = [...tables];
+  for (const [branch, { layers: inside, fixed, outputError }] of branches.entries()) {
+    const members = inside.flatMap((index) => places.get(index) ?? []);
+    for (const [i, place] of members.entries()) {
+      const table = result[place];
+      const rest = i === 0 ? fixed : NO_COST;
+      const none: Candidate = {
+        ...DROPPED,
+        ...{ parameters: -rest.parameters, nonzeros: -rest.nonzeros, macs: -rest.macs },
+        ...{ work: -rest.work, once: -rest.once },
+        error: i === 0 ? effectOfBranch(outputError, isDistilled) : 0,
+      };
+      if (table !== undefined) result[place] = { ...table, branch, candidates: [...table.candidates, none] };
+    }
+  }
+  return result;
 }
 
 /** The layer itself, and what of its candidates is counted as less work. */
@@ -92,6 +120,7 @@ function withBias(candidate: WeighedCandidate, bias: number): WeighedCandidate {
 }
 
 const NOTHING = { work: 0 };
+const NO_COST: LayerCost = { parameters: 0, nonzeros: 0, macs: 0, work: 0, once: 0 };
 
 /** What the refit of a layer that stays dense may add to it: without this, a network of layers without bias would miss its target. */
 export const biasOfRefit = ({ hasBias, m }: Layer): number => (hasBias ? 0 : m);

@@ -30,13 +30,18 @@ export function LayerPlot({ layers }: { layers: readonly LayerRow[] }) {
             <rect className="before" x={NAME_WIDTH} y={4} height={14} width={bar(parameters.before)} />
             <rect className="after" x={NAME_WIDTH} y={7} height={8} width={bar(parameters.after)} />
             <text className="dim" x={NAME_WIDTH + Number(bar(parameters.before)) + 8} y={15}>
-              {parameters.ratio === 1 ? 'as it was' : `${parameters.ratio.toFixed(2)}x`}
+              {ratioOf(parameters)}
             </text>
           </g>
         ))}
       </svg>
     </div>
   );
+}
+
+function ratioOf({ ratio }: LayerRow['parameters']): string {
+  if (ratio === null) return 'left out';
+  return ratio === 1 ? 'as it was' : `${ratio.toFixed(2)}x`;
 }
 
 const short = (name: string): string => (name.length > NAME_LENGTH ? `…${name.slice(1 - NAME_LENGTH)}` : name);
@@ -75,7 +80,7 @@ export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
                 {row.decision === 'compressed' ? `${String(row.groups ?? 0)}/${String(row.groups_total ?? 0)}` : '–'}
               </td>
               <td>{change(row.parameters, count)}</td>
-              {hasBits ? <td>{row.weight_bits ?? 8}</td> : null}
+              {hasBits ? <td>{row.weight_bits ?? '–'}</td> : null}
               <td>{change(row.macs, count)}</td>
               <td>{row.latency_ms === null ? '–' : change(row.latency_ms, milliseconds)}</td>
               <td>{row.relative_error === null ? '–' : row.relative_error.toFixed(4)}</td>

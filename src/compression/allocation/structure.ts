@@ -3,16 +3,22 @@ import type { AllocationLayer, AllocationTarget } from './allocation-layer.js';
 
 /**
  * Layers that read each other's outputs are not independent: a reader that keeps some channels alone makes its producer
- * cheaper, by an amount that depends on what the producer is. Once it is settled which readers do that, and with how many
- * channels, they are independent again. Which are worth looking at is found for a price of every cost: readers follow
- * producers in chains, along which the best choice at that price is found exactly (dynamic programming).
+ * cheaper, by an amount that depends on what the producer is. Nor are the layers of a branch, which are left out together.
+ * Once it is settled which readers do that, with how many channels, and which branches go, layers are independent again. What is
+ * worth looking at is found for a price of every cost: readers follow producers in chains, along which the best choice at that
+ * price is found exactly (dynamic programming), and a branch goes where that is cheaper than the best for its chains.
  */
 
-/** Of every reader of another layer's outputs that keeps some of them alone, the candidate. */
-export type Widths = ReadonlyMap<number, number>;
+/** What is settled before layers are chosen for one by one. */
+export interface Structure {
+  /** Of every reader of another layer's outputs that keeps some of them alone, the candidate. */
+  widths: ReadonlyMap<number, number>;
+  /** Branches that are left out, by their numbers. */
+  dropped: ReadonlySet<number>;
+}
 
-/** All maps as wide as they are. */
-const ALL_CHANNELS: Widths = new Map();
+/** All maps as wide as they are, and all branches. */
+const WHOLE: Structure = { widths: new Map(), dropped: new Set() };
 
 /** Prices per unit of the second cost, relative to the first. */
 const RATIOS = [0, 0.5, 2];
@@ -26,30 +32,41 @@ export interface SettledLayer extends AllocationLayer {
   places: readonly number[];
   /** Of them the one that it is settled for as a reader that keeps some channels alone. */
   width: number | null;
+  /** The branch that it is left out with. */
+  dropped: number | null;
 }
 
-/** The layers as independent ones, when the readers keep so many channels. */
-export function settled(layers: readonly AllocationLayer[], widths: Widths): SettledLayer[] {
+/** The layers as independent ones, in such a structure. */
+export function settled(layers: readonly AllocationLayer[], { widths, dropped }: Structure): SettledLayer[] {
   return layers.map((layer, i) => {
     const own = widths.get(i);
     const share = shareRead(layers, layer, widths);
-    const places = [...layer.candidates.keys()].filter((k) =>
-      own === undefined ? !isWidth(layers, i, layer.candidates[k]) : k === own,
-    );
+    const isDropped = layer.branch !== undefined && dropped.has(layer.branch);
+    const places = [...layer.candidates.keys()].filter((k) => {
+      const candidate = layer.candidates[k];
+      if ((candidate.dropped === true) !== isDropped) return false;
+      return own === undefined ? !isWidth(layers, i, candidate) : k === own;
+    });
     const candidates = places.map((k) => narrowed(layer.candidates[k], share));
-    return { weight: layer.weight, candidates, places, width: own ?? null };
+    return {
+      ...{ weight: layer.weight, candidates, places, width: own ?? null },
+      dropped: isDropped ? (layer.branch ?? null) : null,
+    };
   });
 }
 
 /** What the layers were settled for. */
-export const widthsOf = (layers: readonly SettledLayer[]): Widths =>
-  new Map(layers.flatMap(({ width }, i) => (width === null ? [] : [[i, width]])));
+export const structureOf = (layers: readonly SettledLayer[]): Structure => ({
+  widths: new Map(layers.flatMap(({ width }, i) => (width === null ? [] : [[i, width]]))),
+  dropped: new Set(layers.flatMap(({ dropped }) => (dropped === null ? [] : [dropped]))),
+});
 
-/** Choices in which one reader keeps a step more or less. */
-export function* neighbours(layers: readonly AllocationLayer[], widths: Widths): Generator<Widths> {
+/** Structures in which one reader keeps a step more or less, or one branch is there or not. */
+export function* neighbours(layers: readonly AllocationLayer[], { widths, dropped }: Structure): Generator<Structure> {
   const readers = new Set(layers.flatMap(({ reader }) => (reader === undefined ? [] : [reader])));
   for (const i of readers) {
-    const { candidates } = layers[i];
+    const { candidates, branch } = layers[i];
+    if (branch !== undefined && dropped.has(branch)) continue;
     const steps = widthCandidates(layers[i]).sort(
       (a, b) => (candidates[a].keeps?.counted ?? 1) - (candidates[b].keeps?.counted ?? 1),
     );
@@ -61,10 +78,18 @@ export function* neighbours(layers: readonly AllocationLayer[], widths: Widths):
       const other = new Map(widths);
       if (next === steps.length) other.delete(i);
       else other.set(i, steps[next]);
-      yield other;
+      yield { widths: other, dropped };
     }
   }
+  for (const branch of branchesOf(layers)) {
+    const others = new Set(dropped);
+    if (!others.delete(branch)) others.add(branch);
+    yield { widths: new Map([...widths].filter(([i]) => layers[i].branch !== branch)), dropped: others };
+  }
 }
+
+const branchesOf = (layers: readonly AllocationLayer[]): Set<number> =>
+  new Set(layers.flatMap(({ branch }) => (branch === undefined ? [] : [branch])));
 
 /** Whether a candidate makes the layer before its layer cheaper. */
 const isWidth = (layers: readonly AllocationLayer[], i: number, { keeps }: Candidate): boolean =>
@@ -73,7 +98,7 @@ const isWidth = (layers: readonly AllocationLayer[], i: number, { keeps }: Candi
 function shareRead(
   layers: readonly AllocationLayer[],
   { reader }: AllocationLayer,
-  widths: Widths,
+  widths: Structure['widths'],
 ): Candidate['keeps'] {
   const chosen = reader === undefined ? undefined : widths.get(reader);
   return reader === undefined || chosen === undefined ? undefined : layers[reader]?.candidates[chosen]?.keeps;
@@ -105,16 +130,16 @@ export const costOfChoice = (layers: readonly AllocationLayer[], choice: readonl
     return own === undefined ? Infinity : sum + costWith(own, cost, read?.keeps);
   }, 0);
 
-/** The choices of widths that are best at some price at which the budget is kept; that with all channels is the first. */
-export function widthChoices(
+/** The structures that are best at some price at which the budget is kept; that with all channels and branches is the first. */
+export function structures(
   layers: readonly AllocationLayer[],
   { cost, budget }: AllocationTarget,
   other: CostName | null,
-): Widths[] {
-  const found = new Map<string, Widths>();
-  const add = (widths: Widths) => found.set([...widths].sort(([a], [b]) => a - b).join(' '), widths);
-  add(ALL_CHANNELS);
-  if (!layers.some(({ reader }) => reader !== undefined)) return [...found.values()];
+): Structure[] {
+  const found = new Map<string, Structure>();
+  const add = (structure: Structure) => found.set(keyOf(structure), structure);
+  add(WHOLE);
+  if (!layers.some(({ reader, branch }) => reader !== undefined || branch !== undefined)) return [...found.values()];
   const whole = (name: CostName): number =>
     layers.reduce((sum, { candidates }) => sum + Math.max(...candidates.map((c) => c[name] ?? 0)), 0);
   const scales = { first: 1 / Math.max(whole(cost), Number.MIN_VALUE), second: 0 };
@@ -127,21 +152,24 @@ export function widthChoices(
       const price = Math.exp(middle);
       const prices = [{ cost, price: price * scales.first }];
       if (other !== null && ratio > 0) prices.push({ cost: other, price: price * ratio * scales.second });
-      const { widths, spent } = cheapest(layers, prices);
+      const { structure, spent } = cheapest(layers, prices);
       if (spent <= budget) high = middle;
       else low = middle;
       // Dearer and cheaper than the budget alike: what is left or missing is made up for by the other layers.
-      if (round >= ROUNDS / 2) add(widths);
+      if (round >= ROUNDS / 2) add(structure);
     }
   }
-  add(cheapest(layers, [{ cost, price: 1e9 * scales.first }]).widths);
+  add(cheapest(layers, [{ cost, price: 1e9 * scales.first }]).structure);
   return [...found.values()];
 }
 
+const keyOf = ({ widths, dropped }: Structure): string =>
+  [[...widths].sort(([a], [b]) => a - b).join(' '), [...dropped].sort((a, b) => a - b).join(' ')].join('; ');
+
 /** The least that all layers can cost together. */
 export function leastCost(layers: readonly AllocationLayer[], cost: CostName): number {
-  const { widths } = cheapest(layers, [{ cost, price: 1e12 }]);
-  return leastOf(settled(layers, widths), cost);
+  const { structure } = cheapest(layers, [{ cost, price: 1e12 }]);
+  return leastOf(settled(layers, structure), cost);
 }
 
 /** The same of layers that are settled. */
@@ -161,8 +189,13 @@ interface Chain {
   next: number | null;
 }
 
-/** The choice with the least sum of errors and priced costs. */
-function cheapest(layers: readonly AllocationLayer[], prices: readonly Price[]): { widths: Widths; spent: number } {
+/** The structure with the least sum of errors and priced costs. */
+function cheapest(
+  layers: readonly AllocationLayer[],
+  prices: readonly Price[],
+): { structure: Structure; spent: number } {
+  const priced = (costs: (cost: CostName) => number): number =>
+    prices.reduce((sum, { cost, price }) => sum + price * costs(cost), 0);
   const producers = new Map(layers.flatMap(({ reader }, i) => (reader === undefined ? [] : [[reader, i]])));
   /** Of every layer: without a width of its own, and with each. */
   const solved = new Map<string, Chain>();
@@ -173,7 +206,7 @@ function cheapest(layers: readonly AllocationLayer[], prices: readonly Price[]):
     const layer = layers[i];
     const chosen =
       own === null
-        ? layer.candidates.filter((c) => !producers.has(i) || c.keeps === undefined)
+        ? layer.candidates.filter((c) => c.dropped !== true && (!producers.has(i) || c.keeps === undefined))
         : [layer.candidates[own]];
     const after = layer.reader === undefined ? [null] : [null, ...widthCandidates(layers[layer.reader])];
     let best: Chain = { value: Infinity, spent: Infinity, next: null };
@@ -182,8 +215,8 @@ function cheapest(layers: readonly AllocationLayer[], prices: readonly Price[]):
       const share =
         next === null || layer.reader === undefined ? undefined : layers[layer.reader].candidates[next].keeps;
       for (const candidate of chosen) {
-        const priced = prices.reduce((sum, { cost, price }) => sum + price * costWith(candidate, cost, share), 0);
-        const value = layer.weight * candidate.error + priced + rest.value;
+        const cost = priced((name) => costWith(candidate, name, share));
+        const value = layer.weight * candidate.error + cost + rest.value;
         if (value < best.value) best = { value, spent: costWith(candidate, prices[0].cost, share) + rest.spent, next };
       }
     }
@@ -192,8 +225,21 @@ function cheapest(layers: readonly AllocationLayer[], prices: readonly Price[]):
   };
   const widths = new Map<number, number>();
   let spent = 0;
-  for (const [first] of layers.entries()) {
-    if (producers.has(first)) continue;
+  const heads = [...layers.keys()].filter((i) => !producers.has(i));
+  const dropped = new Set<number>();
+  for (const branch of branchesOf(layers)) {
+    const kept = heads.filter((i) => layers[i].branch === branch).map((i) => solve(i, null).value);
+    const gone = layers.filter((layer) => layer.branch === branch).flatMap(droppedOf);
+    const value = gone.reduce((sum, { weight, candidate }) => {
+      return sum + weight * candidate.error + priced((name) => candidate[name] ?? Infinity);
+    }, 0);
+    if (value >= kept.reduce((sum, one) => sum + one, 0)) continue;
+    dropped.add(branch);
+    spent += gone.reduce((sum, { candidate }) => sum + (candidate[prices[0].cost] ?? Infinity), 0);
+  }
+  for (const first of heads) {
+    const { branch } = layers[first];
+    if (branch !== undefined && dropped.has(branch)) continue;
     spent += solve(first, null).spent;
     for (let at: number | undefined = first, own: number | null = null; at !== undefined; at = layers[at].reader) {
       const { next }: Chain = solve(at, own);
@@ -202,8 +248,11 @@ function cheapest(layers: readonly AllocationLayer[], prices: readonly Price[]):
       own = next;
     }
   }
-  return { widths, spent };
+  return { structure: { widths, dropped }, spent };
 }
+
+const droppedOf = ({ candidates, weight }: AllocationLayer): { weight: number; candidate: Candidate }[] =>
+  candidates.flatMap((candidate) => (candidate.dropped === true ? [{ weight, candidate }] : []));
 
 const widthCandidates = ({ candidates }: AllocationLayer): number[] =>
   [...candidates.keys()].filter((k) => candidates[k]?.keeps !== undefined);

@@ -1,0 +1,130 @@
+import type { Spec } from '../../../jobs/spec.js';
+import {
+  branchesOf,
+  DENSE,
+  factoredCost,
+  Runner,
+  usesOf,
+  withoutBranches,
+  type Branch,
+  type Layer,
+  type LayerCost,
+  type Model,
+  type Samples,
+} from '../../../models/index.js';
+import { BUDGETS } from '../../cost/budgets.js';
+import { passWork } from '../../cost/work.js';
+import type { BranchCurve } from '../../curves/curves.js';
+import { readAll } from '../../curves/sensitivity.js';
+import type { ActivationStore } from '../../files/activation-store.js';
+import { OutputError } from '../../network/compare/output-error.js';
+import type { Network } from '../../network/network.js';
+import { batches } from '../../network/network-pass.js';
+import { outputNames } from './layer-effects.js';
+import type { StepContext } from '../../step.js';
+
+/** A branch with less than this part of the parameters and of the multiply-accumulates is not worth a look. */
+const LEAST_SHARE = 0.002;
+
+/**
+ * The branches that may be left out, and what the outputs lose by each, alone, with nothing fitted again.
+ *
+ * @param layers of the network; those that are blocked go with their branch, too, but for those that the client named
+ * @param images of which the store has the original's outputs
+ */
+export async function measureBranches(
+  network: Network,
+  layers: readonly Layer[],
+  { store, spec, images }: { store: ActivationStore; spec: Spec; images: number },
+  { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
+): Promise<BranchCurve[]> {
+  if (spec.method.drop_branches !== true) return [];
+  const { prepared } = network;
+  const possible = branchesOf(prepared).flatMap((branch): { branch: Branch; inside: number[] }[] => {
+    const inside = layersIn(branch, layers);
+    if (inside === null || inside.some((index) => isKept(layers[index], spec))) return [];
+    const all = inside.flatMap((index) => layers[index] ?? []);
+    if (all.every(({ blocked }) => blocked !== null)) return [];
+    const share = (of: 'parameters' | 'macs') => sumOf(all, (layer) => layer[of]) / Math.max(1, network[of]);
+    return Math.max(share('parameters'), share('macs')) < LEAST_SHARE ? [] : [{ branch, inside }];
+  });
+  if (possible.length === 0) return [];
+  const ofOneShape = await withEqualShapes(
+    prepared,
+    possible,
+    await network.calibration.batch(0, network.batch),
+    threads,
+  );
+  const outputs = outputNames(network);
+  const ranges = batches(images, network.batch);
+  const affordable = Math.floor(BUDGETS.branches / Math.max(1, passWork(network.layers) * ofOneShape.length));
+  const looked = ranges.slice(0, Math.max(1, Math.floor(affordable / network.batch)));
+  const result: BranchCurve[] = [];
+  for (const { branch, inside } of ofOneShape) {
+    const error = new OutputError(network.parts, outputs);
+    const runner = await Runner.open(withoutBranches(prepared, [branch.sum]), { threads });
+    try {
+      for (const { begin, end, index } of looked) {
+        signal.throwIfAborted();
+        const changed = await runner.run(await network.calibration.batch(begin, end));
+        error.addAll(await readAll(outputs, (name) => store.read(name, index)), changed);
+      }
+    } finally {
+      await runner.release();
+    }
+    const fixed = inside.flatMap((index) => (layers[index]?.blocked == null ? [] : [layers[index]]));
+    if (Number.isFinite(error.relative))
+      result.push({ sum: branch.sum, layers: inside, fixed: costOf(fixed), outputError: error.relative });
+  }
+  return result;
+}
+
+/** Layers by their places; null where one has a node outside of the branch as well, or is none that is known. */
+function layersIn({ nodes }: Branch, layers: readonly Layer[]): number[] | null {
+  const names = new Set(nodes);
+  const inside = [...layers.entries()].filter(([, layer]) => usesOf(layer).some(({ name }) => names.has(name)));
+  const used = inside.flatMap(([, layer]) => usesOf(layer).map(({ name }) => name));
+  return used.length === names.size && used.every((name) => names.has(name)) ? inside.map(([index]) => index) : null;
+}
+
+/** Whether the client wants the layer as it is. */
+function isKept(layer: Layer | undefined, { method: { layers } }: Spec): boolean {
+  const names = layer === undefined ? [] : usesOf(layer).map(({ name }) => name);
+  const isNamed = (list: readonly string[]) => names.some((name) => list.includes(name));
+  return isNamed(layers.exclude) || (layers.include.length > 0 && !isNamed(layers.include));
+}
+
+/** A sum may also repeat the smaller of its tensors. */
+async function withEqualShapes<T extends { branch: Branch }>(
+  prepared: Model,
+  possible: readonly T[],
+  samples: Samples,
+  threads: number,
+): Promise<T[]> {
+  const given = new Map([...samples].map(([name, { dims }]) => [name, dims]));
+  const capture = [...new Set(possible.flatMap(({ branch: { stays, goes } }) => [stays, goes]))].filter(
+    (name) => !given.has(name),
+  );
+  const runner = await Runner.open(prepared, { threads, capture });
+  try {
+    const values = await runner.run(samples);
+    const shapeOf = (name: string) => String(values.get(name)?.dims ?? given.get(name));
+    return possible.filter(({ branch: { stays, goes } }) => shapeOf(stays) === shapeOf(goes));
+  } finally {
+    await runner.release();
+  }
+}
+
+const sumOf = (layers: readonly Layer[], value: (layer: Layer) => number): number =>
+  layers.reduce((sum, layer) => sum + value(layer), 0);
+
+function costOf(layers: readonly Layer[]): LayerCost {
+  const of = (name: keyof LayerCost) => sumOf(layers, (layer) => factoredCost(layer, DENSE)[name]);
+  return {
+    parameters: of('parameters'),
+    nonzeros: of('nonzeros'),
+    macs: of('macs'),
+    work: of('work'),
+    once: of('once'),
+  };
+}
