@@ -25,6 +25,8 @@ export const SLOWER_NOTE = 'smaller, but slower by itself: compressed for its si
 export interface TimedNetwork {
   model: Model;
   rows: readonly LayerRow[];
+  /** Tensors that are not there because they would be what another one is: that one. Absent: none. */
+  bypassed?: ReadonlyMap<string, string>;
 }
 
 export interface LayerTiming {
@@ -77,9 +79,11 @@ export async function layerLatencies(
     try {
       await open(prepared, (ends) => ends);
       for (const [first = 0] of forms) {
-        const model = networks[first]?.model;
-        if (model !== undefined)
-          await open(model, ({ from, to }) => integerEnds(model, { from: nameIn(model, from), to: nameIn(model, to) }));
+        const network = networks[first];
+        if (network === undefined) continue;
+        const { model, bypassed = new Map<string, string>() } = network;
+        const named = (tensor: string) => nameIn(model, bypassed.get(tensor) ?? tensor);
+        await open(model, ({ from, to }) => integerEnds(model, { from: named(from), to: named(to) }));
       }
       const [dense = [], ...factored] = await measureInTurn(
         timed.map(

@@ -67,7 +67,9 @@ function rowsOf(assignment: Assignment, network: Network, { allocations, built }
     const allocation = chosen.get(row.index);
     if (layer === undefined || (allocation === undefined && row.decision === 'dense')) return [];
     if (allocation === undefined)
-      return [withChoice(row, layer, DENSE, 'less compression of it keeps what was asked of the outputs')];
+      return [
+        withChoice(row, layer, DENSE, layer.blocked ?? 'less compression of it keeps what was asked of the outputs'),
+      ];
     const error = built.errors.get(row.index) ?? null;
     return [{ ...withChoice(row, layer, allocation, null), status: 'done', relative_error: error }];
   });

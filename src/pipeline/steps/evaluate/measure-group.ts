@@ -6,6 +6,7 @@ import { InputError, SparankError } from '../../../errors/index.js';
 import type { LayerRow, MeasuredOn, Metrics, Warning } from '../../../jobs/results.js';
 import type { AssembleResult, Assignment, MeasuredPoint } from '../../../jobs/tasks.js';
 import {
+  bypasses,
   foldWeights,
   codingOf,
   countIntegerLayers,
@@ -25,6 +26,7 @@ import type { repeatRows } from '../../network/batch.js';
 import { BATCH, compareModels } from '../../network/compare/compare.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import { askedAnswers } from '../../network/quality.js';
+import { withoutDropped } from '../../network/without-dropped.js';
 import type { StepContext } from '../../step.js';
 import { fewCalibrationSamples, type Fitted } from './few-calibration.js';
 import { measureInTensorflow } from './in-tensorflow.js';
@@ -192,7 +194,12 @@ async function timedRows(
   for (const { candidate, model } of loaded) {
     const { point, path, inner } = candidate;
     const named = inner === path ? model : await load(context, inner, `inner-${String(point)}`);
-    networks.push({ model: named, rows: ledger(assignment, point) });
+    const rows = ledger(assignment, point);
+    const dropped = pointOf({ ...assignment, point }).dropped?.filter(({ layers }) =>
+      rows.some(({ index, decision }) => decision === 'dropped' && layers.includes(index)),
+    );
+    const bypassed = bypasses(withoutDropped(original, dropped ?? []).prepared);
+    networks.push({ model: named, rows, ...(dropped === undefined ? {} : { bypassed }) });
   }
   const sameForm = (index: number) => formsOf(networks.map(({ rows }) => rows.find((row) => row.index === index)));
   const { prepared, listed, images } = original;

@@ -25,19 +25,18 @@ import { allowedForSize, allowedForSpeed } from './thrift.js';
 export async function plan(assignment: Assignment, context: StepContext): Promise<PlanResult> {
   const inspected = finishedOne(assignment, 'inspect');
   const curves = JSON.parse(await readFile(context.path(keyOf(inspected, files.curves)), 'utf8')) as Curves;
-  return planPoints(assignment, context, (single, inner, { point, shared }) =>
-    planPoint(single, inner, { curves, point, shared }),
-  );
+  return planPoints(assignment, context, (single, inner, shared) => planPoint(single, inner, curves, shared));
 }
 
 /** One target: `assignment.spec.target`. */
 async function planPoint(
   assignment: Assignment,
   context: StepContext,
-  { curves, point, shared }: { curves: Curves; point: number; shared: PointsShare },
+  curves: Curves,
+  shared: PointsShare,
 ): Promise<Omit<PlannedPoint, 'point' | 'target' | 'error'>> {
   const inspected = finishedOne(assignment, 'inspect');
-  const tables = tablesFor(assignment.spec, curves, isDistilled(assignment, curves, point));
+  const tables = tablesFor(assignment.spec, curves, isDistilled(assignment, curves));
   const { choice, fallbacks, warnings, coding, bits } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const dropped = droppedBranches(curves, tables, choice);
@@ -71,13 +70,12 @@ const DISTILLED_WORK = 4;
 
 /** Whether samples and effort are enough to change all layers together, as far as that is known beforehand. */
 function isDistilled(
-  { spec: { effort = USUAL_EFFORT, method }, finished }: Assignment,
+  { spec: { effort = USUAL_EFFORT, method }, finished, point }: Assignment,
   { images = 0, macs }: Curves,
-  point: number,
 ): boolean {
   const samples = images - Math.floor(images / HELD_OUT);
   const { distillation = [] } = finishedOne({ finished }, 'inspect').result;
-  const budget = distillationBudget(effort, distillation[point - 1] ?? 0);
+  const budget = distillationBudget(effort, distillation[(point ?? 1) - 1] ?? 0);
   const passes =
     method.distillation_passes ?? affordablePasses(budget, { work: DISTILLED_WORK * macs, samples, error: 1 });
   return images >= FEWEST && passes > 0;
