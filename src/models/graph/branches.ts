@@ -39,11 +39,9 @@ export function branchesOf(model: Model): Branch[] {
       { stays: a, goes: b },
       { stays: b, goes: a },
     ].flatMap(({ stays, goes }) => {
-      const inside = aloneFor(goes, node, index, model);
+      const inside = aloneFor({ stays, goes }, node, index, model);
       const nodes = model.graph.node.flatMap((one) => (inside.has(one) ? (weighted.get(one) ?? []) : []));
-      return nodes.length === 0 || madeBy(stays, inside)
-        ? []
-        : [{ sum, stays, goes, nodes: [...new Set(nodes)], inside }];
+      return nodes.length === 0 ? [] : [{ sum, stays, goes, nodes: [...new Set(nodes)], inside }];
     });
     return sides.sort((one, other) => other.nodes.length - one.nodes.length).slice(0, 1);
   });
@@ -53,19 +51,23 @@ export function branchesOf(model: Model): Branch[] {
     .map(({ sum, stays, goes, nodes }) => ({ sum, stays, goes, nodes }));
 }
 
-/** The nodes that nothing but `reader` needs, by way of `tensor`. */
-function aloneFor(tensor: string, reader: NodeProto, index: GraphIndex, { graph }: Model): Set<NodeProto> {
+/** The nodes that `reader` alone needs, and for `goes` alone. */
+function aloneFor(
+  { stays, goes }: Pick<Branch, 'stays' | 'goes'>,
+  reader: NodeProto,
+  index: GraphIndex,
+  { graph }: Model,
+): Set<NodeProto> {
   const inside = new Set<NodeProto>();
   const isAlone = (name: string) =>
-    !index.isOutput(name) && index.consumers(name).every((node) => node === reader || inside.has(node));
+    name !== stays &&
+    !index.isOutput(name) &&
+    index.consumers(name).every((node) => node === reader || inside.has(node));
   // Against the order of the graph: all readers of a node come before it.
   for (const node of graph.node.toReversed()) {
     const made = node.output.filter((name) => name !== '');
-    const isRead = made.some((name) => name === tensor || index.consumers(name).some((other) => inside.has(other)));
+    const isRead = made.some((name) => name === goes || index.consumers(name).some((other) => inside.has(other)));
     if (isRead && made.every(isAlone)) inside.add(node);
   }
   return inside;
 }
-
-const madeBy = (name: string, nodes: ReadonlySet<NodeProto>): boolean =>
-  [...nodes].some(({ output }) => output.includes(name));

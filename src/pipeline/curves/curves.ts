@@ -20,6 +20,7 @@ export interface BranchCurve {
   layers: number[];
   /** Cost of those among them that have no candidates. */
   fixed: LayerCost;
-  /** Relative squared error of the outputs without it, as measured. */
+  /** Without it, with all other layers as they were: relative squared errors of the sum, behind its activation, and of the outputs. */
+  sumError: number;
   outputError: number;
 }

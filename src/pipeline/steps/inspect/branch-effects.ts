@@ -3,6 +3,8 @@ import {
   branchesOf,
   DENSE,
   factoredCost,
+  GraphIndex,
+  operatorOf,
   Runner,
   usesOf,
   withoutBranches,
@@ -11,6 +13,7 @@ import {
   type LayerCost,
   type Model,
   type Samples,
+  type Tensor,
 } from '../../../models/index.js';
 import { BUDGETS } from '../../cost/budgets.js';
 import { passWork } from '../../cost/work.js';
@@ -19,7 +22,7 @@ import { readAll } from '../../curves/sensitivity.js';
 import type { ActivationStore } from '../../files/activation-store.js';
 import { OutputError } from '../../network/compare/output-error.js';
 import type { Network } from '../../network/network.js';
-import { batches } from '../../network/network-pass.js';
+import { batches, floats } from '../../network/network-pass.js';
 import { outputNames } from './layer-effects.js';
 import type { StepContext } from '../../step.js';
 
@@ -55,28 +58,67 @@ export async function measureBranches(
     await network.calibration.batch(0, network.batch),
     threads,
   );
+  if (ofOneShape.length === 0) return [];
   const outputs = outputNames(network);
   const ranges = batches(images, network.batch);
   const affordable = Math.floor(BUDGETS.branches / Math.max(1, passWork(network.layers) * ofOneShape.length));
   const looked = ranges.slice(0, Math.max(1, Math.floor(affordable / network.batch)));
-  const result: BranchCurve[] = [];
-  for (const { branch, inside } of ofOneShape) {
-    const error = new OutputError(network.parts, outputs);
-    const runner = await Runner.open(withoutBranches(prepared, [branch.sum]), { threads });
-    try {
-      for (const { begin, end, index } of looked) {
+  const tried = ofOneShape.map(({ branch, inside }) => ({
+    ...{ branch, inside, sum: behindActivation(prepared, branch.sum) },
+    error: new OutputError(network.parts, outputs),
+    moved: { squares: 0, total: 0 },
+  }));
+  const runners: Runner[] = [];
+  try {
+    const capture = (names: readonly string[]) => ({
+      threads,
+      capture: names.filter((name) => !outputs.includes(name)),
+    });
+    const original = await Runner.open(prepared, capture([...new Set(tried.map(({ sum }) => sum))]));
+    runners.push(original);
+    for (const { branch, sum } of tried)
+      runners.push(await Runner.open(withoutBranches(prepared, [branch.sum]), capture([sum])));
+    for (const { begin, end, index } of looked) {
+      const samples = await network.calibration.batch(begin, end);
+      const before = await original.run(samples);
+      const wanted = await readAll(outputs, (name) => store.read(name, index));
+      for (const [i, { sum, error, moved }] of tried.entries()) {
         signal.throwIfAborted();
-        const changed = await runner.run(await network.calibration.batch(begin, end));
-        error.addAll(await readAll(outputs, (name) => store.read(name, index)), changed);
+        const changed = (await runners[i + 1]?.run(samples)) ?? new Map<string, Tensor>();
+        error.addAll(wanted, changed);
+        addDifference(moved, before.get(sum), changed.get(sum));
       }
-    } finally {
-      await runner.release();
     }
-    const fixed = inside.flatMap((index) => (layers[index]?.blocked == null ? [] : [layers[index]]));
-    if (Number.isFinite(error.relative))
-      result.push({ sum: branch.sum, layers: inside, fixed: costOf(fixed), outputError: error.relative });
+  } finally {
+    for (const runner of runners) await runner.release();
   }
-  return result;
+  return tried.flatMap(({ branch, inside, error: { relative: outputError }, moved }): BranchCurve[] => {
+    const fixed = inside.flatMap((index) => (layers[index]?.blocked == null ? [] : [layers[index]]));
+    const sumError = moved.total === 0 ? 1 : moved.squares / moved.total;
+    if (!Number.isFinite(outputError) || !Number.isFinite(sumError)) return [];
+    return [{ sum: branch.sum, layers: inside, fixed: costOf(fixed), outputError, sumError }];
+  });
+}
+
+/** The tensor behind the activation of a sum, where nothing else reads the sum; else the sum itself. */
+function behindActivation(model: Model, sum: string): string {
+  const reader = new GraphIndex(model.graph).soleConsumer(sum);
+  return reader !== null && ACTIVATIONS.has(operatorOf(reader)) ? (reader.output[0] ?? sum) : sum;
+}
+
+const ACTIVATIONS = new Set(['Relu', 'Clip', 'LeakyRelu', 'PRelu', 'HardSwish', 'Elu', 'Selu', 'Gelu', 'Mish']);
+
+function addDifference(
+  sums: { squares: number; total: number },
+  before: Tensor | undefined,
+  after: Tensor | undefined,
+): void {
+  if (before === undefined || after === undefined) throw new RangeError('a sum was not computed');
+  const [a, b] = [floats(before), floats(after)];
+  for (let i = 0; i < a.length; i++) {
+    sums.squares += (a[i] - b[i]) ** 2;
+    sums.total += a[i] ** 2;
+  }
 }
 
 /** Layers by their places; null where one has a node outside of the branch as well, or is none that is known. */

@@ -40,6 +40,14 @@ async function planPoint(
   const { choice, fallbacks, warnings, coding, bits } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const dropped = droppedBranches(curves, tables, choice);
+  if (process.env.DBG)
+    console.error(
+      'EFFECT',
+      effectOf(tables, choice),
+      JSON.stringify(dropped),
+      'branches',
+      JSON.stringify(curves.branches?.map((b) => [b.sum, b.outputError, b.sumError])),
+    );
   const gone = new Set(dropped.flatMap(({ layers }) => layers));
   for (const [i, { index, layer }] of curves.layers.entries()) {
     const row = rows.get(index);

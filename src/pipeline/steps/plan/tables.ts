@@ -55,7 +55,7 @@ function withDropped(
 ): AllocationLayer[] {
   const places = new Map(layers.map(({ index }, place) => [index, place]));
   const result = [...tables];
-  for (const [branch, { layers: inside, fixed, outputError }] of branches.entries()) {
+  for (const [branch, { layers: inside, fixed, ...errors }] of branches.entries()) {
     const members = inside.flatMap((index) => places.get(index) ?? []);
     for (const [i, place] of members.entries()) {
       const table = result[place];
@@ -64,7 +64,7 @@ function withDropped(
         ...DROPPED,
         ...{ parameters: -rest.parameters, nonzeros: -rest.nonzeros, macs: -rest.macs },
         ...{ work: -rest.work, once: -rest.once },
-        error: i === 0 ? effectOfBranch(outputError, isDistilled) : 0,
+        error: i === 0 ? effectOfBranch(errors, isDistilled) : 0,
       };
       if (table !== undefined) result[place] = { ...table, branch, candidates: [...table.candidates, none] };
     }
