@@ -118,12 +118,10 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   const alone = shared.timed.get(way) ?? (await timedTables(setup, way === 'integers', context));
   shared.timed.set(way, alone);
   const timed = scaled(alone, quiet);
-  if (process.env.DBG) console.error('TABLE', integers, quiet, timed.map((t) => (t.candidates[0]?.latency ?? 0).toFixed(4) + ':' + Math.min(...t.candidates.filter((c) => !c.dropped).map((c) => c.latency ?? 9)).toFixed(4)).join(' '));
   const tried: Tried[] = [{ choice: dense, ratio: whole }];
   const measure = async (choice: readonly number[]) => {
     const ratio = await measured(setup, { tables: timed, choice, integers }, context.signal);
     tried.push({ choice: [...choice], ratio });
-    if (process.env.DBG) console.error('TRIED', integers, ratio.toFixed(3), effectOf(timed, choice).toFixed(4), choice.map((k, i) => { const c = timed[i]?.candidates[k]; return c?.dropped ? 'X' : `${c?.rank}/${c?.groups}@${(c?.latency ?? 0).toFixed(4)}`; }).join(' '));
     return ratio;
   };
   for (const [i, cost] of (['latency', 'work'] as const).entries()) {

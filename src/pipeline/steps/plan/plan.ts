@@ -40,7 +40,6 @@ async function planPoint(
   const { choice, fallbacks, warnings, coding, bits } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const dropped = droppedBranches(curves, tables, choice);
-  if (process.env.DBG)
     console.error(
       'EFFECT',
       effectOf(tables, choice),
