@@ -865,6 +865,8 @@ export interface components {
             inputs: "symmetric" | "asymmetric" | "refit";
             /** @description after the layers were fitted one by one, all are changed together so that outputs and inner feature maps come nearer to the original network on the calibration data, without labels, in so many passes over it. null: as many as `effort` allows, none where the outputs are near enough already; 0: none */
             distillation_passes: number | null;
+            /** @description whether branches of residual blocks may be left out, where what they do to the outputs is less than what else would have to be given up: the network becomes less deep */
+            drop_branches?: boolean;
             /** @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; float16 where its rows differ too much for one; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not */
             weights: {
                 /** @enum {string} */
@@ -1321,6 +1323,13 @@ export interface components {
             /** @description of all pages, where it was asked for */
             total?: number;
         };
+        /** LayerChange */
+        LayerChange: {
+            before: number;
+            after: number;
+            /** @description null: nothing is left */
+            ratio: number | null;
+        };
         /** LayerRow */
         LayerRow: {
             index: number;
@@ -1333,7 +1342,7 @@ export interface components {
             shape: number[];
             /** @enum {string} */
             status: "waiting" | "running" | "done" | "failed";
-            decision: ("compressed" | "dense") | null;
+            decision: ("compressed" | "dense" | "dropped") | null;
             reason: string | null;
             low_rank_shape: ("channel" | "tucker" | "spatial" | "pointwise") | null;
             rank: number | null;
@@ -1343,14 +1352,15 @@ export interface components {
             groups_total: number | null;
             /** @description of a weight in the codebook of the file, where the plan chose it for the layer */
             weight_bits?: number;
-            parameters: components["schemas"]["BeforeAfter"];
+            parameters: components["schemas"]["LayerChange"];
             /** @description of the parameters, all but the zeros that the pattern makes and the file holds */
             nonzeros?: {
                 before: number;
                 after: number;
-                ratio: number;
+                /** @description null: nothing is left */
+                ratio: number | null;
             };
-            macs: components["schemas"]["BeforeAfter"];
+            macs: components["schemas"]["LayerChange"];
             relative_error: number | null;
             relative_error_linear: number | null;
             iterations: number | null;
@@ -1825,6 +1835,11 @@ export interface components {
              * @default null
              */
             distillation_passes?: number | null;
+            /**
+             * @description whether branches of residual blocks may be left out, where what they do to the outputs is less than what else would have to be given up: the network becomes less deep
+             * @default true
+             */
+            drop_branches?: boolean;
             /**
              * @description how the file keeps the weights of all layers. float32: as they are; float16: half the bits; int8: a scale for every output channel; uint8: a scale for the whole tensor, as TensorFlow.js keeps weights; float16 where its rows differ too much for one; static_int8: as int8, and layers also compute with 8-bit integers, inputs included, with ranges from the calibration data (QuantizeLinear and DequantizeLinear); faster where the processor has integer kernels; codebook: k-means. Codings without integer layers are decoded once, when a runtime loads the model: size changes, speed does not
              * @default {

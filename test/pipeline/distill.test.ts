@@ -58,7 +58,7 @@ const run = async (files: Files, passes: number | null, method: object = {}, wis
     localOptions(files, output, {
       target: { parameter_ratio: 8 },
       // Without a refit, so that there is much to gain for so small a network.
-      method: { samples: 1024, inputs: 'symmetric', distillation_passes: passes, ...method },
+      method: { samples: 1024, inputs: 'symmetric', distillation_passes: passes, drop_branches: false, ...method },
       ...wish,
     }),
   );

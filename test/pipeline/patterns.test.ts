@@ -13,7 +13,10 @@ beforeAll(async () => {
   files = await writeFiles(scratch());
 });
 
-const method = (pattern: string, components: string[]) => ({ pattern, components, samples: 500, max_iterations: 8 });
+const method = (pattern: string, components: string[]) => ({
+  ...{ pattern, components, samples: 500, max_iterations: 8 },
+  drop_branches: false,
+});
 
 describe.each(SPARSE_PATTERNS)('a whole job with the pattern %s', (pattern) => {
   const zeros = storesZeros({ op: 'Conv' }, pattern);

@@ -119,6 +119,7 @@ class Method(TypedDict):
     error_metric: Literal['responses', 'outputs']
     inputs: Literal['symmetric', 'asymmetric', 'refit']
     distillation_passes: int | None
+    drop_branches: NotRequired[bool]
     weights: Weights
     samples: int
     max_iterations: int
@@ -477,6 +478,18 @@ class JobRowPage(TypedDict):
     total: NotRequired[int]
 
 
+class LayerChange(TypedDict):
+    before: float
+    after: float
+    ratio: float | None
+
+
+class Nonzeros1(TypedDict):
+    before: float
+    after: float
+    ratio: float | None
+
+
 class LatencyMs(TypedDict):
     before: float
     after: float
@@ -489,7 +502,7 @@ class LayerRow(TypedDict):
     op: str
     shape: list[int]
     status: Literal['waiting', 'running', 'done', 'failed']
-    decision: Literal['compressed', 'dense'] | None
+    decision: Literal['compressed', 'dense', 'dropped'] | None
     reason: str | None
     low_rank_shape: Literal['channel', 'tucker', 'spatial', 'pointwise'] | None
     rank: int | None
@@ -498,9 +511,9 @@ class LayerRow(TypedDict):
     groups: int | None
     groups_total: int | None
     weight_bits: NotRequired[int]
-    parameters: BeforeAfter
-    nonzeros: NotRequired[Nonzeros]
-    macs: BeforeAfter
+    parameters: LayerChange
+    nonzeros: NotRequired[Nonzeros1]
+    macs: LayerChange
     relative_error: float | None
     relative_error_linear: float | None
     iterations: int | None
@@ -872,6 +885,7 @@ class MethodRequest(TypedDict):
     error_metric: NotRequired[Literal['responses', 'outputs']]
     inputs: NotRequired[Literal['symmetric', 'asymmetric', 'refit']]
     distillation_passes: NotRequired[int | None]
+    drop_branches: NotRequired[bool]
     weights: NotRequired[Weights1]
     samples: NotRequired[int]
     max_iterations: NotRequired[int]

@@ -85,8 +85,9 @@ function lessCompressed(
   { from, to }: { from: number; to: number },
 ): number[][] {
   const plans = new Map<string, number[]>();
+  const least = leastCost(tables, 'parameters');
   for (let i = 1; i <= FALLBACKS; i++) {
-    const budget = Math.exp(from + ((to - from) * i) / (FALLBACKS + 1));
+    const budget = Math.max(least, Math.exp(from + ((to - from) * i) / (FALLBACKS + 1)));
     const choice = allocateThrifty(tables, { cost: 'parameters', budget }, 'work', allowedForSpeed);
     plans.set(choice.join(' '), choice);
   }
