@@ -5,6 +5,7 @@ export function madeOf(row: LayerRow): string {
   const bits = row.weight_bits === undefined ? [] : [`${row.weight_bits} bits`];
   if (row.decision === 'dense')
     return [row.parameters.after < row.parameters.before ? 'narrower' : 'kept', ...bits].join(', ');
+  if (row.decision === 'dropped') return 'left out';
   if (row.decision === null) return '';
   const parts = [];
   if (row.rank !== null && row.rank > 0)

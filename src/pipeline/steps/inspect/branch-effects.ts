@@ -29,8 +29,31 @@ import type { StepContext } from '../../step.js';
 /** A branch with less than this part of the parameters and of the multiply-accumulates is not worth a look. */
 const LEAST_SHARE = 0.002;
 
+/** A branch, and the layers in it by their places in the network. */
+interface Possible {
+  branch: Branch;
+  inside: number[];
+}
+
+/** The branches that may be left out, as far as the graph and the client say: in no other one, and worth a look. */
+export function possibleBranches(
+  { prepared, ...network }: Pick<Network, 'prepared' | 'parameters' | 'macs'>,
+  layers: readonly Layer[],
+  spec: Spec,
+): Possible[] {
+  if (spec.method.drop_branches !== true) return [];
+  return branchesOf(prepared).flatMap((branch): Possible[] => {
+    const inside = layersIn(branch, layers);
+    if (inside === null || inside.some((index) => isKept(layers[index], spec))) return [];
+    const all = inside.flatMap((index) => layers[index] ?? []);
+    if (all.every(({ blocked }) => blocked !== null)) return [];
+    const share = (of: 'parameters' | 'macs') => sumOf(all, (layer) => layer[of]) / Math.max(1, network[of]);
+    return Math.max(share('parameters'), share('macs')) < LEAST_SHARE ? [] : [{ branch, inside }];
+  });
+}
+
 /**
- * The branches that may be left out, and what the outputs lose by each, alone, with nothing fitted again.
+ * What the sum and the outputs lose by each branch that may be left out, alone, with nothing fitted again.
  *
  * @param layers of the network; those that are blocked go with their branch, too, but for those that the client named
  * @param images of which the store has the original's outputs
@@ -41,16 +64,8 @@ export async function measureBranches(
   { store, spec, images }: { store: ActivationStore; spec: Spec; images: number },
   { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
 ): Promise<BranchCurve[]> {
-  if (spec.method.drop_branches !== true) return [];
   const { prepared } = network;
-  const possible = branchesOf(prepared).flatMap((branch): { branch: Branch; inside: number[] }[] => {
-    const inside = layersIn(branch, layers);
-    if (inside === null || inside.some((index) => isKept(layers[index], spec))) return [];
-    const all = inside.flatMap((index) => layers[index] ?? []);
-    if (all.every(({ blocked }) => blocked !== null)) return [];
-    const share = (of: 'parameters' | 'macs') => sumOf(all, (layer) => layer[of]) / Math.max(1, network[of]);
-    return Math.max(share('parameters'), share('macs')) < LEAST_SHARE ? [] : [{ branch, inside }];
-  });
+  const possible = possibleBranches(network, layers, spec);
   if (possible.length === 0) return [];
   const ofOneShape = await withEqualShapes(
     prepared,
@@ -137,12 +152,12 @@ function isKept(layer: Layer | undefined, { method: { layers } }: Spec): boolean
 }
 
 /** A sum may also repeat the smaller of its tensors. */
-async function withEqualShapes<T extends { branch: Branch }>(
+async function withEqualShapes(
   prepared: Model,
-  possible: readonly T[],
+  possible: readonly Possible[],
   samples: Samples,
   threads: number,
-): Promise<T[]> {
+): Promise<Possible[]> {
   const given = new Map([...samples].map(([name, { dims }]) => [name, dims]));
   const capture = [...new Set(possible.flatMap(({ branch: { stays, goes } }) => [stays, goes]))].filter(
     (name) => !given.has(name),

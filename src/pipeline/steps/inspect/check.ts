@@ -22,6 +22,7 @@ import {
 import { applySelection, newRow, withForm } from '../../files/layer-rows.js';
 import { openNetwork, openSamples, type Network } from '../../network/network.js';
 import { requireFiniteOutputs } from '../../network/non-finite.js';
+import { possibleBranches } from './branch-effects.js';
 import { checkTargets } from '../plan/plan.js';
 import { needsLabels } from '../plan/plan-quality.js';
 import type { StepContext } from '../../step.js';
@@ -57,7 +58,8 @@ export async function checkInputs(
 ): Promise<Layer[]> {
   const layers = withForm(applySelection(network.layers, spec.method.layers), spec.method.pattern);
   if (layers.every((layer) => layer.blocked !== null)) throw nothingToCompress(layers, [], network.prepared);
-  checkTargets(spec, layers, network);
+  const branches = possibleBranches(network, layers, spec);
+  checkTargets(spec, layers, network, new Set(branches.flatMap(({ inside }) => inside)));
   if (codingOf(spec.method.weights.coding).integers) raiseOpset(network.prepared);
   const starved = layers.find((layer) => layer.blocked === null && network.images * layer.positions < MIN_SAMPLES);
   if (starved !== undefined) {

@@ -40,13 +40,6 @@ async function planPoint(
   const { choice, fallbacks, warnings, coding, bits } = await choose(assignment, context, { curves, tables, shared });
   const rows = new Map(inspected.result.layers.map((row) => [row.index, row]));
   const dropped = droppedBranches(curves, tables, choice);
-    console.error(
-      'EFFECT',
-      effectOf(tables, choice),
-      JSON.stringify(dropped),
-      'branches',
-      JSON.stringify(curves.branches?.map((b) => [b.sum, b.outputError, b.sumError])),
-    );
   const gone = new Set(dropped.flatMap(({ layers }) => layers));
   for (const [i, { index, layer }] of curves.layers.entries()) {
     const row = rows.get(index);
@@ -158,30 +151,37 @@ async function choose(
 
 /**
  * A target that not even the smallest factors of every layer reach is refused before any work.
+ * @param droppable layers that may be left out, by their places
  * @throws {InputError}
  */
 export function checkTargets(
   spec: Pick<Spec, 'target' | 'targets'>,
   layers: readonly Layer[],
   network: Pick<Curves, 'parameters' | 'macs'>,
+  droppable: ReadonlySet<number> = new Set(),
 ): void {
+  const left = layers.filter((_, index) => !droppable.has(index));
   for (const [i, target] of targetsOf(spec).entries()) {
     try {
-      checkTarget(target, layers, network);
+      checkTarget(target, { layers, left }, network);
     } catch (error) {
       throw atTarget(spec, i + 1, error);
     }
   }
 }
 
-function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Curves, 'parameters' | 'macs'>): void {
+function checkTarget(
+  target: Target,
+  { layers, left }: { layers: readonly Layer[]; left: readonly Layer[] },
+  network: Pick<Curves, 'parameters' | 'macs'>,
+): void {
   // The others are known only when candidates have been timed or evaluated.
   const limit = budgetOf(target, network);
   if (limit === null) return;
   const { cost, budget, asked } = limit;
   const before = originalCost(network, cost);
   const beside = layers.reduce((rest, layer) => rest - originalCost(layer, cost), before);
-  const least = layers.reduce(
+  const least = left.reduce(
     (sum, layer) =>
       sum +
       (layer.blocked !== null
@@ -193,7 +193,7 @@ function checkTarget(target: Target, layers: readonly Layer[], network: Pick<Cur
     beside,
   );
   if (least <= budget) return;
-  const blocked = layers.filter((layer) => layer.blocked !== null);
+  const blocked = left.filter((layer) => layer.blocked !== null);
   const fixed = blocked.reduce((sum, layer) => sum + originalCost(layer, cost), beside);
   const reasons = blocked.map((layer) => ({
     name: layer.name,

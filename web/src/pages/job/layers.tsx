@@ -11,7 +11,7 @@ function Decision({ row }: { row: LayerRow }) {
   if (row.status === 'running') return <span className="badge is-active">solving</span>;
   if (row.status === 'failed') return <span className="badge is-bad">failed</span>;
   if (row.decision === 'compressed') return <span>{madeOf(row)}</span>;
-  if (row.decision === 'dense')
+  if (row.decision === 'dense' || row.decision === 'dropped')
     return (
       <span className="muted decision">
         {madeOf(row)}

@@ -24,7 +24,9 @@ const kindOf = (row: LayerRow | null): string =>
       ? 'box-compressed'
       : row.decision === null
         ? 'box-waits'
-        : 'box-kept';
+        : row.decision === 'dropped'
+          ? 'box-dropped'
+          : 'box-kept';
 
 function BoxView({ data: { node, row }, selected }: NodeProps<Box>) {
   return (
@@ -39,7 +41,9 @@ function BoxView({ data: { node, row }, selected }: NodeProps<Box>) {
             <span className="muted">{row.shape.join('×')}</span>
           </div>
           <div className="box-line">
-            <span className="truncate">{row.decision === 'compressed' ? madeOf(row) : (row.reason ?? 'waits')}</span>
+            <span className="truncate">
+              {row.decision === 'compressed' || row.decision === 'dropped' ? madeOf(row) : (row.reason ?? 'waits')}
+            </span>
             {row.decision === 'compressed' ? <b>{ratio(row.parameters.ratio)}</b> : null}
           </div>
         </>
@@ -147,12 +151,14 @@ function Drawing({ nodes, rows }: { nodes: NetworkNode[]; rows: LayerRow[] }) {
   const shown = boxes.map((box) => (box.id === chosen ? { ...box, selected: true } : box));
   const data = boxes.find(({ id }) => id === chosen)?.data;
   const changed = rows.filter(({ decision }) => decision === 'compressed').length;
+  const gone = rows.filter(({ decision }) => decision === 'dropped').length;
   return (
     <section className="card" aria-labelledby="network">
       <div className="card-head">
         <h2 id="network">Network</h2>
         <span className="muted small">
           {nodes.length} operations, {rows.length} layers with weights, {changed} of them compressed
+          {gone === 0 ? '' : `, ${gone} left out`}
         </span>
         <div className="legend">
           <span className="key key-after">compressed</span>
