@@ -6,8 +6,10 @@ const tensor = (dims: number[], value: (at: number) => number = (at) => at) => (
   dims,
   data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, at) => value(at)),
 });
-const rows = (dims: readonly number[], data: Float32Array) =>
-  Array.from({ length: dims[0] ?? 0 }, (_, row) => [...data.subarray((row * data.length) / (dims[0] ?? 1))]);
+const rows = ([count = 0]: readonly number[], data: Float32Array) => {
+  const length = data.length / Math.max(1, count);
+  return Array.from({ length: count }, (_, row) => [...data.subarray(row * length, (row + 1) * length)]);
+};
 const vary = (given: ReturnType<typeof tensor>, ...kinds: Variation[]) => {
   const changed = varied(new Map([['x', given]]), new Set(kinds), seededRandom(3)).get('x');
   if (!(changed?.data instanceof Float32Array)) throw new Error('no floats');

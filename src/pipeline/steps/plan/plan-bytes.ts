@@ -34,8 +34,9 @@ import { plannedBits } from '../../files/weight-bits.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { seededRandom } from '../../network/random.js';
 import type { StepContext } from '../../step.js';
-import { networkOf } from './never-slower.js';
-import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
+import { effectOf, networkOf } from './never-slower.js';
+import { outOfReach, usefulBudget } from './out-of-reach.js';
+import type { Chosen, NetworkPlan } from './plan-points.js';
 import { biasOfRefit, fasterForms } from './tables.js';
 import { allowedForSize } from './thrift.js';
 
@@ -60,6 +61,8 @@ interface Sized {
   bits: (WeightBits | null)[];
   /** As counted. */
   bytes: number;
+  /** On the outputs, as expected. */
+  effect: number;
 }
 
 /**
@@ -114,14 +117,20 @@ export async function planBytes(
       }
       beside = bytes - plan.bytes;
     }
-    const { choice, bits } = best ?? lowest;
+    const dense = expanded.reduce(
+      (sum, { candidates }) => sum + Math.max(...candidates.map(({ bytes = 0 }) => bytes)),
+      0,
+    );
+    const useful =
+      best === null ? usefulBudget({ least, dense }, (budget) => allocated(expanded, budget).effect) : least;
+    const { choice, bits } = best ?? (useful > least ? allocated(expanded, useful) : lowest);
     const most = inputs.model.bytes / (least + beside);
     const cause = `bytes_ratio ${String(asked)} cannot be reached: with every layer at its smallest it is ${most.toFixed(2)}; ${String(Math.round(beside))} bytes of the file are in no layer that can be compressed`;
     return {
       choice,
       ...(coding.name === spec.method.weights.coding ? {} : { coding: coding.name }),
       ...(coding.chooses ? { bits: bitsByLayer(curves, bits) } : {}),
-      ...(best === null ? { warnings: [outOfReach(cause)] } : {}),
+      ...(best === null ? { warnings: [outOfReach(cause, spec, useful > least)] } : {}),
     };
   } finally {
     await network.close();
@@ -160,6 +169,7 @@ function allocated(tables: readonly SizedTable[], budget: number): Sized {
     choice: chosen.map((candidate) => candidate?.way.at ?? 0),
     bits: chosen.map((candidate) => candidate?.way.bits ?? null),
     bytes: costOfChoice(tables, places, 'bytes'),
+    effect: effectOf(tables, places),
   };
 }
 

@@ -66,10 +66,3 @@ export async function planPoints(assignment: Assignment, context: StepContext, p
   }
   return { points };
 }
-
-/** Of a plan that comes as near to its target as any that was found. */
-export const outOfReach = (cause: string): Warning => ({
-  code: 'target_out_of_reach',
-  cause,
-  next: 'what came nearest is returned; ask for less, or leave fewer layers dense',
-});

@@ -26,7 +26,8 @@ import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/l
 import { openNetwork, type Network } from '../../network/network.js';
 import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
 import { effectOf, networkOf } from './never-slower.js';
-import { outOfReach, type Chosen, type NetworkPlan } from './plan-points.js';
+import { outOfReach } from './out-of-reach.js';
+import type { Chosen, NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
 import {
   CLEARLY_FASTER,
@@ -86,7 +87,7 @@ export async function planSpeedup(assignment: Assignment, context: StepContext, 
       const coding: Pick<Chosen, 'coding'> = integers === null || other === undefined ? {} : { coding: other };
       if (reached) return { choice, ...coding };
       const cause = `a speedup of ${plan.asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
-      return { choice, ...coding, warnings: [outOfReach(cause)] };
+      return { choice, ...coding, warnings: [outOfReach(cause, spec)] };
     } finally {
       await original.release();
     }

@@ -13,7 +13,8 @@ import { files } from '../../files/step-files.js';
 import { withChoice, withoutLayer } from '../../files/layer-rows.js';
 import { droppedBranches } from './dropped.js';
 import { effectOf, fastEnough, plansWithWholeLayers } from './never-slower.js';
-import { outOfReach, planPoints, type Chosen, type NetworkPlan, type PointsShare } from './plan-points.js';
+import { outOfReach, usefulBudget } from './out-of-reach.js';
+import { planPoints, type Chosen, type NetworkPlan, type PointsShare } from './plan-points.js';
 import { planBytes } from './plan-bytes.js';
 import { planQuality } from './plan-quality.js';
 import { planSpeedup } from './plan-speedup.js';
@@ -136,7 +137,10 @@ async function choose(
     const beside = reasons.reduce((rest, { size }) => rest - size, fixed);
     const before = originalCost(curves, cost);
     const { message } = unreachable({ cost, before, asked, least: least + fixed, fixed, beside, reasons });
-    return { choice: allocate(tables, { cost, budget: least }), warnings: [outOfReach(message)] };
+    const at = (spent: number) => allocate(tables, { cost, budget: spent });
+    const range = { least, dense: before - fixed };
+    const useful = usefulBudget(range, (spent) => effectOf(tables, at(spent)));
+    return { choice: at(useful), warnings: [outOfReach(message, assignment.spec, useful > least)] };
   }
   const within = { cost, budget: budget - fixed, asked };
   if (cost === 'nonzeros') return { choice: allocateWithin(tables, within) };

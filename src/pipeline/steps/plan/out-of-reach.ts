@@ -1,0 +1,40 @@
+import type { Spec } from '../../../jobs/spec.js';
+import type { Warning } from '../../../jobs/results.js';
+
+/** Effect on the outputs of a plan whose network would be worth nothing: half of their variance, as expected. */
+const MOST_LOST = 0.5;
+/** Halvings of the range of budgets, on the logarithmic scale. */
+const ROUNDS = 12;
+
+/**
+ * Where a target is out of reach, the budget of what is given instead: the least whose plan leaves something of the outputs, so that
+ * whoever asked for too much has a network that he can use; the least of all where every plan does or none.
+ *
+ * @param range the least budget that there is a plan for, and that of the network as it came
+ * @param effectAt effect of the plan of a budget: squared, relative to the outputs' variance
+ */
+export function usefulBudget(range: { least: number; dense: number }, effectAt: (budget: number) => number): number {
+  if (effectAt(range.least) <= MOST_LOST || range.dense <= range.least) return range.least;
+  let [low, high] = [Math.log(range.least), Math.log(range.dense)];
+  if (!Number.isFinite(low) || effectAt(range.dense) > MOST_LOST) return range.least;
+  for (let round = 0; round < ROUNDS; round++) {
+    const middle = (low + high) / 2;
+    if (effectAt(Math.exp(middle)) <= MOST_LOST) high = middle;
+    else low = middle;
+  }
+  return Math.exp(high);
+}
+
+/** Of a plan that comes as near to its target as any that was found. @param isLimited by what it would lose */
+export const outOfReach = (
+  cause: string,
+  { method: { layers } }: Pick<Spec, 'method'>,
+  isLimited = false,
+): Warning => ({
+  code: 'target_out_of_reach',
+  cause: isLimited ? `${cause}; before that nothing would be left of the outputs` : cause,
+  next:
+    layers.exclude.length + layers.include.length === 0
+      ? 'what came nearest is returned; ask for less'
+      : 'what came nearest is returned; ask for less, or leave fewer layers dense',
+});
