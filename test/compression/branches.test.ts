@@ -76,6 +76,20 @@ describe('layers of branches that may be left out', () => {
     expect(() => allocate(layers, { cost: 'parameters', budget: least - 1 })).toThrow(/can be reached/);
   });
 
+  it('do not go for the sake of another cost where much of the budget would be left, and something lost for it', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const layers = layersOf(seed);
+      for (const budget of [420, 330, 250]) {
+        const target = { cost: 'parameters', budget } as const;
+        const best = allocate(layers, target);
+        const choice = allocateThrifty(layers, target, 'work', (error) => 3 * error);
+        if (sum(layers, choice, 'error') <= sum(layers, best, 'error') + 1e-9) continue;
+        const spent = Math.min(sum(layers, best, 'parameters'), 0.96 * budget);
+        expect(sum(layers, choice, 'parameters')).toBeGreaterThanOrEqual(spent);
+      }
+    }
+  });
+
   it('go for the sake of another cost as well, within what the errors may rise', () => {
     for (const seed of [3, 4, 5]) {
       const layers = layersOf(seed);

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { listLayers, loadModel, prepare } from '../../src/models/index.js';
 import { makeInt, makeInts } from '../../src/models/ir/attributes.js';
 import type { ModelProto } from '../../src/models/ir/messages.js';
-import { floatTensor } from '../../src/models/ir/tensors.js';
+import { floatTensor, tensorFloats } from '../../src/models/ir/tensors.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { batchOf, node, noise, proto, scratch, tensorOf } from '../models/graphs.js';
 import { CLASSES, LIMITS, localOptions, SIDE, writeFiles, type Files } from './network.js';
@@ -127,6 +127,21 @@ describe('a branch that hardly does anything', () => {
     expect(dropped(result)).toEqual(BLOCK);
     expect(result.verdict.checks[0]).toMatchObject({ passed: true });
     expect(result.metrics.fidelity.relative_error).toBeLessThan(0.5);
+  });
+
+  it('changes all weights that stay, depthwise ones as well, where all layers are changed together', async () => {
+    const given = { distillation_passes: 4, inputs: 'symmetric' };
+    const { metrics, output } = await compress({ mac_ratio: 1.8 }, given);
+    expect(metrics.distillation).toMatchObject({ passes: 4, kept: true });
+    const weightsOf = async (path: string) => {
+      const model = prepare(await loadModel(path, { directory: scratch(), limits: LIMITS }));
+      return new Map(model.graph.initializer.map((tensor) => [tensor.name, tensorFloats(tensor, model.directory)]));
+    };
+    const [before, after] = [await weightsOf(files.model), await weightsOf(join(output, 'model.onnx'))];
+    for (const name of ['first.w', 'ad.w', 'last.w']) {
+      expect(after.get(name)?.length).toBe(before.get(name)?.length);
+      expect(after.get(name)).not.toEqual(before.get(name));
+    }
   });
 
   it('is left out of a network for TensorFlow.js', async () => {

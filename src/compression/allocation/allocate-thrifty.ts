@@ -23,8 +23,11 @@ export function allocateThrifty(
   const all = allocations(layers, target, other);
   const least = Math.min(...all.map(({ error }) => error));
   const most = least > 0 ? allowed(least) : least;
+  // A structure that leaves much of the budget has to cost nothing for it.
+  const isSpent = ({ settled, choice }: (typeof all)[number]) =>
+    costOf(settled, choice, target.cost) >= (1 - MOST_UNSPENT) * target.budget;
   const found = all
-    .filter(({ error }) => error <= most)
+    .filter((one) => one.error <= (isSpent(one) ? most : least))
     .map(({ settled, choice }) => {
       const kept = thrifty(settled, { target, other, best: choice, least, most });
       return { choice: kept.map((place, i) => settled[i].places[place]), cost: costOf(settled, kept, other) };

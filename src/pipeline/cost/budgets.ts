@@ -17,6 +17,7 @@ export const BUDGETS = {
   solves: 2.5e12,
   /** Runs behind every layer with a part of its response. */
   probes: 8e11,
+  /** Runs without every branch that may be left out. */
   branches: 1.5e11,
 } as const;
 

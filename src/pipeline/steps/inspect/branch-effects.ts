@@ -18,8 +18,6 @@ import {
 import { BUDGETS } from '../../cost/budgets.js';
 import { passWork } from '../../cost/work.js';
 import type { BranchCurve } from '../../curves/curves.js';
-import { readAll } from '../../curves/sensitivity.js';
-import type { ActivationStore } from '../../files/activation-store.js';
 import { OutputError } from '../../network/compare/output-error.js';
 import type { Network } from '../../network/network.js';
 import { batches, floats } from '../../network/network-pass.js';
@@ -56,12 +54,12 @@ export function possibleBranches(
  * What the sum and the outputs lose by each branch that may be left out, alone, with nothing fitted again.
  *
  * @param layers of the network; those that are blocked go with their branch, too, but for those that the client named
- * @param images of which the store has the original's outputs
+ * @param images at most
  */
 export async function measureBranches(
   network: Network,
   layers: readonly Layer[],
-  { store, spec, images }: { store: ActivationStore; spec: Spec; images: number },
+  { spec, images }: { spec: Spec; images: number },
   { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
 ): Promise<BranchCurve[]> {
   const { prepared } = network;
@@ -75,9 +73,6 @@ export async function measureBranches(
   );
   if (ofOneShape.length === 0) return [];
   const outputs = outputNames(network);
-  const ranges = batches(images, network.batch);
-  const affordable = Math.floor(BUDGETS.branches / Math.max(1, passWork(network.layers) * ofOneShape.length));
-  const looked = ranges.slice(0, Math.max(1, Math.floor(affordable / network.batch)));
   const tried = ofOneShape.map(({ branch, inside }) => ({
     ...{ branch, inside, sum: behindActivation(prepared, branch.sum) },
     error: new OutputError(network.parts, outputs),
@@ -93,14 +88,16 @@ export async function measureBranches(
     runners.push(original);
     for (const { branch, sum } of tried)
       runners.push(await Runner.open(withoutBranches(prepared, [branch.sum]), capture([sum])));
-    for (const { begin, end, index } of looked) {
+    for (const { begin, end } of batches(imagesOf(network, images, runners.length), network.batch)) {
       const samples = await network.calibration.batch(begin, end);
       const before = await original.run(samples);
-      const wanted = await readAll(outputs, (name) => store.read(name, index));
       for (const [i, { sum, error, moved }] of tried.entries()) {
         signal.throwIfAborted();
         const changed = (await runners[i + 1]?.run(samples)) ?? new Map<string, Tensor>();
-        error.addAll(wanted, changed);
+        for (const name of outputs) {
+          const [wanted, got] = [before.get(name), changed.get(name)];
+          if (wanted !== undefined && got !== undefined) error.add(name, wanted, got);
+        }
         addDifference(moved, before.get(sum), changed.get(sum));
       }
     }
@@ -113,6 +110,16 @@ export async function measureBranches(
     if (!Number.isFinite(outputError) || !Number.isFinite(sumError)) return [];
     return [{ sum: branch.sum, layers: inside, fixed: costOf(fixed), outputError, sumError }];
   });
+}
+
+/** Whatever runs cost: fewer images tell nothing. */
+const FEWEST_IMAGES = 8;
+
+/** Images that each of so many networks can be run on. */
+function imagesOf({ layers, fixedBatch }: Network, most: number, networks: number): number {
+  const affordable = Math.floor(BUDGETS.branches / Math.max(1, passWork(layers) * networks));
+  const wanted = Math.min(most, Math.max(FEWEST_IMAGES, affordable));
+  return fixedBatch === null ? wanted : Math.max(fixedBatch, wanted - (wanted % fixedBatch));
 }
 
 /** The tensor behind the activation of a sum, where nothing else reads the sum; else the sum itself. */

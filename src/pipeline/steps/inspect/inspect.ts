@@ -57,7 +57,7 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       });
       const { curves, broken } = await measureCurves(measuring, layers, layerContext);
       layers = left(layers, broken, network);
-      const branches = await measureBranches(network, layers, { store, spec, images: plan.images }, context);
+      const branches = await measureBranches(network, layers, { spec, images: plan.images }, context);
       await writeFile(join(output, files.curves), JSON.stringify({ ...curves, branches, images: network.images }));
     } finally {
       await store.close();
