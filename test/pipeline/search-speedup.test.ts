@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { denseCost, isBetter, nearest, searchSpeedup } from '../../src/pipeline/steps/plan/search-speedup.js';
+import {
+  confirmed,
+  denseCost,
+  isBetter,
+  nearest,
+  searchSpeedup,
+} from '../../src/pipeline/steps/plan/search-speedup.js';
 import type { AllocationLayer } from '../../src/compression/index.js';
 import { DENSE } from '../../src/models/index.js';
 
@@ -69,6 +75,44 @@ describe('integers in a plan for a speedup', () => {
       budgets.push(effect(choice));
     }
     expect(budgets[1]).toBeLessThan(budgets[0] ?? 0);
+  });
+});
+
+describe('a plan that is about to be taken', () => {
+  const plan = (ratio: number, effect: number) => ({ choice: [effect], ratio });
+  const effectOf = ({ choice: [effect = NaN] }: { choice: number[] }) => effect;
+  const target = { asked: 2, goal: 2.06 };
+
+  it('is timed again, and the next one where it had only been lucky', async () => {
+    const real = new Map([
+      [1, 1.7],
+      [2, 1.9],
+      [3, 2.1],
+      [4, 2.6],
+    ]);
+    const asked: number[] = [];
+    const tried = [plan(2.2, 1), plan(2.1, 2), plan(2.15, 3), plan(2.7, 4)];
+    const found = await confirmed(tried, target, effectOf, ({ choice: [effect = NaN] }) => {
+      asked.push(effect);
+      return Promise.resolve(real.get(effect) ?? NaN);
+    });
+    expect(asked).toEqual([1, 2, 3]);
+    expect(found).toMatchObject({ choice: [3], reached: true });
+  });
+
+  it('is timed once more only where that confirms it', async () => {
+    let times = 0;
+    const found = await confirmed([plan(1, 0), plan(2.2, 1)], target, effectOf, () => {
+      times++;
+      return Promise.resolve(2.08);
+    });
+    expect([times, found.choice, found.reached]).toEqual([1, [1], true]);
+  });
+
+  it('is the fastest, and none is timed again, where none was fast enough', async () => {
+    const never = () => Promise.reject(new Error('timed again'));
+    const found = await confirmed([plan(1, 0), plan(1.5, 1), plan(1.51, 2)], target, effectOf, never);
+    expect(found).toMatchObject({ choice: [1], reached: false });
   });
 });
 

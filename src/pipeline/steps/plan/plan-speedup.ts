@@ -21,7 +21,8 @@ import { integerError } from '../../integers/integer-network.js';
 import { repeatRows } from '../../network/batch.js';
 import { candidateLatencies } from '../../latency/candidate-latency.js';
 import { inputOf } from '../../latency/layer-latency.js';
-import type { TimedRunner } from '../../latency/network-latency.js';
+import { blocksInTurn, type TimedRunner } from '../../latency/network-latency.js';
+import { speedupOfBlocks } from '../../latency/block-interval.js';
 import { measureInTurn, measurePaired, quantile, speedup } from '../../latency/latency.js';
 import { openNetwork, type Network } from '../../network/network.js';
 import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
@@ -31,9 +32,9 @@ import type { Chosen, NetworkPlan } from './plan-points.js';
 import type { StepContext } from '../../step.js';
 import {
   CLEARLY_FASTER,
+  confirmed,
   denseCost,
   isBetter,
-  nearest,
   searchSpeedup,
   type Found,
   type Tried,
@@ -46,6 +47,8 @@ const UNEXPLAINED = 0.08;
 /** A plan that loses so little has nothing to gain from integers. */
 const UNSEEN = 1e-3;
 const WHOLE = { warmup: 3, minRuns: 15, maxRuns: 100, budgetSeconds: 2 };
+/** Of a plan that is about to be taken. */
+const AGAIN = { blocks: 6, fewest: 4, seconds: 1.5 };
 
 /**
  * Distributes a speedup over the layers. What a layer takes alone on this machine's runtime, and the estimate of its work, are
@@ -74,7 +77,16 @@ export async function planSpeedup(assignment: Assignment, context: StepContext, 
       : await Runner.open(network.original, { threads });
     try {
       const first = await measureInTurn([() => original.run(images)], { ...WHOLE, signal: context.signal });
-      const setup = { ...plan, network, images, threads, open, original, quiet: quantile(first[0] ?? [], 0.5) };
+      const setup = {
+        ...plan,
+        network,
+        images,
+        threads,
+        open,
+        original,
+        inTensorflow,
+        quiet: quantile(first[0] ?? [], 0.5),
+      };
       const { coding: given, for_speedup: other } = spec.method.weights;
       const left = other !== undefined && !inTensorflow && formatOf(format).codings === undefined;
       const progress = (from: number) => ({
@@ -103,6 +115,7 @@ interface Setup extends NetworkPlan {
   threads: number;
   open: (model: Model) => Promise<TimedRunner>;
   original: TimedRunner;
+  inTensorflow: boolean;
   /** Milliseconds of the original. */
   quiet: number;
 }
@@ -128,7 +141,9 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   for (const [i, cost] of (['latency', 'work'] as const).entries()) {
     await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
   }
-  const best = nearest(tried, { asked, goal }, ({ choice }) => effectOf(timed, choice));
+  const effect = ({ choice }: Tried) => effectOf(timed, choice);
+  const again = ({ choice }: Tried) => measuredInBlocks(setup, { tables: timed, choice, integers }, context.signal);
+  const best = await confirmed(tried, { asked, goal }, effect, again);
   return { ...best, effect: effectOf(timed, best.choice), whole };
 }
 
@@ -208,6 +223,24 @@ async function openOriginal(
   const sent = { model: original, prepared, path: context.path(inputs.model.key) };
   const path = await originalInTensorflow(sent, format, { directory: join(directory, 'tensorflow'), limits, signal });
   return TensorflowRunner.open(original, path, { directory, limits, signal });
+}
+
+/** The same as `measured`, over sessions that are opened anew; what TensorFlow.js does with a network is timed as before. */
+async function measuredInBlocks(
+  setup: Setup,
+  plan: { tables: readonly AllocationLayer[]; choice: readonly number[]; integers: boolean },
+  signal: AbortSignal,
+): Promise<number> {
+  if (setup.inTensorflow) return measured(setup, plan, signal);
+  const { network, curves, images, open } = setup;
+  const float = networkOf(network.prepared, { curves, ...plan });
+  const ways = plan.integers ? [float, placeholderIntegers(float)] : [float];
+  const progress = () => undefined;
+  const [blocks = []] = await blocksInTurn([network.original, ...ways], [images], { ...AGAIN, open, signal, progress });
+  const ratios = ways.map((_, i) => {
+    return speedupOfBlocks(blocks.map((times) => ({ before: times[0] ?? [], after: times[i + 1] ?? [] }))).ratio;
+  });
+  return Math.max(...ratios);
 }
 
 /** The speedup of a network with factors of the chosen sizes; with integers, where they are asked for and faster. */
