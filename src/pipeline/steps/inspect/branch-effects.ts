@@ -72,44 +72,43 @@ export async function measureBranches(
     threads,
   );
   if (ofOneShape.length === 0) return [];
-  const outputs = outputNames(network);
-  const tried = ofOneShape.map(({ branch, inside }) => ({
-    ...{ branch, inside, sum: behindActivation(prepared, branch.sum) },
-    error: new OutputError(network.parts, outputs),
-    moved: { squares: 0, total: 0 },
-  }));
-  const runners: Runner[] = [];
+  const ranges = batches(imagesOf(network, images, 2 * ofOneShape.length), network.batch);
+  const sums = new Map(ofOneShape.map(({ branch: { sum } }) => [sum, behindActivation(prepared, sum)]));
+  const outputs = new Set(outputNames(network));
+  const capture = [...new Set(sums.values())].filter((name) => !outputs.has(name));
+  const result: BranchCurve[] = [];
+  const original = await Runner.open(prepared, { threads, capture });
   try {
-    const capture = (names: readonly string[]) => ({
-      threads,
-      capture: names.filter((name) => !outputs.includes(name)),
-    });
-    const original = await Runner.open(prepared, capture([...new Set(tried.map(({ sum }) => sum))]));
-    runners.push(original);
-    for (const { branch, sum } of tried)
-      runners.push(await Runner.open(withoutBranches(prepared, [branch.sum]), capture([sum])));
-    for (const { begin, end } of batches(imagesOf(network, images, runners.length), network.batch)) {
-      const samples = await network.calibration.batch(begin, end);
-      const before = await original.run(samples);
-      for (const [i, { sum, error, moved }] of tried.entries()) {
-        signal.throwIfAborted();
-        const changed = (await runners[i + 1]?.run(samples)) ?? new Map<string, Tensor>();
-        for (const name of outputs) {
-          const [wanted, got] = [before.get(name), changed.get(name)];
-          if (wanted !== undefined && got !== undefined) error.add(name, wanted, got);
+    for (const { branch, inside } of ofOneShape) {
+      const error = new OutputError(network.parts, [...outputs]);
+      const moved = { squares: 0, total: 0 };
+      const sum = sums.get(branch.sum) ?? branch.sum;
+      // One at a time, and the original once more for each: many networks, or their maps, may not fit the memory.
+      const changed = await Runner.open(withoutBranches(prepared, [branch.sum]), {
+        threads,
+        capture: capture.filter((name) => name === sum),
+      });
+      try {
+        for (const { begin, end } of ranges) {
+          signal.throwIfAborted();
+          const samples = await network.calibration.batch(begin, end);
+          const [before, after] = [await original.run(samples), await changed.run(samples)];
+          error.addAll(new Map([...before].filter(([name]) => outputs.has(name))), after);
+          addDifference(moved, before.get(sum), after.get(sum));
         }
-        addDifference(moved, before.get(sum), changed.get(sum));
+      } finally {
+        await changed.release();
       }
+      const fixed = inside.flatMap((index) => (layers[index]?.blocked == null ? [] : [layers[index]]));
+      const outputError = error.relative;
+      const sumError = moved.total === 0 ? 1 : moved.squares / moved.total;
+      if (Number.isFinite(outputError) && Number.isFinite(sumError))
+        result.push({ sum: branch.sum, layers: inside, fixed: costOf(fixed), outputError, sumError });
     }
   } finally {
-    for (const runner of runners) await runner.release();
+    await original.release();
   }
-  return tried.flatMap(({ branch, inside, error: { relative: outputError }, moved }): BranchCurve[] => {
-    const fixed = inside.flatMap((index) => (layers[index]?.blocked == null ? [] : [layers[index]]));
-    const sumError = moved.total === 0 ? 1 : moved.squares / moved.total;
-    if (!Number.isFinite(outputError) || !Number.isFinite(sumError)) return [];
-    return [{ sum: branch.sum, layers: inside, fixed: costOf(fixed), outputError, sumError }];
-  });
+  return result;
 }
 
 /** Whatever runs cost: fewer images tell nothing. */
