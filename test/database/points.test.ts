@@ -112,25 +112,28 @@ describe('a job with several targets', () => {
     expect(await database.layers.list('team_other', id, 2)).toBeNull();
   });
 
-  it('shows a layer at work in the points that compress it, and leaves the dense ones as they are', async () => {
-    const database = await postgres.open();
-    const { id } = await createJob(database, { spec: { ...spec, targets: targets.slice(0, 2) } });
-    await finishNext(database, 1);
-    const plan = testPlan(targets.slice(0, 2), 1);
-    const [first, second] = plan.points;
-    const inspected = await database.layers.list(DEFAULT_TEAM, id);
-    const row = inspected?.[0];
-    if (first === undefined || second === undefined || row === undefined) throw new Error('no plan');
-    first.layers = [{ ...row, decision: 'compressed' }];
-    second.layers = [{ ...row, decision: 'dense', status: 'done', reason: 'cheap' }];
-    second.allocations = [];
-    await planWith(database, plan);
-    const task = await claimed(database);
-    const status = async (point: number) => (await database.layers.list(DEFAULT_TEAM, id, point))?.[0]?.status;
-    expect([await status(1), await status(2)]).toEqual(['running', 'done']);
-    await database.pool.requeue(task.taskId, task.attempt);
-    expect([await status(1), await status(2)]).toEqual(['waiting', 'done']);
-  });
+  it.each(['dense', 'dropped'] as const)(
+    'shows a layer at work in the points that compress it, not where it is %s',
+    async (decision) => {
+      const database = await postgres.open();
+      const { id } = await createJob(database, { spec: { ...spec, targets: targets.slice(0, 2) } });
+      await finishNext(database, 1);
+      const plan = testPlan(targets.slice(0, 2), 1);
+      const [first, second] = plan.points;
+      const inspected = await database.layers.list(DEFAULT_TEAM, id);
+      const row = inspected?.[0];
+      if (first === undefined || second === undefined || row === undefined) throw new Error('no plan');
+      first.layers = [{ ...row, decision: 'compressed' }];
+      second.layers = [{ ...row, decision, status: 'done', reason: 'cheap' }];
+      second.allocations = [];
+      await planWith(database, plan);
+      const task = await claimed(database);
+      const status = async (point: number) => (await database.layers.list(DEFAULT_TEAM, id, point))?.[0]?.status;
+      expect([await status(1), await status(2)]).toEqual(['running', 'done']);
+      await database.pool.requeue(task.taskId, task.attempt);
+      expect([await status(1), await status(2)]).toEqual(['waiting', 'done']);
+    },
+  );
 
   it('goes on without a point that cannot be reached, and tells so from the plan on', async () => {
     const database = await postgres.open();

@@ -61,14 +61,14 @@ describe('branches of residual blocks', () => {
   it('are found with all that is computed for them alone', async () => {
     const model = prepare(await build(BLOCKS));
     expect(branchesOf(model)).toEqual([
-      { sum: 'u', stays: 'q', goes: 't', nodes: ['a', 'b'] },
-      { sum: 'k', stays: 'v', goes: 'j', nodes: ['c', 'd'] },
+      { sum: 'u', stays: 'q', goes: 't', nodes: ['a', 'b'], inner: [] },
+      { sum: 'k', stays: 'v', goes: 'j', nodes: ['c', 'd'], inner: [] },
     ]);
   });
 
   it.each<[string, Partial<Sketch>, string[]]>([
     [
-      'a block around another one is none, the inner one is',
+      'a block around another one knows of the inner one',
       {
         nodes: [
           conv('x', 'p', 'first'),
@@ -79,7 +79,7 @@ describe('branches of residual blocks', () => {
           conv('t', 'y', 'last'),
         ],
       },
-      ['s'],
+      ['s', 't'],
     ],
     [
       'of two with layers that with more of them',
@@ -134,7 +134,25 @@ describe('branches of residual blocks', () => {
     ],
   ])('%s', async (_, sketch, sums) => {
     const model = prepare(await build({ ...BLOCKS, ...sketch }));
-    expect(branchesOf(model).map(({ sum }) => sum)).toEqual(sums);
+    const found = branchesOf(model);
+    expect(found.map(({ sum }) => sum)).toEqual(sums);
+    expect(found.flatMap(({ inner }) => inner)).toEqual(sums.slice(0, -1));
+  });
+
+  it('have no weights that are read outside of them', async () => {
+    const model = prepare(
+      await build({
+        ...BLOCKS,
+        nodes: [
+          conv('x', 'p', 'first'),
+          conv('p', 'q', 'a'),
+          node('Add', ['p', 'q'], 's'),
+          node('ConvTranspose', ['s', 'aw'], 't', pads, 'up'),
+          conv('t', 'y', 'last'),
+        ],
+      }),
+    );
+    expect(branchesOf(model)).toEqual([]);
   });
 
   it('leave the network that it is without them, with the names of all that stays', async () => {

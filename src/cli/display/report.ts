@@ -31,7 +31,7 @@ export function layerTable(layers: LayerRow[]): string {
     row.decision === 'compressed' ? `${row.groups ?? 0}/${row.groups_total ?? 0}` : '-',
     count(row.parameters.before),
     count(row.parameters.after),
-    ...(hasBits ? [row.weight_bits === undefined ? '-' : String(row.weight_bits)] : []),
+    ...(hasBits ? [row.decision === 'dropped' ? '-' : String(row.weight_bits ?? 8)] : []),
     row.relative_error === null ? '-' : row.relative_error.toFixed(4),
     row.decision ?? row.status,
   ]);

@@ -101,7 +101,7 @@ export function jobRepository(context: DatabaseContext): JobRepository {
         await holdLaterTasks(tx, jobId);
         await tx.$executeRaw`
           update layers set row = row || '{"status": "waiting", "reason": null, "worker_id": null, "attempt": null}'::jsonb
-          where job_id = ${jobId} and row->>'decision' is distinct from 'dense'
+          where job_id = ${jobId} and coalesce(row->>'decision', '') not in ('dense', 'dropped')
             and index in (select layer from tasks where job_id = ${jobId} and state = 'waiting')`;
         await tx.$executeRaw`
           update jobs set status = 'queued', error = null, started_at = null, finished_at = null, running_seconds = 0,

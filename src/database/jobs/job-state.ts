@@ -171,7 +171,7 @@ export async function patchLayer(tx: Tx, task: Task, patch: Partial<LayerRow>): 
   await tx.$executeRaw`
     update layers set row = row || ${JSON.stringify(patch)}::jsonb
     where job_id = ${task.jobId} and team_id = ${task.teamId} and index = ${task.layer}
-      and row->>'decision' is distinct from 'dense'`;
+      and coalesce(row->>'decision', '') not in ('dense', 'dropped')`;
 }
 
 export const publicError = ({ code, detail, origin, layer }: SerializedError) => ({ code, detail, origin, layer });

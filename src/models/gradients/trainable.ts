@@ -8,11 +8,16 @@ import { weightedNodes } from '../graph/weighted-nodes.js';
 import { samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
 
-/** Weights of the layers that `rewritten` has and `model` has not: those that compression made. @param model null: all */
-export function newWeights(rewritten: Model, model: Model | null): Set<string> {
+/**
+ * Weights of the layers that `rewritten` has and `model` has not: those that compression made.
+ * @param model null: all
+ * @param but names of nodes whose weights are not wanted
+ */
+export function newWeights(rewritten: Model, model: Model | null, but: ReadonlySet<string> = new Set()): Set<string> {
   const known = model === null ? new Map<string, unknown>() : initializersOf(model.graph);
   const found = new Set<string>();
-  for (const { weight, bias } of weightedNodes(rewritten)) {
+  for (const { weight, bias, name } of weightedNodes(rewritten)) {
+    if (but.has(name)) continue;
     for (const tensor of [weight, bias])
       if (tensor?.dataType === DataType.FLOAT && !known.has(tensor.name)) found.add(tensor.name);
   }

@@ -18,7 +18,7 @@ export const BUDGETS = {
   /** Runs behind every layer with a part of its response. */
   probes: 8e11,
   /** Runs without every branch that may be left out. */
-  branches: 1.5e11,
+  branches: 6e11,
 } as const;
 
 /** A fit needs some images whatever a pass costs, and some samples. */

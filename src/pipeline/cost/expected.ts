@@ -44,6 +44,8 @@ export interface Expected {
   images: number;
   samples: number;
   probes: { images: number; layerErrors: readonly number[]; tapErrors: readonly number[] };
+  /** Work of the runs without branches; absent: none. */
+  branches?: number;
   spec: Pick<Spec, 'method' | 'benchmark' | 'target' | 'targets' | 'output' | 'effort'>;
   /** Of the model that was sent. */
   format: ModelFormatName;
@@ -51,15 +53,17 @@ export interface Expected {
   measured: number;
 }
 
-/** Seconds of the parts of the inspection: the pass over the images, then every layer. */
+/** Seconds of the parts of the inspection: the pass over the images, then every layer, then the branches. */
 export function expectedInspection({
   layers,
   images,
   samples,
   probes,
+  branches = 0,
 }: Omit<Expected, 'spec' | 'measured' | 'format'>): {
   capture: number;
   layers: number[];
+  branches: number;
 } {
   const behind = probeWorks(layers, probes);
   const own = layers.map((layer, i) => {
@@ -68,7 +72,11 @@ export function expectedInspection({
     const work = statisticsWork(layer, n) + probes.images * (behind[i] ?? 0);
     return LAYER_SECONDS.inspect + work / WORK_PER_SECOND;
   });
-  return { capture: STEP_SECONDS + (images * passWork(layers)) / WORK_PER_SECOND, layers: own };
+  return {
+    capture: STEP_SECONDS + (images * passWork(layers)) / WORK_PER_SECOND,
+    layers: own,
+    branches: branches / WORK_PER_SECOND,
+  };
 }
 
 /**
@@ -148,7 +156,7 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
       : points.filter((target) => targetOf(wishOf(target).name).cost !== null).length;
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
   return {
-    inspect: inspection.capture + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),
+    inspect: inspection.capture + inspection.branches + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),
     plan:
       STEP_SECONDS +
       trials * (open.length + refit + compare) +

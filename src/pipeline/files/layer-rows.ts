@@ -156,6 +156,13 @@ export const withForm = (layers: readonly Layer[], pattern: SparsePattern): Laye
       : layer,
   );
 
+/** Whether the client wants the layer as it is: by its name, or by those of others alone. */
+export function isNamed(layer: Layer | undefined, { layers: { include, exclude } }: Pick<Method, 'layers'>): boolean {
+  const names = layer === undefined ? [] : usesOf(layer).map(({ name }) => name);
+  const isIn = (list: readonly string[]) => names.some((name) => list.includes(name));
+  return isIn(exclude) || (include.length > 0 && !isIn(include));
+}
+
 /** Layers with `blocked` extended by the client's include and exclude lists. @throws {InputError} for unknown names */
 export function applySelection(layers: readonly Layer[], { include, exclude }: Method['layers']): Layer[] {
   const namesOf = (layer: Layer) => usesOf(layer).map(({ name }) => name);

@@ -185,7 +185,9 @@ async function dropUnneeded(network: Network, store: ActivationStore, rest: read
   const wanted = rest.flatMap((index) => {
     const layer = network.layers[index];
     if (layer === undefined) return [];
-    return usesOf(layer).flatMap(({ input, skip }) => (skip === null ? [input] : [input, skip.other]));
+    return usesOf(layer).flatMap(({ input, skip }) =>
+      skip === null || !isMade(network.prepared, skip.other) ? [input] : [input, skip.other],
+    );
   });
   const needed = stillNeeded(network.prepared, store.names(), wanted);
   for (const name of store.names()) if (!needed.has(name)) await store.drop(name);

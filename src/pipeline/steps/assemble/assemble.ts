@@ -46,6 +46,7 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
         : rowsOf(assignment, network, backed);
     const changed = [
       ...withoutOverflown(rows, network, built),
+      ...rowsOfBranches(assignment, network, built),
       ...rowsWithNewBias(rows, assignment, network, replacements),
     ];
     return {
@@ -80,6 +81,17 @@ function withNarrowed(changed: readonly LayerRow[], assignment: Assignment, netw
   const before = new Map(pointOf(assignment).layers.map((row) => [row.index, row]));
   const all = new Map([...before, ...changed.map((row): [number, LayerRow] => [row.index, row])]);
   return withoutUnread([...all.values()], network.layers).filter((row) => row !== before.get(row.index));
+}
+
+/** Layers of branches that are there again, as the network overflows without them. */
+function rowsOfBranches(assignment: Assignment, network: Network, { dropped }: Built): LayerRow[] {
+  const gone = new Set(dropped.flatMap(({ layers }) => layers));
+  return pointOf(assignment).layers.flatMap((row) => {
+    const layer = network.layers[row.index];
+    return row.decision !== 'dropped' || gone.has(row.index) || layer === undefined
+      ? []
+      : [withChoice(row, layer, DENSE, layer.blocked ?? 'without it the network overflows on calibration samples')];
+  });
 }
 
 /** Layers that make the network overflow are dense again. */

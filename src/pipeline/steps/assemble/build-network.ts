@@ -1,10 +1,11 @@
 import { InfrastructureError } from '../../../errors/index.js';
-import { USUAL_EFFORT } from '../../../jobs/spec.js';
+import { USUAL_EFFORT, type Method } from '../../../jobs/spec.js';
 import type { Assignment, DroppedBranch } from '../../../jobs/tasks.js';
 import {
   codingOf,
   rewrite,
   Runner,
+  usesOf,
   withoutBypasses,
   type Factors,
   type Model,
@@ -12,6 +13,7 @@ import {
 } from '../../../models/index.js';
 import { distillationBudget, type DistillationBudget } from '../../cost/effort.js';
 import { finishedOne } from '../../files/finished.js';
+import { isNamed } from '../../files/layer-rows.js';
 import { pointCoding } from '../../files/solved-layers.js';
 import { firstBad } from '../../network/non-finite.js';
 import type { Network } from '../../network/network.js';
@@ -41,6 +43,8 @@ export interface Built {
   overflown: ReadonlySet<string>;
   /** Relative errors of the layers after their refit, by index. */
   errors: ReadonlyMap<number, number>;
+  /** Branches that it is without. */
+  dropped: readonly DroppedBranch[];
 }
 
 /**
@@ -73,14 +77,17 @@ export async function buildNetwork(
   while (!built.finite) {
     const images = await firstImages(network);
     const name = await overflowing(left, replacements, images, context.threads);
-    const dropped = name ?? replacements.keys().next().value;
-    if (dropped === undefined) throw new InfrastructureError('compute_failed', 'the network as it came overflows');
-    replacements.delete(dropped);
-    overflown.add(dropped);
+    const replaced = name ?? replacements.keys().next().value;
+    // Each branch alone can be done without, as far as its own run said.
+    if (replaced === undefined && dropped.length > 0)
+      return buildNetwork(assignment, context, network, { solved, share });
+    if (replaced === undefined) throw new InfrastructureError('compute_failed', 'the network as it came overflows');
+    replacements.delete(replaced);
+    overflown.add(replaced);
     built = await finish(assignment, context, network, { left, replacements, budget });
   }
   const { distilled, trained, compressed, coded } = built;
-  return { distilled, trained, compressed, coded, replacements, overflown, errors };
+  return { distilled, trained, compressed, coded, replacements, overflown, errors, dropped };
 }
 
 /** For one target, of which it is `share`. */
@@ -109,7 +116,7 @@ async function finish(
   const isTrained = codingOf(pointCoding(assignment)).coder === 'codebook';
   const setting = {
     ...{ passes: method.distillation_passes, budget, seed: method.seed },
-    ...(isLessDeep ? { trained: allOf(fitted) } : {}),
+    ...(isLessDeep ? { trained: allOf(fitted, namedNodes(network, method)) } : {}),
   };
   const [first, second] = isTrained ? halves(setting) : [setting, setting];
   const middle = isTrained ? (REFIT_SHARE + 0.95) / 2 : 0.95;
@@ -153,6 +160,10 @@ function halves({ passes, budget, ...rest }: Setting): [Setting, Setting] {
     { passes: passes === null ? null : passes - less, budget: half, ...rest },
   ];
 }
+
+/** Nodes of the layers that the client wants as they are. */
+const namedNodes = ({ layers }: Network, method: Method): Set<string> =>
+  new Set(layers.filter((layer) => isNamed(layer, method)).flatMap((layer) => usesOf(layer).map(({ name }) => name)));
 
 const firstImages = ({ calibration, images, batch }: Network) => calibration.batch(0, Math.min(images, batch));
 

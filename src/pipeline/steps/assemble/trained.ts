@@ -32,9 +32,12 @@ export const factorsOf = (compressed: Model, prepared: Model): Trained => ({
   after: (student) => student,
 });
 
-/** All weights that there are: what is left out is made up for by layers that compression did not touch, too. */
-export const allOf = (compressed: Model): Trained => ({
-  weights: newWeights(compressed, null),
+/**
+ * All weights that there are: what is left out is made up for by layers that compression did not touch, too.
+ * @param but names of the nodes whose weights stay as they are
+ */
+export const allOf = (compressed: Model, but: ReadonlySet<string>): Trained => ({
+  weights: newWeights(compressed, null, but),
   before: compressed,
   rate: 1,
   begin: adam,

@@ -16,6 +16,7 @@ import {
   type Tensor,
 } from '../../../models/index.js';
 import { BUDGETS } from '../../cost/budgets.js';
+import { isNamed } from '../../files/layer-rows.js';
 import { passWork } from '../../cost/work.js';
 import type { BranchCurve } from '../../curves/curves.js';
 import { OutputError } from '../../network/compare/output-error.js';
@@ -31,23 +32,42 @@ const LEAST_SHARE = 0.002;
 interface Possible {
   branch: Branch;
   inside: number[];
+  /** Of the layers. */
+  work: number;
 }
 
-/** The branches that may be left out, as far as the graph and the client say: in no other one, and worth a look. */
+/** The branches that may be left out, as far as the graph and the client say, and that are worth a look. Without all of them, layers are left. */
 export function possibleBranches(
   { prepared, ...network }: Pick<Network, 'prepared' | 'parameters' | 'macs'>,
   layers: readonly Layer[],
   spec: Spec,
 ): Possible[] {
   if (spec.method.drop_branches !== true) return [];
-  return branchesOf(prepared).flatMap((branch): Possible[] => {
+  const possible = branchesOf(prepared).flatMap((branch): Possible[] => {
     const inside = layersIn(branch, layers);
-    if (inside === null || inside.some((index) => isKept(layers[index], spec))) return [];
+    if (inside === null || inside.some((index) => isNamed(layers[index], spec.method))) return [];
     const all = inside.flatMap((index) => layers[index] ?? []);
     if (all.every(({ blocked }) => blocked !== null)) return [];
     const share = (of: 'parameters' | 'macs') => sumOf(all, (layer) => layer[of]) / Math.max(1, network[of]);
-    return Math.max(share('parameters'), share('macs')) < LEAST_SHARE ? [] : [{ branch, inside }];
+    const work = passWork(all);
+    return Math.max(share('parameters'), share('macs')) < LEAST_SHARE ? [] : [{ branch, inside, work }];
   });
+  return leavingSome(possible, layers);
+}
+
+/** Without the largest ones, as long as all layers that can be compressed are in one of them. */
+function leavingSome(possible: readonly Possible[], layers: readonly Layer[]): Possible[] {
+  const open = [...layers.keys()].filter((index) => layers[index]?.blocked === null);
+  const bySize = possible.toSorted((a, b) => a.work - b.work);
+  const gone = () => new Set(bySize.flatMap(({ inside }) => inside));
+  while (bySize.length > 0 && open.every((index) => gone().has(index))) bySize.pop();
+  return possible.filter((one) => bySize.includes(one));
+}
+
+/** Work of the runs that branches are measured with. */
+export function branchWork(network: Network, possible: readonly Possible[], images: number): number {
+  const work = 2 * passWork(network.layers);
+  return Math.min(BUDGETS.branches, possible.length * images * work);
 }
 
 /**
@@ -60,26 +80,21 @@ export async function measureBranches(
   network: Network,
   layers: readonly Layer[],
   { spec, images }: { spec: Spec; images: number },
-  { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
+  { threads, signal, progress }: Pick<StepContext, 'threads' | 'signal' | 'progress'>,
 ): Promise<BranchCurve[]> {
   const { prepared } = network;
   const possible = possibleBranches(network, layers, spec);
   if (possible.length === 0) return [];
-  const ofOneShape = await withEqualShapes(
-    prepared,
-    possible,
-    await network.calibration.batch(0, network.batch),
-    threads,
-  );
-  if (ofOneShape.length === 0) return [];
-  const ranges = batches(imagesOf(network, images, 2 * ofOneShape.length), network.batch);
-  const sums = new Map(ofOneShape.map(({ branch: { sum } }) => [sum, behindActivation(prepared, sum)]));
+  const probe = await network.calibration.batch(0, network.fixedBatch ?? 1);
+  const { measured, on } = affordable(network, await withEqualShapes(prepared, possible, probe, threads), images);
+  const ranges = batches(on, network.batch);
+  const sums = new Map(measured.map(({ branch: { sum } }) => [sum, behindActivation(prepared, sum)]));
   const outputs = new Set(outputNames(network));
   const capture = [...new Set(sums.values())].filter((name) => !outputs.has(name));
   const result: BranchCurve[] = [];
   const original = await Runner.open(prepared, { threads, capture });
   try {
-    for (const { branch, inside } of ofOneShape) {
+    for (const [done, { branch, inside }] of measured.entries()) {
       const error = new OutputError(network.parts, [...outputs]);
       const moved = { squares: 0, total: 0 };
       const sum = sums.get(branch.sum) ?? branch.sum;
@@ -91,6 +106,7 @@ export async function measureBranches(
       try {
         for (const { begin, end } of ranges) {
           signal.throwIfAborted();
+          progress((done + begin / on) / measured.length);
           const samples = await network.calibration.batch(begin, end);
           const [before, after] = [await original.run(samples), await changed.run(samples)];
           error.addAll(new Map([...before].filter(([name]) => outputs.has(name))), after);
@@ -114,11 +130,22 @@ export async function measureBranches(
 /** Whatever runs cost: fewer images tell nothing. */
 const FEWEST_IMAGES = 8;
 
-/** Images that each of so many networks can be run on. */
-function imagesOf({ layers, fixedBatch }: Network, most: number, networks: number): number {
-  const affordable = Math.floor(BUDGETS.branches / Math.max(1, passWork(layers) * networks));
-  const wanted = Math.min(most, Math.max(FEWEST_IMAGES, affordable));
-  return fixedBatch === null ? wanted : Math.max(fixedBatch, wanted - (wanted % fixedBatch));
+/** The branches that are measured, and on how many images: the largest, where not all can be. None has another one of them inside. */
+function affordable(
+  { layers, fixedBatch }: Network,
+  possible: readonly Possible[],
+  images: number,
+): { measured: Possible[]; on: number } {
+  const sums = new Set(possible.map(({ branch }) => branch.sum));
+  const innermost = possible.filter(({ branch }) => !branch.inner.some((sum) => sums.has(sum)));
+  const work = Math.max(1, 2 * passWork(layers));
+  const fewest = fixedBatch ?? Math.min(images, FEWEST_IMAGES);
+  const count = Math.floor(BUDGETS.branches / (work * fewest));
+  const largest = new Set(innermost.toSorted((a, b) => b.work - a.work).slice(0, count));
+  const measured = innermost.filter((one) => largest.has(one));
+  const each = Math.floor(BUDGETS.branches / (work * Math.max(1, measured.length)));
+  const most = Math.min(images, Math.max(fewest, each));
+  return { measured, on: fixedBatch === null ? most : Math.max(fixedBatch, most - (most % fixedBatch)) };
 }
 
 /** The tensor behind the activation of a sum, where nothing else reads the sum; else the sum itself. */
@@ -148,13 +175,6 @@ function layersIn({ nodes }: Branch, layers: readonly Layer[]): number[] | null 
   const inside = [...layers.entries()].filter(([, layer]) => usesOf(layer).some(({ name }) => names.has(name)));
   const used = inside.flatMap(([, layer]) => usesOf(layer).map(({ name }) => name));
   return used.length === names.size && used.every((name) => names.has(name)) ? inside.map(([index]) => index) : null;
-}
-
-/** Whether the client wants the layer as it is. */
-function isKept(layer: Layer | undefined, { method: { layers } }: Spec): boolean {
-  const names = layer === undefined ? [] : usesOf(layer).map(({ name }) => name);
-  const isNamed = (list: readonly string[]) => names.some((name) => list.includes(name));
-  return isNamed(layers.exclude) || (layers.include.length > 0 && !isNamed(layers.include));
 }
 
 /** A sum may also repeat the smaller of its tensors. */

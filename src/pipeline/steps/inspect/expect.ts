@@ -4,6 +4,7 @@ import type { Layer } from '../../../models/index.js';
 import { distillationAllowed, expectedSeconds, type Expected } from '../../cost/expected.js';
 import { splitSamples } from '../../network/held-out.js';
 import type { Network } from '../../network/network.js';
+import { branchWork, possibleBranches } from './branch-effects.js';
 import { planProbes, type ProbePlan } from './probe-plan.js';
 
 export interface Expectation {
@@ -19,7 +20,8 @@ export interface Expectation {
 export function expectation(network: Network, layers: readonly Layer[], spec: Spec): Expectation {
   const { images, samples, batch, fixedBatch } = network;
   const plan = planProbes(layers, images, batch, fixedBatch !== null);
-  const counted = { layers, images, samples, probes: plan };
+  const branches = branchWork(network, possibleBranches(network, layers, spec), plan.images);
+  const counted = { layers, images, samples, probes: plan, branches };
   const measured = splitSamples(images, 0, null).heldOut.length;
   const expected = { ...counted, spec, measured, format: network.original.format };
   return { plan, counted, seconds: expectedSeconds(expected), distillation: distillationAllowed(expected) };

@@ -34,7 +34,8 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
     context.expect?.(expected);
     try {
       const parts = expectedInspection(counted);
-      const all = parts.layers.reduce((sum, seconds) => sum + seconds, parts.capture);
+      const before = parts.layers.reduce((sum, seconds) => sum + seconds, parts.capture);
+      const all = before + parts.branches;
       const within = (begin: number, length: number) => (share: number) => {
         context.progress((begin + share * length) / all);
       };
@@ -57,7 +58,12 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       });
       const { curves, broken } = await measureCurves(measuring, layers, layerContext);
       layers = left(layers, broken, network);
-      const branches = await measureBranches(network, layers, { spec, images: plan.images }, context);
+      const branches = await measureBranches(
+        network,
+        layers,
+        { spec, images: plan.images },
+        { ...context, progress: within(before, parts.branches) },
+      );
       await writeFile(join(output, files.curves), JSON.stringify({ ...curves, branches, images: network.images }));
     } finally {
       await store.close();

@@ -3,6 +3,8 @@ import type { Warning } from '../../../jobs/results.js';
 
 /** Effect on the outputs of a plan whose network would be worth nothing: half of their variance, as expected. */
 const MOST_LOST = 0.5;
+/** Of the budget of the network as it came, the least part that is tried. */
+const LEAST_SHARE = 1e-3;
 /** Halvings of the range of budgets, on the logarithmic scale. */
 const ROUNDS = 12;
 
@@ -15,8 +17,9 @@ const ROUNDS = 12;
  */
 export function usefulBudget(range: { least: number; dense: number }, effectAt: (budget: number) => number): number {
   if (effectAt(range.least) <= MOST_LOST || range.dense <= range.least) return range.least;
-  let [low, high] = [Math.log(range.least), Math.log(range.dense)];
-  if (!Number.isFinite(low) || effectAt(range.dense) > MOST_LOST) return range.least;
+  if (effectAt(range.dense) > MOST_LOST) return range.least;
+  // What goes with a branch may be more than what is left.
+  let [low, high] = [Math.log(Math.max(range.least, LEAST_SHARE * range.dense)), Math.log(range.dense)];
   for (let round = 0; round < ROUNDS; round++) {
     const middle = (low + high) / 2;
     if (effectAt(Math.exp(middle)) <= MOST_LOST) high = middle;

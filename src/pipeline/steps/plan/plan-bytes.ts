@@ -83,7 +83,7 @@ export async function planBytes(
     const expanded = curves.layers.map(({ layer, sensitivity }, i) => {
       const { candidates, ...rest } = tables[i] ?? { candidates: [] };
       const ways = candidates.flatMap((candidate, at) =>
-        waysOf(coding, spec.method.weights).map((bits) => ({
+        (candidate.dropped === true ? [null] : waysOf(coding, spec.method.weights)).map((bits) => ({
           ...withBytes(layer, candidate, coding.name, bits),
           error: candidate.error + LEFT_OF_CODING * outputErrorOf(sensitivity, noiseOf(layer, candidate, bits)),
           way: { at, bits },

@@ -22,6 +22,8 @@ import { allowedForSpeed } from './thrift.js';
 const ROUNDS = 6;
 /** Plans between the chosen one and the dense network, for the case that it does not hold. */
 const FALLBACKS = 6;
+/** Of the parameters that a plan distributes, the least part that is tried. */
+const LEAST_SHARE = 1e-3;
 /** Samples of the search: without evaluation data there may be very many. */
 const MOST_SEARCHED = 1024;
 
@@ -45,8 +47,10 @@ export async function planQuality(
     const search = evenly(data.search, MOST_SEARCHED);
     if (bounds.max_accuracy_drop !== undefined && search.labels === null) throw needsLabels();
     let best = tables.map(() => 0);
-    let low = Math.log(leastCost(tables, 'parameters'));
-    let high = Math.log(tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.parameters ?? 0), 0));
+    const all = tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.parameters ?? 0), 0);
+    // What goes with a branch may be more than what is left of the other layers.
+    let low = Math.log(Math.max(leastCost(tables, 'parameters'), LEAST_SHARE * all));
+    let high = Math.log(all);
     const dense = high;
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;

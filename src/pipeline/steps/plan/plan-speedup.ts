@@ -129,7 +129,8 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   if (whole >= goal) return { choice: dense, reached: true, most: whole, effect: 0, whole };
   // Where integers make nothing faster, layers will hardly have them.
   const way = whole > CLEARLY_FASTER ? 'integers' : 'float32';
-  const alone = shared.timed.get(way) ?? (await timedTables(setup, way === 'integers', context));
+  const known = shared.timed.get(way);
+  const alone = known === undefined ? await timedTables(setup, way === 'integers', context) : withTimes(tables, known);
   shared.timed.set(way, alone);
   const timed = scaled(alone, quiet);
   const tried: Tried[] = [{ choice: dense, ratio: whole }];
@@ -176,6 +177,13 @@ function scaled(tables: readonly AllocationLayer[], whole: number): AllocationLa
     }),
   }));
 }
+
+/** With the times that were measured for another target; effects differ between targets. */
+const withTimes = (tables: readonly AllocationLayer[], timed: readonly AllocationLayer[]): AllocationLayer[] =>
+  tables.map((table, i) => ({
+    ...table,
+    candidates: table.candidates.map((c, k) => ({ ...c, latency: timed[i]?.candidates[k]?.latency ?? Infinity })),
+  }));
 
 async function timedTables(
   { network, curves, tables, images, threads }: Setup,

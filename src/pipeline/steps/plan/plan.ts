@@ -69,11 +69,15 @@ async function planPoint(
 /** Of an image: the original forwards, the compressed network forwards and twice backwards. */
 const DISTILLED_WORK = 4;
 
-/** Whether samples and effort are enough to change all layers together, as far as that is known beforehand. */
+/**
+ * Whether samples and effort are enough to change all layers together, as far as that is known beforehand. Networks that are tried for
+ * a wish about the outputs are not.
+ */
 function isDistilled(
-  { spec: { effort = USUAL_EFFORT, method }, finished, point }: Assignment,
+  { spec: { effort = USUAL_EFFORT, method, target }, finished, point }: Assignment,
   { images = 0, macs }: Curves,
 ): boolean {
+  if (targetOf(wishOf(target).name).quality) return false;
   const samples = images - Math.floor(images / HELD_OUT);
   const { distillation = [] } = finishedOne({ finished }, 'inspect').result;
   const budget = distillationBudget(effort, distillation[(point ?? 1) - 1] ?? 0);

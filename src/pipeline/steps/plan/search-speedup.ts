@@ -91,19 +91,19 @@ export async function confirmed(
   effect: (plan: Tried) => number,
   again: (plan: Tried) => Promise<number>,
 ): Promise<ReturnType<typeof nearest>> {
-  const all = [...tried];
-  const sure = new Set<number>();
+  const keyOf = ({ choice }: Pick<Tried, 'choice'>) => choice.join(' ');
+  const sure = new Map<string, number>();
+  // A search may come to the same plan more than once.
+  const all = () => tried.map((plan) => ({ ...plan, ratio: sure.get(keyOf(plan)) ?? plan.ratio }));
   for (let round = 0; round < CONFIRMED; round++) {
-    const { choice, reached } = nearest(all, target, effect);
-    const at = all.findIndex((plan) => plan.choice === choice);
-    const plan = all[at];
-    if (!reached || plan === undefined || sure.has(at)) break;
-    sure.add(at);
-    all[at] = { choice, ratio: await again(plan) };
+    const { choice, reached } = nearest(all(), target, effect);
+    const plan = tried.find((one) => keyOf(one) === keyOf({ choice }));
+    if (!reached || plan === undefined || sure.has(keyOf(plan))) break;
+    sure.set(keyOf(plan), await again(plan));
   }
   // One that holds before one that was not timed again.
-  const held = all.filter(({ ratio }, i) => sure.has(i) && ratio >= target.asked);
-  return nearest(held.length > 0 ? held : all, target, effect);
+  const held = all().filter((plan) => sure.has(keyOf(plan)) && plan.ratio >= target.asked);
+  return nearest(held.length > 0 ? held : all(), target, effect);
 }
 
 /**

@@ -80,7 +80,7 @@ export function LayerTable({ layers }: { layers: readonly LayerRow[] }) {
                 {row.decision === 'compressed' ? `${String(row.groups ?? 0)}/${String(row.groups_total ?? 0)}` : '–'}
               </td>
               <td>{change(row.parameters, count)}</td>
-              {hasBits ? <td>{row.weight_bits ?? '–'}</td> : null}
+              {hasBits ? <td>{row.decision === 'dropped' ? '–' : (row.weight_bits ?? 8)}</td> : null}
               <td>{change(row.macs, count)}</td>
               <td>{row.latency_ms === null ? '–' : change(row.latency_ms, milliseconds)}</td>
               <td>{row.relative_error === null ? '–' : row.relative_error.toFixed(4)}</td>
