@@ -42,11 +42,13 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     if (isSmall || !formatOf(format).keepsTensors) await saveModel(inFormat(result, 'onnx'), join(output, files.inner));
     const rows =
       backed === null || backed.asPlanned
-        ? layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error }))
+        ? [
+            ...layers.map(({ index, row }) => ({ ...row, relative_error: errors.get(index) ?? row.relative_error })),
+            ...rowsOfBranches(assignment, network, built),
+          ]
         : rowsOf(assignment, network, backed);
     const changed = [
       ...withoutOverflown(rows, network, built),
-      ...rowsOfBranches(assignment, network, built),
       ...rowsWithNewBias(rows, assignment, network, replacements),
     ];
     return {
