@@ -55,16 +55,16 @@ export function newRow(layer: Layer, index: number, pattern: SparsePattern = PLA
 export function withChoice(row: LayerRow, layer: Layer, size: LayerSize, reason: string | null): LayerRow {
   const { parameters, nonzeros, macs } = factoredCost(layer, size);
   const zeros = size.groups > 0 && storesZeros(layer, size.pattern ?? PLAIN_PATTERN);
-  const isSolved = !isDense(size);
+  const dense = isDense(size);
   return {
     ...row,
-    status: isSolved ? 'waiting' : 'done',
-    decision: isSolved ? 'compressed' : 'dense',
+    status: dense ? 'done' : 'waiting',
+    decision: dense ? 'dense' : 'compressed',
     reason: reason ?? (zeros ? ZEROS_NOTE : null),
     low_rank_shape: size.rank === 0 ? null : size.shape,
-    rank: isSolved ? size.rank : null,
+    rank: dense ? null : size.rank,
     inner_rank: size.inner === 0 ? null : size.inner,
-    groups: isSolved ? size.groups : null,
+    groups: dense ? null : size.groups,
     parameters: change(layer.parameters, parameters),
     nonzeros: change(layer.parameters, nonzeros),
     macs: change(layer.macs, macs),
@@ -156,16 +156,22 @@ export const withForm = (layers: readonly Layer[], pattern: SparsePattern): Laye
       : layer,
   );
 
-/** Whether the client wants the layer as it is: by its name, or by those of others alone. */
-export function isNamed(layer: Layer | undefined, { layers: { include, exclude } }: Pick<Method, 'layers'>): boolean {
-  const names = layer === undefined ? [] : usesOf(layer).map(({ name }) => name);
-  const isIn = (list: readonly string[]) => names.some((name) => list.includes(name));
-  return isIn(exclude) || (include.length > 0 && !isIn(include));
+const namesOf = (layer: Layer) => usesOf(layer).map(({ name }) => name);
+
+/** Of a layer, why the client wants it as it is, or null: by its name, or by those of others alone. */
+export function selectionOf({ include, exclude }: Method['layers']): (layer: Layer) => string | null {
+  const included = new Set(include);
+  const excluded = new Set(exclude);
+  return (layer) => {
+    const own = namesOf(layer);
+    if (own.some((name) => excluded.has(name))) return 'excluded by the specification';
+    return included.size > 0 && !own.some((name) => included.has(name)) ? 'not included by the specification' : null;
+  };
 }
 
 /** Layers with `blocked` extended by the client's include and exclude lists. @throws {InputError} for unknown names */
-export function applySelection(layers: readonly Layer[], { include, exclude }: Method['layers']): Layer[] {
-  const namesOf = (layer: Layer) => usesOf(layer).map(({ name }) => name);
+export function applySelection(layers: readonly Layer[], selection: Method['layers']): Layer[] {
+  const { include, exclude } = selection;
   const names = new Set(layers.flatMap(namesOf));
   const faults = [
     ...include.map((name, i) => ({ name, pointer: `/method/layers/include/${String(i)}` })),
@@ -175,14 +181,6 @@ export function applySelection(layers: readonly Layer[], { include, exclude }: M
     const known = [...names].slice(0, 20).join(', ');
     throw new InputError('invalid_spec', `${faults[0]?.detail ?? ''}; its layers are ${known}`, { faults });
   }
-  const included = new Set(include);
-  const excluded = new Set(exclude);
-  return layers.map((layer) => {
-    if (layer.blocked !== null) return layer;
-    const own = namesOf(layer);
-    if (own.some((name) => excluded.has(name))) return { ...layer, blocked: 'excluded by the specification' };
-    if (included.size > 0 && !own.some((name) => included.has(name)))
-      return { ...layer, blocked: 'not included by the specification' };
-    return layer;
-  });
+  const whyKept = selectionOf(selection);
+  return layers.map((layer) => ({ ...layer, blocked: layer.blocked ?? whyKept(layer) }));
 }

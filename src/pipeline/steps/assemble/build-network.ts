@@ -13,7 +13,7 @@ import {
 } from '../../../models/index.js';
 import { distillationBudget, type DistillationBudget } from '../../cost/effort.js';
 import { finishedOne } from '../../files/finished.js';
-import { isNamed } from '../../files/layer-rows.js';
+import { selectionOf } from '../../files/layer-rows.js';
 import { pointCoding } from '../../files/solved-layers.js';
 import { firstBad } from '../../network/non-finite.js';
 import type { Network } from '../../network/network.js';
@@ -162,8 +162,11 @@ function halves({ passes, budget, ...rest }: Setting): [Setting, Setting] {
 }
 
 /** Nodes of the layers that the client wants as they are. */
-const namedNodes = ({ layers }: Network, method: Method): Set<string> =>
-  new Set(layers.filter((layer) => isNamed(layer, method)).flatMap((layer) => usesOf(layer).map(({ name }) => name)));
+function namedNodes({ layers }: Network, method: Method): Set<string> {
+  const whyKept = selectionOf(method.layers);
+  const kept = layers.filter((layer) => whyKept(layer) !== null);
+  return new Set(kept.flatMap((layer) => usesOf(layer).map(({ name }) => name)));
+}
 
 const firstImages = ({ calibration, images, batch }: Network) => calibration.batch(0, Math.min(images, batch));
 

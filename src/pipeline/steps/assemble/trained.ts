@@ -23,26 +23,25 @@ export interface Trained {
   after(student: Model): Model;
 }
 
-/** All weights that compression made. */
-export const factorsOf = (compressed: Model, prepared: Model): Trained => ({
-  weights: newWeights(compressed, prepared),
+/** These weights, as they are. */
+const plainly = (compressed: Model, weights: ReadonlySet<string>): Trained => ({
+  weights,
   before: compressed,
   rate: 1,
   begin: adam,
   after: (student) => student,
 });
 
+/** All weights that compression made. */
+export const factorsOf = (compressed: Model, prepared: Model): Trained =>
+  plainly(compressed, newWeights(compressed, prepared));
+
 /**
  * All weights that there are: what is left out is made up for by layers that compression did not touch, too.
  * @param but names of the nodes whose weights stay as they are
  */
-export const allOf = (compressed: Model, but: ReadonlySet<string>): Trained => ({
-  weights: newWeights(compressed, null, but),
-  before: compressed,
-  rate: 1,
-  begin: adam,
-  after: (student) => student,
-});
+export const allOf = (compressed: Model, but: ReadonlySet<string>): Trained =>
+  plainly(compressed, newWeights(compressed, null, but));
 
 /** Steps in proportion to the weights of each layer. */
 export function adam(student: Student): Optimizer {

@@ -16,7 +16,7 @@ import {
   type Tensor,
 } from '../../../models/index.js';
 import { BUDGETS } from '../../cost/budgets.js';
-import { isNamed } from '../../files/layer-rows.js';
+import { selectionOf } from '../../files/layer-rows.js';
 import { passWork } from '../../cost/work.js';
 import type { BranchCurve } from '../../curves/curves.js';
 import { OutputError } from '../../network/compare/output-error.js';
@@ -43,11 +43,12 @@ export function possibleBranches(
   spec: Spec,
 ): Possible[] {
   if (spec.method.drop_branches !== true) return [];
+  const whyKept = selectionOf(spec.method.layers);
   const possible = branchesOf(prepared).flatMap((branch): Possible[] => {
     const inside = layersIn(branch, layers);
-    if (inside === null || inside.some((index) => isNamed(layers[index], spec.method))) return [];
+    if (inside === null) return [];
     const all = inside.flatMap((index) => layers[index] ?? []);
-    if (all.every(({ blocked }) => blocked !== null)) return [];
+    if (all.some((layer) => whyKept(layer) !== null) || all.every(({ blocked }) => blocked !== null)) return [];
     const share = (of: 'parameters' | 'macs') => sumOf(all, (layer) => layer[of]) / Math.max(1, network[of]);
     const work = passWork(all);
     return Math.max(share('parameters'), share('macs')) < LEAST_SHARE ? [] : [{ branch, inside, work }];

@@ -233,16 +233,24 @@ async function openOriginal(
   return TensorflowRunner.open(original, path, { directory, limits, signal });
 }
 
-/** The same as `measured`, over sessions that are opened anew; what TensorFlow.js does with a network is timed as before. */
-async function measuredInBlocks(
-  setup: Setup,
-  plan: { tables: readonly AllocationLayer[]; choice: readonly number[]; integers: boolean },
-  signal: AbortSignal,
-): Promise<number> {
-  if (setup.inTensorflow) return measured(setup, plan, signal);
-  const { network, curves, images, open } = setup;
+/** A plan as it is timed. */
+interface TimedChoice {
+  tables: readonly AllocationLayer[];
+  choice: readonly number[];
+  integers: boolean;
+}
+
+/** Networks with factors of the chosen sizes: in float32, and with integers where they are asked for. */
+function waysOf({ network, curves }: Setup, { integers, ...plan }: TimedChoice): Model[] {
   const float = networkOf(network.prepared, { curves, ...plan });
-  const ways = plan.integers ? [float, placeholderIntegers(float)] : [float];
+  return integers ? [float, placeholderIntegers(float)] : [float];
+}
+
+/** The same as `measured`, over sessions that are opened anew; what TensorFlow.js does with a network is timed as before. */
+async function measuredInBlocks(setup: Setup, plan: TimedChoice, signal: AbortSignal): Promise<number> {
+  if (setup.inTensorflow) return measured(setup, plan, signal);
+  const { network, images, open } = setup;
+  const ways = waysOf(setup, plan);
   const progress = () => undefined;
   const [blocks = []] = await blocksInTurn([network.original, ...ways], [images], { ...AGAIN, open, signal, progress });
   const ratios = ways.map((_, i) => {
@@ -252,14 +260,10 @@ async function measuredInBlocks(
 }
 
 /** The speedup of a network with factors of the chosen sizes; with integers, where they are asked for and faster. */
-async function measured(
-  { network, curves, original, images, open }: Setup,
-  { tables, choice, integers }: { tables: readonly AllocationLayer[]; choice: readonly number[]; integers: boolean },
-  signal: AbortSignal,
-): Promise<number> {
-  const float = networkOf(network.prepared, { curves, tables, choice });
+async function measured(setup: Setup, plan: TimedChoice, signal: AbortSignal): Promise<number> {
+  const { original, images, open } = setup;
   const ratios: number[] = [];
-  for (const way of integers ? [float, placeholderIntegers(float)] : [float]) {
+  for (const way of waysOf(setup, plan)) {
     const candidate = await open(way);
     try {
       const pairs = await measurePaired(
