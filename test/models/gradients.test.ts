@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { FloatTensor } from '../../src/datasets/tensor.js';
-import { listLayers, prepare, TrainableNetwork, type Model, type Pull } from '../../src/models/index.js';
+import { listLayers, prepare, Runner, TrainableNetwork, type Model, type Pull } from '../../src/models/index.js';
 import { makeFloat, makeInt, makeInts } from '../../src/models/ir/attributes.js';
-import type { AttributeProto } from '../../src/models/ir/messages.js';
-import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
+import { withFields, type AttributeProto } from '../../src/models/ir/messages.js';
+import { elementCount, floatTensor, int64Tensor, tensorDims } from '../../src/models/ir/tensors.js';
 import { batchOf, build, node, noise, tensorOf, type Sketch } from './graphs.js';
 import { TOPOLOGIES } from './topologies.js';
 
@@ -409,6 +409,43 @@ describe('gradients by the runtime', () => {
       await expectDerivatives(opened, ['k']);
     } finally {
       await opened.network.release();
+    }
+  });
+
+  it('are the same with the original in the graph as with its tensors given', async () => {
+    const sketch = behindSum(MAP, [node('Relu', ['z'], 'y')], []);
+    const [student, original] = [await build(sketch), await build(sketch)];
+    const changed = withFields(original.graph, {
+      initializer: original.graph.initializer.map((tensor) =>
+        tensor.name === 'w'
+          ? floatTensor('w', tensorDims(tensor), noise(elementCount(tensorDims(tensor)), 31))
+          : tensor,
+      ),
+    });
+    const teacher = { ...original, graph: changed, proto: withFields(original.proto, { graph: changed }) };
+    const samples = batchOf(sketch.input);
+    const given = { weights: TRAINED, losses: ['z', 'y'], samples };
+    const runner = await Runner.open(teacher, { threads: 1, capture: ['z'] });
+    const apart = await TrainableNetwork.open(student, given, { threads: 1 });
+    const together = await TrainableNetwork.open(student, { ...given, original: teacher }, { threads: 1 });
+    try {
+      const targets = await runner.run(samples);
+      const pulls = new Map(
+        ['z', 'y'].map((name, i): [string, Pull] => [
+          name,
+          { target: targets.get(name) as FloatTensor, weight: 0.5 + i },
+        ]),
+      );
+      const expected = await apart.differentiate(samples, pulls);
+      const weights = new Map([...pulls].map(([name, { weight }]): [string, Pull] => [name, { weight }]));
+      const found = await together.differentiate(samples, weights);
+      expect([...found.gradients.keys()]).toEqual([...expected.gradients.keys()]);
+      for (const [name, gradient] of expected.gradients) {
+        expect(Math.max(...gradient.map(Math.abs))).toBeGreaterThan(0.01);
+        for (const [i, value] of gradient.entries()) expect(found.gradients.get(name)?.[i]).toBeCloseTo(value, 4);
+      }
+    } finally {
+      await Promise.all([runner.release(), apart.release(), together.release()]);
     }
   });
 

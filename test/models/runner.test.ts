@@ -45,6 +45,9 @@ describe('a runner', () => {
       const bytes = await runner.run({ dims: [1, 3, 4, 4], data });
       const floats = await runner.run({ dims: [1, 3, 4, 4], data: Float32Array.from(data) });
       expect(bytes.get('y')?.data).toEqual(floats.get('y')?.data);
+      expect(runner.typed({ dims: [1, 3, 4, 4], data })).toEqual(
+        new Map([['x', { dims: [1, 3, 4, 4], data: Float32Array.from(data) }]]),
+      );
     });
   });
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openDataset, writeNpz } from '../../src/datasets/index.js';
+import { openDataset, writeNpz, type Samples } from '../../src/datasets/index.js';
 import { networkLatencies } from '../../src/pipeline/latency/network-latency.js';
 import { batchOf, build, node, scratch, tensorOf } from '../models/graphs.js';
 import { LIMITS } from './network.js';
@@ -64,11 +64,19 @@ describe('the latency of networks', () => {
     await writeNpz(path, { x: batchOf([2], 5) });
     const data = await openDataset(path, { directory: scratch(), limits: { ...LIMITS, maxSamples: 10 } });
     const seen = new Set<number>();
+    const converted: Samples[] = [];
     const open = () =>
       Promise.resolve({
         fixedBatch: null,
-        run: (samples: ReadonlyMap<string, { dims: number[] }>) =>
-          Promise.resolve(void seen.add(samples.get('x')?.dims[0] ?? 0)),
+        typed: (samples: Samples) => {
+          converted.push(new Map(samples));
+          return converted.at(-1) ?? samples;
+        },
+        run: (samples: Samples) => {
+          // Not timed with what turns the samples into the types of the inputs.
+          expect(converted).toContain(samples);
+          return Promise.resolve(void seen.add(samples.get('x')?.dims[0] ?? 0));
+        },
         release: () => Promise.resolve(),
       });
     const [latency] = await networkLatencies(model, [model], data, {

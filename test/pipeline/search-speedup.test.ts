@@ -3,8 +3,10 @@ import {
   confirmed,
   denseCost,
   isBetter,
+  isLimited,
   nearest,
   searchSpeedup,
+  usefulPlan,
 } from '../../src/pipeline/steps/plan/search-speedup.js';
 import type { AllocationLayer } from '../../src/compression/index.js';
 import { DENSE } from '../../src/models/index.js';
@@ -49,7 +51,8 @@ const effect = (choice: readonly number[]) =>
 const ignore = (): void => undefined;
 
 describe('integers in a plan for a speedup', () => {
-  const plan = { choice: [], reached: true, most: 2, effect: 0.1, whole: 1 };
+  const plan = { choice: [], reached: true, most: 2, ratio: 2, effect: 0.1, whole: 1 };
+  const missed = { ...plan, reached: false };
   const faster = { ...plan, whole: 1.5 };
 
   it.each([
@@ -57,6 +60,27 @@ describe('integers in a plan for a speedup', () => {
     ['are not taken where they change the outputs more', { ...faster, effect: 0.02 }, plan, 0.09, false],
     ['are not taken where they are hardly faster', { ...faster, whole: 1.04, effect: 0 }, plan, 0, false],
     ['are taken where they alone are fast enough', { ...faster, effect: 0.5 }, { ...plan, reached: false }, 0.1, true],
+    [
+      'are taken where neither is fast enough and they are clearly faster',
+      { ...faster, ...missed, whole: 1.5, ratio: 2.2 },
+      missed,
+      0.1,
+      true,
+    ],
+    [
+      'are not taken where neither is fast enough and they are slower',
+      { ...faster, ...missed, whole: 1.5, ratio: 1.8, effect: 0 },
+      missed,
+      0,
+      false,
+    ],
+    [
+      'are not taken where they leave nothing of the outputs',
+      { ...faster, ...missed, whole: 1.5, ratio: 3 },
+      missed,
+      0.3,
+      false,
+    ],
     ['are not taken where they alone are too slow', { ...faster, reached: false, effect: 0 }, plan, 0, false],
   ])('%s', (_, integers, float, lost, taken) => {
     expect(isBetter(integers, float, lost)).toBe(taken);
@@ -111,7 +135,8 @@ describe('a plan that is about to be taken', () => {
 
   it('is the fastest, and none is timed again, where none was fast enough', async () => {
     const never = () => Promise.reject(new Error('timed again'));
-    const found = await confirmed([plan(1, 0), plan(1.5, 1), plan(1.51, 2)], target, effectOf, never);
+    const tenth = (of: { choice: number[] }) => effectOf(of) / 10;
+    const found = await confirmed([plan(1, 0), plan(1.5, 1), plan(1.51, 2)], target, tenth, never);
     expect(found).toMatchObject({ choice: [1], reached: false });
   });
 });
@@ -151,11 +176,17 @@ describe('search of a speedup', () => {
   it('takes the least effect of what reaches the speedup, or of what is about as fast as the fastest', () => {
     const tried = [1, 1.4, 1.41, 2].map((ratio, i) => ({ choice: [i], ratio }));
     const faster = ({ ratio }: { ratio: number }) => ratio;
-    expect(nearest(tried, { asked: 1.3, goal: 1.3 }, faster)).toEqual({ choice: [1], reached: true, most: 2 });
+    expect(nearest(tried, { asked: 1.3, goal: 1.3 }, faster)).toEqual({
+      choice: [1],
+      reached: true,
+      most: 2,
+      ratio: 1.4,
+    });
     expect(nearest(tried.slice(0, 3), { asked: 1.5, goal: 1.5 }, faster)).toEqual({
       choice: [1],
       reached: false,
       most: 1.41,
+      ratio: 1.4,
     });
     // One that only just reaches it may have been lucky: a margin that costs little is taken.
     expect(nearest(tried, { asked: 1.4, goal: 1.405 }, faster).choice).toEqual([2]);
@@ -164,7 +195,24 @@ describe('search of a speedup', () => {
       choice: [0],
       reached: false,
       most: 1,
+      ratio: 1,
     });
+  });
+
+  it('takes none that leaves nothing of the outputs where the speedup is out of reach', () => {
+    const tried = [1, 1.4, 1.6].map((ratio, i) => ({ choice: [i], ratio }));
+    const effects = [0, 0.2, 0.6];
+    const found = nearest(tried, { asked: 2, goal: 2 }, ({ choice: [at = 0] }) => effects[at] ?? NaN);
+    expect(found).toEqual({ choice: [1], reached: false, most: 1.6, ratio: 1.4 });
+    expect([isLimited(found), isLimited({ ...found, ratio: 1.59 })]).toEqual([true, false]);
+  });
+
+  it('looks for the fastest that does', () => {
+    for (const cost of ['latency', 'work'] as const) {
+      const lost = effect(usefulPlan(layers, cost, effect));
+      expect(lost).toBeLessThanOrEqual(0.25);
+      expect(lost).toBeGreaterThan(0.1);
+    }
   });
 
   it('tells the share that is done, and counts the cost of the dense network', async () => {

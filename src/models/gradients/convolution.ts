@@ -55,10 +55,10 @@ function inputGradient(
 ): string {
   const { kernel, strides, dilations, begin, end, group } = geometry;
   const full = kernel.map((k, i) => (k - 1) * (dilations[i] ?? 1));
-  const isPlain = group === 1 && strides.every((s) => s === 1);
+  const isPlain = strides.every((s) => s === 1);
   const pads = [...full.map((f, i) => f - (begin[i] ?? 0)), ...full.map((f, i) => f - (end[i] ?? 0))];
   if (isPlain && pads.every((p) => p >= 0)) {
-    const turned = tape.transpose(w, [1, 0, ...kernel.map((_, i) => i + 2)]);
+    const turned = turnedKernel(tape, w, { group, kernel });
     const axes = kernel.flatMap((k, i) => (k > 1 ? [i + 2] : []));
     const flipped =
       axes.length === 0
@@ -72,7 +72,12 @@ function inputGradient(
     return tape.emit(
       'Conv',
       [gradient, flipped],
-      [makeInts('kernel_shape', kernel), makeInts('pads', pads), makeInts('dilations', dilations)],
+      [
+        makeInts('kernel_shape', kernel),
+        makeInts('pads', pads),
+        makeInts('dilations', dilations),
+        makeInt('group', group),
+      ],
     );
   }
   const back = tape.emit(
@@ -90,6 +95,17 @@ function inputGradient(
     ],
   );
   return withoutPadding(tape, back, { geometry, input, output });
+}
+
+/** Inputs and outputs of a kernel changed places, group by group: [m, channels of a group, ...] as [channels, m of a group, ...]. */
+function turnedKernel(tape: Tape, w: string, { group, kernel }: Pick<Geometry, 'group' | 'kernel'>): string {
+  const [m = 0, channels = 0] = tape.shapeOf(w);
+  if (m === group && channels === 1) return w;
+  const axes = kernel.map((_, i) => i + 2);
+  if (group === 1) return tape.transpose(w, [1, 0, ...axes]);
+  const apart = tape.reshape(w, [group, m / group, channels, ...kernel]);
+  const turned = tape.transpose(apart, [0, 2, 1, ...axes.map((axis) => axis + 1)]);
+  return tape.reshape(turned, [group * channels, m / group, ...kernel]);
 }
 
 /**

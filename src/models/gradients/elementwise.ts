@@ -21,11 +21,19 @@ interface At {
 const SELU_ALPHA = 1.6732632;
 const SELU_GAMMA = 1.050701;
 
-/** dy (times `factor`) where a condition holds, elsewhere what `otherwise` makes of it. */
+/** dy where a condition holds, elsewhere 0. */
 const gate =
+  (holds: (tape: Tape, x: string, y: string, node: NodeProto) => string | null): Rule =>
+  (tape, node, gradient) => {
+    const condition = holds(tape, node.input[0] ?? '', node.output[0] ?? '', node);
+    return condition === null ? null : [tape.gated(condition, gradient)];
+  };
+
+/** dy (times `factor`) where a condition holds, elsewhere what `otherwise` makes of it. */
+const fork =
   (
     holds: (tape: Tape, x: string, y: string, node: NodeProto) => string | null,
-    otherwise: (tape: Tape, gradient: string, at: At) => string = (tape) => tape.float(0),
+    otherwise: (tape: Tape, gradient: string, at: At) => string,
     factor: (at: At) => number = () => 1,
   ): Rule =>
   (tape, node, gradient) => {
@@ -39,6 +47,8 @@ const gate =
 
 const above = (tape: Tape, name: string, bound: number): string => tape.emit('Greater', [name, tape.float(bound)]);
 const below = (tape: Tape, name: string, bound: number): string => tape.emit('Less', [name, tape.float(bound)]);
+const atLeast = (tape: Tape, name: string, bound: number): string =>
+  tape.emit('GreaterOrEqual', [name, tape.float(bound)]);
 const both = (tape: Tape, a: string, b: string): string => tape.emit('And', [a, b]);
 
 /** Where x lies strictly within the bounds of a Clip, which are attributes or constants; null if they are computed. */
@@ -58,16 +68,16 @@ const normalDensity = (tape: Tape, x: string): string =>
 /** Slopes of the functions of one variable. */
 export const FUNCTIONS: Record<string, Rule> = {
   Relu: gate((tape, _, y) => above(tape, y, 0)),
-  LeakyRelu: gate(
-    (tape, x) => above(tape, x, 0),
-    (tape, gradient, { node }) => tape.scaled(gradient, floatAttribute(node, 'alpha', 0.01)),
-  ),
-  Elu: gate(
+  LeakyRelu: slope((tape, x, _, node) => {
+    const alpha = floatAttribute(node, 'alpha', 0.01);
+    return tape.emit('Add', [tape.scaled(tape.mask(above(tape, x, 0)), 1 - alpha), tape.float(alpha)]);
+  }),
+  Elu: fork(
     (tape, x) => above(tape, x, 0),
     (tape, gradient, { y, node }) =>
       tape.mul(gradient, tape.emit('Add', [y, tape.float(floatAttribute(node, 'alpha', 1))])),
   ),
-  Selu: gate(
+  Selu: fork(
     (tape, x) => above(tape, x, 0),
     (tape, gradient, { y, node }) => {
       const gamma = floatAttribute(node, 'gamma', SELU_GAMMA);
@@ -76,7 +86,7 @@ export const FUNCTIONS: Record<string, Rule> = {
     },
     ({ node }) => floatAttribute(node, 'gamma', SELU_GAMMA),
   ),
-  Celu: gate(
+  Celu: fork(
     (tape, x) => above(tape, x, 0),
     (tape, gradient, { x, node }) =>
       tape.mul(gradient, tape.emit('Exp', [tape.scaled(x, 1 / floatAttribute(node, 'alpha', 1))])),
@@ -90,11 +100,12 @@ export const FUNCTIONS: Record<string, Rule> = {
   HardSigmoid: (tape, node, gradient) => {
     const [y = ''] = node.output;
     const inside = both(tape, above(tape, y, 0), below(tape, y, 1));
-    return [tape.where(inside, tape.scaled(gradient, floatAttribute(node, 'alpha', 0.2)))];
+    return [tape.gated(inside, tape.scaled(gradient, floatAttribute(node, 'alpha', 0.2)))];
   },
   HardSwish: slope((tape, x) => {
     const middle = tape.emit('Add', [tape.scaled(x, 1 / 3), tape.float(0.5)]);
-    return tape.where(above(tape, x, -3), tape.where(above(tape, x, 3), tape.float(1), middle));
+    const inside = both(tape, above(tape, x, -3), below(tape, x, 3));
+    return tape.emit('Add', [tape.gated(inside, middle), tape.mask(atLeast(tape, x, 3))]);
   }),
   Sigmoid: slope((tape, _, y) => tape.mul(y, tape.emit('Sub', [tape.float(1), y]))),
   Tanh: slope((tape, _, y) => tape.emit('Sub', [tape.float(1), tape.mul(y, y)])),
@@ -140,7 +151,7 @@ const chosen: Rule = (tape, node, gradient, wants) => {
   const [y = ''] = node.output;
   const shape = tape.shapeOf(y);
   return node.input.map((name, position) =>
-    wants(position) ? tape.sumTo(tape.where(tape.emit('Equal', [name, y]), gradient), shape, tape.shapeOf(name)) : null,
+    wants(position) ? tape.sumTo(tape.gated(tape.emit('Equal', [name, y]), gradient), shape, tape.shapeOf(name)) : null,
   );
 };
 
@@ -156,11 +167,12 @@ const summed =
 /** x where it is positive, elsewhere times a slope, which may be a trained one. */
 const prelu: Rule = (tape, node, gradient, wants) => {
   const [x = '', slopes = ''] = node.input;
-  const positive = above(tape, x, 0);
+  const positive = tape.mask(above(tape, x, 0));
+  const negative = tape.emit('Sub', [tape.float(1), positive]);
   const shape = tape.shapeOf(x);
-  const ofSlopes = () =>
-    tape.sumTo(tape.where(positive, tape.float(0), tape.mul(gradient, x)), shape, tape.shapeOf(slopes));
-  return [wants(0) ? tape.where(positive, gradient, tape.mul(gradient, slopes)) : null, wants(1) ? ofSlopes() : null];
+  const ofX = () => tape.mul(gradient, tape.emit('Add', [positive, tape.mul(negative, slopes)]));
+  const ofSlopes = () => tape.sumTo(tape.mul(negative, tape.mul(gradient, x)), shape, tape.shapeOf(slopes));
+  return [wants(0) ? ofX() : null, wants(1) ? ofSlopes() : null];
 };
 
 export const ARITHMETIC: Record<string, Rule> = {

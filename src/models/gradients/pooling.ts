@@ -95,5 +95,5 @@ export const reduceSum = spread(reducedAxes, false);
 /** Every place that holds the maximum gets the gradient. */
 export const globalMaxPool: Rule = (tape, node, gradient) => {
   const isLargest = tape.emit('Equal', [node.input[0] ?? '', node.output[0] ?? '']);
-  return [tape.where(isLargest, gradient)];
+  return [tape.gated(isLargest, gradient)];
 };

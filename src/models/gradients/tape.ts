@@ -1,6 +1,6 @@
 import { makeInt, makeInts, makeNode } from '../ir/attributes.js';
 import type { GraphIndex, NameSource } from '../graph/graph-index.js';
-import type { AttributeProto, NodeProto, TensorProto } from '../ir/messages.js';
+import { DataType, type AttributeProto, type NodeProto, type TensorProto } from '../ir/messages.js';
 import { elementCount, floatTensor, int64Tensor, tensorFloats, tensorInts } from '../ir/tensors.js';
 
 /** Nodes and constants that are added to a graph in order to differentiate it. Sizes are those of one fixed batch. */
@@ -94,8 +94,17 @@ export class Tape {
   mul = (a: string, b: string): string => this.emit('Mul', [a, b]);
   scaled = (a: string, factor: number): string => (factor === 1 ? a : this.mul(a, this.float(factor)));
 
-  /** `gradient` where `condition`, else 0. */
-  where(condition: string, gradient: string, otherwise = this.float(0)): string {
+  /** 1 where `condition`, else 0. */
+  mask(condition: string): string {
+    return this.emit('Cast', [condition], [makeInt('to', DataType.FLOAT)]);
+  }
+
+  /** `gradient` where `condition`, else 0. As a product: `Where` takes fifteen times as long in ONNX Runtime. */
+  gated(condition: string, gradient: string): string {
+    return this.mul(gradient, this.mask(condition));
+  }
+
+  where(condition: string, gradient: string, otherwise: string): string {
     return this.emit('Where', [condition, gradient, otherwise]);
   }
 

@@ -2,9 +2,13 @@ import type { FloatTensor, Tensor } from '../../datasets/tensor.js';
 import { fixSize } from './fixed-size.js';
 import { trainingGraph, type TrainingGraph } from './training-graph.js';
 import { DataType, withFields, type TensorProto } from '../ir/messages.js';
-import { initializersOf, inputNames, type Model } from '../ir/model.js';
+import { atOpset, initializersOf, inputNames, type Model } from '../ir/model.js';
 import { floatTensor, tensorDims, tensorFloats } from '../ir/tensors.js';
+import { extract } from '../graph/extract.js';
+import { NameSource } from '../graph/graph-index.js';
 import { weightedNodes } from '../graph/weighted-nodes.js';
+import { raiseOpset } from '../passes/raise-opset.js';
+import { withNames } from '../passes/short-names.js';
 import { samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
 
@@ -26,8 +30,8 @@ export function newWeights(rewritten: Model, model: Model | null, but: ReadonlyS
 
 /** What the gradients of one batch are computed from. */
 export interface Pull {
-  /** The wanted values of a loss, of the shape that the tensor has. */
-  target: FloatTensor;
+  /** The wanted values of a loss, of the shape that the tensor has; of a network that was opened with an original, that one's. */
+  target?: FloatTensor;
   /** Of the sum of squared differences. */
   weight: number;
 }
@@ -41,7 +45,12 @@ export class TrainableNetwork {
   private constructor(
     private readonly model: Model,
     private readonly runner: Runner,
-    private readonly graph: Pick<TrainingGraph, 'losses' | 'gradients'> & { inputs: readonly string[]; shapes: Shapes },
+    private readonly graph: Pick<TrainingGraph, 'losses' | 'gradients'> & {
+      inputs: readonly string[];
+      shapes: Shapes;
+      /** Whether the graph computes the targets. */
+      hasTargets: boolean;
+    },
     /** By name; changed in place by the caller. */
     readonly weights: ReadonlyMap<string, FloatTensor>,
   ) {
@@ -52,6 +61,8 @@ export class TrainableNetwork {
    * @param weights to be changed; those that no loss depends on are left out
    * @param losses tensors that are pulled towards targets
    * @param known tensors that there are targets for; default: all
+   * @param original the network whose tensors of the same names are the targets: it runs in the same graph, so that no feature map leaves
+   *   the runtime
    * @param samples a batch of the size that all later ones have
    * @throws {InputError} when operators of an old version cannot be carried over
    */
@@ -61,8 +72,15 @@ export class TrainableNetwork {
       weights,
       losses,
       known,
+      original,
       samples,
-    }: { weights: ReadonlySet<string>; losses: readonly string[]; known?: ReadonlySet<string>; samples: Given },
+    }: {
+      weights: ReadonlySet<string>;
+      losses: readonly string[];
+      known?: ReadonlySet<string>;
+      original?: Model;
+      samples: Given;
+    },
     options: { threads: number },
   ): Promise<TrainableNetwork> {
     const { model: fixed, shapes } = await fixSize(model, samples, options);
@@ -73,10 +91,11 @@ export class TrainableNetwork {
       const data = Float32Array.from(tensorFloats(tensor, model.directory));
       own.set(name, { dims: tensorDims(tensor), data });
     }
-    const runner = await Runner.open(graph.model, options);
+    const hasTargets = original !== undefined;
+    const runner = await Runner.open(hasTargets ? withTargets(graph, original) : graph.model, options);
     const inputs = inputNames(model);
     const { losses: terms, gradients } = graph;
-    return new TrainableNetwork(model, runner, { losses: terms, gradients, inputs, shapes }, own);
+    return new TrainableNetwork(model, runner, { losses: terms, gradients, inputs, shapes, hasTargets }, own);
   }
 
   /** Tensors with a loss: those asked for, and those that an operator without a derivative reads. */
@@ -89,7 +108,7 @@ export class TrainableNetwork {
     return this.graph.shapes.get(name) ?? [];
   }
 
-  /** Weighted squared differences by tensor, and the derivatives of their sum by weight. */
+  /** Weighted squared differences by tensor (none where the network was opened with an original), and the derivatives of their sum by weight. */
   async differentiate(
     samples: Given,
     pulls: ReadonlyMap<string, Pull>,
@@ -97,8 +116,11 @@ export class TrainableNetwork {
     const feeds = new Map<string, Tensor>([...samplesFor(this.graph.inputs, samples), ...this.weights]);
     for (const { name, target, weight } of this.graph.losses) {
       const pull = pulls.get(name);
-      if (pull === undefined) throw new RangeError(`no target for ${name}`);
-      feeds.set(target, pull.target);
+      if (pull === undefined) throw new RangeError(`no weight for ${name}`);
+      if (!this.graph.hasTargets) {
+        if (pull.target === undefined) throw new RangeError(`no target for ${name}`);
+        feeds.set(target, pull.target);
+      }
       feeds.set(weight, { dims: [], data: Float32Array.of(pull.weight) });
     }
     const values = await this.runner.feed(feeds);
@@ -108,7 +130,9 @@ export class TrainableNetwork {
       return data;
     };
     return {
-      losses: new Map(this.graph.losses.map(({ name, loss }) => [name, floatsOf(loss)[0]])),
+      losses: new Map(
+        this.graph.hasTargets ? [] : this.graph.losses.map(({ name, loss }) => [name, floatsOf(loss)[0]]),
+      ),
       gradients: new Map([...this.graph.gradients].map(([name, gradient]) => [name, floatsOf(gradient)])),
     };
   }
@@ -135,6 +159,40 @@ export class TrainableNetwork {
   async release(): Promise<void> {
     await this.runner.release();
   }
+}
+
+/** The graph with the original beside it, whose tensors are the targets. */
+function withTargets({ model, losses, gradients }: TrainingGraph, original: Model): Model {
+  const raised = raiseOpset(original);
+  const part = extract(
+    raised,
+    [],
+    losses.map(({ name }) => name),
+  ).model.graph;
+  const { graph } = model;
+  const targets = new Set(losses.map(({ target }) => target));
+  const names = new NameSource(graph);
+  const known = new Map([...inputNames(raised), ''].map((name) => [name, name]));
+  for (const { name, target } of losses) known.set(name, target);
+  const named = (name: string): string => {
+    const own = known.get(name) ?? names.fresh(`original/${name}`);
+    known.set(name, own);
+    return own;
+  };
+  // Data beside the original's file is not found from another one's directory.
+  const held = (tensor: TensorProto): TensorProto =>
+    raised.directory === model.directory || tensor.dataType !== DataType.FLOAT
+      ? tensor
+      : floatTensor(tensor.name, tensorDims(tensor), tensorFloats(tensor, raised.directory));
+  const beside = withNames(withFields(part, { initializer: part.initializer.map(held) }), named);
+  const given = [...graph.input.filter(({ name }) => !targets.has(name)), ...beside.input];
+  const own = withFields(graph, {
+    node: [...beside.node, ...graph.node],
+    initializer: [...beside.initializer, ...graph.initializer],
+    input: [...new Map(given.map((input) => [input.name, input])).values()],
+  });
+  // Nobody asks how large the losses are.
+  return extract(atOpset(model, own, Math.max(model.opset, raised.opset)), [], [...gradients.values()]).model;
 }
 
 function sizesIn(model: Model): Map<string, number> {

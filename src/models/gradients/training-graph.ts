@@ -1,5 +1,6 @@
 import { extract } from '../graph/extract.js';
 import { GraphIndex, NameSource, readBy } from '../graph/graph-index.js';
+import { makeInt } from '../ir/attributes.js';
 import { DataType, withFields, type NodeProto, type ValueInfoProto } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
 import { ruleOf } from './rules.js';
@@ -89,10 +90,9 @@ function attempt(
       const target = names.fresh(`target/${name}`);
       const weight = names.fresh(`loss_weight/${name}`);
       const difference = tape.emit('Sub', [name, target]);
-      const weighted = tape.mul(difference, weight);
-      give(name, tape.scaled(weighted, 2));
-      const axes = tape.shapeOf(name).map((_, axis) => axis);
-      return { name, target, weight, loss: tape.sum(tape.mul(weighted, difference), axes) };
+      give(name, tape.mul(difference, tape.scaled(weight, 2)));
+      const sum = tape.emit('ReduceSumSquare', [difference], [makeInt('keepdims', 0)]);
+      return { name, target, weight, loss: tape.mul(sum, weight) };
     });
   for (const node of graph.node.toReversed()) {
     const [output] = node.output;

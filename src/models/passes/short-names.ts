@@ -23,12 +23,12 @@ export function withShortNames(model: Model, keep: Iterable<string> = []): Model
     }
     return own;
   };
-  const own = graphWith(graph, renamed);
+  const own = withNames(graph, renamed);
   return { ...model, graph: own, proto: withFields(model.proto, { graph: own }) };
 }
 
-/** Every name goes the same way, wherever it stands: what a subgraph takes from outside is found again. */
-function graphWith(graph: GraphProto, renamed: (name: string) => string): GraphProto {
+/** With other names of tensors, none of nodes. Every name goes the same way, wherever it stands: what a subgraph takes from outside is found again. */
+export function withNames(graph: GraphProto, renamed: (name: string) => string): GraphProto {
   const all = <T extends { name: string }>(values: readonly T[]): T[] =>
     values.map((value) => withFields(value, { name: renamed(value.name) } as Partial<T>));
   return withFields(graph, {
@@ -44,8 +44,8 @@ function nodeWith(node: NodeProto, renamed: (name: string) => string): NodeProto
   const inner = (attribute: AttributeProto): AttributeProto => {
     if (attribute.g == null && attribute.graphs === undefined) return attribute;
     return withFields(attribute, {
-      ...(attribute.g == null ? {} : { g: graphWith(attribute.g, renamed) }),
-      ...(attribute.graphs === undefined ? {} : { graphs: attribute.graphs.map((graph) => graphWith(graph, renamed)) }),
+      ...(attribute.g == null ? {} : { g: withNames(attribute.g, renamed) }),
+      ...(attribute.graphs === undefined ? {} : { graphs: attribute.graphs.map((graph) => withNames(graph, renamed)) }),
     });
   };
   return withFields(node, {

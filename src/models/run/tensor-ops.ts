@@ -37,6 +37,12 @@ export function castTo(data: TensorData, type: string): TensorData {
   return cast;
 }
 
+/** @param type absent: as it is */
+export const castTensor = ({ dims, data }: Tensor, type: string | undefined): Tensor => ({
+  dims,
+  data: type === undefined ? data : castTo(data, type),
+});
+
 function unsigned(values: readonly bigint[]): BigUint64Array {
   const negative = values.find((value) => value < 0n);
   if (negative !== undefined) throw beyond(negative, 'uint64');

@@ -28,7 +28,7 @@ export const HELD_OUT = 8;
 export const FEWEST = 64;
 
 /** What is tried with little effort, and where more of it affords no more: passes over the samples as they are. */
-const QUICK: DistillationBudget = { work: 9e11, passes: 16, near: NEAR };
+const QUICK: DistillationBudget = { work: 1.5e12, passes: 16, near: NEAR };
 /** Of a whole job with one target, on two quiet cores. */
 const JOB_SECONDS = { standard: 360, thorough: 1800 };
 const PASSES = { standard: 100, thorough: 250 };

@@ -103,7 +103,10 @@ async function shareOfTime(
   try {
     for (const model of [float, integers]) runners.push(await Runner.open(extract(model, from, to).model, { threads }));
     const budgetSeconds = Math.min(RUNS.budgetSeconds, ALL_SECONDS / of);
-    const runs = runners.map((runner) => () => runner.feed(feeds));
+    const runs = runners.map((runner) => {
+      const own = runner.typed(feeds);
+      return () => runner.feed(own);
+    });
     const [before = [], after = []] = await measureInTurn(runs, { ...RUNS, budgetSeconds, signal });
     return quietTime(after) / quietTime(before);
   } finally {

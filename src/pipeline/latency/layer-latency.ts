@@ -86,11 +86,10 @@ export async function layerLatencies(
         await open(model, ({ from, to }) => integerEnds(model, { from: named(from), to: named(to) }));
       }
       const [dense = [], ...factored] = await measureInTurn(
-        timed.map(
-          ({ runner, feeds }) =>
-            () =>
-              runner.feed(feeds),
-        ),
+        timed.map(({ runner, feeds }) => {
+          const own = runner.typed(feeds);
+          return () => runner.feed(own);
+        }),
         { ...RUNS, budgetSeconds: budget * timed.length, signal },
       );
       const before = quantile(dense, 0.5);

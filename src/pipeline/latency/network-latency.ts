@@ -17,7 +17,10 @@ const BLOCKS = { blocks: 10, fewest: 5, seconds: 3 };
 const PATIENCE = 3;
 
 /** A network that is ready to run. */
-export type TimedRunner = Pick<Runner, 'fixedBatch' | 'release'> & { run(samples: Samples): Promise<unknown> };
+export type TimedRunner = Pick<Runner, 'fixedBatch' | 'release'> & {
+  typed(samples: Samples): Samples;
+  run(samples: Samples): Promise<unknown>;
+};
 
 export interface NetworkTiming {
   threads: number;
@@ -117,7 +120,10 @@ export async function timesInTurn(
     for (const model of models) runners.push(await open(model));
     const times: number[][][] = [];
     for (const batch of images) {
-      const each = runners.map((runner) => () => runner.run(batch));
+      const each = runners.map((runner) => {
+        const own = runner.typed(batch);
+        return () => runner.run(own);
+      });
       times.push(await measureInTurn(each, { ...runs, signal }));
     }
     return times;

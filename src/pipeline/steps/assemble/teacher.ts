@@ -1,4 +1,4 @@
-import type { Dataset, Samples, Tensor } from '../../../datasets/index.js';
+import type { Dataset, Tensor } from '../../../datasets/index.js';
 import { extract, Runner, type Model, type Pull } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
 import { floats } from '../../network/network-pass.js';
@@ -91,12 +91,9 @@ export class Teacher {
     return kinds;
   }
 
-  async pulls(samples: Samples): Promise<Map<string, Pull>> {
-    const values = await this.runner.run(samples);
-    const pulls = new Map<string, Pull>();
-    for (const [name, value] of values)
-      pulls.set(name, { target: { dims: value.dims, data: floats(value) }, weight: this.weights.get(name) ?? 0 });
-    return pulls;
+  /** How much every tensor counts. */
+  get pulls(): Map<string, Pull> {
+    return new Map(this.losses.map((name) => [name, { weight: this.weights.get(name) ?? 0 }]));
   }
 
   async release(): Promise<void> {

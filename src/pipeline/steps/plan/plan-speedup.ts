@@ -35,7 +35,9 @@ import {
   confirmed,
   denseCost,
   isBetter,
+  isLimited,
   searchSpeedup,
+  usefulPlan,
   type Found,
   type Tried,
 } from './search-speedup.js';
@@ -66,7 +68,7 @@ export async function planSpeedup(assignment: Assignment, context: StepContext, 
   try {
     const threads = spec.benchmark.threads ?? context.threads;
     const batch = network.fixedBatch ?? spec.benchmark.batch_sizes[0] ?? 1;
-    const images = await repeatRows(network.calibration, batch);
+    const given = await repeatRows(network.calibration, batch);
     const format = writtenFormat(spec, network.original.format);
     const inTensorflow = spec.benchmark.runtime === 'tensorflowjs';
     const open = inTensorflow
@@ -76,6 +78,7 @@ export async function planSpeedup(assignment: Assignment, context: StepContext, 
       ? await openOriginal(assignment, network, format, context)
       : await Runner.open(network.original, { threads });
     try {
+      const images = original.typed(given);
       const first = await measureInTurn([() => original.run(images)], { ...WHOLE, signal: context.signal });
       const setup = {
         ...plan,
@@ -87,19 +90,20 @@ export async function planSpeedup(assignment: Assignment, context: StepContext, 
         inTensorflow,
         quiet: quantile(first[0] ?? [], 0.5),
       };
-      const { coding: given, for_speedup: other } = spec.method.weights;
+      const { coding: sent, for_speedup: other } = spec.method.weights;
       const left = other !== undefined && !inTensorflow && formatOf(format).codings === undefined;
       const progress = (from: number) => ({
         ...context,
         progress: (share: number) => context.progress((from + share) / 2),
       });
-      const found = await search(setup, codingOf(given).integers && !inTensorflow, left ? progress(0) : context);
+      const found = await search(setup, codingOf(sent).integers && !inTensorflow, left ? progress(0) : context);
       const integers = left ? await betterIntegers(setup, found, progress(1)) : null;
-      const { choice, reached, most } = integers ?? found;
+      const best = integers ?? found;
+      const { choice, reached, most } = best;
       const coding: Pick<Chosen, 'coding'> = integers === null || other === undefined ? {} : { coding: other };
       if (reached) return { choice, ...coding };
       const cause = `a speedup of ${plan.asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
-      return { choice, ...coding, warnings: [outOfReach(cause, spec)] };
+      return { choice, ...coding, warnings: [outOfReach(cause, spec, isLimited(best))] };
     } finally {
       await original.release();
     }
@@ -126,7 +130,7 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   // The network as it came is as fast as itself, and loses nothing; with integers it may be enough.
   const whole = integers ? await measured(setup, { tables, choice: dense, integers }, context.signal) : 1;
   const goal = asked * MARGIN;
-  if (whole >= goal) return { choice: dense, reached: true, most: whole, effect: 0, whole };
+  if (whole >= goal) return { choice: dense, reached: true, most: whole, ratio: whole, effect: 0, whole };
   // Where integers make nothing faster, layers will hardly have them.
   const way = whole > CLEARLY_FASTER ? 'integers' : 'float32';
   const known = shared.timed.get(way);
@@ -142,6 +146,9 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   for (const [i, cost] of (['latency', 'work'] as const).entries()) {
     await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
   }
+  if (tried.every(({ ratio }) => ratio < asked))
+    for (const cost of ['latency', 'work'] as const)
+      await measure(usefulPlan(timed, cost, (choice) => effectOf(timed, choice)));
   const effect = ({ choice }: Tried) => effectOf(timed, choice);
   const again = ({ choice }: Tried) => measuredInBlocks(setup, { tables: timed, choice, integers }, context.signal);
   const best = await confirmed(tried, { asked, goal }, effect, again);

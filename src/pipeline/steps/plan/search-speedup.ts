@@ -1,5 +1,6 @@
 import { allocateThrifty, leastCost, type AllocationLayer } from '../../../compression/index.js';
 import { isDense } from '../../../models/index.js';
+import { isUseful, usefulBudget } from './out-of-reach.js';
 import { allowedForSize } from './thrift.js';
 
 /** Whole networks that are tried with each of the two costs before the plan settles. */
@@ -28,6 +29,8 @@ export interface Found {
   reached: boolean;
   /** Speedup of the fastest plan. */
   most: number;
+  /** Of this one. */
+  ratio: number;
   /** On the outputs, as expected: squared, relative to their variance. */
   effect: number;
   /** Speedup with all layers dense. */
@@ -45,7 +48,13 @@ export const CLEARLY_FASTER = 1.05;
 export function isBetter(integers: Found, float: Found, lost: number): boolean {
   if (integers.whole < CLEARLY_FASTER) return false;
   if (integers.reached !== float.reached) return integers.reached;
-  return integers.effect + lost < float.effect;
+  const effect = integers.effect + lost;
+  if (!float.reached) {
+    if (isUseful(effect) !== isUseful(float.effect)) return isUseful(effect);
+    const gain = integers.ratio / float.ratio;
+    if (Math.max(gain, 1 / gain) >= CLEARLY_FASTER) return gain > 1;
+  }
+  return effect < float.effect;
 }
 
 /** Times of plans that differ by less are alike. */
@@ -56,24 +65,29 @@ const WORTH_THE_MARGIN = { times: 2, unseen: 1e-3 };
 
 /**
  * Of the plans that reach the speedup the one with the least effect, and whether there is one; else, of those about as fast as
- * the fastest. One that only just reaches it may have been lucky: where one that reaches `goal` costs little more, it is that.
+ * the fastest that leaves something of the outputs. One that only just reaches it may have been lucky: where one that reaches `goal` costs little more, it is that.
  * @param goal what is asked for, and a margin
  */
 export function nearest(
   tried: readonly Tried[],
   { asked, goal }: { asked: number; goal: number },
   effect: (plan: Tried) => number,
-): { choice: number[]; reached: boolean; most: number } {
+): Pick<Found, 'choice' | 'reached' | 'most' | 'ratio'> {
   const most = Math.max(...tried.map(({ ratio }) => ratio));
   const reached = most >= asked;
   const least = (plans: readonly Tried[]) =>
     plans.reduce<Tried | null>((best, one) => (best === null || effect(one) < effect(best) ? one : best), null);
-  const best = least(tried.filter(({ ratio }) => ratio >= (reached ? asked : ALIKE * most)));
+  const useful = tried.filter((plan) => isUseful(effect(plan)));
+  const usable = useful.length > 0 ? useful : tried;
+  const fastest = Math.max(...usable.map(({ ratio }) => ratio));
+  const best = least(
+    reached ? tried.filter(({ ratio }) => ratio >= asked) : usable.filter(({ ratio }) => ratio >= ALIKE * fastest),
+  );
   const safe = least(tried.filter(({ ratio }) => ratio >= goal));
   if (best === null) throw new RangeError('no plan was tried');
   const { times, unseen } = WORTH_THE_MARGIN;
-  const { choice } = safe !== null && effect(safe) <= times * effect(best) + unseen ? safe : best;
-  return { choice, reached, most };
+  const { choice, ratio } = safe !== null && effect(safe) <= times * effect(best) + unseen ? safe : best;
+  return { choice, reached, most, ratio };
 }
 
 /** Plans that are timed again, at most. */
@@ -145,6 +159,20 @@ function between(enough: Timed, tooMuch: Timed, time: number): number {
   const share = (time - enough.time) / (tooMuch.time - enough.time);
   return enough.budget + (tooMuch.budget - enough.budget) * Math.min(0.8, Math.max(0.1, share));
 }
+
+/** The fastest plan that leaves something of the outputs, for a goal that is out of reach. @param effect of a choice */
+export function usefulPlan(
+  tables: readonly AllocationLayer[],
+  cost: SpeedCost,
+  effect: (choice: readonly number[]) => number,
+): number[] {
+  const at = (budget: number) => allocateThrifty(tables, { cost, budget }, 'parameters', allowedForSize);
+  const range = { least: leastCost(tables, cost), dense: denseCost(tables, cost) };
+  return at(usefulBudget(range, (budget) => effect(at(budget))));
+}
+
+/** Whether what was taken is not the fastest, for there would be nothing left of the outputs. */
+export const isLimited = ({ ratio, most }: Pick<Found, 'ratio' | 'most'>): boolean => ratio < ALIKE * most;
 
 export const denseCost = (tables: readonly AllocationLayer[], cost: SpeedCost): number =>
   tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.[cost] ?? 0), 0);
