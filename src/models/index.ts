@@ -62,6 +62,7 @@ export { outputParts, partsOf, type Parts } from './run/output-parts.js';
 export { layersInside, numbersInside } from './graph/layers-inside.js';
 export { foldWeights } from './passes/fold-weights.js';
 export { prepare } from './passes/prepare.js';
+export { withoutDefaults } from './passes/default-attributes.js';
 export { withShortNames } from './passes/short-names.js';
 export { nameIn } from './emit/narrow.js';
 export { layerOfTensors } from './emit/owners.js';
