@@ -1,5 +1,6 @@
 import { AttributeType, int64ToNumber, withFields, type AttributeProto, type NodeProto } from '../ir/messages.js';
-import { isDefaultDomain, type Model } from '../ir/model.js';
+import type { Model } from '../ir/model.js';
+import { operatorOf } from '../ir/operator.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import { storedWeight } from '../graph/stored-weight.js';
 
@@ -28,15 +29,13 @@ export function withoutDefaults(model: Model): Model {
   const { graph } = model;
   const index = new GraphIndex(graph);
   const needed = (node: NodeProto): ((attribute: AttributeProto) => boolean) => {
-    const defaults = DEFAULTS[node.opType] ?? {};
-    const isKnown = KNOWN_BY_WEIGHTS.has(node.opType) && storedWeight(node.input[1], index) !== null;
+    const defaults = DEFAULTS[operatorOf(node)] ?? {};
+    const isKnown = KNOWN_BY_WEIGHTS.has(operatorOf(node)) && storedWeight(node.input[1], index) !== null;
     return (attribute) =>
       !(isKnown && attribute.name === 'kernel_shape') && !isDefault(attribute, defaults[attribute.name]);
   };
   const node = graph.node.map((one) =>
-    isDefaultDomain(one.domain) && one.opType in DEFAULTS
-      ? withFields(one, { attribute: one.attribute.filter(needed(one)) })
-      : one,
+    operatorOf(one) in DEFAULTS ? withFields(one, { attribute: one.attribute.filter(needed(one)) }) : one,
   );
   const own = withFields(graph, { node });
   return { ...model, graph: own, proto: withFields(model.proto, { graph: own }) };
