@@ -42,7 +42,7 @@ const SPELLED: Sketch = {
     node('AveragePool', ['d'], 'e', [makeInts('kernel_shape', [1, 1]), makeInts('strides', [1, 1])]),
     node('GlobalAveragePool', ['e'], 'f'),
     node('Flatten', ['f'], 'g', [makeInt('axis', 1)]),
-    node('Concat', [...'gggggggggggggggg'], 'h', [makeInt('axis', 1)]),
+    node('Concat', new Array<string>(16).fill('g'), 'h', [makeInt('axis', 1)]),
     node('Gemm', ['h', 'w4', 'b4'], 'y', [
       makeFloat('alpha', 1),
       makeFloat('beta', 0.5),
