@@ -51,6 +51,37 @@ const MORE: Record<string, Sketch> = {
       node('Gemm', ['flat', 'f', 'fb'], 'y', [makeInt('transB', 1)], 'classifier'),
     ],
   },
+  'split channels, a path around layers, a gate, doubled maps and pixels out of channels, as detectors have them': {
+    input: [6, 8, 8],
+    tensors: [
+      tensorOf('w1', [12, 6, 3, 3], 3),
+      tensorOf('w2', [6, 6, 3, 3], 4),
+      tensorOf('w3', [16, 18, 1, 1], 5),
+      tensorOf('w4', [4, 4, 3, 3], 6),
+      int64Tensor('halves', [2], [6, 6]),
+      floatTensor('twice', [4], Float32Array.of(1, 1, 2, 2)),
+      int64Tensor('tiles', [4], [1, 1, 1, 2]),
+    ],
+    nodes: [
+      node('Conv', ['x', 'w1'], 'c1', padded, 'first'),
+      node('Sigmoid', ['c1'], 's1'),
+      node('Mul', ['c1', 's1'], 'a1'),
+      { ...node('Split', ['a1', 'halves'], 'left', [makeInt('axis', 1)]), output: ['left', 'right'] },
+      node('Conv', ['right', 'w2'], 'c2', padded, 'inner'),
+      node('Relu', ['c2'], 'a2'),
+      node('Concat', ['left', 'right', 'a2'], 'all', [makeInt('axis', 1)]),
+      node('Conv', ['all', 'w3'], 'c3', [], 'joining'),
+      node('Relu', ['c3'], 'a3'),
+      node('Resize', ['a3', '', 'twice'], 'large', [
+        { name: 'mode', type: 3, s: Buffer.from('nearest') },
+        { name: 'coordinate_transformation_mode', type: 3, s: Buffer.from('asymmetric') },
+        { name: 'nearest_mode', type: 3, s: Buffer.from('floor') },
+      ]),
+      node('DepthToSpace', ['large'], 'pixels', [makeInt('blocksize', 2)]),
+      node('Tile', ['pixels', 'tiles'], 'wide'),
+      node('Conv', ['wide', 'w4'], 'y', padded, 'last'),
+    ],
+  },
   'concatenation, averages and a rectifier behind the pooling': {
     input: [4, 8, 8],
     tensors: [
@@ -163,6 +194,25 @@ describe('networks with integers', () => {
         'QLinearConv',
         'Flatten',
         'QGemm',
+      ],
+    ],
+    [
+      'split channels, a path around layers, a gate, doubled maps and pixels out of channels, as detectors have them',
+      [
+        'QuantizeLinear',
+        'QLinearConv',
+        'QLinearSigmoid',
+        'QLinearMul',
+        // The runtime puts two slices together.
+        'Split',
+        'QLinearConv',
+        'QLinearConcat',
+        'QLinearConv',
+        'Resize',
+        'DepthToSpace',
+        'Tile',
+        'QLinearConv',
+        'DequantizeLinear',
       ],
     ],
     [

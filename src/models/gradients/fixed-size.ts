@@ -1,9 +1,10 @@
 import { raiseOpset } from '../passes/raise-opset.js';
+import { slicedSplits } from '../passes/slice-splits.js';
 import { GraphIndex, NameSource, readBy } from '../graph/graph-index.js';
 import { intAttribute, makeNode } from '../ir/attributes.js';
-import { DataType, withFields, type TensorProto } from '../ir/messages.js';
+import { DataType, withFields, type NodeProto, type TensorProto } from '../ir/messages.js';
 import { atOpset, inputNames, type Model } from '../ir/model.js';
-import { isOperator, operatorOf } from '../ir/operator.js';
+import { operatorOf } from '../ir/operator.js';
 import { floatTensor, int64Tensor, tensorDims } from '../ir/tensors.js';
 import { fedShapes, samplesFor, type Given } from '../run/feeds.js';
 import { Runner } from '../run/runner.js';
@@ -43,7 +44,15 @@ export async function fixSize(model: Model, given: Given, options: { threads: nu
   const shapes = new Map<string, readonly number[]>(known.shapes);
   for (const tensor of initializer) shapes.set(tensor.name, tensorDims(tensor));
   for (const [name, dims] of fedShapes(raised, samples)) shapes.set(name, dims);
-  return { model: withoutSplits(own, shapes), shapes };
+  // So that every node has one output that matters.
+  const sizesOf = (node: NodeProto): number[] | null => {
+    const parts = node.output.map((name) => shapes.get(name));
+    const rank = parts[0]?.length ?? 0;
+    const axis = (intAttribute(node, 'axis', 0) + rank) % Math.max(1, rank);
+    const sizes = parts.flatMap((dims) => dims?.[axis] ?? []);
+    return sizes.length === parts.length ? sizes : null;
+  };
+  return { model: slicedSplits(own, sizesOf), shapes };
 }
 
 async function measure(
@@ -100,31 +109,4 @@ const isRandom = (operator: string): boolean => operator.startsWith('Random') ||
 function constantTensor(name: string, { data, dims }: Tensor): TensorProto | null {
   if (data instanceof Float32Array) return floatTensor(name, dims, data);
   return data instanceof BigInt64Array ? int64Tensor(name, dims, Array.from(data, Number)) : null;
-}
-
-/** `Split` as a slice for each part, so that every node has one output that matters. */
-function withoutSplits(model: Model, shapes: ReadonlyMap<string, readonly number[]>): Model {
-  const { graph } = model;
-  const names = new NameSource(graph);
-  const initializer = [...graph.initializer];
-  const ints = (value: number): string => {
-    const name = names.fresh('part');
-    initializer.push(int64Tensor(name, [1], [value]));
-    return name;
-  };
-  const node = graph.node.flatMap((old) => {
-    const [x = ''] = old.input;
-    const sizes = old.output.map((name) => shapes.get(name));
-    if (!isOperator(old, 'Split') || sizes.some((size) => size === undefined)) return [old];
-    const rank = sizes[0]?.length ?? 0;
-    const axis = (intAttribute(old, 'axis', 0) + rank) % Math.max(1, rank);
-    let from = 0;
-    return old.output.map((name, i) => {
-      const start = from;
-      from += sizes[i]?.[axis] ?? 0;
-      return makeNode('Slice', names.fresh('slice'), [x, ints(start), ints(from), ints(axis)], [name]);
-    });
-  });
-  const own = withFields(graph, { node, initializer });
-  return { ...model, graph: own, proto: withFields(model.proto, { graph: own }) };
 }

@@ -1,4 +1,4 @@
-import { hasAttribute, intAttribute, intsAttribute } from '../ir/attributes.js';
+import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from '../ir/attributes.js';
 import { isRowBias } from '../graph/dense-weights.js';
 import { GraphIndex } from '../graph/graph-index.js';
 import { DataType, type NodeProto } from '../ir/messages.js';
@@ -38,7 +38,11 @@ const MOST_PRODUCTS = Math.floor(2 ** 30 / (255 * 127));
  * Only move values, or choose some: the integers are the same ones. MaxPool: the largest of integers is the integer of
  * the largest.
  */
-const MOVES = new Set(['Flatten', 'Reshape', 'Squeeze', 'Unsqueeze', 'Transpose', 'Gather', 'MaxPool']);
+const MOVES = new Set(
+  'Flatten Reshape Squeeze Unsqueeze Transpose Gather MaxPool Slice Resize Tile Expand DepthToSpace SpaceToDepth'.split(
+    ' ',
+  ),
+);
 
 /** Compute in ONNX Runtime with integers of any scales. */
 const ARITHMETIC = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'LeakyRelu', 'Sigmoid']);
@@ -134,8 +138,14 @@ function isIntegerLayer({ node, op, weight, input, m }: WeightedNode, index: Gra
 function isMove(node: NodeProto, index: GraphIndex): boolean {
   if (!MOVES.has(operatorOf(node))) return false;
   if (index.initializer(node.input[0]) !== null || node.output.slice(1).some((name) => name !== '')) return false;
-  return node.input.slice(1).every((name) => index.initializer(name) !== null);
+  if (isOperator(node, 'Resize') && !isRepeating(node)) return false;
+  return node.input.slice(1).every((name) => name === '' || index.initializer(name) !== null);
 }
+
+/** Whether a `Resize` makes no values of its own. */
+const isRepeating = (node: NodeProto): boolean =>
+  stringAttribute(node, 'mode', 'nearest') === 'nearest' &&
+  stringAttribute(node, 'coordinate_transformation_mode', '') !== 'tf_crop_and_resize';
 
 function isArithmetic(node: NodeProto, index: GraphIndex): boolean {
   if (!ARITHMETIC.has(operatorOf(node))) return false;

@@ -1,4 +1,5 @@
 import { raiseOpset } from '../passes/raise-opset.js';
+import { slicedSplits } from '../passes/slice-splits.js';
 import type { Model } from '../ir/model.js';
 import { elementCount, tensorDims } from '../ir/tensors.js';
 import { toIntegers } from './apply.js';
@@ -7,7 +8,7 @@ import { planIntegers } from './plan.js';
 import { rectifyFirst } from './rectifiers.js';
 
 /** The same network in the form in which integers can be put into it, with as few ways over float32 as can be. */
-export const readyForIntegers = (model: Model): Model => rectifyFirst(foldPads(raiseOpset(model)));
+export const readyForIntegers = (model: Model): Model => rectifyFirst(slicedSplits(foldPads(raiseOpset(model))));
 
 /** Of a tensor whose values do not matter; the limits of rectifiers lie within. */
 const ANY_RANGE = { low: 0, high: 1 };
