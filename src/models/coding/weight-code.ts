@@ -68,7 +68,7 @@ export function codedBytes({ rows, count }: { rows: number; count: number }, bit
 export const CODING_NOISE: Readonly<Record<WeightBits, number>> = { 2: 0.11, 3: 0.045, 4: 0.011, 8: 6e-5 };
 
 /** Of the nodes that decode a tensor, and of what their tensors have beside numbers. */
-const DECODING_BYTES = 90;
+const DECODING_BYTES = 140;
 
 /**
  * Codes of weights: weighted k-means (see `kMeans`) on rows that are brought to one size. Large tensors have a table of their own,

@@ -63,7 +63,7 @@ export function codesOfWeights(
 
 /** The same model with weights that are decoded from these codes. */
 export function withCodes(model: Model, codes: readonly WeightCode[]): Model {
-  const writer = new CodeWriter(new NameSource(model.graph), codes, model.opset);
+  const writer = new CodeWriter(new NameSource(model.graph));
   return withParts(model, new Map(codes.map((code) => [code.weight, writer.written(code)])));
 }
 

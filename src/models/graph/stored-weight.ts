@@ -32,11 +32,6 @@ export function storedWeight(name: string | undefined, index: GraphIndex): Tenso
     }
     case 'Mul':
       return storedWeight(second, index) === null ? null : shaped(storedWeight(first, index));
-    // Its parts are weights apart. What reads one says how large it is.
-    case 'Split': {
-      const whole = shaped(storedWeight(first, index));
-      return whole === null || name === undefined ? null : { ...whole, name };
-    }
     case 'Gather': {
       const table = storedWeight(first, index);
       const indices = storedWeight(second, index);

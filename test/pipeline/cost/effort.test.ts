@@ -19,8 +19,8 @@ describe('what an effort affords', () => {
 
   it('is so many passes as its work has, up to a number', () => {
     const budget = distillationBudget('standard', 300);
-    // 9e12 multiply-accumulates.
-    expect(affordablePasses(budget, network(2e8))).toBe(50);
+    // 1.5e13 multiply-accumulates.
+    expect(affordablePasses(budget, network(2e8))).toBe(83);
     expect(affordablePasses(budget, network(1e6))).toBe(100);
     expect(affordablePasses(distillationBudget('thorough', 300), network(1e6))).toBe(250);
   });
@@ -34,7 +34,7 @@ describe('what an effort affords', () => {
 
   it('is few passes over samples as they are where it does not reach to many over varied ones', () => {
     const of = (passes: number, error: number) =>
-      affordablePasses(distillationBudget(1e6, (passes * 896 * 6e7) / 3e10), network(6e7, error));
+      affordablePasses(distillationBudget(1e6, (passes * 896 * 1e8) / 5e10), network(1e8, error));
     expect([of(20, 0.2), areVaried(20, 0.2)]).toEqual([20, true]);
     expect([of(19, 0.2), areVaried(16, 0.2)]).toEqual([16, false]);
     // Near the original the steps are small: 8 will do, and fewer plain ones gain nothing.
@@ -43,7 +43,7 @@ describe('what an effort affords', () => {
   });
 
   it('does not begin what ends after few steps', () => {
-    expect(affordablePasses(distillationBudget('standard', 300), { work: 2e9, samples: 140, error: 0.2 })).toBe(32);
-    expect(affordablePasses(distillationBudget('standard', 180), { work: 2e9, samples: 140, error: 0.2 })).toBe(0);
+    expect(affordablePasses(distillationBudget('standard', 300), { work: 3e9, samples: 140, error: 0.2 })).toBe(35);
+    expect(affordablePasses(distillationBudget('standard', 180), { work: 3e9, samples: 140, error: 0.2 })).toBe(0);
   });
 });
