@@ -22,12 +22,11 @@ const SELU_ALPHA = 1.6732632;
 const SELU_GAMMA = 1.050701;
 
 /** dy where a condition holds, elsewhere 0. */
-const gate =
-  (holds: (tape: Tape, x: string, y: string, node: NodeProto) => string | null): Rule =>
-  (tape, node, gradient) => {
-    const condition = holds(tape, node.input[0] ?? '', node.output[0] ?? '', node);
-    return condition === null ? null : [tape.gated(condition, gradient)];
-  };
+const gate = (holds: (tape: Tape, x: string, y: string, node: NodeProto) => string | null): Rule =>
+  slope((tape, x, y, node) => {
+    const condition = holds(tape, x, y, node);
+    return condition === null ? null : tape.mask(condition);
+  });
 
 /** dy (times `factor`) where a condition holds, elsewhere what `otherwise` makes of it. */
 const fork =

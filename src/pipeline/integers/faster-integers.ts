@@ -8,7 +8,7 @@ import {
   type Tensor,
 } from '../../models/index.js';
 import { batchesOf } from '../network/batch.js';
-import { inputsOf } from '../latency/layer-latency.js';
+import { fedRun, inputsOf } from '../latency/layer-latency.js';
 import { mean, measureInTurn, quietTime } from '../latency/latency.js';
 import { timesInTurn } from '../latency/network-latency.js';
 import type { Calibration } from './activation-ranges.js';
@@ -103,10 +103,7 @@ async function shareOfTime(
   try {
     for (const model of [float, integers]) runners.push(await Runner.open(extract(model, from, to).model, { threads }));
     const budgetSeconds = Math.min(RUNS.budgetSeconds, ALL_SECONDS / of);
-    const runs = runners.map((runner) => {
-      const own = runner.typed(feeds);
-      return () => runner.feed(own);
-    });
+    const runs = runners.map((runner) => fedRun(runner, feeds));
     const [before = [], after = []] = await measureInTurn(runs, { ...RUNS, budgetSeconds, signal });
     return quietTime(after) / quietTime(before);
   } finally {

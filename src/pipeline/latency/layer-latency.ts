@@ -86,10 +86,7 @@ export async function layerLatencies(
         await open(model, ({ from, to }) => integerEnds(model, { from: named(from), to: named(to) }));
       }
       const [dense = [], ...factored] = await measureInTurn(
-        timed.map(({ runner, feeds }) => {
-          const own = runner.typed(feeds);
-          return () => runner.feed(own);
-        }),
+        timed.map(({ runner, feeds }) => fedRun(runner, feeds)),
         { ...RUNS, budgetSeconds: budget * timed.length, signal },
       );
       const before = quantile(dense, 0.5);
@@ -100,6 +97,12 @@ export async function layerLatencies(
     }
   }
   return networks.map(({ rows }, i) => rows.map((row) => withTime(row, times[i]?.get(row.index) ?? row.latency_ms)));
+}
+
+/** A run to be timed, with the tensors in the types of the inputs beforehand. */
+export function fedRun(runner: Runner, feeds: Samples): () => Promise<unknown> {
+  const own = runner.typed(feeds);
+  return () => runner.feed(own);
 }
 
 /** Above this part of the time before a layer is slower, whatever the noise of its few runs. */

@@ -9,6 +9,7 @@ import {
   TrainableNetwork,
   usesOf,
   type Model,
+  type Pull,
   type Samples,
 } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
@@ -128,23 +129,24 @@ export async function distill(
   const optimizer = trained.begin(student);
   try {
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
+    let pulls: ReadonlyMap<string, Pull>;
     try {
-      await teacher.measure(calibration, held);
+      pulls = await teacher.pulls(calibration, held);
       if (areVaried(passes, before)) {
         const seen = whole([...held.flat(), ...rest].slice(0, LOOKED_AT), batch);
         variations = await teacher.variationsOf(calibration, seen, random);
       }
-      const rate = variations.size > 0 ? RATE.varied : RATE.plain;
-      const highest = trained.rate * rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
-      await descend(
-        { student, optimizer },
-        teacher,
-        { calibration, samples: rest, schedule: { batch, passes, highest, random, variations } },
-        context,
-      );
     } finally {
       await teacher.release();
     }
+    const rate = variations.size > 0 ? RATE.varied : RATE.plain;
+    const highest = trained.rate * rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
+    await descend(
+      { student, optimizer },
+      pulls,
+      { calibration, samples: rest, schedule: { batch, passes, highest, random, variations } },
+      context,
+    );
     const model = trained.after(student.current());
     // Mixed samples are none of the data.
     const moved = new Set([...variations].filter((kind) => kind !== 'mixed'));
@@ -215,7 +217,7 @@ interface Schedule {
 
 async function descend(
   { student, optimizer }: { student: TrainableNetwork; optimizer: Optimizer },
-  teacher: Teacher,
+  pulls: ReadonlyMap<string, Pull>,
   {
     calibration,
     samples,
@@ -237,7 +239,7 @@ async function descend(
     for (const part of chosen) {
       signal.throwIfAborted();
       const given = varied(await gatherRows(calibration, part), variations, random);
-      const { gradients } = await student.differentiate(given, teacher.pulls);
+      const { gradients } = await student.differentiate(given, pulls);
       for (const [name, gradient] of gradients) {
         const sum = sums.get(name);
         if (sum === undefined) sums.set(name, gradient);

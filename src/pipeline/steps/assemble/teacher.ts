@@ -19,8 +19,6 @@ const UNLIKE = { ofVariance: 0.01, ofChoice: 3 };
 
 /** The original network, as far as its tensors are targets. */
 export class Teacher {
-  private readonly weights = new Map<string, number>();
-
   private constructor(
     private readonly runner: Runner,
     private readonly losses: readonly string[],
@@ -36,8 +34,8 @@ export class Teacher {
     return new Teacher(await Runner.open(extract(prepared, [], losses).model, { threads }), losses, outputs);
   }
 
-  /** Takes the variance of every tensor: a loss is relative to it. */
-  async measure(data: Dataset, batches: readonly (readonly number[])[]): Promise<void> {
+  /** How much every tensor counts: a loss is relative to its variance. */
+  async pulls(data: Dataset, batches: readonly (readonly number[])[]): Promise<Map<string, Pull>> {
     const sums = new Map(this.losses.map((name) => [name, { sum: 0, squares: 0, count: 0 }]));
     for (const chosen of batches) {
       const values = await this.runner.run(await gatherRows(data, chosen));
@@ -53,11 +51,13 @@ export class Teacher {
       }
     }
     const outputs = this.losses.filter((name) => this.outputs.includes(name)).length;
+    const pulls = new Map<string, Pull>();
     for (const [name, { sum, squares, count }] of sums) {
       const variance = (squares - (sum * sum) / count) / batches.length;
       const share = this.outputs.includes(name) ? 1 / outputs : INNER / Math.max(1, this.losses.length - outputs);
-      this.weights.set(name, variance > 0 ? share / variance : 0);
+      pulls.set(name, { weight: variance > 0 ? share / variance : 0 });
     }
+    return pulls;
   }
 
   /** Those that leave the data what it is. */
@@ -89,11 +89,6 @@ export class Teacher {
     const kinds = new Set<Variation>(['mixed']);
     for (const kind of ['mirrored', 'shifted'] as const) if (await suits(kind)) kinds.add(kind);
     return kinds;
-  }
-
-  /** How much every tensor counts. */
-  get pulls(): Map<string, Pull> {
-    return new Map(this.losses.map((name) => [name, { weight: this.weights.get(name) ?? 0 }]));
   }
 
   async release(): Promise<void> {

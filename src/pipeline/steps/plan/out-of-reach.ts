@@ -9,8 +9,14 @@ const MOST_LOST = 0.25;
 
 /** Whether a plan leaves something of the outputs. @param effect squared, relative to their variance */
 export const isUseful = (effect: number): boolean => effect <= MOST_LOST;
+
 /** Of the budget of the network as it came, the least part that is tried. */
 const LEAST_SHARE = 1e-3;
+
+/** The least budget of a search on a logarithmic scale: what goes with a branch may be more than what is left of the other layers. */
+export const leastTried = ({ least, dense }: { least: number; dense: number }): number =>
+  Math.max(least, LEAST_SHARE * dense);
+
 /** Halvings of the range of budgets, on the logarithmic scale. */
 const ROUNDS = 12;
 
@@ -24,8 +30,7 @@ const ROUNDS = 12;
 export function usefulBudget(range: { least: number; dense: number }, effectAt: (budget: number) => number): number {
   if (isUseful(effectAt(range.least)) || range.dense <= range.least) return range.least;
   if (!isUseful(effectAt(range.dense))) return range.least;
-  // What goes with a branch may be more than what is left.
-  let [low, high] = [Math.log(Math.max(range.least, LEAST_SHARE * range.dense)), Math.log(range.dense)];
+  let [low, high] = [Math.log(leastTried(range)), Math.log(range.dense)];
   for (let round = 0; round < ROUNDS; round++) {
     const middle = (low + high) / 2;
     if (isUseful(effectAt(Math.exp(middle)))) high = middle;

@@ -16,14 +16,13 @@ import { files } from '../../files/step-files.js';
 import type { StepContext } from '../../step.js';
 import { droppedBranches } from './dropped.js';
 import type { Chosen, NetworkPlan } from './plan-points.js';
+import { leastTried } from './out-of-reach.js';
 import { allowedForSpeed } from './thrift.js';
 
 /** Networks that are built and measured; each halves the range of the parameter count on a logarithmic scale. */
 const ROUNDS = 6;
 /** Plans between the chosen one and the dense network, for the case that it does not hold. */
 const FALLBACKS = 6;
-/** Of the parameters that a plan distributes, the least part that is tried. */
-const LEAST_SHARE = 1e-3;
 /** Samples of the search: without evaluation data there may be very many. */
 const MOST_SEARCHED = 1024;
 
@@ -48,8 +47,7 @@ export async function planQuality(
     if (bounds.max_accuracy_drop !== undefined && search.labels === null) throw needsLabels();
     let best = tables.map(() => 0);
     const all = tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.parameters ?? 0), 0);
-    // What goes with a branch may be more than what is left of the other layers.
-    let low = Math.log(Math.max(leastCost(tables, 'parameters'), LEAST_SHARE * all));
+    let low = Math.log(leastTried({ least: leastCost(tables, 'parameters'), dense: all }));
     let high = Math.log(all);
     const dense = high;
     for (let round = 0; round < ROUNDS; round++) {

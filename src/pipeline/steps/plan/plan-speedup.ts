@@ -36,6 +36,7 @@ import {
   denseCost,
   isBetter,
   isLimited,
+  keyOf,
   searchSpeedup,
   usefulPlan,
   type Found,
@@ -147,8 +148,10 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
     await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
   }
   if (tried.every(({ ratio }) => ratio < asked))
-    for (const cost of ['latency', 'work'] as const)
-      await measure(usefulPlan(timed, cost, (choice) => effectOf(timed, choice)));
+    for (const cost of ['latency', 'work'] as const) {
+      const choice = usefulPlan(timed, cost, (one) => effectOf(timed, one));
+      if (!tried.some((plan) => keyOf(plan) === keyOf({ choice }))) await measure(choice);
+    }
   const effect = ({ choice }: Tried) => effectOf(timed, choice);
   const again = ({ choice }: Tried) => measuredInBlocks(setup, { tables: timed, choice, integers }, context.signal);
   const best = await confirmed(tried, { asked, goal }, effect, again);

@@ -90,6 +90,9 @@ export function nearest(
   return { choice, reached, most, ratio };
 }
 
+/** Equal plans have equal keys. */
+export const keyOf = ({ choice }: { choice: readonly number[] }): string => choice.join(' ');
+
 /** Plans that are timed again, at most. */
 const CONFIRMED = 3;
 
@@ -105,7 +108,6 @@ export async function confirmed(
   effect: (plan: Tried) => number,
   again: (plan: Tried) => Promise<number>,
 ): Promise<ReturnType<typeof nearest>> {
-  const keyOf = ({ choice }: Pick<Tried, 'choice'>) => choice.join(' ');
   const sure = new Map<string, number>();
   // A search may come to the same plan more than once.
   const all = () => tried.map((plan) => ({ ...plan, ratio: sure.get(keyOf(plan)) ?? plan.ratio }));
@@ -137,7 +139,7 @@ export async function searchSpeedup(
   let budget = Math.max(least, (dense * whole) / goal);
   let best: Tried | null = null;
   for (let round = 0; round < ROUNDS; round++) {
-    const choice = allocateThrifty(tables, { cost, budget }, 'parameters', allowedForSize);
+    const choice = planWithin(tables, cost, budget);
     const ratio = await measure(choice);
     progress((round + 1) / ROUNDS);
     const reached = ratio >= goal;
@@ -166,10 +168,16 @@ export function usefulPlan(
   cost: SpeedCost,
   effect: (choice: readonly number[]) => number,
 ): number[] {
-  const at = (budget: number) => allocateThrifty(tables, { cost, budget }, 'parameters', allowedForSize);
   const range = { least: leastCost(tables, cost), dense: denseCost(tables, cost) };
-  return at(usefulBudget(range, (budget) => effect(at(budget))));
+  return planWithin(
+    tables,
+    cost,
+    usefulBudget(range, (budget) => effect(planWithin(tables, cost, budget))),
+  );
 }
+
+const planWithin = (tables: readonly AllocationLayer[], cost: SpeedCost, budget: number): number[] =>
+  allocateThrifty(tables, { cost, budget }, 'parameters', allowedForSize);
 
 /** Whether what was taken is not the fastest, for there would be nothing left of the outputs. */
 export const isLimited = ({ ratio, most }: Pick<Found, 'ratio' | 'most'>): boolean => ratio < ALIKE * most;
