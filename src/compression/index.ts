@@ -1,4 +1,5 @@
 export { AdamState } from './solver/adam.js';
+export { MuonState } from './solver/muon.js';
 export { allocate } from './allocation/allocate.js';
 export type { AllocationLayer, AllocationTarget } from './allocation/allocation-layer.js';
 export { costOfChoice, leastCost } from './allocation/structure.js';

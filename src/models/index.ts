@@ -73,6 +73,7 @@ export { bypasses, withoutBranches, withoutBypasses } from './passes/drop-branch
 export { channelTies } from './graph/channel-ties.js';
 export { saveSingle } from './onnx/save.js';
 export { addedTo, placesOfUses, putRows, samplePatches, type ChosenPositions, type UsePlaces } from './patches.js';
+export { matricesOf, Orthogonalizer, orthogonalWork, type MatrixSize } from './gradients/orthogonal.js';
 export { newWeights, rootMeanSquare, TrainableNetwork, type Pull } from './gradients/trainable.js';
 export { Runner, type RunnerOptions } from './run/runner.js';
 export { TensorflowRunner } from './tfjs/runner.js';

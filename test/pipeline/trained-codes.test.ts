@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codesOfWeights, CODING_NOISE, decoded, prepare, WEIGHT_BITS } from '../../src/models/index.js';
+import { codesOfWeights, CODING_NOISE, decoded, matricesOf, prepare, WEIGHT_BITS } from '../../src/models/index.js';
 import { makeInts } from '../../src/models/ir/attributes.js';
 import { tensorFloats } from '../../src/models/ir/tensors.js';
 import { seededRandom } from '../../src/pipeline/network/random.js';
@@ -36,7 +36,7 @@ describe('coded weights under training', () => {
     expect(trained.weights).toEqual(new Set(['w1', 'w2', 'b1']));
     const student = await studentOf(model, trained.weights);
     const first = codes.map((code) => decoded(code));
-    const optimizer = trained.begin(student);
+    const optimizer = await trained.begin(student, { matrices: matricesOf(model, trained.weights), threads: 1 });
     // From the first step on the network computes with the codes.
     expect(student.weights.get('w1')?.data).toEqual(first[0]);
     const wanted = new Map([...student.weights].map(([name, { data }], i) => [name, noise(data.length, 70 + i)]));
@@ -48,7 +48,8 @@ describe('coded weights under training', () => {
         ]),
       );
     const steps = 600;
-    for (let step = 0; step < steps; step++) optimizer.step(differences(), 0.03 * (1 - step / steps));
+    for (let step = 0; step < steps; step++) await optimizer.step(differences(), 0.03 * (1 - step / steps));
+    await optimizer.release();
     const squares = (values: Float32Array) => values.reduce((sum, v) => sum + v * v, 0);
     for (const name of ['w1', 'w2']) {
       const left = squares(differences().get(name) ?? new Float32Array()) / 4;
@@ -68,11 +69,14 @@ describe('coded weights under training', () => {
     const options = { energies: new Map<string, Float32Array>(), random: (table: number) => seededRandom(1, table) };
     const trained = trainedCodes(model, codesOfWeights(model, { bits: 4 }, options));
     const student = await studentOf(model, trained.weights);
-    const optimizer = trained.begin(student);
+    const optimizer = await trained.begin(student, { matrices: matricesOf(model, trained.weights), threads: 1 });
     const of = () => student.weights.get('w1')?.data ?? new Float32Array();
     const before = of().slice();
     for (let step = 0; step < 20; step++)
-      optimizer.step(new Map([...student.weights].map(([name, { data }], i) => [name, noise(data.length, i)])), 0.02);
+      await optimizer.step(
+        new Map([...student.weights].map(([name, { data }], i) => [name, noise(data.length, i)])),
+        0.02,
+      );
     expect(
       of()
         .subarray(0, 2 * 16 * 9)
@@ -94,9 +98,12 @@ describe('coded weights under training', () => {
       of.graph.initializer.map(({ rawData }) => Buffer.from(rawData ?? []).toString('base64'));
     const before = bytesOf(trained.before);
     const student = await studentOf(model, trained.weights);
-    const optimizer = trained.begin(student);
+    const optimizer = await trained.begin(student, { matrices: matricesOf(model, trained.weights), threads: 1 });
     for (let step = 0; step < 20; step++)
-      optimizer.step(new Map([...student.weights].map(([name, { data }], i) => [name, noise(data.length, i)])), 0.02);
+      await optimizer.step(
+        new Map([...student.weights].map(([name, { data }], i) => [name, noise(data.length, i)])),
+        0.02,
+      );
     expect(bytesOf(trained.before)).toEqual(before);
     expect(bytesOf(trained.after(model))).not.toEqual(before);
     expect(bytesOf(trained.after(model)).map((text) => text.length)).toEqual(before.map((text) => text.length));

@@ -5,6 +5,7 @@ import {
   extract,
   inputNames,
   listLayers,
+  matricesOf,
   Runner,
   TrainableNetwork,
   usesOf,
@@ -15,7 +16,8 @@ import {
 import { gatherRows } from '../../network/batch.js';
 import { outputsToPull } from './distill-losses.js';
 import { NO_VARIATION, Teacher } from './teacher.js';
-import { factorsOf, type Optimizer, type Trained } from './trained.js';
+import { affordableMatrices, type Optimizer } from './optimizer.js';
+import { factorsOf, type Trained } from './trained.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { OutputError } from '../../network/compare/output-error.js';
@@ -63,7 +65,7 @@ export interface Setting {
 /**
  * Knowledge distillation without labels (Hinton et al. 2015, arXiv 1503.02531, with feature maps as in Romero et al.
  * 2015, arXiv 1412.6550): all weights that compression made are changed together, so that outputs and inner feature
- * maps come nearer to the original's on the calibration data. Adam, with steps in proportion to the weights of each
+ * maps come nearer to the original's on the calibration data. Muon, with steps in proportion to the weights of each
  * layer. One in eight samples is held out; the result is kept only if the outputs on those come nearer too: mirrored and
  * shifted where that suits them, because the fit of the layers has seen them as they are.
  *
@@ -102,11 +104,11 @@ export async function distill(
     return outputError(original, extract(model, [], outputs).model, { calibration, batches: held, change }, context);
   };
   const before = await errorOf(trained.before);
-  const affordable = async () => {
-    const work = await workOf(network, compressed, probe, threads);
-    return affordablePasses(setting.budget, { work, samples: rest.length, error: before });
-  };
-  const passes = setting.passes ?? (await affordable());
+  const ofSamples = STEP * (await workOf(network, compressed, probe, threads));
+  const { matrices, work } = affordableMatrices(matricesOf(compressed, weights), ofSamples);
+  const ofOne = (ofSamples + work) / STEP;
+  const passes =
+    setting.passes ?? affordablePasses(setting.budget, { work: ofOne, samples: rest.length, error: before });
   if (passes === 0) return null;
 
   // Of a map with fewer channels there is no original.
@@ -126,7 +128,7 @@ export async function distill(
     return null;
   }
   let variations = NO_VARIATION;
-  const optimizer = trained.begin(student);
+  let optimizer: Optimizer | null = null;
   try {
     const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
     let pulls: ReadonlyMap<string, Pull>;
@@ -141,6 +143,7 @@ export async function distill(
     }
     const rate = variations.size > 0 ? RATE.varied : RATE.plain;
     const highest = trained.rate * rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
+    optimizer = await trained.begin(student, { matrices, threads });
     await descend(
       { student, optimizer },
       pulls,
@@ -163,6 +166,7 @@ export async function distill(
     };
     return { model: report.kept ? model : trained.before, report };
   } finally {
+    await optimizer?.release();
     await student.release();
   }
 }
@@ -248,7 +252,7 @@ async function descend(
     }
     const done = (step + 1) / (steps + 1);
     const rate = highest * Math.min(1, done / WARM_UP) * 0.5 * (1 + Math.cos(Math.PI * done));
-    optimizer.step(sums, rate);
+    await optimizer.step(sums, rate);
     progress(done);
   }
 }

@@ -1,11 +1,5 @@
-import { AdamState } from '../../../compression/index.js';
 import { newWeights, type Model, type TrainableNetwork } from '../../../models/index.js';
-
-/** Changes what is trained, in place. */
-export interface Optimizer {
-  /** @param gradients of a step's samples, by name of the weights */
-  step(gradients: ReadonlyMap<string, Float32Array>, rate: number): void;
-}
+import { WeightOptimizer, type Optimizer, type OptimizerOptions, type Variable } from './optimizer.js';
 
 /** What is changed in place, and how large it was. */
 export type Student = Pick<TrainableNetwork, 'weights' | 'sizeOf'>;
@@ -18,7 +12,7 @@ export interface Trained {
   before: Model;
   /** Steps, in parts of the usual ones. */
   rate: number;
-  begin(student: Student): Optimizer;
+  begin(student: Student, options: OptimizerOptions): Promise<Optimizer>;
   /** The network with what the student has learned. */
   after(student: Model): Model;
 }
@@ -28,7 +22,7 @@ const plainly = (compressed: Model, weights: ReadonlySet<string>): Trained => ({
   weights,
   before: compressed,
   rate: 1,
-  begin: adam,
+  begin: (student, options) => WeightOptimizer.open(variablesOf(student), options),
   after: (student) => student,
 });
 
@@ -43,14 +37,5 @@ export const factorsOf = (compressed: Model, prepared: Model): Trained =>
 export const allOf = (compressed: Model, but: ReadonlySet<string>): Trained =>
   plainly(compressed, newWeights(compressed, null, but));
 
-/** Steps in proportion to the weights of each layer. */
-export function adam(student: Student): Optimizer {
-  const states = new Map(
-    [...student.weights].map(([name, { data }]) => [name, new AdamState(data, student.sizeOf(name))]),
-  );
-  return {
-    step: (gradients, rate) => {
-      for (const [name, gradient] of gradients) states.get(name)?.step(gradient, rate);
-    },
-  };
-}
+const variablesOf = (student: Student): Map<string, Variable> =>
+  new Map([...student.weights].map(([name, { data }]) => [name, { data, size: student.sizeOf(name) }]));
