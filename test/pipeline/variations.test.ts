@@ -91,17 +91,52 @@ describe('samples are varied', () => {
     }
   });
 
-  it('with another one: half of them, between the two', () => {
+  it.each([
+    ['images', [400, 1, 8, 8]],
+    ['images, channels last', [400, 8, 8, 3]],
+    ['signals', [400, 2, 100]],
+  ])('with another one: a quarter of them in between, a quarter with a part of it (%s)', (_, dims) => {
+    const size = dims.slice(1).reduce((a, b) => a * b, 1);
     const { data } = vary(
-      tensor([100, 1, 8, 8], (at) => Math.floor(at / 64)),
+      tensor(dims, (at) => Math.floor(at / size)),
       'mixed',
     );
-    const values = rows([100], data).map((row) => new Set(row.slice(0, 64)));
-    expect(values.every(({ size }) => size === 1)).toBe(true);
-    const changed = values.filter((set, row) => !set.has(row));
-    expect(changed.length).toBeGreaterThan(30);
-    expect(changed.length).toBeLessThan(70);
-    for (const [value = NaN] of changed) expect(value >= 0 && value <= 99).toBe(true);
+    const values = rows(dims, data).map((row) => new Set(row));
+    const blended = values.filter((set, row) => set.size === 1 && !set.has(row));
+    const spliced = values.filter((set) => set.size > 1);
+    for (const found of [blended, spliced]) {
+      expect(found.length).toBeGreaterThan(60);
+      expect(found.length).toBeLessThan(140);
+    }
+    for (const [value = NaN] of blended) expect(value >= 0 && value < 400).toBe(true);
+    for (const [row, set] of values.entries())
+      if (set.size > 1) {
+        expect(set.has(row)).toBe(true);
+        expect(set.size).toBe(2);
+      }
+  });
+
+  it('with a rectangle of another one, all channels alike, of any size', () => {
+    const dims = [300, 3, 8, 10];
+    const { data } = vary(
+      tensor(dims, (at) => Math.floor(at / 240)),
+      'mixed',
+    );
+    const areas: number[] = [];
+    for (const [row, values] of rows(dims, data).entries()) {
+      const own = new Set(values);
+      if (own.size !== 2) continue;
+      const foreign = values.slice(0, 80).flatMap((value, at) => (value === row ? [] : [at]));
+      const [top, bottom] = [Math.floor((foreign[0] ?? 0) / 10), Math.floor((foreign.at(-1) ?? 0) / 10)];
+      const columns = foreign.map((at) => at % 10);
+      const area = (bottom - top + 1) * (Math.max(...columns) - Math.min(...columns) + 1);
+      expect(foreign.length).toBe(area);
+      for (const channel of [1, 2]) expect(values.slice(channel * 80, channel * 80 + 80)).toEqual(values.slice(0, 80));
+      areas.push(area / 80);
+    }
+    expect(areas.length).toBeGreaterThan(40);
+    expect(Math.min(...areas)).toBeLessThan(0.2);
+    expect(Math.max(...areas)).toBeGreaterThan(0.8);
   });
 
   it('of whole numbers as of floats', () => {

@@ -35,8 +35,7 @@ export function axesOf({ dims }: Pick<Tensor, 'dims'>): Axes | null {
 
 /**
  * The same samples, changed at random: mirrored left to right (half of them), shifted by up to an eighth of each axis
- * with reflected borders, mixed with another one of the batch (half of them, the weight uniform in 0..1; mixup, Zhang
- * et al. 2018, arXiv 1710.09412). Networks with several inputs get their samples as they are: what belongs together in
+ * with reflected borders, mixed with another one of the batch (half of them; see `mix`). Networks with several inputs get their samples as they are: what belongs together in
  * them is not known.
  *
  * @param samples of one input, [n, ...], which takes floats: whole numbers come back as such
@@ -60,9 +59,10 @@ export function varied(samples: Samples, kinds: ReadonlySet<Variation>, random: 
       return Int32Array.from({ length: size }, (_, at) => reflected((mirror ? size - 1 - at : at) + shift, size));
     });
     const own = given.subarray(row * length, (row + 1) * length);
-    move(own, data.subarray(row * length, (row + 1) * length), { dims: tensor.dims.slice(1), axes, places });
+    const dims = [1, ...tensor.dims.slice(1)];
+    move(own, data.subarray(row * length, (row + 1) * length), { dims, axes, places });
   }
-  if (kinds.has('mixed')) mix(data, rows, random);
+  if (kinds.has('mixed')) mix(data, { dims: tensor.dims, axes }, random);
   return new Map([[name, { dims: tensor.dims, data }]]);
 }
 
@@ -72,21 +72,32 @@ function reflected(at: number, size: number): number {
   return at >= size ? Math.max(0, 2 * size - 2 - at) : at;
 }
 
-/**
- * One sample with its places along `axes` taken from elsewhere. `axes` count from the batch axis on, which a sample
- * lacks.
- */
+interface Layout {
+  dims: readonly number[];
+  axes: Axes;
+}
+
+/** What a tensor is along its axes: `outer` blocks of `rows` x `columns` places (one row of a signal) with `inner` numbers each. */
+function placesOf({ dims, axes }: Layout) {
+  const first = axes[0];
+  const last = axes.at(-1) ?? first;
+  const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+  return {
+    outer: product(dims.slice(0, first)),
+    rows: axes.length === 2 ? (dims[first] ?? 1) : 1,
+    columns: dims[last] ?? 1,
+    inner: product(dims.slice(last + 1)),
+  };
+}
+
+/** One sample with its places along `axes` taken from elsewhere. */
 function move(
   from: Float32Array,
   to: Float32Array,
-  { dims, axes, places }: { dims: readonly number[]; axes: Axes; places: readonly Int32Array[] },
+  { dims, axes, places }: Layout & { places: readonly Int32Array[] },
 ): void {
-  const last = (axes.at(-1) ?? 1) - 1;
-  const first = axes[0] - 1;
-  const inner = dims.slice(last + 1).reduce((a, b) => a * b, 1);
-  const [rows, columns] = axes.length === 2 ? [dims[first] ?? 1, dims[last] ?? 1] : [1, dims[last] ?? 1];
+  const { outer, rows, columns, inner } = placesOf({ dims, axes });
   const [ofRow, ofColumn] = axes.length === 2 ? places : [Int32Array.of(0), places[0]];
-  const outer = from.length / (rows * columns * inner);
   for (let block = 0, at = 0; block < outer; block++) {
     for (let r = 0; r < rows; r++) {
       const source = (block * rows + (ofRow?.[r] ?? 0)) * columns;
@@ -98,18 +109,38 @@ function move(
   }
 }
 
-/** Half of the rows, each with another one as it was before. */
-function mix(data: Float32Array, rows: number, random: () => number): void {
-  if (rows < 2) return;
+/**
+ * Half of the samples, each with another one as it was before: every second of them as their weighted mean, the weight uniform in 0..1 (mixup,
+ * Zhang et al. 2018, arXiv 1710.09412), the others with a rectangle of that one in their place, of which the area is uniform (CutMix, Yun et al.
+ * 2019, arXiv 1905.04899).
+ */
+function mix(data: Float32Array, { dims, axes }: Layout, random: () => number): void {
+  const [samples = 0, ...others] = dims;
+  if (samples < 2) return;
   const before = data.slice();
-  const length = data.length / rows;
-  for (let row = 0; row < rows; row++) {
+  const length = data.length / samples;
+  for (let sample = 0; sample < samples; sample++) {
     if (random() < 0.5) continue;
-    const other = (row + 1 + Math.floor(random() * (rows - 1))) % rows;
-    const weight = random();
-    for (let i = 0; i < length; i++) {
-      const own = before[row * length + i];
-      data[row * length + i] = own + weight * (before[other * length + i] - own);
+    const other = (sample + 1 + Math.floor(random() * (samples - 1))) % samples;
+    const from = before.subarray(other * length, (other + 1) * length);
+    const to = data.subarray(sample * length, (sample + 1) * length);
+    if (random() < 0.5) splice(from, to, { dims: [1, ...others], axes }, random);
+    else {
+      const weight = random();
+      for (let i = 0; i < length; i++) to[i] = to[i] + weight * (from[i] - to[i]);
     }
   }
+}
+
+function splice(from: Float32Array, to: Float32Array, layout: Layout, random: () => number): void {
+  const { outer, rows, columns, inner } = placesOf(layout);
+  const side = layout.axes.length === 2 ? Math.sqrt(random()) : random();
+  const [height, width] = [rows === 1 ? 1 : Math.round(side * rows), Math.round(side * columns)];
+  const top = Math.floor(random() * (rows - height + 1));
+  const left = Math.floor(random() * (columns - width + 1));
+  for (let block = 0; block < outer; block++)
+    for (let row = top; row < top + height; row++) {
+      const begin = ((block * rows + row) * columns + left) * inner;
+      to.set(from.subarray(begin, begin + width * inner), begin);
+    }
 }
