@@ -118,7 +118,7 @@ async function finish(
     ...{ passes: method.distillation_passes, budget, seed: method.seed },
     ...(isLessDeep ? { trained: allOf(fitted, namedNodes(network, method)) } : {}),
   };
-  const [first, second] = isTrained ? halves(setting) : [setting, setting];
+  const [first, second] = isTrained ? withCodesBehind(setting) : [setting, setting];
   const middle = isTrained ? (REFIT_SHARE + 0.95) / 2 : 0.95;
   const distilled = await distill(network, fitted, first, within(context, REFIT_SHARE, middle));
   const changed = distilled?.model ?? fitted;
@@ -131,7 +131,7 @@ async function finish(
       : await distill(
           network,
           compressed,
-          // Where half of it affords nothing, all of it is left.
+          // Where its part affords nothing, all of it is left.
           { ...(distilled === null ? setting : second), trained: trainedCodes(compressed, codes) },
           within(context, middle, 0.95),
         );
@@ -149,15 +149,17 @@ async function finish(
 }
 
 /**
- * With weights in tables one half of what may be spent is for them. ResNet-20 at half of the parameters and 2.67 bits: 15 passes before
- * and 15 with them, error 0.335; 30 with them, 0.345.
+ * Of what may be spent, what is for the network before its weights are coded: steps that follow directions come further than those with codes.
+ * ResNet-20 at 16x fewer bytes, 111 passes: error 0.294, with a half of them before 0.301.
  */
-function halves({ passes, budget, ...rest }: Setting): [Setting, Setting] {
-  const less = Math.floor((passes ?? 0) / 2);
-  const half = { ...budget, work: budget.work / 2 };
+const BEFORE_CODES = 0.3;
+
+function withCodesBehind({ passes, budget, ...rest }: Setting): [Setting, Setting] {
+  const before = passes === null ? null : Math.floor(BEFORE_CODES * passes);
+  const part = (share: number) => ({ ...budget, work: share * budget.work });
   return [
-    { passes: passes === null ? null : less, budget: half, ...rest },
-    { passes: passes === null ? null : passes - less, budget: half, ...rest },
+    { passes: before, budget: part(BEFORE_CODES), ...rest },
+    { passes: passes === null || before === null ? null : passes - before, budget: part(1 - BEFORE_CODES), ...rest },
   ];
 }
 

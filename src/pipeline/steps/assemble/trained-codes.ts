@@ -37,7 +37,7 @@ export function trainedCodes(compressed: Model, codes: readonly WeightCode[]): T
     weights: new Set([...codes.map(({ weight }) => weight), ...biasesOf(compressed)]),
     before: withCodes(compressed, codes),
     rate: RATE,
-    begin: async (student, options) => {
+    begin: async (student, { threads }) => {
       const trained = new Map<string, TrainedCode>();
       for (const code of own) {
         const weights = student.weights.get(code.weight);
@@ -51,7 +51,8 @@ export function trainedCodes(compressed: Model, codes: readonly WeightCode[]): T
         if (code === undefined) variables.set(name, { data, size: student.sizeOf(name) });
         else if (code.latent !== null) variables.set(name, { data: code.latent, size: rootMeanSquare(code.latent) });
       }
-      const behind = await WeightOptimizer.open(variables, options);
+      // Entry by entry: with steps along directions of whole matrices ResNet-20 at 16x fewer bytes ends at 0.322.
+      const behind = await WeightOptimizer.open(variables, { matrices: new Map(), threads });
       const entries = new Map([...tables.values()].map((table) => [table, new TrainedTable(table)]));
       return {
         step: async (gradients, rate) => {
