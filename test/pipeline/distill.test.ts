@@ -80,7 +80,7 @@ describe('distillation', () => {
     expect(auto.metrics.macs).toEqual(without.metrics.macs);
   });
 
-  it('goes over samples that are varied in ways that leave them what they are, when it may take long', async () => {
+  it('goes over samples that are varied in ways that leave them what they are', async () => {
     const files = await filesOf(hardNetwork(), 256);
     const [without, varied] = [await run(files, 0), await run(files, 24)];
     const { variations, kept } = varied.metrics.distillation ?? {};
@@ -94,12 +94,12 @@ describe('distillation', () => {
   it('is judged on held-out samples that are moved, where the fit has seen them as they are', async () => {
     // So few samples for so many weights that the fit knows them by heart.
     const files = await filesOf(hardNetwork(), 96);
-    const plain = await run(files, 5);
-    const moved = await run(files, 24);
-    const { relative_error_before: seen = 1, variations: none } = plain.metrics.distillation ?? {};
-    const { relative_error_before: unseen = 0, variations } = moved.metrics.distillation ?? {};
-    expect([none, variations]).toEqual([[], ['mixed', 'mirrored', 'shifted']]);
-    expect(unseen).toBeGreaterThan(seen);
+    const [without, tuned] = [await run(files, 0), await run(files, 24)];
+    const { relative_error_before: unseen = 0, held_out: held, variations } = tuned.metrics.distillation ?? {};
+    expect([held, variations]).toEqual([8, ['mixed', 'mirrored', 'shifted']]);
+    const ratio = unseen / without.metrics.fidelity.relative_error;
+    expect(ratio).toBeGreaterThan(0.75);
+    expect(ratio).toBeLessThan(1.25);
   });
 
   it('gives the same model for the same seed', async () => {

@@ -110,7 +110,8 @@ describe('a target of bytes', () => {
     const plain = await job({ bytes_ratio: 12 });
     const { metrics } = await job({ bytes_ratio: 12 }, { distillation_passes: 40 });
     const { distillation } = metrics.coding ?? {};
-    expect(distillation).toMatchObject({ kept: true, passes: 20 });
+    // Of 40.
+    expect(distillation).toMatchObject({ kept: true, passes: 28 });
     expect(distillation?.relative_error_after).toBeLessThan(distillation?.relative_error_before ?? 0);
     expect(metrics.fidelity.relative_error).toBeLessThan(plain.metrics.fidelity.relative_error);
   });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
   affordablePasses,
-  areVaried,
   distillationBudget,
   distillationSeconds,
+  stepsOfPass,
 } from '../../../src/pipeline/cost/effort.js';
 
 const network = (work: number, error = 0.2) => ({ work, samples: 896, error });
@@ -32,18 +32,18 @@ describe('what an effort affords', () => {
     expect(affordablePasses(distillationBudget('quick', 30), network(1e6, 0.2))).toBe(16);
   });
 
-  it('is few passes over samples as they are where it does not reach to many over varied ones', () => {
-    const of = (passes: number, error: number) =>
-      affordablePasses(distillationBudget(1e6, (passes * 896 * 1e8) / 5e10), network(1e8, error));
-    expect([of(20, 0.2), areVaried(20, 0.2)]).toEqual([20, true]);
-    expect([of(19, 0.2), areVaried(16, 0.2)]).toEqual([16, false]);
-    // Near the original the steps are small: 8 will do, and fewer plain ones gain nothing.
-    expect([of(8, 0.1), areVaried(8, 0.1)]).toEqual([8, true]);
-    expect(of(7, 0.1)).toBe(0);
+  it('is as many steps over few samples as over many: more passes', () => {
+    const over = (samples: number, effort: 'quick' | 'standard') =>
+      affordablePasses(distillationBudget(effort, 300), { work: 1e6, samples, error: 0.2 });
+    expect([over(896, 'standard'), over(224, 'standard'), over(56, 'standard')]).toEqual([100, 400, 1000]);
+    expect([over(896, 'quick'), over(224, 'quick'), over(56, 'quick')]).toEqual([16, 64, 448]);
+    expect([stepsOfPass(896), stepsOfPass(56), stepsOfPass(20)]).toEqual([28, 1, 1]);
   });
 
   it('does not begin what ends after few steps', () => {
-    expect(affordablePasses(distillationBudget('standard', 300), { work: 3e9, samples: 140, error: 0.2 })).toBe(35);
-    expect(affordablePasses(distillationBudget('standard', 180), { work: 3e9, samples: 140, error: 0.2 })).toBe(0);
+    const of = (seconds: number) =>
+      affordablePasses(distillationBudget('standard', seconds), { work: 3e9, samples: 140, error: 0.2 });
+    // Four steps a pass.
+    expect([of(300), of(110), of(108)]).toEqual([35, 13, 0]);
   });
 });

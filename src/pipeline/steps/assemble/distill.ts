@@ -21,7 +21,7 @@ import { factorsOf, type Trained } from './trained.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { OutputError } from '../../network/compare/output-error.js';
-import { affordablePasses, areVaried, FEWEST, HELD_OUT, STEP, type DistillationBudget } from '../../cost/effort.js';
+import { affordablePasses, FEWEST, HELD_OUT, STEP, stepsOfPass, type DistillationBudget } from '../../cost/effort.js';
 import { passWork } from '../../cost/work.js';
 import { seededRandom } from '../../network/random.js';
 import { varied, type Variation } from './variations.js';
@@ -31,6 +31,8 @@ import type { StepContext } from '../../step.js';
 const STREAM = 0xd157;
 /** Of where held-out samples are moved to. */
 const MOVED = 1;
+/** Fewer held-out samples are moved to several places each. */
+const FEW_HELD = 64;
 /** Samples that tell which variations suit them. */
 const LOOKED_AT = 256;
 /**
@@ -42,6 +44,10 @@ const RATE = { plain: 0.01, varied: 0.02 };
  * Below this relative error of the outputs the rate falls with its square: nearer networks are spoilt by large steps.
  */
 const FULL_RATE_ERROR = 0.2;
+/** Fewer steps are smaller in proportion: the first ones at a high rate make a network worse, and are not made up for. */
+const FULL_RATE_STEPS = 400;
+/** Over samples that nothing varies; more passes learn them by heart. */
+const MOST_PLAIN_PASSES = 100;
 /** Share of the steps over which the rate rises. */
 const WARM_UP = 0.1;
 /** Feature maps of original and compressed network and their derivatives, in units of the original's. */
@@ -101,15 +107,17 @@ export async function distill(
     // The same places every time.
     const places = seededRandom(setting.seed, STREAM, MOVED);
     const change = (samples: Samples) => varied(samples, moved, places);
-    return outputError(original, extract(model, [], outputs).model, { calibration, batches: held, change }, context);
+    const times = moved.size === 0 ? 1 : Math.ceil(FEW_HELD / Math.max(1, held.flat().length));
+    const batches = Array.from({ length: times }, () => held).flat();
+    return outputError(original, extract(model, [], outputs).model, { calibration, batches, change }, context);
   };
   const before = await errorOf(trained.before);
   const ofSamples = STEP * (await workOf(network, compressed, probe, threads));
   const { matrices, work } = affordableMatrices(matricesOf(compressed, weights), ofSamples);
   const ofOne = (ofSamples + work) / STEP;
-  const passes =
+  const affordable =
     setting.passes ?? affordablePasses(setting.budget, { work: ofOne, samples: rest.length, error: before });
-  if (passes === 0) return null;
+  if (affordable === 0) return null;
 
   // Of a map with fewer channels there is no original.
   const made = new Set(compressed.graph.node.flatMap(({ output }) => output));
@@ -134,15 +142,18 @@ export async function distill(
     let pulls: ReadonlyMap<string, Pull>;
     try {
       pulls = await teacher.pulls(calibration, held);
-      if (areVaried(passes, before)) {
-        const seen = whole([...held.flat(), ...rest].slice(0, LOOKED_AT), batch);
-        variations = await teacher.variationsOf(calibration, seen, random);
-      }
+      const seen = whole([...held.flat(), ...rest].slice(0, LOOKED_AT), batch);
+      variations = await teacher.variationsOf(calibration, seen, random);
     } finally {
       await teacher.release();
     }
-    const rate = variations.size > 0 ? RATE.varied : RATE.plain;
-    const highest = trained.rate * rate * Math.min(1, (before / FULL_RATE_ERROR) ** 2);
+    const isVaried = variations.size > 0;
+    const passes = setting.passes ?? (isVaried ? affordable : Math.min(affordable, MOST_PLAIN_PASSES));
+    const highest =
+      trained.rate *
+      (isVaried ? RATE.varied : RATE.plain) *
+      Math.min(1, (before / FULL_RATE_ERROR) ** 2) *
+      Math.min(1, (passes * stepsOfPass(rest.length)) / FULL_RATE_STEPS);
     optimizer = await trained.begin(student, { matrices, threads });
     await descend(
       { student, optimizer },
