@@ -100,6 +100,8 @@ export function localOptions(files: Files, output: string, given: Record<string,
       evaluation: source,
       target: { parameter_ratio: 3 },
       benchmark: { batch_sizes: [1, 4] },
+      // Few samples are gone over many times.
+      effort: 'quick',
       ...given,
     }),
     engine: 'onnxruntime',

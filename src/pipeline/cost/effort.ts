@@ -5,8 +5,8 @@ import type { Effort } from '../../jobs/spec.js';
 export interface DistillationBudget {
   /** Multiply-accumulates. */
   work: number;
-  /** At most: with few samples many passes, with many few. */
-  steps: number;
+  /** Passes at most, and of fewer samples as many as these are steps over 896 of them. */
+  passes: number;
   /** How near to the original (relative error of the outputs) a network is for nothing to be tried. */
   near: number;
 }
@@ -24,12 +24,14 @@ export const FEWEST = 64;
 
 /** As many as a client may ask for. */
 const MOST_PASSES = 1000;
+/** What of 1,024 images are not held out. */
+const USUAL_SAMPLES = 896;
 
 /** What is tried with little effort. */
-const QUICK: DistillationBudget = { work: 1.5e12, steps: 448, near: NEAR };
+const QUICK: DistillationBudget = { work: 1.5e12, passes: 16, near: NEAR };
 /** Of a whole job with one target, on two quiet cores. */
 const JOB_SECONDS = { standard: 360, thorough: 1800 };
-const STEPS = { standard: 2800, thorough: 7000 };
+const PASSES = { standard: 100, thorough: 250 };
 /** Below this nobody sees a difference. */
 const SAME = 0.02;
 
@@ -44,7 +46,7 @@ export function distillationBudget(effort: Effort, seconds: number): Distillatio
   if (effort === 'quick') return QUICK;
   return {
     work: seconds * DISTILLATION_PER_SECOND,
-    steps: STEPS[effort === 'standard' ? effort : 'thorough'],
+    passes: PASSES[effort === 'standard' ? effort : 'thorough'],
     near: SAME,
   };
 }
@@ -59,11 +61,13 @@ export const stepsOfPass = (samples: number): number => Math.max(1, Math.floor(s
  * @param error relative error of the outputs before
  */
 export function affordablePasses(
-  { near, steps, work: most }: DistillationBudget,
+  budget: DistillationBudget,
   { work, samples, error }: { work: number; samples: number; error: number },
 ): number {
-  if (error < near) return 0;
+  if (error < budget.near) return 0;
   const each = stepsOfPass(samples);
-  const passes = Math.min(MOST_PASSES, Math.floor(steps / each), Math.floor(most / Math.max(1, work * samples)));
+  const more = Math.max(1, stepsOfPass(USUAL_SAMPLES) / each);
+  const affordable = Math.floor(budget.work / Math.max(1, work * samples));
+  const passes = Math.min(MOST_PASSES, Math.floor(more * budget.passes), affordable);
   return passes * each >= FEWEST_STEPS ? passes : 0;
 }

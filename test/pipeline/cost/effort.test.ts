@@ -32,11 +32,12 @@ describe('what an effort affords', () => {
     expect(affordablePasses(distillationBudget('quick', 30), network(1e6, 0.2))).toBe(16);
   });
 
-  it('is as many steps over few samples as over many: more passes', () => {
+  it('is as many steps over few samples as over 1,024: more passes; and not fewer over more', () => {
     const over = (samples: number, effort: 'quick' | 'standard') =>
       affordablePasses(distillationBudget(effort, 300), { work: 1e6, samples, error: 0.2 });
     expect([over(896, 'standard'), over(224, 'standard'), over(56, 'standard')]).toEqual([100, 400, 1000]);
     expect([over(896, 'quick'), over(224, 'quick'), over(56, 'quick')]).toEqual([16, 64, 448]);
+    expect(over(8960, 'standard')).toBe(100);
     expect([stepsOfPass(896), stepsOfPass(56), stepsOfPass(20)]).toEqual([28, 1, 1]);
   });
 
