@@ -137,6 +137,8 @@ describe('samples are varied', () => {
     expect(areas.length).toBeGreaterThan(40);
     expect(Math.min(...areas)).toBeLessThan(0.2);
     expect(Math.max(...areas)).toBeGreaterThan(0.8);
+    // Uniform, not the square of something that is: that would be a third.
+    expect(areas.reduce((sum, area) => sum + area, 0) / areas.length).toBeGreaterThan(0.42);
   });
 
   it('of whole numbers as of floats', () => {

@@ -34,7 +34,9 @@ export function matricesOf(model: Model, weights: ReadonlySet<string>): Map<stri
 
 const OPSET = 13;
 const IR_VERSION = 8;
-const resultOf = (name: string): string => `${name}/orthonormal`;
+/** By their place: names of weights could meet those of the nodes. */
+const inputOf = (at: number): string => `in${String(at)}`;
+const resultOf = (at: number): string => `out${String(at)}`;
 
 /** Multiply-accumulates of one matrix. */
 export function orthogonalWork(size: MatrixSize): number {
@@ -66,15 +68,15 @@ export class Orthogonalizer {
   async run(matrices: ReadonlyMap<string, Float32Array>): Promise<Map<string, Float32Array>> {
     if (this.runner === null) return new Map();
     const feeds = new Map<string, FloatTensor>();
-    for (const [name, dims] of this.sizes) {
+    for (const [at, [name, dims]] of [...this.sizes].entries()) {
       const data = matrices.get(name);
       if (data === undefined) throw new RangeError(`no matrix ${name}`);
-      feeds.set(name, { dims: [...dims], data });
+      feeds.set(inputOf(at), { dims: [...dims], data });
     }
     const results = await this.runner.feed(feeds);
     return new Map(
-      [...this.sizes.keys()].map((name) => {
-        const data = results.get(resultOf(name))?.data;
+      [...this.sizes.keys()].map((name, at) => {
+        const data = results.get(resultOf(at))?.data;
         if (!(data instanceof Float32Array)) throw new RangeError(`${name} was not computed`);
         return [name, data];
       }),
@@ -88,13 +90,13 @@ export class Orthogonalizer {
 
 function modelOf(sizes: ReadonlyMap<string, MatrixSize>): Model {
   const parts = new Iterations();
-  for (const [name, size] of sizes) parts.add(name, size);
-  const names = [...sizes.keys()];
+  const all = [...sizes.values()];
+  for (const [at, size] of all.entries()) parts.add(at, size);
   const graph: GraphProto = {
     name: 'orthonormal',
     ...{ node: parts.nodes, initializer: parts.initializers, valueInfo: [] },
-    input: names.map((name) => ({ name, type: { tensorType: { elemType: DataType.FLOAT } } })),
-    output: names.map((name) => ({ name: resultOf(name) })),
+    input: all.map((_, at) => ({ name: inputOf(at), type: { tensorType: { elemType: DataType.FLOAT } } })),
+    output: all.map((_, at) => ({ name: resultOf(at) })),
   };
   const proto = {
     irVersion: IR_VERSION,
@@ -110,27 +112,28 @@ class Iterations {
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
 
-  add(name: string, size: MatrixSize): void {
+  add(at: number, size: MatrixSize): void {
     const { short, long } = sidesOf(size);
-    if (long < LONG * short) this.onMatrix(name, size);
-    else this.onProducts(name, size);
+    if (long < LONG * short) this.onMatrix(at, size);
+    else this.onProducts(at, size);
   }
 
   /** X <- a X + (b A + c A²) X with A = X Xᵀ; of a tall matrix its transpose is meant. */
-  private onMatrix(name: string, size: MatrixSize): void {
-    let x = name;
+  private onMatrix(at: number, size: MatrixSize): void {
+    let x = inputOf(at);
     for (let i = 1; i <= ITERATIONS; i++) {
       const products = this.products(x, size);
       const change = this.gemm([products, products, products], { alpha: QUINTIC, beta: CUBIC });
-      const output = i === ITERATIONS ? resultOf(name) : undefined;
+      const output = i === ITERATIONS ? resultOf(at) : undefined;
       x = this.gemm(isTall(size) ? [x, change, x] : [change, x, x], { beta: LINEAR, output });
     }
   }
 
   /** The same as P X, with P made of powers of A alone: A <- Q A Q and P <- Q P with Q = a I + b A + c A², all of which commute. */
-  private onProducts(name: string, size: MatrixSize): void {
+  private onProducts(at: number, size: MatrixSize): void {
+    const name = inputOf(at);
     const { short } = sidesOf(size);
-    const scaledUnit = `${name}/unit`;
+    const scaledUnit = `unit${String(at)}`;
     const unit = new Float32Array(short * short);
     for (let i = 0; i < short; i++) unit[i * short + i] = LINEAR;
     this.initializers.push(floatTensor(scaledUnit, [short, short], unit));
@@ -143,7 +146,7 @@ class Iterations {
       const half = this.gemm([change, products, products], { beta: LINEAR });
       products = this.gemm([half, change, half], { beta: LINEAR });
     }
-    this.gemm(isTall(size) ? [name, whole] : [whole, name], { output: resultOf(name) });
+    this.gemm(isTall(size) ? [name, whole] : [whole, name], { output: resultOf(at) });
   }
 
   private products(x: string, size: MatrixSize): string {

@@ -5,7 +5,7 @@ import type { Effort } from '../../jobs/spec.js';
 export interface DistillationBudget {
   /** Multiply-accumulates. */
   work: number;
-  /** Passes at most, and of fewer samples as many as these are steps over 896 of them. */
+  /** Passes over 896 samples at most; of fewer samples more, so that as many are seen. */
   passes: number;
   /** How near to the original (relative error of the outputs) a network is for nothing to be tried. */
   near: number;
@@ -51,23 +51,30 @@ export function distillationBudget(effort: Effort, seconds: number): Distillatio
   };
 }
 
-/** Of a pass over so many samples. */
-export const stepsOfPass = (samples: number): number => Math.max(1, Math.floor(samples / STEP));
+/** Samples of a step of a network that takes `batch` of them at a time. */
+export const sizeOfStep = (batch: number): number => batch * Math.max(1, Math.round(STEP / batch));
+
+/** Of a pass over so many samples: those left over wait for the next one. @param size of a step */
+export const stepsOfPass = (samples: number, size = STEP): number => Math.max(1, Math.floor(samples / size));
+
+/** What a pass sees of so many samples. */
+export const seenInPass = (samples: number, size = STEP): number =>
+  Math.min(samples, stepsOfPass(samples, size) * size);
 
 /**
  * As many passes as a budget affords.
  * @param work of one sample: the original forwards, the compressed network forwards and twice backwards
  * @param samples that are passed over
  * @param error relative error of the outputs before
+ * @param size of a step
  */
 export function affordablePasses(
   budget: DistillationBudget,
-  { work, samples, error }: { work: number; samples: number; error: number },
+  { work, samples, error, size = STEP }: { work: number; samples: number; error: number; size?: number },
 ): number {
   if (error < budget.near) return 0;
-  const each = stepsOfPass(samples);
-  const more = Math.max(1, stepsOfPass(USUAL_SAMPLES) / each);
-  const affordable = Math.floor(budget.work / Math.max(1, work * samples));
-  const passes = Math.min(MOST_PASSES, Math.floor(more * budget.passes), affordable);
-  return passes * each >= FEWEST_STEPS ? passes : 0;
+  const most = Math.floor(Math.max(1, USUAL_SAMPLES / samples) * budget.passes);
+  const affordable = Math.floor(budget.work / Math.max(1, work * seenInPass(samples, size)));
+  const passes = Math.min(MOST_PASSES, most, affordable);
+  return passes * stepsOfPass(samples, size) >= FEWEST_STEPS ? passes : 0;
 }

@@ -4,7 +4,7 @@ import { targetOf, wishOf } from '../../jobs/targets.js';
 import { PHASES, type ExpectedSeconds } from '../../jobs/tasks.js';
 import { formatOf, type ModelFormatName } from '../../models/index.js';
 import { batchesInTensorflow, MOST_IN_TENSORFLOW } from './budgets.js';
-import { affordablePasses, distillationBudget, distillationSeconds, FEWEST, HELD_OUT } from './effort.js';
+import { affordablePasses, distillationBudget, distillationSeconds, FEWEST, HELD_OUT, seenInPass } from './effort.js';
 import { DISTILLATION_PER_SECOND, WORK_PER_SECOND } from './rate.js';
 import { passWork, probeWorks, solveWork, statisticsWork, type Counted } from './work.js';
 
@@ -120,7 +120,7 @@ function usualDistillation({ layers, images, spec }: Expected, target: Target, s
       ? 0
       : affordablePasses(distillationBudget(effort, seconds), { work, samples, error: USUAL_ERROR });
   const passes = images < FEWEST ? 0 : (method.distillation_passes ?? usual());
-  return (passes * samples * work) / DISTILLATION_PER_SECOND;
+  return (passes * seenInPass(samples) * work) / DISTILLATION_PER_SECOND;
 }
 
 function usualWork(target: Target): number {

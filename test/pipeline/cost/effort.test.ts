@@ -3,6 +3,8 @@ import {
   affordablePasses,
   distillationBudget,
   distillationSeconds,
+  seenInPass,
+  sizeOfStep,
   stepsOfPass,
 } from '../../../src/pipeline/cost/effort.js';
 
@@ -32,11 +34,11 @@ describe('what an effort affords', () => {
     expect(affordablePasses(distillationBudget('quick', 30), network(1e6, 0.2))).toBe(16);
   });
 
-  it('is as many steps over few samples as over 1,024: more passes; and not fewer over more', () => {
+  it('sees as much of few samples as of 1,024, in more passes, and no less of more', () => {
     const over = (samples: number, effort: 'quick' | 'standard') =>
       affordablePasses(distillationBudget(effort, 300), { work: 1e6, samples, error: 0.2 });
     expect([over(896, 'standard'), over(224, 'standard'), over(56, 'standard')]).toEqual([100, 400, 1000]);
-    expect([over(896, 'quick'), over(224, 'quick'), over(56, 'quick')]).toEqual([16, 64, 448]);
+    expect([over(896, 'quick'), over(224, 'quick'), over(56, 'quick')]).toEqual([16, 64, 256]);
     expect(over(8960, 'standard')).toBe(100);
     expect([stepsOfPass(896), stepsOfPass(56), stepsOfPass(20)]).toEqual([28, 1, 1]);
   });
@@ -45,6 +47,20 @@ describe('what an effort affords', () => {
     const of = (seconds: number) =>
       affordablePasses(distillationBudget('standard', seconds), { work: 3e9, samples: 140, error: 0.2 });
     // Four steps a pass.
-    expect([of(300), of(110), of(108)]).toEqual([35, 13, 0]);
+    expect([of(300), of(100), of(99)]).toEqual([39, 13, 0]);
+  });
+
+  it('counts steps of as many samples as the network takes at a time', () => {
+    expect([1, 8, 20, 32, 100, 256].map(sizeOfStep)).toEqual([32, 32, 40, 32, 100, 256]);
+    expect([stepsOfPass(768, 256), seenInPass(768, 256)]).toEqual([3, 768]);
+    // One step: the others wait for the next pass.
+    expect([seenInPass(56), seenInPass(20), seenInPass(896)]).toEqual([32, 20, 896]);
+    const of = (size: number) =>
+      affordablePasses(distillationBudget('standard', 300), { work: 1e9, samples: 768, error: 0.2, size });
+    expect(of(32)).toBe(19);
+    expect(of(256)).toBe(19);
+    expect(
+      affordablePasses(distillationBudget('standard', 300), { work: 1.5e9, samples: 768, error: 0.2, size: 256 }),
+    ).toBe(0);
   });
 });

@@ -119,7 +119,7 @@ async function finish(
     ...(isLessDeep ? { trained: allOf(fitted, namedNodes(network, method)) } : {}),
   };
   const [first, second] = isTrained ? withCodesBehind(setting) : [setting, setting];
-  const middle = isTrained ? (REFIT_SHARE + 0.95) / 2 : 0.95;
+  const middle = isTrained ? REFIT_SHARE + BEFORE_CODES * (0.95 - REFIT_SHARE) : 0.95;
   const distilled = await distill(network, fitted, first, within(context, REFIT_SHARE, middle));
   const changed = distilled?.model ?? fitted;
   const compressed = isLessDeep ? withoutBypasses(changed) : changed;
@@ -156,7 +156,7 @@ const BEFORE_CODES = 0.3;
 
 function withCodesBehind({ passes, budget, ...rest }: Setting): [Setting, Setting] {
   const before = passes === null ? null : Math.floor(BEFORE_CODES * passes);
-  const part = (share: number) => ({ ...budget, work: share * budget.work });
+  const part = (share: number) => ({ ...budget, work: share * budget.work, passes: share * budget.passes });
   return [
     { passes: before, budget: part(BEFORE_CODES), ...rest },
     { passes: passes === null || before === null ? null : passes - before, budget: part(1 - BEFORE_CODES), ...rest },

@@ -1,14 +1,15 @@
-import type { Dataset } from '../../../datasets/index.js';
+import { mapSamples, sliceRows, type Dataset } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
 import type { Distillation } from '../../../jobs/tasks.js';
 import {
   extract,
   inputNames,
   listLayers,
-  matricesOf,
+  portsOf,
   Runner,
   TrainableNetwork,
   usesOf,
+  wholeInputs,
   type Model,
   type Pull,
   type Samples,
@@ -21,7 +22,15 @@ import { factorsOf, type Trained } from './trained.js';
 import { batchWithin, mapBytes } from '../../network/feature-maps.js';
 import type { Network } from '../../network/network.js';
 import { OutputError } from '../../network/compare/output-error.js';
-import { affordablePasses, FEWEST, HELD_OUT, STEP, stepsOfPass, type DistillationBudget } from '../../cost/effort.js';
+import {
+  affordablePasses,
+  FEWEST,
+  HELD_OUT,
+  sizeOfStep,
+  STEP,
+  stepsOfPass,
+  type DistillationBudget,
+} from '../../cost/effort.js';
 import { passWork } from '../../cost/work.js';
 import { seededRandom } from '../../network/random.js';
 import { varied, type Variation } from './variations.js';
@@ -46,7 +55,7 @@ const RATE = { plain: 0.01, varied: 0.02 };
 const FULL_RATE_ERROR = 0.2;
 /** Fewer steps are smaller in proportion: the first ones at a high rate make a network worse, and are not made up for. */
 const FULL_RATE_STEPS = 400;
-/** Over samples that nothing varies; more passes learn them by heart. */
+/** Over few samples that nothing varies; more passes learn them by heart. */
 const MOST_PLAIN_PASSES = 100;
 /** Share of the steps over which the rate rises. */
 const WARM_UP = 0.1;
@@ -112,11 +121,11 @@ export async function distill(
     return outputError(original, extract(model, [], outputs).model, { calibration, batches, change }, context);
   };
   const before = await errorOf(trained.before);
-  const ofSamples = STEP * (await workOf(network, compressed, probe, threads));
-  const { matrices, work } = affordableMatrices(matricesOf(compressed, weights), ofSamples);
-  const ofOne = (ofSamples + work) / STEP;
-  const affordable =
-    setting.passes ?? affordablePasses(setting.budget, { work: ofOne, samples: rest.length, error: before });
+  const size = sizeOfStep(batch);
+  const ofSamples = size * (await workOf(network, compressed, probe, threads));
+  const { matrices, work } = affordableMatrices(trained.matrices, ofSamples);
+  const counted = { work: (ofSamples + work) / size, samples: rest.length, error: before, size };
+  const affordable = setting.passes ?? affordablePasses(setting.budget, counted);
   if (affordable === 0) return null;
 
   // Of a map with fewer channels there is no original.
@@ -142,18 +151,20 @@ export async function distill(
     let pulls: ReadonlyMap<string, Pull>;
     try {
       pulls = await teacher.pulls(calibration, held);
-      const seen = whole([...held.flat(), ...rest].slice(0, LOOKED_AT), batch);
-      variations = await teacher.variationsOf(calibration, seen, random);
+      const seen = whole([...held.flat(), ...rest].slice(0, Math.max(LOOKED_AT, batch)), batch);
+      // Of an input without an axis for samples nothing is known.
+      if (wholeInputs(portsOf(prepared)).size === 0) variations = await teacher.variationsOf(calibration, seen, random);
     } finally {
       await teacher.release();
     }
     const isVaried = variations.size > 0;
-    const passes = setting.passes ?? (isVaried ? affordable : Math.min(affordable, MOST_PLAIN_PASSES));
+    const mostPlain = Math.max(MOST_PLAIN_PASSES, setting.budget.passes);
+    const passes = setting.passes ?? (isVaried ? affordable : Math.min(affordable, mostPlain));
     const highest =
       trained.rate *
       (isVaried ? RATE.varied : RATE.plain) *
       Math.min(1, (before / FULL_RATE_ERROR) ** 2) *
-      Math.min(1, (passes * stepsOfPass(rest.length)) / FULL_RATE_STEPS);
+      Math.min(1, (passes * stepsOfPass(rest.length, size)) / FULL_RATE_STEPS);
     optimizer = await trained.begin(student, { matrices, threads });
     await descend(
       { student, optimizer },
@@ -244,17 +255,18 @@ async function descend(
   },
   { signal, progress }: Pick<StepContext, 'signal' | 'progress'>,
 ): Promise<void> {
-  const together = Math.max(1, Math.round(STEP / batch));
-  const perPass = Math.max(1, Math.floor(samples.length / (batch * together)));
+  const size = sizeOfStep(batch);
+  const perPass = stepsOfPass(samples.length, size);
   const steps = passes * perPass;
   for (let step = 0, order: number[] = []; step < steps; step++) {
     if (step % perPass === 0) order = shuffled([...samples], random);
-    const chosen = whole(order.splice(0, batch * together), batch);
+    const chosen = whole(order.splice(0, size), batch);
     const sums = new Map<string, Float32Array>();
-    for (const part of chosen) {
+    // All of a step at once, whatever the network takes at a time: a sample is mixed with another one.
+    const given = varied(await gatherRows(calibration, chosen.flat()), variations, random);
+    for (const part of chosen.keys()) {
       signal.throwIfAborted();
-      const given = varied(await gatherRows(calibration, part), variations, random);
-      const { gradients } = await student.differentiate(given, pulls);
+      const { gradients } = await student.differentiate(partOf(given, part, chosen.length), pulls);
       for (const [name, gradient] of gradients) {
         const sum = sums.get(name);
         if (sum === undefined) sums.set(name, gradient);
@@ -267,6 +279,13 @@ async function descend(
     progress(done);
   }
 }
+
+/** One of `count` equal parts. */
+const partOf = (samples: Samples, part: number, count: number): Samples =>
+  mapSamples(samples, (tensor) => {
+    const rows = (tensor.dims[0] ?? 0) / count;
+    return sliceRows(tensor, part * rows, (part + 1) * rows);
+  });
 
 /** For one sample: the original once, the compressed network forwards and twice backwards. */
 async function workOf(network: Network, compressed: Model, probe: Samples, threads: number): Promise<number> {

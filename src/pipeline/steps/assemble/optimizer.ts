@@ -25,8 +25,8 @@ export interface Variable {
 const SHARE = 1 / 4;
 
 /**
- * The matrices that a step has time for, the cheapest first: of a fully connected layer of 4096 x 4096 weights alone the direction takes as much as
- * a thousand samples through it.
+ * The matrices that a step has time for, the cheapest first: of a fully connected layer of 4096 x 4096 weights the direction alone takes as much as
+ * sixty thousand samples through it.
  * @param work of a step's samples
  * @returns the matrices, and the work that comes with them
  */

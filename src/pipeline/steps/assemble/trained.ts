@@ -1,4 +1,4 @@
-import { newWeights, type Model, type TrainableNetwork } from '../../../models/index.js';
+import { matricesOf, newWeights, type MatrixSize, type Model, type TrainableNetwork } from '../../../models/index.js';
 import { WeightOptimizer, type Optimizer, type OptimizerOptions, type Variable } from './optimizer.js';
 
 /** What is changed in place, and how large it was. */
@@ -8,6 +8,8 @@ export type Student = Pick<TrainableNetwork, 'weights' | 'sizeOf'>;
 export interface Trained {
   /** Tensors whose gradients are asked for. */
   weights: ReadonlySet<string>;
+  /** Those of them that are changed by directions, where there is time for it. */
+  matrices: ReadonlyMap<string, MatrixSize>;
   /** The network as it is before. */
   before: Model;
   /** Steps, in parts of the usual ones. */
@@ -20,6 +22,7 @@ export interface Trained {
 /** These weights, as they are. */
 const plainly = (compressed: Model, weights: ReadonlySet<string>): Trained => ({
   weights,
+  matrices: matricesOf(compressed, weights),
   before: compressed,
   rate: 1,
   begin: (student, options) => WeightOptimizer.open(variablesOf(student), options),
