@@ -11,7 +11,7 @@ import { readNpz } from './elsewhere/npz.js';
 import { outputsOf, speedsOf } from './elsewhere/sessions.js';
 import { columns, rowOf, type Row } from './elsewhere/table.js';
 import { agreementOf, guessTask, holdClasses, measureTask, relativeError } from './elsewhere/tasks.js';
-import { readTarget } from './support/files.js';
+import { readTarget, readEffort } from './support/files.js';
 import { runJob, totalSeconds } from './support/run-job.js';
 import { note, printMachine, printTable, tableOf } from './support/table.js';
 
@@ -55,7 +55,7 @@ const networks = [
 
 async function measure(network: ForeignNetwork, target: string): Promise<Row> {
   const output = join(work, `${network.name}-${target.replace('=', '-')}`);
-  const effort = /^\d+$/.test(options.effort) ? Number(options.effort) : options.effort;
+  const effort = readEffort(options.effort);
   const constraints = Object.assign({}, ...options.constraint.map(readTarget)) as Record<string, number>;
   const row: Row = { network: network.name, target, load: loadavg()[0] ?? NaN };
   const job = runJob({

@@ -11,7 +11,7 @@ import { readConfig } from '../src/config/index.js';
 import { openDataset, writeNpz, type Tensor } from '../src/datasets/index.js';
 import { inputNames, loadModel } from '../src/models/index.js';
 import { stepLimits } from '../src/worker/limits.js';
-import { addFiles, filesOf, readTarget } from './support/files.js';
+import { addFiles, filesOf, readEffort, readTarget } from './support/files.js';
 import type { JobOutcome } from './support/job-child.js';
 import { runJob, totalSeconds } from './support/run-job.js';
 import { note, printMachine, printTable } from './support/table.js';
@@ -25,7 +25,7 @@ const command = addFiles(new Command('bench/few-samples.ts'))
 const options = command.opts<{ samples: string[]; target: string; effort: string; threads: string }>();
 const files = filesOf(command);
 const threads = Number(options.threads) || availableParallelism();
-const effort = /^\d+$/.test(options.effort) ? Number(options.effort) : options.effort;
+const effort = readEffort(options.effort);
 const directory = mkdtempSync(join(tmpdir(), 'sparank-few-samples-'));
 
 /** The first samples, in a file of their own. */
@@ -52,7 +52,8 @@ async function firstOf(count: number): Promise<string> {
 
 const percent = (value: number | null | undefined) => (value == null ? '' : (100 * value).toFixed(2));
 
-function rowOf(count: number, { metrics, ...outcome }: JobOutcome): string[] {
+function rowOf(count: number, outcome: JobOutcome): string[] {
+  const { metrics } = outcome;
   const { distillation, fidelity, accuracy } = metrics;
   const lost = accuracy == null ? '' : percent(accuracy.before - accuracy.after);
   return [
@@ -62,7 +63,7 @@ function rowOf(count: number, { metrics, ...outcome }: JobOutcome): string[] {
     fidelity.relative_error.toFixed(3),
     percent(fidelity.top1_agreement),
     lost,
-    totalSeconds({ metrics, ...outcome }).toFixed(0),
+    totalSeconds(outcome).toFixed(0),
   ];
 }
 

@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { demonstration, networksIn, readNetwork, type ForeignNetwork } from './elsewhere/networks.js';
+import { readEffort } from './support/files.js';
 import { addPython, reasonOf } from './support/python.js';
 import { note, printMachine, tableOf } from './support/table.js';
 import { evaluatorOf, type Point } from './trade-offs/measure.js';
@@ -67,7 +68,7 @@ const command = addPython(new Command('bench/trade-offs.ts'))
 const options = command.opts<Options>();
 const threads = Number(options.threads) || availableParallelism();
 const batches = options.batchSizes.split(',').map(Number);
-const effort = /^\d+$/.test(options.effort) ? Number(options.effort) : options.effort;
+const effort = readEffort(options.effort);
 
 function networksOf(place: string): ForeignNetwork[] {
   if (place.includes(':')) return [readNetwork(place)];

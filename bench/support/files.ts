@@ -35,6 +35,9 @@ export async function uploadAll(client: ServiceClient, files: JobFiles) {
   };
 }
 
+/** An effort, as the command line of the product takes it. */
+export const readEffort = (text: string): string | number => (/^\d+$/.test(text) ? Number(text) : text);
+
 /** `name=value` of a target, as the command line of the product takes it. */
 export function readTarget(text: string): Record<string, number> {
   const [name, value] = text.split('=');

@@ -98,7 +98,8 @@ describe('distillation', () => {
     const { relative_error_before: unseen = 0, held_out: held, variations } = tuned.metrics.distillation ?? {};
     expect([held, variations]).toEqual([8, ['mixed', 'mirrored', 'shifted']]);
     const ratio = unseen / without.metrics.fidelity.relative_error;
-    expect(ratio).toBeGreaterThan(0.75);
+    // As they are 0.92.
+    expect(ratio).toBeGreaterThan(0.95);
     expect(ratio).toBeLessThan(1.25);
   });
 

@@ -155,11 +155,11 @@ async function finish(
 const BEFORE_CODES = 0.3;
 
 function withCodesBehind({ passes, budget, ...rest }: Setting): [Setting, Setting] {
-  const before = passes === null ? null : Math.floor(BEFORE_CODES * passes);
+  const before = Math.floor(BEFORE_CODES * (passes ?? 0));
   const part = (share: number) => ({ ...budget, work: share * budget.work, passes: share * budget.passes });
   return [
-    { passes: before, budget: part(BEFORE_CODES), ...rest },
-    { passes: passes === null || before === null ? null : passes - before, budget: part(1 - BEFORE_CODES), ...rest },
+    { passes: passes === null ? null : before, budget: part(BEFORE_CODES), ...rest },
+    { passes: passes === null ? null : passes - before, budget: part(1 - BEFORE_CODES), ...rest },
   ];
 }
 

@@ -35,8 +35,8 @@ export function axesOf({ dims }: Pick<Tensor, 'dims'>): Axes | null {
 
 /**
  * The same samples, changed at random: mirrored left to right (half of them), shifted by up to an eighth of each axis
- * with reflected borders, mixed with another one of the batch (half of them; see `mix`). Networks with several inputs get their samples as they are: what belongs together in
- * them is not known.
+ * with reflected borders, mixed with another one of the batch (half of them; see `mix`). Networks with several inputs get
+ * their samples as they are: what belongs together in them is not known.
  *
  * @param samples of one input, [n, ...], which takes floats: whole numbers come back as such
  */
