@@ -882,6 +882,11 @@ export interface components {
                  */
                 for_bytes?: "codebook";
                 /**
+                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of `coding`, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @enum {string}
+                 */
+                for_quality?: "static_int8";
+                /**
                  * @description of a weight in a codebook. Indices of 8 bits point into tables of 256 entries: 8, numbers; 4, pairs of neighbours; 3, triples (2.67 bits a weight); 2, four neighbours
                  * @enum {integer}
                  */
@@ -1864,6 +1869,11 @@ export interface components {
                  * @enum {string}
                  */
                 for_bytes?: "codebook";
+                /**
+                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of `coding`, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @enum {string}
+                 */
+                for_quality?: "static_int8";
                 /**
                  * @description of a weight in a codebook. Indices of 8 bits point into tables of 256 entries: 8, numbers; 4, pairs of neighbours; 3, triples (2.67 bits a weight); 2, four neighbours
                  * @default 4

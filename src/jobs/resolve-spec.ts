@@ -5,7 +5,7 @@ import { FAST_CODING, SMALL_CODING } from '../models/coding/weight-codings.js';
 import { compileDefaults } from './defaults.js';
 import { schemaFaults } from './schema-faults.js';
 import { SpecSchema, type Spec } from './spec.js';
-import type { TargetName } from './targets.js';
+import { targetNames, targetOf, type TargetName } from './targets.js';
 
 /** Three times as fast as the schema itself. */
 const checker = Compile(SpecSchema);
@@ -27,7 +27,7 @@ function withFirstTarget(given: unknown): { spec: unknown; faults: Fault[] } {
   return { spec, faults: [{ pointer: '/target', detail: 'must be left out, or be the first of `targets`' }] };
 }
 
-/** Who asks for a speed or for bytes, and not for a way to keep weights, leaves that to the plan. */
+/** Who asks for a speed, for bytes or for outputs, and not for a way to keep weights, leaves that to the plan. */
 function withCodings(spec: unknown): unknown {
   if (!isObject(spec)) return spec;
   const { target, targets = [target], method = {} } = spec;
@@ -38,6 +38,7 @@ function withCodings(spec: unknown): unknown {
   const chosen = {
     ...(wants('speedup') ? { for_speedup: FAST_CODING } : {}),
     ...(wants('bytes_ratio') ? { for_bytes: SMALL_CODING } : {}),
+    ...(targetNames.some((name) => targetOf(name).quality && wants(name)) ? { for_quality: FAST_CODING } : {}),
   };
   return Object.keys(chosen).length === 0
     ? spec

@@ -132,6 +132,13 @@ export const MethodSchema = object({
             'what a plan for a target of bytes_ratio may take instead of `coding`, with as many bits for every layer as lose least (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has',
         }),
       ),
+      // Jobs from before it have none.
+      for_quality: Type.Optional(
+        oneOf([FAST_CODING], {
+          description:
+            'what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of `coding`, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has',
+        }),
+      ),
       bits: Type.Unsafe<WeightBits>(
         Type.Union(
           WEIGHT_BITS.map((bits) => Type.Literal(bits)),

@@ -79,3 +79,7 @@ export function wishOf(target: Target): { name: TargetName; asked: number } {
   }
   throw new RangeError('a target without a number');
 }
+
+/** Batch sizes whose speed counts for a target: a speedup is asked for at the first one. @param sizes of the benchmark */
+export const countedBatches = (target: Target, sizes: readonly number[]): readonly number[] =>
+  wishOf(target).name === 'speedup' ? sizes.slice(0, 1) : sizes;

@@ -130,6 +130,8 @@ export interface AssembleResult {
   distillation?: Distillation;
   /** The same of coded weights. */
   codeDistillation?: Distillation;
+  /** How the weights are kept, where that was left open until the network was there. */
+  coding?: WeightCodingName;
   /** Where the outputs were asked to be so good: on samples that the search for the plan did not see. */
   unseen?: Pick<Metrics, 'accuracy' | 'fidelity'>;
   /** For the verdict. */

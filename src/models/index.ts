@@ -37,12 +37,20 @@ export {
 export { transpose, type DenseWeights } from './graph/dense-weights.js';
 export { channelFlows, type ChannelFlow, type ChannelFlows } from './graph/channel-flow.js';
 export { spillWeights } from './ir/external-data.js';
+export { weightBytes } from './ir/tensors.js';
 export { integerLayers, integerTensors, toIntegers, type IntegerOptions } from './quantize/apply.js';
 export { countIntegerLayers, integerEnds, type Ends } from './quantize/ends.js';
 export { integerIslands, type Island } from './quantize/islands.js';
 export { placeholderIntegers, readyForIntegers } from './quantize/ready.js';
 export { raiseOpset } from './passes/raise-opset.js';
-export { codingOf, SMALL_CODING_ELSEWHERE, type TensorCoding, type WeightCodingName } from './coding/weight-codings.js';
+export {
+  codingOf,
+  NEAR_CODING_ELSEWHERE,
+  NEAR_CODINGS,
+  SMALL_CODING_ELSEWHERE,
+  type TensorCoding,
+  type WeightCodingName,
+} from './coding/weight-codings.js';
 export { nearestVectors } from './coding/kmeans.js';
 export { rowOf } from './coding/layout.js';
 export { weightedNodes, type WeightedNode } from './graph/weighted-nodes.js';

@@ -113,6 +113,16 @@ describe('a specification with several targets', () => {
     expect(faults({ target: { speedup: 2 }, method: { weights: [] } })).toEqual(['/method/weights']);
   });
 
+  it('leaves it to the finished network where something is asked of the outputs', () => {
+    const weightsOf = (change: Record<string, unknown>) => resolveSpec(given(change)).method.weights;
+    for (const target of [{ max_accuracy_drop: 0.01 }, { min_agreement: 0.9 }, { max_relative_error: 0.1 }])
+      expect(weightsOf({ target })).toMatchObject({ coding: 'float32', for_quality: 'static_int8' });
+    const target = { min_agreement: 0.9 };
+    expect(weightsOf({ target, method: { weights: { coding: 'float32' } } }).for_quality).toBeUndefined();
+    // A constraint chooses nothing.
+    expect(weightsOf({ target: { mac_ratio: 2 }, constraints: target }).for_quality).toBeUndefined();
+  });
+
   it('leaves it to the plan where bytes are asked for, too', () => {
     const weightsOf = (change: Record<string, unknown>) => resolveSpec(given(change)).method.weights;
     expect(weightsOf({ target: { bytes_ratio: 8 } })).toMatchObject({ coding: 'float32', for_bytes: 'codebook' });

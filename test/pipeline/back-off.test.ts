@@ -1,11 +1,14 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeNpz } from '../../src/datasets/index.js';
-import { floatTensor, tensorDims } from '../../src/models/ir/tensors.js';
+import type { Model } from '../../src/models/index.js';
+import { DataType } from '../../src/models/ir/messages.js';
+import { floatTensor, tensorDims, weightBytes } from '../../src/models/ir/tensors.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { halves } from '../../src/pipeline/network/held-out.js';
 import { together } from '../../src/pipeline/network/quality.js';
 import { firstThatHolds } from '../../src/pipeline/steps/assemble/first-that-holds.js';
+import { smallerCoded } from '../../src/pipeline/steps/assemble/smaller-coded.js';
 import { noise, scratch, writeProto } from '../models/graphs.js';
 import { CLASSES, localOptions, plantedNetwork, SIDE, writeFiles, type Files } from './network.js';
 
@@ -28,6 +31,45 @@ describe('the first step that holds', () => {
     }
     expect((await find(8, 9)).found).toBeNull();
     expect((await find(1, 1)).found).toBeNull();
+  });
+});
+
+describe('a smaller file of a network that holds', () => {
+  /** Weights of so many bytes in an element. */
+  const network = (elements: number, dataType: number): Model =>
+    ({ graph: { initializer: [{ dims: [elements], dataType }] } }) as unknown as Model;
+  const PLAIN = [100, 200, 300, 1000];
+  const find = async (holds: (elements: number, coding: string) => boolean, sizes = PLAIN) => {
+    const tried: number[] = [];
+    const names = new Map<Model, string>();
+    const found = await smallerCoded(['static_int8', 'int8'], {
+      ...{ steps: sizes.length, holding: 0 },
+      attempt: (step) => {
+        tried.push(step);
+        return Promise.resolve(network(sizes[step] ?? 0, DataType.FLOAT));
+      },
+      code: (compressed, coding) => {
+        const coded = network(weightBytes(compressed) / 4, DataType.INT8);
+        names.set(coded, coding);
+        return Promise.resolve(coded);
+      },
+      judge: (model) => Promise.resolve({ holds: holds(weightBytes(model), names.get(model) ?? ''), unseen: NOTHING }),
+    });
+    return { step: found?.step, coding: found?.coding, tried: [...new Set(tried)] };
+  };
+  const NOTHING = { accuracy: null, fidelity: { top1_agreement: null, relative_error: 0, samples: 1 } };
+
+  it('is that network with coded weights, in the first coding that holds', async () => {
+    expect(await find(() => true)).toEqual({ step: 0, coding: 'static_int8', tried: [0] });
+    expect(await find((_, coding) => coding === 'int8')).toEqual({ step: 0, coding: 'int8', tried: [0] });
+  });
+
+  it('is the next one, or the last, where coded it is smaller than the first without', async () => {
+    expect(await find((bytes) => bytes > 100)).toMatchObject({ step: 1, coding: 'static_int8', tried: [0, 1] });
+    // Of the network as it came, coded, there is more than of the first as it is.
+    expect(await find((bytes) => bytes > 500)).toMatchObject({ step: undefined });
+    expect(await find((bytes) => bytes > 250, [100, 200, 250, 300])).toMatchObject({ step: 3, tried: [0, 1, 3] });
+    expect(await find(() => false)).toMatchObject({ step: undefined });
   });
 });
 
@@ -114,4 +156,32 @@ describe('a plan that does not keep on new samples what it kept in the search', 
     expect(metrics.parameters.ratio).toBeGreaterThan(1);
     expect(verdict.passed).toBe(true);
   }, 240_000);
+
+  describe('and nothing is said of how weights are kept', () => {
+    const withWeights = (target: Record<string, number>, weights?: { coding: string }) =>
+      compressLocally({
+        ...localOptions(files, scratch(), { target, method: { ...method, ...(weights && { weights }) }, benchmark }),
+        evaluation: files.evaluation,
+      });
+
+    it('codes them where that keeps what was asked, and not where it is said how', async () => {
+      const [open, plain] = [
+        await withWeights({ max_relative_error: 0.9 }),
+        await withWeights({ max_relative_error: 0.9 }, { coding: 'float32' }),
+      ];
+      expect(open.metrics.coding?.coding).toMatch(/^(static_)?int8$/);
+      expect(open.metrics.coding?.bytes.ratio).toBeGreaterThan(1);
+      expect(open.verdict.passed).toBe(true);
+      expect(open.metrics.unseen?.fidelity.relative_error).toBeLessThanOrEqual(0.9);
+      expect(open.metrics.fidelity.relative_error).toBeLessThanOrEqual(0.9);
+      expect(plain.metrics).not.toHaveProperty('coding');
+      expect(open.metrics.bytes.after).toBeLessThan(plain.metrics.bytes.after);
+    }, 240_000);
+
+    it('leaves them where coded ones move the outputs further than that', async () => {
+      const { metrics, verdict } = await withWeights({ max_relative_error: 1e-4 });
+      expect(metrics).not.toHaveProperty('coding');
+      expect(verdict.passed).toBe(true);
+    }, 240_000);
+  });
 });

@@ -53,11 +53,18 @@ const ignore = (): void => undefined;
 describe('integers in a plan for a speedup', () => {
   const plan = { choice: [], reached: true, most: 2, ratio: 2, effect: 0.1, whole: 1 };
   const missed = { ...plan, reached: false };
-  const faster = { ...plan, whole: 1.5 };
+  const faster = { ...plan, whole: 1.5, integers: true };
 
   it.each([
     ['take the place of more compression', { ...faster, effect: 0.02 }, plan, 0.01, true],
     ['are not taken where they change the outputs more', { ...faster, effect: 0.02 }, plan, 0.09, false],
+    [
+      'cost nothing where the plan that was made with them is faster without',
+      { ...faster, integers: false, effect: 0.02 },
+      plan,
+      0.09,
+      true,
+    ],
     ['are not taken where they are hardly faster', { ...faster, whole: 1.04, effect: 0 }, plan, 0, false],
     ['are taken where they alone are fast enough', { ...faster, effect: 0.5 }, { ...plan, reached: false }, 0.1, true],
     [
@@ -118,17 +125,17 @@ describe('a plan that is about to be taken', () => {
     const tried = [plan(2.2, 1), plan(2.1, 2), plan(2.15, 3), plan(2.7, 4)];
     const found = await confirmed(tried, target, effectOf, ({ choice: [effect = NaN] }) => {
       asked.push(effect);
-      return Promise.resolve(real.get(effect) ?? NaN);
+      return Promise.resolve({ ratio: real.get(effect) ?? NaN, integers: effect === 3 });
     });
     expect(asked).toEqual([1, 2, 3]);
-    expect(found).toMatchObject({ choice: [3], reached: true });
+    expect(found).toMatchObject({ choice: [3], reached: true, integers: true });
   });
 
   it('is timed once more only where that confirms it', async () => {
     let times = 0;
     const found = await confirmed([plan(1, 0), plan(2.2, 1)], target, effectOf, () => {
       times++;
-      return Promise.resolve(2.08);
+      return Promise.resolve({ ratio: 2.08 });
     });
     expect([times, found.choice, found.reached]).toEqual([1, [1], true]);
   });

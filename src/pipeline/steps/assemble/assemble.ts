@@ -56,6 +56,7 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
       ...(distilled === null ? {} : { distillation: distilled.report }),
       ...(trained === null ? {} : { codeDistillation: trained.report }),
       ...(backed === null ? {} : { unseen: backed.unseen, warnings: backed.warnings }),
+      ...(backed?.coding === undefined ? {} : { coding: backed.coding }),
     };
   } finally {
     await network.close();

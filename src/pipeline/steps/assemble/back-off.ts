@@ -1,7 +1,7 @@
 import type { Warning } from '../../../jobs/results.js';
 import type { Assignment, LayerAllocation, PlannedPoint } from '../../../jobs/tasks.js';
 import { createEngine } from '../../../engines/index.js';
-import type { Factors } from '../../../models/index.js';
+import type { Factors, Model, WeightCodingName } from '../../../models/index.js';
 import { finishedOne, keyOf } from '../../files/finished.js';
 import { readMetric, readProblem } from '../../files/layer-file.js';
 import { files } from '../../files/step-files.js';
@@ -19,6 +19,7 @@ import { solveOrKeep } from '../../network/solve-or-keep.js';
 import type { StepContext } from '../../step.js';
 import { buildNetwork, within, type Built } from './build-network.js';
 import { firstThatHolds } from './first-that-holds.js';
+import { codedOrNull, openCodings, smallerCoded } from './smaller-coded.js';
 
 /** What came of a ladder of plans. */
 export interface BackedOff {
@@ -29,19 +30,27 @@ export interface BackedOff {
   asPlanned: boolean;
   /** On the samples that no search has seen. */
   unseen: Quality;
+  /** Of the coded weights, where that was left open. */
+  coding?: WeightCodingName;
   warnings: Warning[];
+}
+
+export interface Judged {
+  holds: boolean;
+  unseen: Quality;
 }
 
 interface Tried {
   built: Built;
-  coded: { holds: boolean; unseen: Quality };
-  plain: { holds: boolean; unseen: Quality };
+  coded: Judged;
+  plain: Judged;
 }
 
 /**
  * The most compressed of the planned networks whose outputs, after all steps, are as good as was asked: on the samples
  * that the search did not see, and on all together. Each plan is less compressed than the one before; the last is the
- * network as it came. Where coded weights are at fault with every plan, they stay as they are.
+ * network as it came. Where coded weights are at fault with every plan, they stay as they are. Where it was left open how weights are
+ * kept, they are coded if that keeps what was asked and makes a smaller file.
  */
 export async function backOff(
   assignment: Assignment,
@@ -60,7 +69,7 @@ export async function backOff(
   const tried = new Map<number, Tried>();
   try {
     const measuring = { threads: context.threads, signal: context.signal, answers: askedAnswers(assignment.spec) };
-    const judge = async (model: Built['compressed']) => {
+    const judge = async (model: Model): Promise<Judged> => {
       const unseen = await qualityOf(network.original, model, data.unseen, measuring);
       if (!holds(bounds, unseen)) return { holds: false, unseen };
       if (assignment.inputs.evaluation === null) return { holds: true, unseen };
@@ -89,7 +98,16 @@ export async function backOff(
       const allocations = ladder[i] ?? [];
       return { built, allocations, asPlanned: i === 0, unseen: found[kind].unseen, warnings };
     };
-    if (step !== null) return result(step, 'coded', []);
+    if (step !== null) {
+      const found = await smallerCoded(openCodings(assignment, network.original), {
+        ...{ steps: ladder.length, holding: step, judge },
+        attempt: async (i) => (await attempt(i)).built.compressed,
+        code: (compressed, coding) => codedOrNull(assignment, { compressed, coding }, network, context),
+      });
+      if (found === null) return result(step, 'coded', []);
+      const { built, ...rest } = result(found.step, 'plain', []);
+      return { ...rest, built: { ...built, coded: found.model }, coding: found.coding, unseen: found.unseen };
+    }
     const plain = await firstThatHolds(ladder.length, async (i) => (await attempt(i)).plain.holds);
     return result(plain ?? ladder.length - 1, 'plain', plain === null ? [] : [CODING_LEFT_OUT]);
   } finally {

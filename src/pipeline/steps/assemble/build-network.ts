@@ -113,7 +113,8 @@ async function finish(
   const fitted = rewrite(prepared, replacements);
   const isLessDeep = prepared !== network.prepared;
   const { method } = assignment.spec;
-  const isTrained = codingOf(pointCoding(assignment)).coder === 'codebook';
+  const coding = pointCoding(assignment);
+  const isTrained = codingOf(coding).coder === 'codebook';
   const setting = {
     ...{ passes: method.distillation_passes, budget, seed: method.seed },
     ...(isLessDeep ? { trained: allOf(fitted, namedNodes(network, method)) } : {}),
@@ -123,7 +124,7 @@ async function finish(
   const distilled = await distill(network, fitted, first, within(context, REFIT_SHARE, middle));
   const changed = distilled?.model ?? fitted;
   const compressed = isLessDeep ? withoutBypasses(changed) : changed;
-  const given = await codeNetwork(assignment, compressed, network, context);
+  const given = await codeNetwork(assignment, { compressed, coding }, network, context);
   const codes = given?.codes ?? null;
   const trained =
     codes === null

@@ -6,12 +6,14 @@ import {
   withCodes,
   type Model,
   type WeightCode,
+  type WeightCodingName,
 } from '../../../models/index.js';
+import { countedBatches } from '../../../jobs/targets.js';
 import type { Assignment } from '../../../jobs/tasks.js';
 import { activationBytes, type Calibration } from '../../integers/activation-ranges.js';
 import { inputMoments } from '../../integers/input-moments.js';
 import { integerNetwork } from '../../integers/integer-network.js';
-import { pointCoding, pointOf } from '../../files/solved-layers.js';
+import { pointOf } from '../../files/solved-layers.js';
 import { plannedBits } from '../../files/weight-bits.js';
 import type { Network } from '../../network/network.js';
 import { seededRandom } from '../../network/random.js';
@@ -27,16 +29,17 @@ export interface CodedNetwork {
   codes: readonly WeightCode[] | null;
 }
 
-/** The compressed network with its weights coded as the point has it; null where they stay float32. */
+/** The compressed network with its weights coded; null where they stay float32. */
 export async function codeNetwork(
   assignment: Pick<Assignment, 'spec' | 'finished' | 'point'>,
-  compressed: Model,
+  { compressed, coding }: { compressed: Model; coding: WeightCodingName },
   network: Calibration & Pick<Network, 'layers'>,
   { threads, signal, limits }: Pick<StepContext, 'threads' | 'signal' | 'limits'>,
 ): Promise<CodedNetwork | null> {
   const { spec } = assignment;
   const { weights, seed } = spec.method;
-  const { coder, weighted, integers } = codingOf(pointCoding(assignment));
+  const point = pointOf(assignment);
+  const { coder, weighted, integers } = codingOf(coding);
   if (coder === null) return null;
   const ready = integers ? readyForIntegers(compressed) : compressed;
   const { energies, means } = weighted
@@ -44,14 +47,15 @@ export async function codeNetwork(
     : { energies: new Map<string, Float32Array>(), means: new Map<string, Float32Array>() };
   const random = (tensor: number) => seededRandom(seed, STREAM, tensor);
   if (coder === 'codebook') {
-    const { bits } = pointOf(assignment);
+    const { bits } = point;
     const way = bits === undefined ? { bits: weights.bits } : plannedBits(ready, network.layers, bits);
     const codes = codesOfWeights(ready, way, { energies, random });
     return { model: withCodes(ready, codes), codes };
   }
   const bytes = activationBytes(limits);
   // Layers that do not compute with integers have their weights as integers at least.
-  const fasterAt = { batches: spec.benchmark.batch_sizes, threads: spec.benchmark.threads ?? threads };
+  const batches = countedBatches(point.target, spec.benchmark.batch_sizes);
+  const fasterAt = { batches, threads: spec.benchmark.threads ?? threads };
   const timed = weights.integer_layers === 'faster' ? { fasterAt } : {};
   const model = integers
     ? await integerNetwork(ready, network, { energies, means, bytes, threads, signal, ...timed })

@@ -328,12 +328,13 @@ function codingMetrics(
   const plain = uncoded === null ? undefined : measured.get(uncoded);
   if (candidate.uncoded === null || plain === undefined) return {};
   const { point } = candidate;
-  const coding = pointCoding({ ...assignment, point });
+  const assembled = assembledOf(assignment, point);
+  const coding = assembled?.coding ?? pointCoding({ ...assignment, point });
   const bits = Object.values(pointOf({ ...assignment, point }).bits ?? [assignment.spec.method.weights.bits]);
   const [fewest, most] = [Math.min(...bits), Math.max(...bits)];
   const inWords = fewest === most ? String(most) : `${String(fewest)} to ${String(most)}`;
   const { integers, reported } = codingOf(coding);
-  const trained = assembledOf(assignment, point)?.codeDistillation;
+  const trained = assembled?.codeDistillation;
   const { latency, ...comparison } = plain;
   return {
     coding: {

@@ -40,6 +40,7 @@ import {
   searchSpeedup,
   usefulPlan,
   type Found,
+  type Speed,
   type Tried,
 } from './search-speedup.js';
 
@@ -101,7 +102,8 @@ export async function planSpeedup(assignment: Assignment, context: StepContext, 
       const integers = left ? await betterIntegers(setup, found, progress(1)) : null;
       const best = integers ?? found;
       const { choice, reached, most } = best;
-      const coding: Pick<Chosen, 'coding'> = integers === null || other === undefined ? {} : { coding: other };
+      const coding: Pick<Chosen, 'coding'> =
+        integers?.integers === true && other !== undefined ? { coding: other } : {};
       if (reached) return { choice, ...coding };
       const cause = `a speedup of ${plan.asked.toFixed(2)} at batch ${String(batch)} cannot be reached on this worker: the most that was measured is ${most.toFixed(2)}`;
       return { choice, ...coding, warnings: [outOfReach(cause, spec, isLimited(best))] };
@@ -129,20 +131,23 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   const { tables, shared, asked, quiet } = setup;
   const dense = tables.map(({ candidates }) => candidates.findIndex(isDense));
   // The network as it came is as fast as itself, and loses nothing; with integers it may be enough.
-  const whole = integers ? await measured(setup, { tables, choice: dense, integers }, context.signal) : 1;
+  const asSent: Speed = integers
+    ? await measured(setup, { tables, choice: dense, integers }, context.signal)
+    : { ratio: 1 };
+  const { ratio: whole } = asSent;
   const goal = asked * MARGIN;
-  if (whole >= goal) return { choice: dense, reached: true, most: whole, ratio: whole, effect: 0, whole };
+  if (whole >= goal) return { choice: dense, reached: true, most: whole, ...asSent, effect: 0, whole };
   // Where integers make nothing faster, layers will hardly have them.
   const way = whole > CLEARLY_FASTER ? 'integers' : 'float32';
   const known = shared.timed.get(way);
   const alone = known === undefined ? await timedTables(setup, way === 'integers', context) : withTimes(tables, known);
   shared.timed.set(way, alone);
   const timed = scaled(alone, quiet);
-  const tried: Tried[] = [{ choice: dense, ratio: whole }];
+  const tried: Tried[] = [{ choice: dense, ...asSent }];
   const measure = async (choice: readonly number[]) => {
-    const ratio = await measured(setup, { tables: timed, choice, integers }, context.signal);
-    tried.push({ choice: [...choice], ratio });
-    return ratio;
+    const speed = await measured(setup, { tables: timed, choice, integers }, context.signal);
+    tried.push({ choice: [...choice], ...speed });
+    return speed.ratio;
   };
   for (const [i, cost] of (['latency', 'work'] as const).entries()) {
     await searchSpeedup(timed, { cost, goal, whole }, measure, (share) => context.progress(0.5 + (i + share) / 4));
@@ -158,7 +163,7 @@ async function search(setup: Setup, integers: boolean, context: StepContext): Pr
   return { ...best, effect: effectOf(timed, best.choice), whole };
 }
 
-/** The best plan with integers, where it changes the outputs less than one without, or is the only one that is fast enough. */
+/** The best plan of a search with integers, where it changes the outputs less than one without, or is the only one that is fast enough. */
 async function betterIntegers(setup: Setup, float: Found, context: StepContext): Promise<Found | null> {
   const { network, shared, threads } = setup;
   if (float.reached && float.effect <= UNSEEN) return null;
@@ -257,7 +262,7 @@ function waysOf({ network, curves }: Setup, { integers, ...plan }: TimedChoice):
 }
 
 /** The same as `measured`, over sessions that are opened anew; what TensorFlow.js does with a network is timed as before. */
-async function measuredInBlocks(setup: Setup, plan: TimedChoice, signal: AbortSignal): Promise<number> {
+async function measuredInBlocks(setup: Setup, plan: TimedChoice, signal: AbortSignal): Promise<Speed> {
   if (setup.inTensorflow) return measured(setup, plan, signal);
   const { network, images, open } = setup;
   const ways = waysOf(setup, plan);
@@ -266,11 +271,17 @@ async function measuredInBlocks(setup: Setup, plan: TimedChoice, signal: AbortSi
   const ratios = ways.map((_, i) => {
     return speedupOfBlocks(blocks.map((times) => ({ before: times[0] ?? [], after: times[i + 1] ?? [] }))).ratio;
   });
-  return Math.max(...ratios);
+  return fasterOf(ratios);
+}
+
+/** Of the speedups in float32 and with integers, where those were asked for. */
+function fasterOf([float = NaN, integers]: readonly number[]): Speed {
+  if (integers === undefined) return { ratio: float };
+  return { ratio: Math.max(float, integers), integers: integers > float };
 }
 
 /** The speedup of a network with factors of the chosen sizes; with integers, where they are asked for and faster. */
-async function measured(setup: Setup, plan: TimedChoice, signal: AbortSignal): Promise<number> {
+async function measured(setup: Setup, plan: TimedChoice, signal: AbortSignal): Promise<Speed> {
   const { original, images, open } = setup;
   const ratios: number[] = [];
   for (const way of waysOf(setup, plan)) {
@@ -286,5 +297,5 @@ async function measured(setup: Setup, plan: TimedChoice, signal: AbortSignal): P
       await candidate.release();
     }
   }
-  return Math.max(...ratios);
+  return fasterOf(ratios);
 }

@@ -17,20 +17,24 @@ interface Timed {
   time: number;
 }
 
-/** A plan and what it came to when it was built and timed whole. */
-export interface Tried {
-  choice: number[];
+/** Of a plan that was built and timed whole. */
+export interface Speed {
   ratio: number;
+  /** Whether it was faster with integers; they need not have been tried. */
+  integers?: boolean;
 }
 
-/** The best plan of a search. */
-export interface Found {
+/** A plan and what it came to. */
+export interface Tried extends Speed {
+  choice: number[];
+}
+
+/** The best plan of a search, and its speed. */
+export interface Found extends Speed {
   choice: number[];
   reached: boolean;
   /** Speedup of the fastest plan. */
   most: number;
-  /** Of this one. */
-  ratio: number;
   /** On the outputs, as expected: squared, relative to their variance. */
   effect: number;
   /** Speedup with all layers dense. */
@@ -41,14 +45,14 @@ export interface Found {
 export const CLEARLY_FASTER = 1.05;
 
 /**
- * Whether the best plan with integers takes the place of the best one without: where it alone reaches the speedup, or
- * changes the outputs less.
+ * Whether the best plan of a search with integers takes the place of the best one without: where it alone reaches the speedup, or
+ * changes the outputs less. Compressed as it is, it may be faster without them.
  * @param lost what integers alone change of the outputs: squared, relative to their variance
  */
 export function isBetter(integers: Found, float: Found, lost: number): boolean {
   if (integers.whole < CLEARLY_FASTER) return false;
   if (integers.reached !== float.reached) return integers.reached;
-  const effect = integers.effect + lost;
+  const effect = integers.effect + (integers.integers === true ? lost : 0);
   if (!float.reached) {
     if (isUseful(effect) !== isUseful(float.effect)) return isUseful(effect);
     const gain = integers.ratio / float.ratio;
@@ -72,7 +76,7 @@ export function nearest(
   tried: readonly Tried[],
   { asked, goal }: { asked: number; goal: number },
   effect: (plan: Tried) => number,
-): Pick<Found, 'choice' | 'reached' | 'most' | 'ratio'> {
+): Pick<Found, 'choice' | 'reached' | 'most' | 'ratio' | 'integers'> {
   const most = Math.max(...tried.map(({ ratio }) => ratio));
   const reached = most >= asked;
   const least = (plans: readonly Tried[]) =>
@@ -86,8 +90,8 @@ export function nearest(
   const safe = least(tried.filter(({ ratio }) => ratio >= goal));
   if (best === null) throw new RangeError('no plan was tried');
   const { times, unseen } = WORTH_THE_MARGIN;
-  const { choice, ratio } = safe !== null && effect(safe) <= times * effect(best) + unseen ? safe : best;
-  return { choice, reached, most, ratio };
+  const chosen = safe !== null && effect(safe) <= times * effect(best) + unseen ? safe : best;
+  return { ...chosen, reached, most };
 }
 
 /** Equal plans have equal keys. */
@@ -106,11 +110,11 @@ export async function confirmed(
   tried: readonly Tried[],
   target: { asked: number; goal: number },
   effect: (plan: Tried) => number,
-  again: (plan: Tried) => Promise<number>,
+  again: (plan: Tried) => Promise<Speed>,
 ): Promise<ReturnType<typeof nearest>> {
-  const sure = new Map<string, number>();
+  const sure = new Map<string, Speed>();
   // A search may come to the same plan more than once.
-  const all = () => tried.map((plan) => ({ ...plan, ratio: sure.get(keyOf(plan)) ?? plan.ratio }));
+  const all = () => tried.map((plan) => ({ ...plan, ...sure.get(keyOf(plan)) }));
   for (let round = 0; round < CONFIRMED; round++) {
     const { choice, reached } = nearest(all(), target, effect);
     const plan = tried.find((one) => keyOf(one) === keyOf({ choice }));
@@ -131,13 +135,13 @@ export async function searchSpeedup(
   { cost, goal, whole }: { cost: SpeedCost; goal: number; whole: number },
   measure: (choice: readonly number[]) => Promise<number>,
   progress: (share: number) => void,
-): Promise<Tried> {
+): Promise<Pick<Tried, 'choice' | 'ratio'>> {
   const dense = denseCost(tables, cost);
   const least = leastCost(tables, cost);
   let enough: Timed | null = null;
   let tooMuch: Timed = { budget: dense, time: 1 / whole };
   let budget = Math.max(least, (dense * whole) / goal);
-  let best: Tried | null = null;
+  let best: Pick<Tried, 'choice' | 'ratio'> | null = null;
   for (let round = 0; round < ROUNDS; round++) {
     const choice = planWithin(tables, cost, budget);
     const ratio = await measure(choice);

@@ -1,6 +1,6 @@
 import { allocate, leastCost, type AllocationLayer, type Candidate } from '../../../compression/index.js';
 import type { Spec, Target } from '../../../jobs/spec.js';
-import { targetOf, wishOf, type Cost } from '../../../jobs/targets.js';
+import { countedBatches, targetOf, wishOf, type Cost } from '../../../jobs/targets.js';
 import { DROPPED, isDense, type Layer, type LayerCost } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
 import { effectOfBranch, type WeighedCandidate } from '../../curves/effects.js';
@@ -29,9 +29,7 @@ export function tablesFor(
   }));
   const all = withDropped(own, curves, isDistilled);
   const { name } = wishOf(target);
-  const [first = 1] = benchmark.batch_sizes;
-  // A speedup is asked for at the first batch size.
-  const tables = inBatches(all, name === 'speedup' ? [first] : benchmark.batch_sizes);
+  const tables = inBatches(all, countedBatches(target, benchmark.batch_sizes));
   // What is not faster may be small enough all the same.
   if (name === 'bytes_ratio') return tables;
   const faster = tables.map(fasterForms);
