@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# `docker build .` makes the CPU image; `docker build --target gpu .` the one with TensorFlow's CUDA engine,
-# `docker build --target webgpu .` the CPU image with what WebGPU needs beside the driver.
+# `docker build .` makes the CPU image; `docker build --target cuda .` the one with ONNX Runtime's CUDA provider, `--target gpu` the same
+# with TensorFlow's CUDA engine, `--target webgpu` the CPU image with what WebGPU needs beside the driver.
 
 # Other bases, for who builds without Docker Hub: deploy/image/build.sh makes both from Debian's and npm's packages.
 ARG NODE=node:24-bookworm-slim
@@ -46,33 +46,60 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
 ENTRYPOINT ["tini", "--", "node", "dist/cli/main.js"]
 CMD ["start"]
 
-# The add-on of @tensorflow/tfjs-node-gpu 4.22 calls what Node removed in 23.
-FROM ${NODE_FOR_TENSORFLOW} AS node-for-tensorflow
+# ONNX Runtime's CUDA provider, for CUDA 12 and cuDNN 9: its package fetches it when asked to.
+FROM ${NODE} AS cuda-provider
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts \
+  && ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js \
+  && cd node_modules/onnxruntime-node/bin/napi-v6/linux/x64 \
+  && install -D -t /provider libonnxruntime_providers_shared.so libonnxruntime_providers_cuda.so
 
-# @tensorflow/tfjs-node-gpu 4.22 brings libtensorflow 2.9.1, which is built for CUDA 11.2 and cuDNN 8.
-FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04 AS gpu
+FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu22.04 AS cuda
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends ca-certificates tini python3 make g++ \
+  && apt-get install -y --no-install-recommends ca-certificates tini \
   && rm -rf /var/lib/apt/lists/* \
   && groupadd --gid 1000 node && useradd --uid 1000 --gid node --create-home node \
   && install -d -o node -g node -m 0700 /data
-COPY --from=node-for-tensorflow /usr/local/bin/node /usr/local/bin/node
-COPY --from=node-for-tensorflow /usr/local/lib/node_modules /usr/local/lib/node_modules
-RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
-  && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
+COPY --from=build /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
+COPY --from=cuda-provider /provider node_modules/onnxruntime-node/bin/napi-v6/linux/x64
 COPY --from=build /app/dist dist
 COPY package.json ./
 COPY prisma prisma
-# Beside the lock file, which stays free of a package that cannot be installed everywhere.
-RUN npm install --no-save --omit=dev --foreground-scripts @tensorflow/tfjs-node-gpu@4.22.0
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data ENGINE=tensorflow
+# Products of 32 bits, as on the processor: with 19 gradients would be less exact.
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data ENGINE=cuda NVIDIA_TF32_OVERRIDE=0
 USER node
 VOLUME /data
 HEALTHCHECK NONE
 ENTRYPOINT ["tini", "--", "node", "dist/cli/main.js"]
 CMD ["worker"]
+
+# The add-on of @tensorflow/tfjs-node-gpu 4.22 calls what Node removed in 23.
+FROM ${NODE_FOR_TENSORFLOW} AS node-for-tensorflow
+
+# @tensorflow/tfjs-node-gpu 4.22 brings libtensorflow 2.9.1, which is built for CUDA 11.2 and cuDNN 8.
+FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04 AS cuda-for-tensorflow
+RUN install -D -t /cuda /usr/local/cuda-11.8/targets/x86_64-linux/lib/*.so.* /usr/lib/x86_64-linux-gnu/libcudnn*.so.8
+
+FROM cuda AS gpu
+USER root
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends python3 make g++ \
+  && rm -rf /var/lib/apt/lists/*
+COPY --from=cuda-for-tensorflow /cuda /usr/local/cuda-11.8/lib64
+COPY --from=node-for-tensorflow /usr/local/bin/node /usr/local/bin/node
+COPY --from=node-for-tensorflow /usr/local/lib/node_modules /usr/local/lib/node_modules
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
+  && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
+# Beside the lock file, which stays free of a package that cannot be installed everywhere.
+RUN npm install --no-save --omit=dev --foreground-scripts @tensorflow/tfjs-node-gpu@4.22.0
+# npm puts packages as they come from the registry in place of changed ones.
+COPY --from=cuda-provider /provider node_modules/onnxruntime-node/bin/napi-v6/linux/x64
+# TensorFlow would take all of the GPU's memory, of which ONNX Runtime needs some.
+ENV ENGINE=tensorflow TF_FORCE_GPU_ALLOW_GROWTH=true LD_LIBRARY_PATH=/usr/local/cuda-11.8/lib64:${LD_LIBRARY_PATH}
+USER node
 
 FROM cpu AS webgpu
 USER root

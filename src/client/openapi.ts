@@ -927,7 +927,7 @@ export interface components {
          */
         Resources: {
             /** @enum {string} */
-            engine?: "onnxruntime" | "tensorflow" | "webgpu";
+            engine?: "onnxruntime" | "tensorflow" | "webgpu" | "cuda";
             /** @description at least so much memory of the accelerator */
             device_memory_bytes?: number;
             /** @description WORKER_CLASS of the workers */

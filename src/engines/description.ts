@@ -1,3 +1,4 @@
+import type { RuntimeDevice } from '../runtime/session.js';
 import type { Engine } from './engine.js';
 
 export interface EngineOptions {
@@ -13,6 +14,8 @@ export interface EngineDescription {
   automatic: boolean;
   /** Whether its package is there; it may still not load. */
   installed: () => boolean;
+  /** Where ONNX Runtime runs networks beside it: passes over the data, and distillation. What is timed runs on the processor. */
+  networks: () => RuntimeDevice;
   /** @throws {InfrastructureError} `unavailable` when it lacks its package or its device */
   create: (options: EngineOptions) => Promise<Engine>;
 }

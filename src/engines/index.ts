@@ -1,6 +1,8 @@
 import { InfrastructureError } from '../errors/index.js';
 import type { EngineDescription, EngineOptions } from './description.js';
 import type { Engine } from './engine.js';
+import type { RuntimeDevice } from '../runtime/session.js';
+import { cuda } from './cuda/index.js';
 import { onnxruntime } from './onnxruntime/index.js';
 import { tensorflow } from './tensorflow/index.js';
 import { webgpu } from './webgpu/index.js';
@@ -11,7 +13,7 @@ export type { EngineDescription } from './description.js';
 /**
  * The engines there are; settings, the API and `auto` follow from here. Packages are loaded when an engine is created.
  */
-export const ENGINES = { onnxruntime, tensorflow, webgpu } as const satisfies Record<string, EngineDescription>;
+export const ENGINES = { onnxruntime, tensorflow, webgpu, cuda } as const satisfies Record<string, EngineDescription>;
 
 export type EngineName = keyof typeof ENGINES;
 
@@ -27,6 +29,10 @@ const automatic: readonly EngineDescription[] = Object.values(ENGINES).filter((e
 
 /** Whether `auto` has more to try than the host's engine. */
 export const autoHasChoice = (): boolean => automatic.some(({ installed }) => installed());
+
+/** Where networks run beside an engine. `auto`: on the processor. */
+export const deviceOfNetworks = (choice: EngineChoice): RuntimeDevice =>
+  choice === 'auto' ? 'cpu' : ENGINES[choice].networks();
 
 /**
  * @param choice `auto`: the first engine that computes on a GPU by itself, else the host's, whose product is then the

@@ -4,6 +4,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { deviceOfNetworks } from '../engines/index.js';
 import { FIRST_TASK, nextTasks, phaseOf, type NewTask } from '../jobs/next-tasks.js';
 import { choicesOf, targetsOf } from '../jobs/points.js';
 import { etaSeconds, jobFraction, usualShares, type PhaseShares } from '../jobs/progress.js';
@@ -107,6 +108,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
         limits: options.limits,
         engine: options.engine,
         threads: options.threads,
+        device: deviceOfNetworks(options.engine),
       });
       const task = {
         kind,

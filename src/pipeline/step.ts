@@ -1,4 +1,5 @@
 import type { EngineChoice } from '../engines/index.js';
+import type { RuntimeDevice } from '../runtime/session.js';
 import type { PhaseShares } from '../jobs/progress.js';
 import type { Assignment, JobInput, StepResult } from '../jobs/tasks.js';
 
@@ -16,6 +17,8 @@ export interface StepContext {
   limits: StepLimits;
   engine: EngineChoice;
   threads: number;
+  /** Where networks run that are not timed; absent: on the processor. */
+  device?: RuntimeDevice;
 }
 
 export interface StepLimits {

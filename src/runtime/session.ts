@@ -8,6 +8,22 @@ export type Runtime = typeof OnnxRuntime;
 export type Session = InferenceSession;
 export type SessionOptions = InferenceSession.SessionOptions;
 
+/** Where networks run. */
+export type RuntimeDevice = 'cpu' | 'webgpu' | 'cuda';
+
+type Providers = NonNullable<SessionOptions['executionProviders']>;
+
+/**
+ * What the device lacks, the processor does.
+ * @param lacking names of nodes that WebGPU takes and then cannot run
+ */
+export function providersOf(device: RuntimeDevice, lacking: readonly string[] = []): Providers {
+  if (device === 'cpu') return ['cpu'];
+  if (device === 'cuda') return ['cuda', 'cpu'];
+  // An empty list is refused.
+  return [{ name: 'webgpu', ...(lacking.length === 0 ? {} : { forceCpuNodeNames: lacking }) }, 'cpu'];
+}
+
 /**
  * The package is loaded at the first call: settings and the API never need it.
  * @param who as in "… needs the package"

@@ -52,7 +52,7 @@ describe('the values of the Helm chart', () => {
   test('are refused when they are misspelt, of another type, or would be silently something else', () => {
     for (const over of [
       { api: { replica: 3 } },
-      { workers: { cpu: { engine: 'cuda' } } },
+      { workers: { cpu: { engine: 'metal' } } },
       { workers: { CPU: {} } },
       { settings: { MAX_UPLOAD_BYTES: 8589934592 } },
       { settings: { DATABASE_URL: 'postgresql://u:secret@db/sparank' } },

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
@@ -15,6 +15,14 @@ test('the image serves where the manifests look: its port, its data directory, i
   ]) {
     expect(dockerfile).toContain(text);
   }
+});
+
+test('the images of GPUs have the CUDA provider where onnxruntime-node looks for it, and each its engine', () => {
+  const binary = 'node_modules/onnxruntime-node/bin/napi-v6/linux/x64';
+  expect(readdirSync(`${ROOT}${binary}`)).toContain('onnxruntime_binding.node');
+  expect(dockerfile.split(`COPY --from=cuda-provider /provider ${binary}\n`)).toHaveLength(3);
+  for (const engine of ['cuda', 'tensorflow', 'webgpu'])
+    expect(dockerfile).toMatch(new RegExp(`^ENV .*ENGINE=${engine}\\b`, 'm'));
 });
 
 test('images have versions of Node that are supported, and the one of TensorFlow a version that its add-on knows', () => {

@@ -2,12 +2,18 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createEngine, matrix, type Engine, type EngineChoice } from '../../src/engines/index.js';
 import { createWebgpuEngine, type Cost } from '../../src/engines/webgpu/engine.js';
 import { expectedFaster } from '../../src/engines/webgpu/placement.js';
 import { normals, seededRandom } from '../../src/compression/linalg/random.js';
+import { Runner } from '../../src/models/index.js';
+import { compressLocally } from '../../src/pipeline/local.js';
+import { scratch } from '../models/graphs.js';
+import { localOptions, writeFiles } from '../pipeline/network.js';
 import { conformance } from './conformance.js';
+
+const realOpen = Runner.open.bind(Runner);
 
 /**
  * Chromium brings SwiftShader, a Vulkan device in software. (Dawn refuses the lavapipe of Mesa 22, Debian 12's: it
@@ -79,6 +85,28 @@ if (absent === null) {
       device?.forEach((x, i) => expect(x).toBeCloseTo(host?.[i] ?? NaN, 4));
       held.dispose();
     });
+
+    it('runs networks on the device: a whole job with distillation comes to the same as on the processor', async () => {
+      const files = await writeFiles(scratch());
+      const onDevice: Runner[] = [];
+      const open = vi.spyOn(Runner, 'open').mockImplementation(async (...given) => {
+        const runner = await realOpen(...given);
+        if (given[1].device === 'webgpu') onDevice.push(runner);
+        return runner;
+      });
+      const job = (name: EngineChoice) =>
+        compressLocally({
+          ...localOptions(files, scratch(), { method: { samples: 300, max_iterations: 2, distillation_passes: 1 } }),
+          engine: name,
+        });
+      const [device, host] = [await job('webgpu'), await job('onnxruntime')];
+      open.mockRestore();
+      expect(onDevice.length).toBeGreaterThan(10);
+      expect(new Set(onDevice.map(({ device }) => device))).toEqual(new Set(['webgpu']));
+      expect(device.metrics.distillation).toMatchObject({ passes: 1, kept: host.metrics.distillation?.kept });
+      expect(device.metrics.parameters).toEqual(host.metrics.parameters);
+      expect(device.metrics.fidelity.relative_error).toBeCloseTo(host.metrics.fidelity.relative_error, 3);
+    }, 240_000);
 
     it('does not know a matrix any more that it held', async () => {
       const held = engine.hold(a);

@@ -6,5 +6,6 @@ export const onnxruntime: EngineDescription = {
   processor: 'cpu',
   automatic: false,
   installed: () => true,
+  networks: () => 'cpu',
   create: ({ threads }) => createOnnxRuntimeEngine(threads),
 };

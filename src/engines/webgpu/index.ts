@@ -9,5 +9,6 @@ export const webgpu: EngineDescription = {
   processor: 'gpu',
   automatic: false,
   installed: () => true,
+  networks: () => 'webgpu',
   create: ({ threads }) => createWebgpuEngine(threads),
 };

@@ -10,7 +10,7 @@ import { weightedNodes } from '../graph/weighted-nodes.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { withNames } from '../passes/short-names.js';
 import { samplesFor, type Given } from '../run/feeds.js';
-import { Runner } from '../run/runner.js';
+import { Runner, type RunnerOptions } from '../run/runner.js';
 
 /**
  * Weights of the layers that `rewritten` has and `model` has not: those that compression made.
@@ -81,9 +81,9 @@ export class TrainableNetwork {
       original?: Model;
       samples: Given;
     },
-    options: { threads: number },
+    options: Pick<RunnerOptions, 'threads' | 'device'>,
   ): Promise<TrainableNetwork> {
-    const { model: fixed, shapes } = await fixSize(model, samples, options);
+    const { model: fixed, shapes } = await fixSize(model, samples, { threads: options.threads });
     const graph = trainingGraph(fixed, weights, { losses, ...(known === undefined ? {} : { known }) }, shapes);
     const own = new Map<string, FloatTensor>();
     for (const [name, tensor] of initializersOf(model.graph)) {

@@ -5,6 +5,7 @@ import { leadingInSpan } from '../../compression/regression/response-span.js';
 import type { ResponseMetric } from '../../compression/regression/response-metric.js';
 import { seededRandom } from '../../compression/linalg/random.js';
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
+import type { RuntimeDevice } from '../../runtime/session.js';
 import {
   behindLinearMap,
   PLAIN_SHAPE,
@@ -201,6 +202,7 @@ export class SensitivityProbe {
       outputs: readonly string[];
       parts: ReadonlyMap<string, Parts>;
       threads: number;
+      device?: RuntimeDevice | undefined;
     },
     layer: Layer,
     options: ProbeOptions,
@@ -211,7 +213,7 @@ export class SensitivityProbe {
     const part = behindLinearMap(network.prepared, layer.output, { axes, beside: before, to: outputs });
     const maps = probes.map(({ rank }) => mapOf(part, basis, rank, axes));
     const identity = variants.length === 0 ? new Map<string, FloatTensor>() : identityMap(part, layer.m, axes);
-    const runner = await Runner.open(part.model, { threads: network.threads });
+    const runner = await Runner.open(part.model, { threads: network.threads, device: network.device });
     const errors = [...probes, ...variants].map(() => new OutputError(network.parts, network.outputs));
     return new SensitivityProbe({ runner, part, outputs, maps, identity }, options, errors);
   }

@@ -10,6 +10,7 @@ import {
   type Tensor,
 } from '../../models/index.js';
 import { OutputError } from '../network/compare/output-error.js';
+import type { RuntimeDevice } from '../../runtime/session.js';
 import { mapOf, pointsOf, readAll, type ResponseBasis, type SensitivityPoint } from './sensitivity.js';
 
 /** A changed version of a layer: the network with it. */
@@ -52,7 +53,13 @@ export class SharedProbe {
   ) {}
 
   static async open(
-    network: { prepared: Model; outputs: readonly string[]; parts: ReadonlyMap<string, Parts>; threads: number },
+    network: {
+      prepared: Model;
+      outputs: readonly string[];
+      parts: ReadonlyMap<string, Parts>;
+      threads: number;
+      device?: RuntimeDevice | undefined;
+    },
     layer: Layer,
     options: SharedOptions,
   ): Promise<SharedProbe> {
@@ -63,7 +70,7 @@ export class SharedProbe {
     const through = throughLinearMap(network.prepared, responses, { axes, beside: before, to });
     const runners: Runner[] = [];
     const open = async (model: Model) => {
-      const runner = await Runner.open(model, { threads: network.threads });
+      const runner = await Runner.open(model, { threads: network.threads, device: network.device });
       runners.push(runner);
       return runner;
     };

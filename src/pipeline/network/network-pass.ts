@@ -1,6 +1,7 @@
 import { extract, Runner, type FloatTensor, type Model, type Tensor } from '../../models/index.js';
 import type { ActivationStore } from '../files/activation-store.js';
 import type { Network } from './network.js';
+import type { RuntimeDevice } from '../../runtime/session.js';
 
 /** Ranges of images [from, images), in order. */
 export function batches(images: number, batch: number, from = 0): { begin: number; end: number; index: number }[] {
@@ -16,6 +17,7 @@ export interface PartRun {
   to: string;
   images: number;
   threads: number;
+  device?: RuntimeDevice | undefined;
   visit: (value: FloatTensor, range: { begin: number; end: number; index: number }) => Promise<void>;
   signal: AbortSignal;
   from?: Iterable<string>;
@@ -28,11 +30,11 @@ export interface PartRun {
 export async function runPart(
   network: Pick<Network, 'calibration' | 'batch'>,
   model: Model,
-  { store, to, images, threads, visit, signal, from = store.names() }: PartRun,
+  { store, to, images, threads, device, visit, signal, from = store.names() }: PartRun,
 ): Promise<void> {
   const part = extract(model, from, [to]);
   const direct = part.inputs.includes(to);
-  const runner = direct ? null : await Runner.open(part.model, { threads });
+  const runner = direct ? null : await Runner.open(part.model, { threads, device });
   try {
     for (const range of batches(images, network.batch)) {
       signal.throwIfAborted();

@@ -136,6 +136,7 @@ async function problemIn(
       to: name,
       images,
       threads: context.threads,
+      device: context.device,
       visit: async (value, range) => {
         take(value, placesIn(places, range));
         if (keep) await store.append(name, value.data, value.dims);

@@ -96,6 +96,7 @@ class Weights(TypedDict):
     coding: Literal['float32', 'float16', 'int8', 'uint8', 'static_int8', 'codebook']
     for_speedup: NotRequired[Literal['static_int8']]
     for_bytes: NotRequired[Literal['codebook']]
+    for_quality: NotRequired[Literal['static_int8']]
     bits: Literal[2, 3, 4, 8]
     integer_layers: Literal['faster', 'all']
 
@@ -143,7 +144,7 @@ class Benchmark(TypedDict):
 Resources = TypedDict(
     'Resources',
     {
-        'engine': NotRequired[Literal['onnxruntime', 'tensorflow', 'webgpu']],
+        'engine': NotRequired[Literal['onnxruntime', 'tensorflow', 'webgpu', 'cuda']],
         'device_memory_bytes': NotRequired[int],
         'class': NotRequired[str],
     },
@@ -864,6 +865,7 @@ class Weights1(TypedDict):
     ]
     for_speedup: NotRequired[Literal['static_int8']]
     for_bytes: NotRequired[Literal['codebook']]
+    for_quality: NotRequired[Literal['static_int8']]
     bits: NotRequired[Literal[2, 3, 4, 8]]
     integer_layers: NotRequired[Literal['faster', 'all']]
 

@@ -68,7 +68,7 @@ export async function backOff(
   const data = await openQualityData(assignment, network, context);
   const tried = new Map<number, Tried>();
   try {
-    const measuring = { threads: context.threads, signal: context.signal, answers: askedAnswers(assignment.spec) };
+    const measuring = { ...context, answers: askedAnswers(assignment.spec) };
     const judge = async (model: Model): Promise<Judged> => {
       const unseen = await qualityOf(network.original, model, data.unseen, measuring);
       if (!holds(bounds, unseen)) return { holds: false, unseen };

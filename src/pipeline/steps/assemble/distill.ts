@@ -91,10 +91,10 @@ export async function distill(
   network: Network,
   compressed: Model,
   setting: Setting,
-  context: Pick<StepContext, 'threads' | 'limits' | 'signal' | 'progress'>,
+  context: Pick<StepContext, 'threads' | 'device' | 'limits' | 'signal' | 'progress'>,
 ): Promise<{ model: Model; report: Distillation } | null> {
   const { calibration, images, fixedBatch, prepared } = network;
-  const { threads, limits } = context;
+  const { threads, device, limits } = context;
   const trained = setting.trained ?? factorsOf(compressed, prepared);
   const { weights } = trained;
   if (setting.passes === 0 || weights.size === 0 || images < FEWEST) return null;
@@ -137,7 +137,7 @@ export async function distill(
   const student = await TrainableNetwork.open(
     compressed,
     { weights, losses, known, original: prepared, samples: probe },
-    { threads },
+    { threads, device },
   ).catch(unlessUnfit);
   if (student === null) return null;
   if (student.losses.length === 0) {
@@ -147,7 +147,7 @@ export async function distill(
   let variations = NO_VARIATION;
   let optimizer: Optimizer | null = null;
   try {
-    const teacher = await Teacher.open(prepared, student.losses, outputs, threads);
+    const teacher = await Teacher.open(prepared, student.losses, outputs, context);
     let pulls: ReadonlyMap<string, Pull>;
     try {
       pulls = await teacher.pulls(calibration, held);
@@ -165,7 +165,7 @@ export async function distill(
       (isVaried ? RATE.varied : RATE.plain) *
       Math.min(1, (before / FULL_RATE_ERROR) ** 2) *
       Math.min(1, (passes * stepsOfPass(rest.length, size)) / FULL_RATE_STEPS);
-    optimizer = await trained.begin(student, { matrices, threads });
+    optimizer = await trained.begin(student, { matrices, threads, device });
     await descend(
       { student, optimizer },
       pulls,
@@ -211,12 +211,12 @@ async function outputError(
     batches,
     change,
   }: { calibration: Dataset; batches: readonly (readonly number[])[]; change: (samples: Samples) => Samples },
-  { threads, signal }: Pick<StepContext, 'threads' | 'signal'>,
+  { threads, device, signal }: Pick<StepContext, 'threads' | 'device' | 'signal'>,
 ): Promise<number> {
   const error = new OutputError();
-  const first = await Runner.open(original, { threads });
+  const first = await Runner.open(original, { threads, device });
   try {
-    const second = await Runner.open(changed, { threads });
+    const second = await Runner.open(changed, { threads, device });
     try {
       for (const chosen of batches) {
         signal.throwIfAborted();

@@ -1,5 +1,6 @@
 import { AdamState, MuonState } from '../../../compression/index.js';
 import { Orthogonalizer, orthogonalWork, type MatrixSize } from '../../../models/index.js';
+import type { RuntimeDevice } from '../../../runtime/session.js';
 
 /** Changes what is trained, in place. Has to be released. */
 export interface Optimizer {
@@ -12,6 +13,7 @@ export interface OptimizerOptions {
   /** Weights that are changed as matrices. */
   matrices: ReadonlyMap<string, MatrixSize>;
   threads: number;
+  device?: RuntimeDevice | undefined;
 }
 
 /** What is changed in place. */
@@ -55,7 +57,7 @@ export class WeightOptimizer implements Optimizer {
 
   static async open(
     variables: ReadonlyMap<string, Variable>,
-    { matrices, threads }: OptimizerOptions,
+    { matrices, ...running }: OptimizerOptions,
   ): Promise<WeightOptimizer> {
     const own = new Map([...matrices].filter(([name]) => variables.has(name)));
     const states = new Map<string, MuonState>();
@@ -65,7 +67,7 @@ export class WeightOptimizer implements Optimizer {
       if (matrix === undefined) others.set(name, new AdamState(data, size));
       else states.set(name, new MuonState(data, matrix, size));
     }
-    return new WeightOptimizer(await Orthogonalizer.open(own, { threads }), states, others);
+    return new WeightOptimizer(await Orthogonalizer.open(own, running), states, others);
   }
 
   async step(gradients: ReadonlyMap<string, Float32Array>, rate: number): Promise<void> {

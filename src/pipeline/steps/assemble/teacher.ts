@@ -2,6 +2,7 @@ import type { Dataset, Tensor } from '../../../datasets/index.js';
 import { extract, Runner, type Model, type Pull } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
 import { floats } from '../../network/network-pass.js';
+import type { StepContext } from '../../step.js';
 import { axesOf, varied, type Variation } from './variations.js';
 
 export const NO_VARIATION: ReadonlySet<Variation> = new Set();
@@ -29,9 +30,9 @@ export class Teacher {
     prepared: Model,
     losses: readonly string[],
     outputs: readonly string[],
-    threads: number,
+    { threads, device }: Pick<StepContext, 'threads' | 'device'>,
   ): Promise<Teacher> {
-    return new Teacher(await Runner.open(extract(prepared, [], losses).model, { threads }), losses, outputs);
+    return new Teacher(await Runner.open(extract(prepared, [], losses).model, { threads, device }), losses, outputs);
   }
 
   /** How much every tensor counts: a loss is relative to its variance. */

@@ -81,7 +81,7 @@ export async function measureBranches(
   network: Network,
   layers: readonly Layer[],
   { spec, images }: { spec: Spec; images: number },
-  { threads, signal, progress }: Pick<StepContext, 'threads' | 'signal' | 'progress'>,
+  { threads, device, signal, progress }: Pick<StepContext, 'threads' | 'device' | 'signal' | 'progress'>,
 ): Promise<BranchCurve[]> {
   const { prepared } = network;
   const possible = possibleBranches(network, layers, spec);
@@ -93,7 +93,7 @@ export async function measureBranches(
   const outputs = new Set(outputNames(network));
   const capture = [...new Set(sums.values())].filter((name) => !outputs.has(name));
   const result: BranchCurve[] = [];
-  const original = await Runner.open(prepared, { threads, capture });
+  const original = await Runner.open(prepared, { threads, device, capture });
   try {
     for (const [done, { branch, inside }] of measured.entries()) {
       const error = new OutputError(network.parts, [...outputs]);
@@ -102,6 +102,7 @@ export async function measureBranches(
       // One at a time, and the original once more for each: many networks, or their maps, may not fit the memory.
       const changed = await Runner.open(withoutBranches(prepared, [branch.sum]), {
         threads,
+        device,
         capture: capture.filter((name) => name === sum),
       });
       try {

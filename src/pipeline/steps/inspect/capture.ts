@@ -75,7 +75,11 @@ export async function capture(
     const uses = captured.flatMap(({ layer }) => usesOf(layer));
     const read = uses.flatMap(({ input, skip }) => (skip === null ? [input] : [input, skip.other]));
     const seen = [...new Set(read)].filter((name) => !given.has(name));
-    const runner = await Runner.open(network.prepared, { threads: context.threads, capture: seen });
+    const runner = await Runner.open(network.prepared, {
+      threads: context.threads,
+      device: context.device,
+      capture: seen,
+    });
     try {
       // Images of the probes come in batches of their own.
       const [first, rest] = [batches(kept, network.batch), batches(network.images, network.batch, kept)];

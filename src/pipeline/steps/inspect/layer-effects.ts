@@ -37,7 +37,7 @@ export async function sensitivityOf(
   },
   context: StepContext,
 ): Promise<Effects> {
-  const { threads, signal } = context;
+  const { threads, device, signal } = context;
   const ranges = batches(plan.images, network.batch);
   const read = async (name: string, batch: number): Promise<Tensor> => {
     if (store.has(name)) return store.read(name, batch);
@@ -58,7 +58,7 @@ export async function sensitivityOf(
       channels: own[taps.length] ?? [],
     };
   };
-  const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads };
+  const part = { prepared: network.prepared, outputs: outputNames(network), parts: network.parts, threads, device };
   if (layer.uses !== undefined) {
     const variants: SharedVariant[][] = [];
     for (const fit of fits) variants.push(await sharedVariants(network, layer, fit, plan.tapErrors));
@@ -89,6 +89,7 @@ export async function sensitivityOf(
         to: layer.output,
         images: plan.images,
         threads,
+        device,
         visit,
         signal,
         from: [layer.input],

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { deviceOfNetworks } from '../../../engines/index.js';
 import { serializeError } from '../../../errors/classify.js';
 import { killPoint } from '../../../fault-injection/kill-point.js';
 import { peakMemoryBytes, resetPeakMemory } from '../../../observability/peak-memory.js';
@@ -44,6 +45,7 @@ async function serve(runStep: RunStep, run: number, request: StepRequest): Promi
       limits: request.limits,
       engine: request.engine,
       threads: request.threads,
+      device: deviceOfNetworks(request.engine),
     });
     // What is told of a client's files leaves this process in a form that can be kept and shown.
     await send({ type: 'done', run, result: storable(result), usage: usage() });
