@@ -1,5 +1,5 @@
 import type { EngineChoice } from '../engines/index.js';
-import type { RuntimeDevice } from '../runtime/session.js';
+import type { RuntimeDevice } from '../models/index.js';
 import type { PhaseShares } from '../jobs/progress.js';
 import type { Assignment, JobInput, StepResult } from '../jobs/tasks.js';
 

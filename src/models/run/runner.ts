@@ -49,6 +49,13 @@ export interface RunnerOptions {
   device?: RuntimeDevice | undefined;
 }
 
+interface Opened {
+  session: Session;
+  device: RuntimeDevice;
+  /** The same on the processor. */
+  twin: (() => Promise<Session>) | null;
+}
+
 /** A network loaded in ONNX Runtime. Has to be released. */
 export class Runner {
   readonly inputs: Port[];
@@ -59,19 +66,21 @@ export class Runner {
 
   /** Where it runs, as far as is known by now. */
   device: RuntimeDevice;
+  private session: Session;
+  /** Opens the same on the processor, to compare the first run with; null afterwards. */
+  private twin: (() => Promise<Session>) | null;
 
   private constructor(
-    private session: Session,
-    /** Opens the same on the processor, to compare the first run with; null afterwards. */
-    private twin: (() => Promise<Session>) | null,
+    { session, device, twin }: Opened,
     capture: readonly string[],
     private readonly misleading: readonly string[],
     /** Shapes of inputs, of those whose number of axes is known. */
     private readonly shapes: ReadonlyMap<string, InputShape> | null,
-    device: RuntimeDevice,
   ) {
     const captured = new Set(capture);
+    this.session = session;
     this.device = device;
+    this.twin = twin;
     this.inputs = session.inputMetadata.map(port);
     this.outputs = session.outputMetadata.map(port).filter(({ name }) => !captured.has(name));
     this.fixedBatch = fixedBatchOf(this.inputs);
@@ -98,9 +107,11 @@ export class Runner {
       const onDevice =
         device === 'cpu' ? null : await createSession(model, capture, settingsOn(device)).catch(() => null);
       const shapes = typeof model === 'string' ? null : new Map(portsOf(model).map(({ name, shape }) => [name, shape]));
-      return onDevice === null
-        ? new Runner(await onProcessor(), null, capture, misleading, shapes, 'cpu')
-        : new Runner(onDevice, onProcessor, capture, misleading, shapes, device);
+      const opened: Opened =
+        onDevice === null
+          ? { session: await onProcessor(), device: 'cpu', twin: null }
+          : { session: onDevice, device, twin: onProcessor };
+      return new Runner(opened, capture, misleading, shapes);
     } catch (error) {
       // Ours, and those of our own disk.
       if (

@@ -5,7 +5,6 @@ import { leadingInSpan } from '../../compression/regression/response-span.js';
 import type { ResponseMetric } from '../../compression/regression/response-metric.js';
 import { seededRandom } from '../../compression/linalg/random.js';
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
-import type { RuntimeDevice } from '../../runtime/session.js';
 import {
   behindLinearMap,
   PLAIN_SHAPE,
@@ -17,6 +16,7 @@ import {
   type Model,
   type Parts,
   type Tensor,
+  type RuntimeDevice,
 } from '../../models/index.js';
 import { OutputError } from '../network/compare/output-error.js';
 

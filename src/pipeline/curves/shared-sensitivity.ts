@@ -8,9 +8,9 @@ import {
   type Model,
   type Parts,
   type Tensor,
+  type RuntimeDevice,
 } from '../../models/index.js';
 import { OutputError } from '../network/compare/output-error.js';
-import type { RuntimeDevice } from '../../runtime/session.js';
 import { mapOf, pointsOf, readAll, type ResponseBasis, type SensitivityPoint } from './sensitivity.js';
 
 /** A changed version of a layer: the network with it. */

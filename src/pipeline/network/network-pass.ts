@@ -1,7 +1,6 @@
-import { extract, Runner, type FloatTensor, type Model, type Tensor } from '../../models/index.js';
+import { extract, Runner, type FloatTensor, type Model, type Tensor, type RuntimeDevice } from '../../models/index.js';
 import type { ActivationStore } from '../files/activation-store.js';
 import type { Network } from './network.js';
-import type { RuntimeDevice } from '../../runtime/session.js';
 
 /** Ranges of images [from, images), in order. */
 export function batches(images: number, batch: number, from = 0): { begin: number; end: number; index: number }[] {

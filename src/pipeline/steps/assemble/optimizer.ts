@@ -1,6 +1,5 @@
 import { AdamState, MuonState } from '../../../compression/index.js';
-import { Orthogonalizer, orthogonalWork, type MatrixSize } from '../../../models/index.js';
-import type { RuntimeDevice } from '../../../runtime/session.js';
+import { Orthogonalizer, orthogonalWork, type MatrixSize, type RuntimeDevice } from '../../../models/index.js';
 
 /** Changes what is trained, in place. Has to be released. */
 export interface Optimizer {
