@@ -15,6 +15,7 @@ import { SparankError } from '../../errors/index.js';
 import { encodeModel } from '../ir/codec.js';
 import { withFields } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
+import { isOperator } from '../ir/operator.js';
 import { badModel, misleadingTexts, runtimeError } from './runtime-error.js';
 import {
   checkColumns,
@@ -215,7 +216,7 @@ export class Runner {
 
 /** Of a pooling the places of the largest values as well, which a gradient needs. */
 const lackingOnWebgpu = ({ graph }: Model): string[] =>
-  graph.node.flatMap(({ opType, output, name }) => (opType === 'MaxPool' && output.length > 1 ? [name] : []));
+  graph.node.flatMap((node) => (isOperator(node, 'MaxPool') && node.output.length > 1 ? [node.name] : []));
 
 /** Root mean square of a difference, relative to the values: sums in another order, and products of 19 bits, come to less. */
 const ALIKE = 0.01;
