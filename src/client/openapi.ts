@@ -944,7 +944,7 @@ export interface components {
             constraints: components["schemas"]["Constraints"];
             method: components["schemas"]["Method"];
             output?: components["schemas"]["Output"];
-            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
+            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes, and two minutes at least; thorough: of half an hour, and five at least; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
             effort?: ("quick" | "standard" | "thorough") | number;
             /**
              * @description what the first output holds: classes, of which the largest is the answer, or other numbers (scores, coordinates, an embedding), which have no agreement. Left out: classes where labels, a softmax or a target say so, else as its values look, with a warning where they leave it open
@@ -1963,7 +1963,7 @@ export interface components {
             constraints?: components["schemas"]["ConstraintsRequest"];
             method?: components["schemas"]["MethodRequest"];
             output?: components["schemas"]["OutputRequest"];
-            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
+            /** @description how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes, and two minutes at least; thorough: of half an hour, and five at least; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine */
             effort?: ("quick" | "standard" | "thorough") | number;
             /**
              * @description what the first output holds: classes, of which the largest is the answer, or other numbers (scores, coordinates, an embedding), which have no agreement. Left out: classes where labels, a softmax or a target say so, else as its values look, with a warning where they leave it open

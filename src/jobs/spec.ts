@@ -259,7 +259,7 @@ export const SpecSchema = object(
     effort: Type.Optional(
       Type.Union([oneOf(EFFORTS), Type.Integer({ minimum: 1, maximum: MAX_EFFORT_SECONDS })], {
         description:
-          'how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes; thorough: of half an hour; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine',
+          'how much work the job may take where more of it gives a better network, which is in changing all layers together at the end (distillation). quick: seconds of it, and only where much was lost; standard (the default): what the rest of the job leaves of six minutes, and two minutes at least; thorough: of half an hour, and five at least; each target of several has what it would have alone. A number: of so many seconds, for all targets together. All are counted as work and not timed: seconds are those of two processor cores, on every machine',
       }),
     ),
     // Jobs from before it have none.

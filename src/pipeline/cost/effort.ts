@@ -31,6 +31,8 @@ const USUAL_SAMPLES = 896;
 const QUICK: DistillationBudget = { work: 1.5e12, passes: 16, near: NEAR };
 /** Of a whole job with one target, on two quiet cores. */
 const JOB_SECONDS = { standard: 360, thorough: 1800 };
+/** What a network may have whose compression alone takes most of that: without distillation it would be given for nothing. */
+const LEAST_SECONDS = { standard: 120, thorough: 300 };
 const PASSES = { standard: 100, thorough: 250 };
 /** Below this nobody sees a difference. */
 const SAME = 0.02;
@@ -38,7 +40,8 @@ const SAME = 0.02;
 /** Seconds that an effort leaves for one target. @param rest seconds of everything else: with one target, or a share of all for each */
 export function distillationSeconds(effort: Effort, rest: number): number {
   if (effort === 'quick') return QUICK.work / DISTILLATION_PER_SECOND;
-  return Math.max(0, (typeof effort === 'number' ? effort : JOB_SECONDS[effort]) - rest);
+  if (typeof effort === 'number') return Math.max(0, effort - rest);
+  return Math.max(LEAST_SECONDS[effort], JOB_SECONDS[effort] - rest);
 }
 
 /** @param seconds as `distillationSeconds` gives them */

@@ -11,9 +11,11 @@ import {
 const network = (work: number, error = 0.2) => ({ work, samples: 896, error });
 
 describe('what an effort affords', () => {
-  it('is what the rest of the job leaves: nothing where it leaves nothing', () => {
+  it('is what the rest of the job leaves: nothing where it leaves nothing of seconds, and some minutes of other efforts', () => {
     expect(distillationSeconds('standard', 60)).toBe(300);
+    expect(distillationSeconds('standard', 500)).toBe(120);
     expect(distillationSeconds('thorough', 60)).toBe(1740);
+    expect(distillationSeconds('thorough', 2000)).toBe(300);
     expect(distillationSeconds(100, 60)).toBe(40);
     expect(distillationSeconds(100, 160)).toBe(0);
     expect(affordablePasses(distillationBudget(100, 0), network(1e6))).toBe(0);
