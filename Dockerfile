@@ -48,9 +48,10 @@ CMD ["start"]
 
 # ONNX Runtime's CUDA provider, for CUDA 12 and cuDNN 9: its package fetches it when asked to.
 FROM ${NODE} AS cuda-provider
+ARG NODE_EXTRA_CA_CERTS
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --ignore-scripts \
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --ignore-scripts \
   && ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js \
   && cd node_modules/onnxruntime-node/bin/napi-v6/linux/x64 \
   && install -D -t /provider libonnxruntime_providers_shared.so libonnxruntime_providers_cuda.so
@@ -68,8 +69,7 @@ COPY --from=cuda-provider /provider node_modules/onnxruntime-node/bin/napi-v6/li
 COPY --from=build /app/dist dist
 COPY package.json ./
 COPY prisma prisma
-# Products of 32 bits, as on the processor: with 19 gradients would be less exact.
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data ENGINE=cuda NVIDIA_TF32_OVERRIDE=0
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data ENGINE=cuda
 USER node
 VOLUME /data
 HEALTHCHECK NONE
@@ -81,7 +81,10 @@ FROM ${NODE_FOR_TENSORFLOW} AS node-for-tensorflow
 
 # @tensorflow/tfjs-node-gpu 4.22 brings libtensorflow 2.9.1, which is built for CUDA 11.2 and cuDNN 8.
 FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04 AS cuda-for-tensorflow
-RUN install -D -t /cuda /usr/local/cuda-11.8/targets/x86_64-linux/lib/*.so.* /usr/lib/x86_64-linux-gnu/libcudnn*.so.8
+# By the names that it is linked with; what those names link to has more of its version in its own.
+RUN cd /usr/local/cuda-11.8/targets/x86_64-linux/lib \
+  && install -D -t /cuda libcudart.so.11.0 libcublas.so.11 libcublasLt.so.11 libcufft.so.10 libcurand.so.10 libcusolver.so.11 \
+    libcusparse.so.11 /usr/lib/x86_64-linux-gnu/libcudnn*.so.8
 
 FROM cuda AS gpu
 USER root

@@ -882,7 +882,7 @@ export interface components {
                  */
                 for_bytes?: "codebook";
                 /**
-                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of `coding`, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; another `coding` than float32 is what the file has
                  * @enum {string}
                  */
                 for_quality?: "static_int8";
@@ -892,7 +892,7 @@ export interface components {
                  */
                 bits: 2 | 3 | 4 | 8;
                 /**
-                 * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
+                 * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark (the first one for a target of speedup), and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
                  * @enum {string}
                  */
                 integer_layers: "faster" | "all";
@@ -1084,7 +1084,7 @@ export interface components {
                 accuracy: components["schemas"]["Accuracy"] | null;
                 fidelity: components["schemas"]["Fidelity"];
             };
-            /** @description where `method.weights` codes the weights. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original */
+            /** @description where the weights are coded, as `method.weights` says or leaves open. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original */
             coding?: {
                 coding: string;
                 bytes: components["schemas"]["BeforeAfter"];
@@ -1870,7 +1870,7 @@ export interface components {
                  */
                 for_bytes?: "codebook";
                 /**
-                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of `coding`, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has
+                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; another `coding` than float32 is what the file has
                  * @enum {string}
                  */
                 for_quality?: "static_int8";
@@ -1881,7 +1881,7 @@ export interface components {
                  */
                 bits?: 2 | 3 | 4 | 8;
                 /**
-                 * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
+                 * @description of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark (the first one for a target of speedup), and have int8 weights elsewhere; all, every layer that can, for a device other than the worker
                  * @default faster
                  * @enum {string}
                  */

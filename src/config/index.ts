@@ -40,7 +40,7 @@ const ConfigSchema = Type.Object({
   ENGINE: Type.Unsafe<EngineChoice>(
     Type.Union(
       ENGINE_CHOICES.map((engine) => Type.Literal(engine)),
-      { default: 'auto', description: 'matrix engine of the workers' },
+      { default: 'auto', description: 'what workers compute on' },
     ),
   ),
   WORKER_CLASS: Type.Optional(

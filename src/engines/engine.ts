@@ -31,7 +31,7 @@ export interface Engine {
   readonly name: EngineName;
   /** Human-readable, such as `cpu` or `tensorflow gpu`. */
   readonly device: string;
-  /** Whether products are computed on one. */
+  /** Whether one computes products, or runs networks beside them. */
   readonly onGpu: boolean;
   readonly threads: number;
   /** op(a) op(b), in single precision. */

@@ -280,7 +280,7 @@ export const MetricsSchema = Type.Object(
         },
         {
           description:
-            'where `method.weights` codes the weights. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original',
+            'where the weights are coded, as `method.weights` says or leaves open. bytes: the compressed model before and after coding; uncoded: what was measured, beside the others, of the compressed model with float32 weights, against the original',
         },
       ),
     ),

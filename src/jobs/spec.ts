@@ -136,7 +136,7 @@ export const MethodSchema = object({
       for_quality: Type.Optional(
         oneOf([FAST_CODING], {
           description:
-            'what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of `coding`, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; with a `coding` and without this, that is what the file has',
+            'what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; another `coding` than float32 is what the file has',
         }),
       ),
       bits: Type.Unsafe<WeightBits>(
@@ -152,7 +152,7 @@ export const MethodSchema = object({
       integer_layers: Type.Union([Type.Literal('faster'), Type.Literal('all')], {
         default: 'faster',
         description:
-          'of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark, and have int8 weights elsewhere; all, every layer that can, for a device other than the worker',
+          'of static_int8: faster, layers compute with integers where that is faster on the worker, measured at the batch sizes of the benchmark (the first one for a target of speedup), and have int8 weights elsewhere; all, every layer that can, for a device other than the worker',
       }),
     },
     {

@@ -18,7 +18,7 @@ export interface StepContext {
   engine: EngineChoice;
   threads: number;
   /** Where networks run that are not timed; absent: on the processor. */
-  device?: RuntimeDevice;
+  device?: RuntimeDevice | undefined;
 }
 
 export interface StepLimits {

@@ -47,6 +47,8 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<Session> {
   const settings: SessionOptions = { logSeverityLevel: 3, ...options };
+  // From Ampere on, NVIDIA's libraries round the operands of products to 10 bits (TF32) unless told not to.
+  if (settings.executionProviders?.includes('cuda')) process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
   return typeof model === 'string'
     ? runtime.InferenceSession.create(model, settings)
     : runtime.InferenceSession.create(model, settings);

@@ -90,6 +90,16 @@ describe('a network on another device', () => {
     expect(first?.flat().every((value) => Number.isFinite(Number(value)))).toBe(true);
   });
 
+  it('goes on on the processor when a later run fails', async () => {
+    let runs = 0;
+    const { after, values } = await runTwice(() => {
+      if (++runs === 2) throw new Error('device lost');
+    });
+    expect(after).toBe('cpu');
+    expect(values[1]).toEqual(values[0]);
+    expect(device.opened).toEqual(['webgpu', 'cpu', 'cpu']);
+  });
+
   it('runs on the processor where the device cannot have it', async () => {
     device.opens = false;
     const { before, after } = await runTwice();
@@ -100,6 +110,9 @@ describe('a network on another device', () => {
     const runner = await Runner.open(model, { threads: 1, device: 'webgpu' });
     const wrong = new Map([['x', { dims: [2, 5, SIDE, SIDE], data: noise(2 * 5 * SIDE * SIDE, 3) }]]);
     await expect(runner.run(wrong)).rejects.toThrow(/does not run on an input of shape/);
+    // It is no fault of the device, which the next run is compared with.
+    await runner.run(x);
+    expect([runner.device, device.opened]).toEqual(['webgpu', ['webgpu', 'cpu', 'cpu']]);
     await runner.release();
   });
 });

@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeNpz } from '../../src/datasets/index.js';
-import type { Model } from '../../src/models/index.js';
+import { loadModel, weightBytes, type Model, type WeightCodingName } from '../../src/models/index.js';
 import { DataType } from '../../src/models/ir/messages.js';
-import { floatTensor, tensorDims, weightBytes } from '../../src/models/ir/tensors.js';
+import { floatTensor, tensorDims } from '../../src/models/ir/tensors.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { halves } from '../../src/pipeline/network/held-out.js';
 import { together } from '../../src/pipeline/network/quality.js';
 import { firstThatHolds } from '../../src/pipeline/steps/assemble/first-that-holds.js';
-import { smallerCoded } from '../../src/pipeline/steps/assemble/smaller-coded.js';
+import { openCodings, smallerCoded, stepsToCode } from '../../src/pipeline/steps/assemble/smaller-coded.js';
 import { noise, scratch, writeProto } from '../models/graphs.js';
-import { CLASSES, localOptions, plantedNetwork, SIDE, writeFiles, type Files } from './network.js';
+import { CLASSES, LIMITS, localOptions, plantedNetwork, SIDE, writeFiles, type Files } from './network.js';
 
 describe('the first step that holds', () => {
   const find = async (steps: number, from: number) => {
@@ -35,29 +35,35 @@ describe('the first step that holds', () => {
 });
 
 describe('a smaller file of a network that holds', () => {
-  /** Weights of so many bytes in an element. */
-  const network = (elements: number, dataType: number): Model =>
+  const network = (elements: number, dataType: number = DataType.FLOAT): Model =>
     ({ graph: { initializer: [{ dims: [elements], dataType }] } }) as unknown as Model;
+  const unseen = { accuracy: null, fidelity: { top1_agreement: null, relative_error: 0, samples: 1 } };
   const PLAIN = [100, 200, 300, 1000];
-  const find = async (holds: (elements: number, coding: string) => boolean, sizes = PLAIN) => {
+
+  /** @param holds of coded weights of so many bytes */
+  const find = async (holds: (bytes: number, coding: WeightCodingName) => boolean, sizes = PLAIN) => {
     const tried: number[] = [];
-    const names = new Map<Model, string>();
+    const names = new Map<Model, WeightCodingName>();
+    const of = { holding: network(sizes[0] ?? 0), last: network(sizes.at(-1) ?? 0) };
     const found = await smallerCoded(['static_int8', 'int8'], {
-      ...{ steps: sizes.length, holding: 0 },
+      steps: stepsToCode({ constraints: {} }, { steps: sizes.length, holding: 0, sizes: of }),
       attempt: (step) => {
         tried.push(step);
-        return Promise.resolve(network(sizes[step] ?? 0, DataType.FLOAT));
+        return Promise.resolve(network(sizes[step] ?? 0));
       },
       code: (compressed, coding) => {
         const coded = network(weightBytes(compressed) / 4, DataType.INT8);
         names.set(coded, coding);
         return Promise.resolve(coded);
       },
-      judge: (model) => Promise.resolve({ holds: holds(weightBytes(model), names.get(model) ?? ''), unseen: NOTHING }),
+      judge: (model) => {
+        const coding = names.get(model);
+        if (coding === undefined) throw new RangeError('a network that was not coded');
+        return Promise.resolve({ holds: holds(weightBytes(model), coding), unseen });
+      },
     });
     return { step: found?.step, coding: found?.coding, tried: [...new Set(tried)] };
   };
-  const NOTHING = { accuracy: null, fidelity: { top1_agreement: null, relative_error: 0, samples: 1 } };
 
   it('is that network with coded weights, in the first coding that holds', async () => {
     expect(await find(() => true)).toEqual({ step: 0, coding: 'static_int8', tried: [0] });
@@ -66,10 +72,42 @@ describe('a smaller file of a network that holds', () => {
 
   it('is the next one, or the last, where coded it is smaller than the first without', async () => {
     expect(await find((bytes) => bytes > 100)).toMatchObject({ step: 1, coding: 'static_int8', tried: [0, 1] });
-    // Of the network as it came, coded, there is more than of the first as it is.
-    expect(await find((bytes) => bytes > 500)).toMatchObject({ step: undefined });
+    // Of the network as it came, coded, there is more than of the first as it is: it is not even built.
+    expect(await find((bytes) => bytes > 500)).toEqual({ step: undefined, coding: undefined, tried: [0, 1] });
     expect(await find((bytes) => bytes > 250, [100, 200, 250, 300])).toMatchObject({ step: 3, tried: [0, 1, 3] });
     expect(await find(() => false)).toMatchObject({ step: undefined });
+  });
+
+  it('is not looked for among less compressed ones where a ratio was asked for beside the outputs', () => {
+    const sizes = { holding: network(100), last: network(300) };
+    const steps = (constraints: Record<string, number>, count = 4, holding = 0) =>
+      stepsToCode({ constraints }, { steps: count, holding, sizes });
+    expect(steps({})).toEqual([0, 1, 3]);
+    expect(steps({ min_agreement: 0.9, min_bytes_ratio: 2 })).toEqual([0, 1, 3]);
+    for (const name of ['min_mac_ratio', 'min_parameter_ratio', 'min_speedup'])
+      expect(steps({ [name]: 1.5 })).toEqual([0]);
+    expect([steps({}, 4, 3), steps({}, 4, 2), steps({}, 1)]).toEqual([[3], [2, 3], [0]]);
+  });
+
+  it('counts the bytes of weights in the type that the client sent', async () => {
+    const directory = scratch();
+    const model = await loadModel(writeProto(plantedNetwork(), directory), { directory, limits: LIMITS });
+    const types = { inputs: new Map<string, number>(), outputs: new Map<string, number>(), weights: DataType.FLOAT16 };
+    const share = weightBytes({ ...model, types }) / weightBytes(model);
+    // Small tensors stay as they are.
+    expect(share).toBeGreaterThan(0.5);
+    expect(share).toBeLessThan(0.51);
+  });
+
+  it('takes the place of no coding that the client names', () => {
+    const codings = (coding: string, open: string | undefined = 'static_int8', format = 'onnx') =>
+      openCodings({ method: { weights: { coding, for_quality: open } } } as never, { format } as unknown as Model);
+    expect(codings('float32')).toEqual(['static_int8', 'int8']);
+    expect(codings('codebook')).toEqual([]);
+    expect(
+      openCodings({ method: { weights: { coding: 'float32' } } } as never, { format: 'onnx' } as unknown as Model),
+    ).toEqual([]);
+    expect(codings('float32', 'static_int8', 'tfjs_graph')).toEqual(['uint8']);
   });
 });
 

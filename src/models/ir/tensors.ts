@@ -2,7 +2,6 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../errors/index.js';
 import { halfToFloat } from '../../datasets/half.js';
-import type { Model } from './model.js';
 import { DataType, EXTERNAL, dataTypeName, elementBits, int64ToNumber, type TensorProto } from './messages.js';
 
 export function tensorDims(tensor: TensorProto): number[] {
@@ -17,10 +16,6 @@ export function elementCount(dims: readonly number[]): number {
 export function byteSize(tensor: TensorProto): number {
   return Math.ceil((elementCount(tensorDims(tensor)) * elementBits(tensor.dataType)) / 8);
 }
-
-/** Bytes of all weights of a network, wherever they lie. */
-export const weightBytes = ({ graph }: Model): number =>
-  graph.initializer.reduce((sum, tensor) => sum + byteSize(tensor), 0);
 
 export interface ExternalReference {
   location: string;

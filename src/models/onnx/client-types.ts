@@ -10,7 +10,7 @@ import {
   type TensorProto,
 } from '../ir/messages.js';
 import type { FloatTypes, Model } from '../ir/model.js';
-import { elementCount, tensorDims, tensorFloats } from '../ir/tensors.js';
+import { byteSize, elementCount, tensorDims, tensorFloats } from '../ir/tensors.js';
 
 /** Fewer numbers stay float32: the node that casts them takes about as many bytes as they save. */
 const FEWEST = 256;
@@ -27,6 +27,10 @@ export function withClientTypes(model: Model): Model {
   const graph = withWeights(ends, { type: types.weights, directory: model.directory, names });
   return { ...model, graph, proto: withFields(model.proto, { graph }) };
 }
+
+/** Bytes of all weights in the file that the client gets, wherever they lie. */
+export const weightBytes = (model: Model): number =>
+  withClientTypes(model).graph.initializer.reduce((sum, tensor) => sum + byteSize(tensor), 0);
 
 function withPorts(graph: GraphProto, { inputs, outputs }: FloatTypes, names: NameSource): GraphProto {
   const cast = (from: string, to: string, type: number): NodeProto =>

@@ -16,6 +16,7 @@ import { encodeModel } from '../ir/codec.js';
 import { withFields } from '../ir/messages.js';
 import type { Model } from '../ir/model.js';
 import { isOperator } from '../ir/operator.js';
+import { GuardedSession } from './guarded-session.js';
 import { badModel, misleadingTexts, runtimeError } from './runtime-error.js';
 import {
   checkColumns,
@@ -43,18 +44,8 @@ export interface RunnerOptions {
    * Without, large batches take a tenth more time (measured on VGG-16 at 32 images: 1.5 instead of 2.4 GiB).
    */
   arena?: boolean;
-  /**
-   * Where the network runs; default: the processor. What the first run on another device gives is compared with the processor, which takes
-   * over where the two differ, or where the device cannot have the network.
-   */
+  /** Where the network runs; default: the processor, which takes over where another device fails (`GuardedSession`). */
   device?: RuntimeDevice | undefined;
-}
-
-interface Opened {
-  session: Session;
-  device: RuntimeDevice;
-  /** The same on the processor. */
-  twin: (() => Promise<Session>) | null;
 }
 
 /** A network loaded in ONNX Runtime. Has to be released. */
@@ -65,23 +56,14 @@ export class Runner {
   /** The batch size that the model is fixed to, or null. */
   readonly fixedBatch: number | null;
 
-  /** Where it runs, as far as is known by now. */
-  device: RuntimeDevice;
-  private session: Session;
-  /** Opens the same on the processor, to compare the first run with; null afterwards. */
-  private twin: (() => Promise<Session>) | null;
-
   private constructor(
-    { session, device, twin }: Opened,
+    private readonly session: GuardedSession,
     capture: readonly string[],
     private readonly misleading: readonly string[],
     /** Shapes of inputs, of those whose number of axes is known. */
     private readonly shapes: ReadonlyMap<string, InputShape> | null,
   ) {
     const captured = new Set(capture);
-    this.session = session;
-    this.device = device;
-    this.twin = twin;
     this.inputs = session.inputMetadata.map(port);
     this.outputs = session.outputMetadata.map(port).filter(({ name }) => !captured.has(name));
     this.fixedBatch = fixedBatchOf(this.inputs);
@@ -102,17 +84,11 @@ export class Runner {
       // it is alone.
       extra: { session: { force_spinning_stop: '1' } },
     });
-    const onProcessor = () => createSession(model, capture, settingsOn('cpu'));
     const misleading = typeof model === 'string' ? [] : misleadingTexts(model);
     try {
-      const onDevice =
-        device === 'cpu' ? null : await createSession(model, capture, settingsOn(device)).catch(() => null);
+      const session = await GuardedSession.open(device, (own) => createSession(model, capture, settingsOn(own)));
       const shapes = typeof model === 'string' ? null : new Map(portsOf(model).map(({ name, shape }) => [name, shape]));
-      const opened: Opened =
-        onDevice === null
-          ? { session: await onProcessor(), device: 'cpu', twin: null }
-          : { session: onDevice, device, twin: onProcessor };
-      return new Runner(opened, capture, misleading, shapes);
+      return new Runner(session, capture, misleading, shapes);
     } catch (error) {
       // Ours, and those of our own disk.
       if (
@@ -123,6 +99,11 @@ export class Runner {
         throw error;
       throw runtimeError(error, 'ONNX Runtime cannot load the model', misleading);
     }
+  }
+
+  /** Where it runs, as far as is known by now. */
+  get device(): RuntimeDevice {
+    return this.session.device;
   }
 
   /** Checks that these samples can be fed to the model; `what` is what the client calls the file. */
@@ -176,7 +157,7 @@ export class Runner {
     }
     let results: InferenceSession.ReturnType;
     try {
-      results = this.twin === null ? await this.session.run(feeds) : await this.firstRun(feeds, this.twin);
+      results = await this.session.run(feeds);
     } catch (error) {
       const shapes = [...tensors.values()].map(({ dims }) => `[${dims.join(', ')}]`).join(', ');
       throw runtimeError(error, `the model does not run on an input of shape ${shapes}`, this.misleading);
@@ -189,26 +170,6 @@ export class Runner {
     );
   }
 
-  /** On the device and on the processor, which takes over where the device fails or gives something else. */
-  private async firstRun(
-    feeds: Record<string, OrtTensor>,
-    open: () => Promise<Session>,
-  ): Promise<InferenceSession.ReturnType> {
-    this.twin = null;
-    const made = await this.session.run(feeds).catch(() => null);
-    const processor = await open();
-    const expected = await processor.run(feeds).catch(async (error: unknown) => {
-      await processor.release();
-      throw error;
-    });
-    const takesOver = made === null || !areAlike(made, expected);
-    const [kept, other] = takesOver ? [processor, this.session] : [this.session, processor];
-    this.session = kept;
-    if (takesOver) this.device = 'cpu';
-    await other.release();
-    return made === null || takesOver ? expected : made;
-  }
-
   async release(): Promise<void> {
     await this.session.release();
   }
@@ -217,23 +178,6 @@ export class Runner {
 /** Of a pooling the places of the largest values as well, which a gradient needs. */
 const lackingOnWebgpu = ({ graph }: Model): string[] =>
   graph.node.flatMap((node) => (isOperator(node, 'MaxPool') && node.output.length > 1 ? [node.name] : []));
-
-/** Root mean square of a difference, relative to the values: sums in another order, and products of 19 bits, come to less. */
-const ALIKE = 0.01;
-
-function areAlike(made: InferenceSession.ReturnType, expected: InferenceSession.ReturnType): boolean {
-  return Object.entries(expected).every(([name, { data }]) => {
-    const own = made[name]?.data;
-    if (!(data instanceof Float32Array) || !(own instanceof Float32Array)) return own?.length === data.length;
-    let [difference, squares] = [0, 0];
-    for (let i = 0; i < data.length; i++) {
-      difference += (own[i] - data[i]) ** 2;
-      squares += data[i] ** 2;
-    }
-    // Not a number is not alike; values that are none in both places are for others to find.
-    return !(squares < Infinity) || difference <= ALIKE ** 2 * squares;
-  });
-}
 
 async function createSession(
   model: Model | string,

@@ -27,9 +27,11 @@ const TIMED_PLANS = { count: 6, seconds: 2 };
 /** Of the check that a planned network is not slower, for every batch size. */
 const CHECK_SECONDS = 2;
 /** Trials of a plan that is made on the network itself. */
-const TRIALS = { max_accuracy_drop: 6, speedup: 1 } as const;
+const TRIALS = { quality: 6, speedup: 1 } as const;
 /** The search for a speedup is made once more with integers. */
 const INTEGER_TRIALS = 1;
+/** Where the weights of a finished network may be coded: runs of it for ranges and errors, and what is timed. */
+const CODING = { images: 1024, seconds: 20 } as const;
 /**
  * What a compressed network has of the work of the original, before it is planned: at 2x, 4x and 16x parameters the sample networks have 1.5, 2.6
  * and 5.2 times less.
@@ -146,8 +148,14 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
   const trials = points.reduce((sum, target) => {
     const { name } = wishOf(target);
     const integers = name === 'speedup' && spec.method.weights.for_speedup !== undefined ? INTEGER_TRIALS : 0;
-    return sum + integers + (name === 'speedup' || name === 'max_accuracy_drop' ? TRIALS[name] : 0);
+    const own = targetOf(name).quality ? TRIALS.quality : name === 'speedup' ? TRIALS.speedup : 0;
+    return sum + integers + own;
   }, 0);
+  const coded =
+    spec.method.weights.for_quality === undefined
+      ? 0
+      : points.filter((target) => targetOf(wishOf(target).name).quality).length;
+  const coding = coded * (CODING.seconds + (CODING.images * passWork(layers)) / WORK_PER_SECOND);
   const tensorflow = expectedInTensorflow(expected, points.map(wishOf));
   // What TensorFlow.js makes of a plan is not checked beforehand.
   const checks =
@@ -163,7 +171,7 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
       tensorflow.plan +
       checks * CHECK_SECONDS * spec.benchmark.batch_sizes.length,
     layers: points.length * (fits + LAYER_SECONDS.layers * open.length),
-    assemble: points.length * (STEP_SECONDS + refit),
+    assemble: points.length * (STEP_SECONDS + refit) + coding,
     evaluate:
       STEP_SECONDS +
       (points.length + 1) * compare +

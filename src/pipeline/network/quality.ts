@@ -91,7 +91,7 @@ export async function qualityOf(
   original: Model,
   compressed: Model,
   data: Dataset,
-  { answers, ...context }: Pick<StepContext, 'threads' | 'device' | 'signal'> & { answers: Spec['answers'] },
+  { answers, ...context }: Pick<StepContext, 'threads' | 'signal'> & { answers: Spec['answers'] },
 ): Promise<Quality> {
   const options = { context, answers, batch: BATCH, progress: () => undefined };
   try {

@@ -19,7 +19,7 @@ type Comparison = Pick<Metrics, 'accuracy' | 'fidelity'>;
 type ComparedRunner = Pick<Runner, 'run' | 'release' | 'fixedBatch'>;
 
 export interface ComparisonOptions {
-  context: Pick<StepContext, 'threads' | 'device' | 'signal'>;
+  context: Pick<StepContext, 'threads' | 'signal'>;
   /** Samples of one run, unless the model fixes it. */
   batch: number;
   /** With what the networks run, where that is not ONNX Runtime: their outputs are compared, and nothing inside. */
@@ -40,13 +40,13 @@ export async function compareModels(
   data: Dataset,
   { context, batch, open: given, answers: asked, progress }: ComparisonOptions,
 ): Promise<Comparison[]> {
-  const { threads, device } = context;
+  const { threads } = context;
   const outputNames = original.graph.output.map(({ name }) => name);
   const compared = given === undefined ? await comparedIn(original, compressed, data, threads) : outputNames;
   const open = (model: Model): Promise<ComparedRunner> => {
     if (given !== undefined) return given(model);
     const outputs = new Set(model.graph.output.map(({ name }) => name));
-    return Runner.open(model, { threads, device, capture: compared.filter((name) => !outputs.has(name)) });
+    return Runner.open(model, { threads, capture: compared.filter((name) => !outputs.has(name)) });
   };
   const a = await open(original);
   const others: { runner: ComparedRunner; sampled: SampledFidelity; correct: number }[] = [];

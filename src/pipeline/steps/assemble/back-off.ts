@@ -18,8 +18,9 @@ import {
 import { solveOrKeep } from '../../network/solve-or-keep.js';
 import type { StepContext } from '../../step.js';
 import { buildNetwork, within, type Built } from './build-network.js';
+import { codeNetwork } from './code-network.js';
 import { firstThatHolds } from './first-that-holds.js';
-import { codedOrNull, openCodings, smallerCoded } from './smaller-coded.js';
+import { openCodings, smallerCoded, stepsToCode, type Judged } from './smaller-coded.js';
 
 /** What came of a ladder of plans. */
 export interface BackedOff {
@@ -33,11 +34,6 @@ export interface BackedOff {
   /** Of the coded weights, where that was left open. */
   coding?: WeightCodingName;
   warnings: Warning[];
-}
-
-export interface Judged {
-  holds: boolean;
-  unseen: Quality;
 }
 
 interface Tried {
@@ -68,7 +64,7 @@ export async function backOff(
   const data = await openQualityData(assignment, network, context);
   const tried = new Map<number, Tried>();
   try {
-    const measuring = { ...context, answers: askedAnswers(assignment.spec) };
+    const measuring = { threads: context.threads, signal: context.signal, answers: askedAnswers(assignment.spec) };
     const judge = async (model: Model): Promise<Judged> => {
       const unseen = await qualityOf(network.original, model, data.unseen, measuring);
       if (!holds(bounds, unseen)) return { holds: false, unseen };
@@ -99,10 +95,15 @@ export async function backOff(
       return { built, allocations, asPlanned: i === 0, unseen: found[kind].unseen, warnings };
     };
     if (step !== null) {
-      const found = await smallerCoded(openCodings(assignment, network.original), {
-        ...{ steps: ladder.length, holding: step, judge },
+      const codings = openCodings(assignment.spec, network.original);
+      const { compressed: holding } = (await attempt(step)).built;
+      const sizes = { holding, last: network.prepared };
+      const found = await smallerCoded(codings, {
+        steps: stepsToCode(assignment.spec, { steps: ladder.length, holding: step, sizes }),
         attempt: async (i) => (await attempt(i)).built.compressed,
-        code: (compressed, coding) => codedOrNull(assignment, { compressed, coding }, network, context),
+        code: async (compressed, coding) =>
+          (await codeNetwork(assignment, { compressed, coding }, network, context))?.model ?? null,
+        judge,
       });
       if (found === null) return result(step, 'coded', []);
       const { built, ...rest } = result(found.step, 'plain', []);

@@ -1,19 +1,28 @@
 import { InputError } from '../../../errors/index.js';
 import { writtenFormat } from '../../../jobs/points.js';
-import type { Assignment } from '../../../jobs/tasks.js';
+import type { Spec } from '../../../jobs/spec.js';
 import {
   formatOf,
   NEAR_CODING_ELSEWHERE,
   NEAR_CODINGS,
+  PLAIN_CODING,
   weightBytes,
   type Model,
   type WeightCodingName,
 } from '../../../models/index.js';
 import type { Quality } from '../../network/quality.js';
-import { codeNetwork } from './code-network.js';
 
 /** Four bytes of a weight become one. */
 const MOST_SMALLER = 4;
+
+/** What is asked of a network beside its outputs, and need not hold for a less compressed one. */
+const RATIOS = ['min_parameter_ratio', 'min_mac_ratio', 'min_speedup'] as const;
+
+/** Whether a network keeps what was asked of its outputs. */
+export interface Judged {
+  holds: boolean;
+  unseen: Quality;
+}
 
 /** A network of the ladder with its weights in a coding that was left open. */
 export interface SmallerCoded {
@@ -25,52 +34,62 @@ export interface SmallerCoded {
 
 /** Networks that are ever less compressed, as they are built. */
 interface Ladder {
-  steps: number;
-  /** The first that keeps what was asked, with float32 weights. */
-  holding: number;
+  /** The steps that may take the place of the first, which keeps what was asked with float32 weights. */
+  steps: readonly number[];
   attempt: (step: number) => Promise<Model>;
+  /** Null where weights stay float32. */
   code: (compressed: Model, coding: WeightCodingName) => Promise<Model | null>;
-  judge: (model: Model) => Promise<{ holds: boolean; unseen: Quality }>;
+  judge: (model: Model) => Promise<Judged>;
 }
 
 /**
- * The network that holds, with coded weights where it holds with them as well. Where it is at the edge of what was asked, the next one or the
- * network as it came, if that is smaller with them than the first is without.
+ * The network that holds, with coded weights where it holds with them as well. Where it is at the edge of what was asked, another of the steps,
+ * if that is smaller with them than the first is without.
  * @param codings what is tried, in this order
  */
 export async function smallerCoded(
   codings: readonly WeightCodingName[],
-  { steps, holding, attempt, code, judge }: Ladder,
+  { steps: [holding, ...others], attempt, code, judge }: Ladder,
 ): Promise<SmallerCoded | null> {
-  if (codings.length === 0) return null;
+  if (codings.length === 0 || holding === undefined) return null;
   const size = weightBytes(await attempt(holding));
-  const last = steps - 1;
-  for (const step of new Set([holding, Math.min(holding + 1, last), last])) {
+  for (const step of [holding, ...others]) {
     const compressed = await attempt(step);
     if (weightBytes(compressed) >= MOST_SMALLER * size) continue;
     for (const coding of codings) {
-      const model = await code(compressed, coding);
-      if (model === null || weightBytes(model) >= size) continue;
-      const { holds, unseen } = await judge(model);
-      if (holds) return { step, coding, model, unseen };
+      try {
+        const model = await code(compressed, coding);
+        if (model === null || weightBytes(model) >= size) continue;
+        const { holds, unseen } = await judge(model);
+        if (holds) return { step, coding, model, unseen };
+      } catch (error) {
+        // Operators that cannot be raised to the version that integers need, or that the runtime does not take so.
+        if (!(error instanceof InputError)) throw error;
+      }
     }
   }
   return null;
 }
 
-/** What a client leaves open, the fastest first. */
-export function openCodings({ spec }: Pick<Assignment, 'spec'>, original: Model): WeightCodingName[] {
-  if (spec.method.weights.for_quality === undefined) return [];
-  const { codings } = formatOf(writtenFormat(spec, original.format));
-  return codings === undefined ? NEAR_CODINGS : [NEAR_CODING_ELSEWHERE];
+/**
+ * Of a ladder the steps that may have coded weights: the one that holds, the next one, and the network as it came, where that could be small
+ * enough. Only the one that holds where a ratio was asked for beside the outputs.
+ */
+export function stepsToCode(
+  { constraints }: Pick<Spec, 'constraints'>,
+  { steps, holding, sizes }: { steps: number; holding: number; sizes: { holding: Model; last: Model } },
+): number[] {
+  if (RATIOS.some((name) => constraints[name] !== undefined)) return [holding];
+  const last = steps - 1;
+  const isSmall = weightBytes(sizes.last) < MOST_SMALLER * weightBytes(sizes.holding);
+  const others = [holding + 1, last].filter((step) => step > holding && (step < last || (step === last && isSmall)));
+  return [...new Set([holding, ...others])];
 }
 
-/** Null where weights stay float32, or the operators of the network cannot be raised to the version that integers need. */
-export async function codedOrNull(...of: Parameters<typeof codeNetwork>): Promise<Model | null> {
-  try {
-    return (await codeNetwork(...of))?.model ?? null;
-  } catch (error) {
-    if (error instanceof InputError) return null;
-    throw error;
-  }
+/** What a client leaves open, the fastest first. */
+export function openCodings(spec: Pick<Spec, 'method' | 'output'>, original: Model): WeightCodingName[] {
+  const { for_quality: open, coding } = spec.method.weights;
+  if (open === undefined || coding !== PLAIN_CODING) return [];
+  const { codings } = formatOf(writtenFormat(spec, original.format));
+  return codings === undefined ? NEAR_CODINGS : [NEAR_CODING_ELSEWHERE];
 }

@@ -75,7 +75,7 @@ export async function sensitivityOf(
       await probe.release();
     }
   }
-  const narrow = await openVariants(network, layer, { fits, errors: plan.tapErrors, read, threads });
+  const narrow = await openVariants(network, layer, { fits, errors: plan.tapErrors, read, threads, device });
   try {
     const variants = narrow.flatMap((tap) => tap.variants);
     const probe = await SensitivityProbe.open(part, layer, { basis, probes, variants, before, read });
@@ -127,13 +127,12 @@ async function openVariants(
     fits,
     errors,
     read,
-    threads,
+    ...running
   }: {
     fits: readonly NarrowFits[];
     errors: readonly number[];
     read: (name: string, batch: number) => Promise<Tensor>;
-    threads: number;
-  },
+  } & Pick<StepContext, 'threads' | 'device'>,
 ): Promise<{ variants: Variant[]; close: () => Promise<void> }[]> {
   const result = [];
   for (const fit of fits) {
@@ -141,7 +140,7 @@ async function openVariants(
     const variants: Variant[] = [];
     for (const probe of chooseWidths(fit, errors)) {
       const changed = rewrite(network.prepared, new Map([[layer.name, await fit.dense(probe.rank)]]));
-      const runner = await Runner.open(extract(changed, [layer.input], [layer.output]).model, { threads });
+      const runner = await Runner.open(extract(changed, [layer.input], [layer.output]).model, running);
       runners.push(runner);
       variants.push({
         ...probe,

@@ -158,6 +158,7 @@ async function trial(
   const dropped = droppedBranches(curves, tables, choice);
   const left = withoutDropped(network, dropped);
   const replacements = await refitInOrder(quick, context, left, { solved, dropped, errors: new Map() });
+  const { threads, signal } = context;
   const answers = askedAnswers(assignment.spec);
-  return qualityOf(network.original, rewrite(left.prepared, replacements), search, { ...context, answers });
+  return qualityOf(network.original, rewrite(left.prepared, replacements), search, { threads, signal, answers });
 }

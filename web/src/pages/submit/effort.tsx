@@ -8,9 +8,9 @@ const NAMES: Record<string, { name: string; help: string }> = {
   quick: { name: 'Quick', help: 'Layer by layer, and a few seconds for what lost much.' },
   standard: {
     name: 'Standard',
-    help: 'Up to six minutes in all: what layers leave is for training them together, without labels.',
+    help: 'Some six minutes in all: what layers leave is for training them together, without labels, two minutes at least.',
   },
-  thorough: { name: 'Thorough', help: 'Up to half an hour in all: for networks with little to spare.' },
+  thorough: { name: 'Thorough', help: 'Some half an hour in all: for networks with little to spare.' },
 };
 const USUAL = 'standard';
 const MINUTES = 'minutes';
