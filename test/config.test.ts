@@ -23,7 +23,7 @@ test.each([
   ['PORT', 'http'],
   ['PORT', '70000'],
   ['PORT', '1.5'],
-  ['ENGINE', 'cuda'],
+  ['ENGINE', 'metal'],
   ['LOG_LEVEL', 'loud'],
   ['DATABASE_URL', 'mysql://db'],
   ['REDIS_URL', 'db:6379'],
