@@ -15,6 +15,7 @@ import { readMetric, readProblem } from '../../files/layer-file.js';
 import { files } from '../../files/step-files.js';
 import type { StepContext } from '../../step.js';
 import { droppedBranches } from './dropped.js';
+import { effectOf, fastEnough, plansWithWholeLayers } from './never-slower.js';
 import type { Chosen, NetworkPlan } from './plan-points.js';
 import { leastTried } from './out-of-reach.js';
 import { allowedForSpeed } from './thrift.js';
@@ -23,21 +24,45 @@ import { allowedForSpeed } from './thrift.js';
 const ROUNDS = 6;
 /** Plans between the chosen one and the dense network, for the case that it does not hold. */
 const FALLBACKS = 6;
+/** Of the progress of the plan; the rest is for how fast it is. */
+const SEARCH_SHARE = 0.9;
 /** Samples of the search: without evaluation data there may be very many. */
 const MOST_SEARCHED = 1024;
 
 /**
  * The smallest network whose outputs are as good as is asked, by bisection over the parameter budget. Every trial is a real
  * network, measured on the samples of the search: its layers are fitted linearly on the samples that inspect took (a fit that two
- * trials share is made once) and refitted in order. The job's own fit, after the activation, is better still; what codes the
+ * trials share is made once) and refitted in order. Of plans with as few parameters that are expected to lose about as little, one is taken that is
+ * not slower than the original. The job's own fit, after the activation, is better still; what codes the
  * weights is not part of the trials. So the finished network is measured again, on samples that this search does not see, and gives
  * way to the next of `fallbacks` where it does not hold.
  */
-export async function planQuality(
+export async function planQuality(assignment: Assignment, context: StepContext, plan: NetworkPlan): Promise<Chosen> {
+  const { curves, tables } = plan;
+  const part = (from: number, to: number): StepContext => ({
+    ...context,
+    progress: (share) => context.progress(from + (to - from) * share),
+  });
+  const { best, budget, dense } = await smallestWithin(assignment, part(0, SEARCH_SHARE), plan);
+  const within = (some: readonly AllocationLayer[]) =>
+    leastCost(some, 'parameters') > budget
+      ? null
+      : allocateThrifty(some, { cost: 'parameters', budget }, 'work', allowedForSpeed);
+  // The counted one is the best of the search.
+  const plans = plansWithWholeLayers(tables, within, allowedForSpeed(effectOf(tables, best)));
+  const { choice, ...said } = best.every((place) => place === 0)
+    ? { choice: best }
+    : await fastEnough(assignment, part(SEARCH_SHARE, 1), { curves, tables, plans });
+  const fallbacks = lessCompressed(tables.map(withBranch), choice, { from: Math.log(budget), to: Math.log(dense) });
+  return { choice, fallbacks, ...said };
+}
+
+/** The bisection: the plan with the fewest parameters that was within bounds, what it could have of them, and what the network has. */
+async function smallestWithin(
   assignment: Assignment,
   context: StepContext,
   { curves, tables, shared }: NetworkPlan,
-): Promise<Chosen> {
+): Promise<{ best: number[]; budget: number; dense: number }> {
   const bounds = boundsOf(assignment.spec);
   const network = await openNetwork(context, assignment);
   const engine = await createEngine(context.engine, { threads: context.threads });
@@ -49,7 +74,6 @@ export async function planQuality(
     const all = tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.parameters ?? 0), 0);
     let low = Math.log(leastTried({ least: leastCost(tables, 'parameters'), dense: all }));
     let high = Math.log(all);
-    const dense = high;
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;
       const choice = allocateThrifty(tables, { cost: 'parameters', budget: Math.exp(middle) }, 'work', allowedForSpeed);
@@ -66,7 +90,7 @@ export async function planQuality(
       } else low = middle;
       context.progress((round + 1) / ROUNDS);
     }
-    return { choice: best, fallbacks: lessCompressed(tables.map(withBranch), best, { from: high, to: dense }) };
+    return { best, budget: Math.exp(high), dense: all };
   } finally {
     await data.close();
     await engine.dispose();
