@@ -81,7 +81,7 @@ FROM ${NODE_FOR_TENSORFLOW} AS node-for-tensorflow
 
 # @tensorflow/tfjs-node-gpu 4.22 brings libtensorflow 2.9.1, which is built for CUDA 11.2 and cuDNN 8.
 FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04 AS cuda-for-tensorflow
-# By the names that it is linked with; what those names link to has more of its version in its own.
+# Only the names that TensorFlow asks for: each is a link to a file with a longer name, and a copy of both would be twice as large.
 RUN cd /usr/local/cuda-11.8/targets/x86_64-linux/lib \
   && install -D -t /cuda libcudart.so.11.0 libcublas.so.11 libcublasLt.so.11 libcufft.so.10 libcurand.so.10 libcusolver.so.11 \
     libcusparse.so.11 /usr/lib/x86_64-linux-gnu/libcudnn*.so.8

@@ -15,7 +15,7 @@ const integration = [
   'test/{api,database,queue,storage,worker}/**',
   'test/{janitor,telemetry,scratch,http-source,outbound}.test.ts',
   'test/engines/**',
-  'test/pipeline/{back-off,branches,breakdowns,coding,curve,distill,few-calibration,float-types,forms,held-out,integers,latency}.test.ts',
+  'test/pipeline/{back-off,branches,breakdowns,coding,curve,distill,few-calibration,float-types,forms,held-out,integers,latency,quality-plans}.test.ts',
   'test/pipeline/{one-layer,output-format,patterns,quantized-models,several-inputs,shared-weights,transposed,widths,tensorflow-runtime,way,without-tensorflow}.test.ts',
   'test/models/{fuzz,fuzzed-files}.test.ts',
 ];

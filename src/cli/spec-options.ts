@@ -113,7 +113,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--runtime <name>', `what networks are timed with, and a speedup is planned for: ${RUNTIMES.join(', ')}`)
     .option('--seed <n>', 'seed of every random choice', number)
     .option('--label <name=value>', 'a label of the job (repeatable)', textPair, {})
-    .option('--engine <name>', `matrix engine: ${engineNames.join(', ')}`);
+    .option('--engine <name>', `what computes: ${engineNames.join(', ')}`);
 }
 
 /** What only a service has: a pool of workers to choose from, and a queue. */

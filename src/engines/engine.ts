@@ -31,7 +31,7 @@ export interface Engine {
   readonly name: EngineName;
   /** Human-readable, such as `cpu` or `tensorflow gpu`. */
   readonly device: string;
-  /** Whether one computes products, or runs networks beside them. */
+  /** Whether a GPU computes products, or runs networks beside them. */
   readonly onGpu: boolean;
   readonly threads: number;
   /** op(a) op(b), in single precision. */

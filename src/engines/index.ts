@@ -9,6 +9,7 @@ import { webgpu } from './webgpu/index.js';
 
 export { matrix, rowsOf, type Engine, type Matrix, type Operand, type Resident, type Transpose } from './engine.js';
 export type { EngineDescription } from './description.js';
+export { DEVICE_WARNING } from '../runtime/session.js';
 
 /**
  * The engines there are; settings, the API and `auto` follow from here. Packages are loaded when an engine is created.

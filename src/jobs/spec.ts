@@ -136,7 +136,7 @@ export const MethodSchema = object({
       for_quality: Type.Optional(
         oneOf([FAST_CODING], {
           description:
-            'what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; another `coding` than float32 is what the file has',
+            'what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; where `coding` is not float32, the file has that',
         }),
       ),
       bits: Type.Unsafe<WeightBits>(

@@ -37,7 +37,7 @@ export {
 export { transpose, type DenseWeights } from './graph/dense-weights.js';
 export { channelFlows, type ChannelFlow, type ChannelFlows } from './graph/channel-flow.js';
 export { spillWeights } from './ir/external-data.js';
-export { weightBytes } from './onnx/client-types.js';
+export { weightBytes, weightTypeBytes } from './onnx/client-types.js';
 export { integerLayers, integerTensors, toIntegers, type IntegerOptions } from './quantize/apply.js';
 export { countIntegerLayers, integerEnds, type Ends } from './quantize/ends.js';
 export { integerIslands, type Island } from './quantize/islands.js';

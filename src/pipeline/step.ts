@@ -21,6 +21,16 @@ export interface StepContext {
   device?: RuntimeDevice | undefined;
 }
 
+/** Lets a part of a step report its own progress, from 0 to 1. */
+export const partOf = <Context extends Pick<StepContext, 'progress'>>(
+  context: Context,
+  from: number,
+  to: number,
+): Context => ({
+  ...context,
+  progress: (share: number) => context.progress(from + (to - from) * share),
+});
+
 export interface StepLimits {
   maxArchiveEntries: number;
   maxArchiveRatio: number;

@@ -11,6 +11,9 @@ export type SessionOptions = InferenceSession.SessionOptions;
 /** Where networks run. */
 export type RuntimeDevice = 'cpu' | 'webgpu' | 'cuda';
 
+/** Name of the warning that a network does not run where it should. */
+export const DEVICE_WARNING = 'DeviceWarning';
+
 type Providers = NonNullable<SessionOptions['executionProviders']>;
 
 /**

@@ -45,6 +45,14 @@ describe('the compute process', () => {
     expect(first.usage.seconds).toBeGreaterThan(0);
   });
 
+  it('tells the worker what a step warns of, once, and nothing of the warnings of libraries', async () => {
+    const texts: string[] = [];
+    const ignore = () => undefined;
+    await compute.run(await make('work'), never(), ignore, (text) => texts.push(text));
+    await compute.run(await make('warn'), never(), ignore, (text) => texts.push(text));
+    expect(texts).toEqual(['no GPU']);
+  });
+
   it.runIf(process.platform === 'linux')('measures the peak memory of every step by itself', async () => {
     const small = await compute.run(await make('work'), never(), () => undefined);
     const large = await compute.run(await make('memory'), never(), () => undefined);

@@ -29,8 +29,17 @@ export function withClientTypes(model: Model): Model {
 }
 
 /** Bytes of all weights in the file that the client gets, wherever they lie. */
-export const weightBytes = (model: Model): number =>
-  withClientTypes(model).graph.initializer.reduce((sum, tensor) => sum + byteSize(tensor), 0);
+export function weightBytes(model: Model): number {
+  const bytes = weightTypeBytes(model);
+  return model.graph.initializer.reduce((sum, tensor) => {
+    const count = elementCount(tensorDims(tensor));
+    return sum + (tensor.dataType === DataType.FLOAT && count >= FEWEST ? bytes * count : byteSize(tensor));
+  }, 0);
+}
+
+/** Of a weight as the client's file has it. */
+export const weightTypeBytes = ({ types }: Pick<Model, 'types'>): number =>
+  types?.weights === DataType.FLOAT16 || types?.weights === DataType.BFLOAT16 ? 2 : 4;
 
 function withPorts(graph: GraphProto, { inputs, outputs }: FloatTypes, names: NameSource): GraphProto {
   const cast = (from: string, to: string, type: number): NodeProto =>

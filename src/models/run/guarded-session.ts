@@ -1,5 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import type { RuntimeDevice, Session } from '../../runtime/session.js';
+import { DEVICE_WARNING, type RuntimeDevice, type Session } from '../../runtime/session.js';
 
 type Feeds = InferenceSession.FeedsType;
 type Results = InferenceSession.ReturnType;
@@ -10,7 +10,7 @@ const ALIKE = 1e-3;
 const OTHERS = 0.01;
 
 /**
- * A session on a device, with the processor behind it: it takes over where the device cannot have the network, where its first run gives something
+ * A session on a device, for one run at a time, with the processor behind it: it takes over where the device cannot have the network, where its first run gives something
  * else, and where a run fails.
  */
 export class GuardedSession {
@@ -24,10 +24,12 @@ export class GuardedSession {
   ) {}
 
   static async open(device: RuntimeDevice, open: (device: RuntimeDevice) => Promise<Session>): Promise<GuardedSession> {
-    const there = device === 'cpu' ? null : await open(device).catch((cause: unknown) => told(device, cause));
-    return there === null
-      ? new GuardedSession(await open('cpu'), 'cpu', null)
-      : new GuardedSession(there, device, () => open('cpu'));
+    let failed: unknown = null;
+    const there = device === 'cpu' ? null : await open(device).catch((cause: unknown) => ((failed = cause), null));
+    if (there !== null) return new GuardedSession(there, device, () => open('cpu'));
+    const processor = await open('cpu');
+    if (device !== 'cpu') warn(device, failed);
+    return new GuardedSession(processor, 'cpu', null);
   }
 
   /** Where it runs, as far as is known by now. */
@@ -65,7 +67,7 @@ export class GuardedSession {
       await processor.release();
       return made;
     }
-    told(this.at, made === null ? failed : new Error('it gave other values than the processor'));
+    warn(this.at, made === null ? failed : new Error('it gave other values than the processor'));
     const { session } = this;
     [this.session, this.at, this.reopen] = [processor, 'cpu', null];
     // Of a device that is lost nothing can be released.
@@ -78,15 +80,10 @@ export class GuardedSession {
   }
 }
 
-const said = new Set<string>();
-
-/** Once for each reason: the job goes on, more slowly. */
-function told(device: RuntimeDevice, cause: unknown): null {
+/** The job goes on, more slowly. */
+function warn(device: RuntimeDevice, cause: unknown): void {
   const [first = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
-  const message = `a network runs on the processor instead of ${device}: ${first}`;
-  if (!said.has(message)) process.emitWarning(message, 'DeviceWarning');
-  said.add(message);
-  return null;
+  process.emitWarning(`a network runs on the processor instead of ${device}: ${first}`, DEVICE_WARNING);
 }
 
 function areAlike(made: Results, expected: Results): boolean {

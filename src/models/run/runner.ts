@@ -90,13 +90,7 @@ export class Runner {
       const shapes = typeof model === 'string' ? null : new Map(portsOf(model).map(({ name, shape }) => [name, shape]));
       return new Runner(session, capture, misleading, shapes);
     } catch (error) {
-      // Ours, and those of our own disk.
-      if (
-        error instanceof RangeError ||
-        error instanceof SparankError ||
-        (error instanceof Error && 'syscall' in error)
-      )
-        throw error;
+      if (isOurs(error)) throw error;
       throw runtimeError(error, 'ONNX Runtime cannot load the model', misleading);
     }
   }
@@ -159,6 +153,8 @@ export class Runner {
     try {
       results = await this.session.run(feeds);
     } catch (error) {
+      // The processor's session may be opened here.
+      if (isOurs(error)) throw error;
       const shapes = [...tensors.values()].map(({ dims }) => `[${dims.join(', ')}]`).join(', ');
       throw runtimeError(error, `the model does not run on an input of shape ${shapes}`, this.misleading);
     }
@@ -174,6 +170,10 @@ export class Runner {
     await this.session.release();
   }
 }
+
+/** Also those of our own disk. */
+const isOurs = (error: unknown): boolean =>
+  error instanceof RangeError || error instanceof SparankError || (error instanceof Error && 'syscall' in error);
 
 /** Of a pooling the places of the largest values as well, which a gradient needs. */
 const lackingOnWebgpu = ({ graph }: Model): string[] =>

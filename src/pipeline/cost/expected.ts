@@ -161,7 +161,8 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
   const checks =
     spec.benchmark.runtime === 'tensorflowjs'
       ? 0
-      : points.filter((target) => targetOf(wishOf(target).name).cost !== null).length;
+      : points.map((target) => targetOf(wishOf(target).name)).filter(({ cost, quality }) => cost !== null || quality)
+          .length;
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
   return {
     inspect: inspection.capture + inspection.branches + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),

@@ -32,6 +32,7 @@ interface Running {
   run: number;
   started: number;
   onProgress: (fraction: number) => void;
+  onWarning: (text: string) => void;
   resolve: (outcome: ComputeOutcome) => void;
   reject: (error: ComputeError) => void;
 }
@@ -65,6 +66,7 @@ export class ComputeProcess {
     request: StepRequest,
     signal: AbortSignal,
     onProgress: (fraction: number) => void,
+    onWarning: (text: string) => void = () => undefined,
   ): Promise<ComputeOutcome> {
     if (this.running) throw new Error('the compute process is busy');
     signal.throwIfAborted();
@@ -74,7 +76,7 @@ export class ComputeProcess {
     signal.addEventListener('abort', onAbort);
     try {
       return await new Promise<ComputeOutcome>((resolve, reject) => {
-        this.running = { run, started: performance.now(), onProgress, resolve, reject };
+        this.running = { run, started: performance.now(), onProgress, onWarning, resolve, reject };
         const message: ToChild = { type: 'run', run, request };
         // A send that fails means that the process is gone; its 'exit' settles the promise.
         child.send(message, () => undefined);
@@ -121,6 +123,10 @@ export class ComputeProcess {
     if (message.type === 'ready' || !running || message.run !== running.run) return;
     if (message.type === 'progress') {
       running.onProgress(message.fraction);
+      return;
+    }
+    if (message.type === 'warning') {
+      running.onWarning(message.text);
       return;
     }
     this.running = null;

@@ -89,7 +89,12 @@ async function compute(deps: TaskDeps, run: Run): Promise<Computed> {
     attributes: { 'sparank.engine': deps.engine },
   });
   try {
-    const done = await deps.compute.run(request, signal, (fraction) => run.progress(fraction));
+    const done = await deps.compute.run(
+      request,
+      signal,
+      (fraction) => run.progress(fraction),
+      (text) => run.log.warn({ text }, 'the step warns'),
+    );
     step.end({ 'sparank.peak_bytes': done.usage.peakRssBytes });
     return done;
   } catch (error) {

@@ -16,8 +16,8 @@ import {
   type Quality,
 } from '../../network/quality.js';
 import { solveOrKeep } from '../../network/solve-or-keep.js';
-import type { StepContext } from '../../step.js';
-import { buildNetwork, within, type Built } from './build-network.js';
+import { partOf, type StepContext } from '../../step.js';
+import { buildNetwork, type Built } from './build-network.js';
 import { codeNetwork } from './code-network.js';
 import { firstThatHolds } from './first-that-holds.js';
 import { openCodings, smallerCoded, stepsToCode, type Judged } from './smaller-coded.js';
@@ -77,7 +77,7 @@ export async function backOff(
       if (before !== undefined) return before;
       // How many there will be is not known: each takes half of what is left.
       const share = 0.5 ** (tried.size + 1);
-      const inner = within(context, 1 - 2 * share, 1 - share);
+      const inner = partOf(context, 1 - 2 * share, 1 - share);
       const factors = await solveAll(assignment, inner, ladder[step] ?? [], known);
       const dropped = step === 0 ? (point.dropped ?? []) : [];
       const built = await buildNetwork(assignment, inner, network, { solved: factors, dropped, share });

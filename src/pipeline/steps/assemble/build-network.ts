@@ -19,7 +19,7 @@ import { firstBad } from '../../network/non-finite.js';
 import type { Network } from '../../network/network.js';
 import { refitInOrder } from '../../network/refit.js';
 import { withoutDropped } from '../../network/without-dropped.js';
-import type { StepContext } from '../../step.js';
+import { partOf, type StepContext } from '../../step.js';
 import { codeNetwork } from './code-network.js';
 import { distill, type Setting } from './distill.js';
 import { allOf } from './trained.js';
@@ -69,7 +69,7 @@ export async function buildNetwork(
   const replacements =
     method.inputs === 'symmetric'
       ? new Map([...solved].map(([index, factors]): [string, Replacement] => [nameOf(network, index), factors]))
-      : await refitInOrder(assignment, within(context, 0, REFIT_SHARE), left, { solved, dropped, errors });
+      : await refitInOrder(assignment, partOf(context, 0, REFIT_SHARE), left, { solved, dropped, errors });
   const overflown = new Set<string>();
   let built = await finish(assignment, context, network, { left, replacements, budget });
   // What fits the samples may overflow elsewhere. With no layer replaced the network is the original, whose outputs are
@@ -121,7 +121,7 @@ async function finish(
   };
   const [first, second] = isTrained ? withCodesBehind(setting) : [setting, setting];
   const middle = isTrained ? REFIT_SHARE + BEFORE_CODES * (0.95 - REFIT_SHARE) : 0.95;
-  const distilled = await distill(network, fitted, first, within(context, REFIT_SHARE, middle));
+  const distilled = await distill(network, fitted, first, partOf(context, REFIT_SHARE, middle));
   const changed = distilled?.model ?? fitted;
   const compressed = isLessDeep ? withoutBypasses(changed) : changed;
   const given = await codeNetwork(assignment, { compressed, coding }, network, context);
@@ -134,7 +134,7 @@ async function finish(
           compressed,
           // Where its part affords nothing, all of it is left.
           { ...(distilled === null ? setting : second), trained: trainedCodes(compressed, codes) },
-          within(context, middle, 0.95),
+          partOf(context, middle, 0.95),
         );
   const coded = trained?.model ?? given?.model ?? null;
   const result = coded ?? compressed;
@@ -172,14 +172,6 @@ function namedNodes({ layers }: Network, method: Method): Set<string> {
 }
 
 const firstImages = ({ calibration, images, batch }: Network) => calibration.batch(0, Math.min(images, batch));
-
-/** Lets a part of the step report its own progress, from 0 to 1. */
-export const within = (context: StepContext, from: number, to: number): StepContext => ({
-  ...context,
-  progress: (share) => {
-    context.progress(from + (to - from) * share);
-  },
-});
 
 function nameOf(network: Network, index: number): string {
   const layer = network.layers[index];

@@ -7,13 +7,11 @@ import {
   NEAR_CODINGS,
   PLAIN_CODING,
   weightBytes,
+  weightTypeBytes,
   type Model,
   type WeightCodingName,
 } from '../../../models/index.js';
 import type { Quality } from '../../network/quality.js';
-
-/** Four bytes of a weight become one. */
-const MOST_SMALLER = 4;
 
 /** What is asked of a network beside its outputs, and need not hold for a less compressed one. */
 const RATIOS = ['min_parameter_ratio', 'min_mac_ratio', 'min_speedup'] as const;
@@ -54,10 +52,10 @@ export async function smallerCoded(
   if (codings.length === 0 || holding === undefined) return null;
   const size = weightBytes(await attempt(holding));
   for (const step of [holding, ...others]) {
-    const compressed = await attempt(step);
-    if (weightBytes(compressed) >= MOST_SMALLER * size) continue;
     for (const coding of codings) {
       try {
+        const compressed = await attempt(step);
+        if (!mayBeSmaller(compressed, size)) break;
         const model = await code(compressed, coding);
         if (model === null || weightBytes(model) >= size) continue;
         const { holds, unseen } = await judge(model);
@@ -71,6 +69,9 @@ export async function smallerCoded(
   return null;
 }
 
+/** A weight becomes one byte. */
+const mayBeSmaller = (model: Model, size: number): boolean => weightBytes(model) / weightTypeBytes(model) < size;
+
 /**
  * Of a ladder the steps that may have coded weights: the one that holds, the next one, and the network as it came, where that could be small
  * enough. Only the one that holds where a ratio was asked for beside the outputs.
@@ -81,7 +82,7 @@ export function stepsToCode(
 ): number[] {
   if (RATIOS.some((name) => constraints[name] !== undefined)) return [holding];
   const last = steps - 1;
-  const isSmall = weightBytes(sizes.last) < MOST_SMALLER * weightBytes(sizes.holding);
+  const isSmall = mayBeSmaller(sizes.last, weightBytes(sizes.holding));
   const others = [holding + 1, last].filter((step) => step > holding && (step < last || (step === last && isSmall)));
   return [...new Set([holding, ...others])];
 }

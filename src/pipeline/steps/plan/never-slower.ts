@@ -115,8 +115,8 @@ export async function fastEnough(
 /** Why what is only smaller may be slower; it is said if the finished network is. */
 const noFasterPlan = (plans: number, speeds: string): Warning => ({
   code: 'slower',
-  cause: `at this ratio layers have to be split that are not faster for it: of ${String(plans)} plans that lose about as little none was measured as fast as the original (${speeds})`,
-  next: 'ask for a smaller ratio or for a speedup, or let it lose more',
+  cause: `for so small a network layers have to be split that are not faster for it: of ${String(plans)} plans that lose about as little none was measured as fast as the original (${speeds})`,
+  next: 'ask for less or for a speedup, or let it lose more',
 });
 
 /** With factors of the chosen sizes. */

@@ -1,4 +1,4 @@
-import { allocateThrifty, leastCost, solveLayer, type AllocationLayer } from '../../../compression/index.js';
+import { allocate, allocateThrifty, leastCost, solveLayer, type AllocationLayer } from '../../../compression/index.js';
 import type { Dataset } from '../../../datasets/index.js';
 import { createEngine, type Engine } from '../../../engines/index.js';
 import { InputError } from '../../../errors/index.js';
@@ -10,14 +10,15 @@ import { askedAnswers, boundsOf, openQualityData, qualityOf, within, type Qualit
 import { refitInOrder } from '../../network/refit.js';
 import { withoutDropped } from '../../network/without-dropped.js';
 import type { Curves } from '../../curves/curves.js';
-import { finishedOne, keyOf } from '../../files/finished.js';
+import { finishedOne, keyOf as keyOfFile } from '../../files/finished.js';
 import { readMetric, readProblem } from '../../files/layer-file.js';
 import { files } from '../../files/step-files.js';
-import type { StepContext } from '../../step.js';
+import { partOf, type StepContext } from '../../step.js';
 import { droppedBranches } from './dropped.js';
 import { effectOf, fastEnough, plansWithWholeLayers } from './never-slower.js';
 import type { Chosen, NetworkPlan } from './plan-points.js';
 import { leastTried } from './out-of-reach.js';
+import { keyOf } from './search-speedup.js';
 import { allowedForSpeed } from './thrift.js';
 
 /** Networks that are built and measured; each halves the range of the parameter count on a logarithmic scale. */
@@ -37,32 +38,11 @@ const MOST_SEARCHED = 1024;
  * weights is not part of the trials. So the finished network is measured again, on samples that this search does not see, and gives
  * way to the next of `fallbacks` where it does not hold.
  */
-export async function planQuality(assignment: Assignment, context: StepContext, plan: NetworkPlan): Promise<Chosen> {
-  const { curves, tables } = plan;
-  const part = (from: number, to: number): StepContext => ({
-    ...context,
-    progress: (share) => context.progress(from + (to - from) * share),
-  });
-  const { best, budget, dense } = await smallestWithin(assignment, part(0, SEARCH_SHARE), plan);
-  const within = (some: readonly AllocationLayer[]) =>
-    leastCost(some, 'parameters') > budget
-      ? null
-      : allocateThrifty(some, { cost: 'parameters', budget }, 'work', allowedForSpeed);
-  // The counted one is the best of the search.
-  const plans = plansWithWholeLayers(tables, within, allowedForSpeed(effectOf(tables, best)));
-  const { choice, ...said } = best.every((place) => place === 0)
-    ? { choice: best }
-    : await fastEnough(assignment, part(SEARCH_SHARE, 1), { curves, tables, plans });
-  const fallbacks = lessCompressed(tables.map(withBranch), choice, { from: Math.log(budget), to: Math.log(dense) });
-  return { choice, fallbacks, ...said };
-}
-
-/** The bisection: the plan with the fewest parameters that was within bounds, what it could have of them, and what the network has. */
-async function smallestWithin(
+export async function planQuality(
   assignment: Assignment,
   context: StepContext,
   { curves, tables, shared }: NetworkPlan,
-): Promise<{ best: number[]; budget: number; dense: number }> {
+): Promise<Chosen> {
   const bounds = boundsOf(assignment.spec);
   const network = await openNetwork(context, assignment);
   const engine = await createEngine(context.engine, { threads: context.threads });
@@ -70,32 +50,83 @@ async function smallestWithin(
   try {
     const search = evenly(data.search, MOST_SEARCHED);
     if (bounds.max_accuracy_drop !== undefined && search.labels === null) throw needsLabels();
-    let best = tables.map(() => 0);
+    const holds = async (choice: readonly number[], part: StepContext): Promise<boolean> => {
+      const key = keyOf({ choice });
+      let after = shared.qualities.get(key);
+      if (after === undefined) {
+        const trying = { network, curves, tables, choice, engine, fits: shared.fits, search };
+        after = await trial(assignment, part, trying);
+        shared.qualities.set(key, after);
+      }
+      return within(bounds, after);
+    };
+    const dense = tables.map(() => 0);
+    let best = dense;
     const all = tables.reduce((sum, { candidates }) => sum + (candidates.find(isDense)?.parameters ?? 0), 0);
     let low = Math.log(leastTried({ least: leastCost(tables, 'parameters'), dense: all }));
     let high = Math.log(all);
     for (let round = 0; round < ROUNDS; round++) {
       const middle = (low + high) / 2;
-      const choice = allocateThrifty(tables, { cost: 'parameters', budget: Math.exp(middle) }, 'work', allowedForSpeed);
-      const key = choice.join(' ');
-      let after = shared.qualities.get(key);
-      if (after === undefined) {
-        const trying = { network, curves, tables, choice, engine, fits: shared.fits, search };
-        after = await trial(assignment, context, trying);
-        shared.qualities.set(key, after);
-      }
-      if (within(bounds, after)) {
+      const choice = planned(tables, Math.exp(middle));
+      const part = (SEARCH_SHARE * round) / ROUNDS;
+      if (await holds(choice, partOf(context, part, part + SEARCH_SHARE / ROUNDS))) {
         best = choice;
         high = middle;
       } else low = middle;
-      context.progress((round + 1) / ROUNDS);
     }
-    return { best, budget: Math.exp(high), dense: all };
+    const found =
+      keyOf({ choice: best }) === keyOf({ choice: dense })
+        ? { choice: best }
+        : await notSlower(assignment, partOf(context, SEARCH_SHARE, 1), {
+            curves,
+            tables,
+            best,
+            budget: Math.exp(high),
+            holds,
+          });
+    return {
+      ...found,
+      fallbacks: lessCompressed(tables.map(withBranch), found.choice, { from: high, to: Math.log(all) }),
+    };
   } finally {
     await data.close();
     await engine.dispose();
     await network.close();
   }
+}
+
+/** As fast as that many parameters allow. */
+const planned = (tables: readonly AllocationLayer[], budget: number): number[] =>
+  allocateThrifty(
+    tables,
+    { cost: 'parameters', budget: Math.max(leastCost(tables, 'parameters'), budget) },
+    'work',
+    allowedForSpeed,
+  );
+
+/** Another plan with as few parameters where the best one is slower than the original, if it is within bounds as well. */
+async function notSlower(
+  assignment: Assignment,
+  context: StepContext,
+  {
+    curves,
+    tables,
+    best,
+    budget,
+    holds,
+  }: Pick<NetworkPlan, 'curves' | 'tables'> & {
+    best: number[];
+    budget: number;
+    holds: (choice: readonly number[], part: StepContext) => Promise<boolean>;
+  },
+): Promise<Pick<Chosen, 'choice' | 'warnings'>> {
+  const least = effectOf(tables, allocate(tables, { cost: 'parameters', budget }));
+  const reaching = (some: readonly AllocationLayer[]) =>
+    leastCost(some, 'parameters') > budget ? null : planned(some, budget);
+  const plans = plansWithWholeLayers(tables, reaching, allowedForSpeed(least));
+  const found = await fastEnough(assignment, partOf(context, 0, 0.5), { curves, tables, plans });
+  const isBest = keyOf(found) === keyOf({ choice: best });
+  return isBest || (await holds(found.choice, partOf(context, 0.5, 1))) ? found : { choice: best };
 }
 
 /** Without the choice of leaving it out, which comes last. */
@@ -111,14 +142,13 @@ function lessCompressed(
   { from, to }: { from: number; to: number },
 ): number[][] {
   const plans = new Map<string, number[]>();
-  const least = leastCost(tables, 'parameters');
   for (let i = 1; i <= FALLBACKS; i++) {
-    const budget = Math.max(least, Math.exp(from + ((to - from) * i) / (FALLBACKS + 1)));
-    const choice = allocateThrifty(tables, { cost: 'parameters', budget }, 'work', allowedForSpeed);
-    plans.set(choice.join(' '), choice);
+    const budget = Math.exp(from + ((to - from) * i) / (FALLBACKS + 1));
+    const choice = planned(tables, budget);
+    plans.set(keyOf({ choice }), choice);
   }
-  plans.delete(best.join(' '));
-  plans.delete(tables.map(() => 0).join(' '));
+  plans.delete(keyOf({ choice: best }));
+  plans.delete(keyOf({ choice: tables.map(() => 0) }));
   return [...plans.values()];
 }
 
@@ -159,7 +189,7 @@ async function trial(
     let factors = fits.get(key);
     if (factors === undefined) {
       context.signal.throwIfAborted();
-      const { problem: sampled } = await readProblem(context.path(keyOf(inspected, files.samples(index))));
+      const { problem: sampled } = await readProblem(context.path(keyOfFile(inspected, files.samples(index))));
       const problem = { ...sampled, ...(await readMetric(context, inspected, index)) };
       const options = {
         reconstruction: linear.reconstruction,

@@ -25,5 +25,6 @@ export interface StepUsage {
 export type FromChild =
   | { type: 'ready' }
   | { type: 'progress'; run: number; fraction: number }
+  | { type: 'warning'; run: number; text: string }
   | { type: 'done'; run: number; result: StepResult; usage: StepUsage }
   | { type: 'failed'; run: number; error: SerializedError; stack: string | null; usage: StepUsage };

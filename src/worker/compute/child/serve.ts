@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deviceOfNetworks } from '../../../engines/index.js';
+import { DEVICE_WARNING, deviceOfNetworks } from '../../../engines/index.js';
 import { serializeError } from '../../../errors/classify.js';
 import { killPoint } from '../../../fault-injection/kill-point.js';
 import { peakMemoryBytes, resetPeakMemory } from '../../../observability/peak-memory.js';
@@ -21,6 +21,10 @@ function send(message: FromChild): Promise<void> {
 
 async function serve(runStep: RunStep, run: number, request: StepRequest): Promise<void> {
   resetPeakMemory();
+  const onWarning = ({ name, message }: Error) => {
+    if (name === DEVICE_WARNING) void send({ type: 'warning', run, text: storable(message) });
+  };
+  process.on('warning', onWarning);
   const started = performance.now();
   const usage = () => ({ seconds: (performance.now() - started) / 1000, peakRssBytes: peakMemoryBytes() });
   let last = -Infinity;
@@ -52,6 +56,8 @@ async function serve(runStep: RunStep, run: number, request: StepRequest): Promi
   } catch (error) {
     const stack = error instanceof Error ? (error.stack ?? null) : null;
     await send({ type: 'failed', run, error: serializeError(error), stack, usage: usage() });
+  } finally {
+    process.off('warning', onWarning);
   }
 }
 

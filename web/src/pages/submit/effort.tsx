@@ -8,9 +8,9 @@ const NAMES: Record<string, { name: string; help: string }> = {
   quick: { name: 'Quick', help: 'Layer by layer, and a few seconds for what lost much.' },
   standard: {
     name: 'Standard',
-    help: 'Some six minutes in all: what layers leave is for training them together, without labels, two minutes at least.',
+    help: 'About six minutes in all: what layers leave is for training them together, without labels, two minutes at least.',
   },
-  thorough: { name: 'Thorough', help: 'Some half an hour in all: for networks with little to spare.' },
+  thorough: { name: 'Thorough', help: 'About half an hour in all: for networks with little to spare.' },
 };
 const USUAL = 'standard';
 const MINUTES = 'minutes';
