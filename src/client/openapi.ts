@@ -882,7 +882,7 @@ export interface components {
                  */
                 for_bytes?: "codebook";
                 /**
-                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; another `coding` than float32 is what the file has
+                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; where `coding` is not float32, the file has that
                  * @enum {string}
                  */
                 for_quality?: "static_int8";
@@ -1870,7 +1870,7 @@ export interface components {
                  */
                 for_bytes?: "codebook";
                 /**
-                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; another `coding` than float32 is what the file has
+                 * @description what a network for a target about its outputs (max_accuracy_drop, min_agreement, max_relative_error) may take instead of float32, where it keeps what was asked and the file is smaller: integers where they are faster and int8 weights elsewhere, or else int8 weights alone (models for TensorFlow.js: uint8). Filled in where such a target is asked for and `coding` is left out; where `coding` is not float32, the file has that
                  * @enum {string}
                  */
                 for_quality?: "static_int8";
