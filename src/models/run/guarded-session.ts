@@ -4,8 +4,11 @@ import { DEVICE_WARNING, type RuntimeDevice, type Session } from '../../runtime/
 type Feeds = InferenceSession.FeedsType;
 type Results = InferenceSession.ReturnType;
 
-/** Root mean square of a difference, relative to the values; sums in another order come to a hundredth of it. */
-const ALIKE = 1e-3;
+/**
+ * Root mean square of a difference, relative to the values. Sums in another order come to a hundred-thousandth, and to much more in gradients of
+ * networks that are near to what they learn from: those are of differences.
+ */
+const ALIKE = 0.01;
 /** Of places, classes and other whole numbers, the share that may differ: two may be as near as rounding. */
 const OTHERS = 0.01;
 
