@@ -8,7 +8,7 @@ import { tensorflowEngine } from '../../src/engines/tensorflow/engine.js';
 import type * as engines from '../../src/engines/tensorflow/load.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { scratch } from '../models/graphs.js';
-import { localOptions, writeFiles } from '../pipeline/network.js';
+import { fullRankNetwork, localOptions, writeFiles } from '../pipeline/network.js';
 
 const used = vi.hoisted(() => ({
   /** What `tensorflow` is made by. */
@@ -75,7 +75,7 @@ it.each(names)(
   'a whole job on the engine tensorflow (%s): statistics, plan, solve and refit, and the same network as on the host',
   { timeout: 180_000 },
   async (name) => {
-    const files = await writeFiles(scratch());
+    const files = await writeFiles(scratch(), fullRankNetwork());
     const given = { target: { parameter_ratio: 3 }, benchmark: { batch_sizes: [1] } };
     used.host = true;
     const onHost = await compressLocally(localOptions(files, scratch(), given));

@@ -3,14 +3,22 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { writeNpz } from '../../src/datasets/index.js';
 import { loadModel, weightBytes, type Model, type WeightCodingName } from '../../src/models/index.js';
 import { DataType } from '../../src/models/ir/messages.js';
-import { floatTensor, tensorDims } from '../../src/models/ir/tensors.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { halves } from '../../src/pipeline/network/held-out.js';
 import { together } from '../../src/pipeline/network/quality.js';
 import { firstThatHolds } from '../../src/pipeline/steps/assemble/first-that-holds.js';
 import { openCodings, smallerCoded, stepsToCode } from '../../src/pipeline/steps/assemble/smaller-coded.js';
 import { noise, scratch, writeProto } from '../models/graphs.js';
-import { CLASSES, LIMITS, localOptions, plantedNetwork, SIDE, writeFiles, type Files } from './network.js';
+import {
+  CLASSES,
+  fullRankNetwork,
+  LIMITS,
+  localOptions,
+  plantedNetwork,
+  SIDE,
+  writeFiles,
+  type Files,
+} from './network.js';
 
 describe('the first step that holds', () => {
   const find = async (steps: number, from: number) => {
@@ -137,23 +145,12 @@ describe('the halves of the evaluation data', () => {
   });
 });
 
-/** Weights of full rank, whatever is left out is lost. */
-const fullRank = (dims: number[]) =>
-  noise(
-    dims.reduce((a, b) => a * b, 1),
-    51,
-  ).map((v) => v / 3);
-
 describe('a plan that does not keep on new samples what it kept in the search', () => {
   let files: Files;
   const COUNT = 64;
   beforeAll(async () => {
     const directory = scratch();
-    const full = plantedNetwork();
-    if (!full.graph) throw new Error('the planted network has no graph');
-    full.graph.initializer = full.graph.initializer.map((t) =>
-      t.name.startsWith('w') && t.name !== 'wf' ? floatTensor(t.name, tensorDims(t), fullRank(tensorDims(t))) : t,
-    );
+    const full = fullRankNetwork();
     const planted = await writeFiles(directory, full);
     // The samples of the search are like those that layers are fitted on; the others are bright in one channel and dark
     // in the rest.

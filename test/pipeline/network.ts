@@ -3,7 +3,7 @@ import { writeNpz } from '../../src/datasets/index.js';
 import { resolveSpec } from '../../src/jobs/resolve-spec.js';
 import type { LocalOptions } from '../../src/pipeline/local.js';
 import { makeInts } from '../../src/models/ir/attributes.js';
-import { floatTensor } from '../../src/models/ir/tensors.js';
+import { floatTensor, tensorDims } from '../../src/models/ir/tensors.js';
 import type { ModelProto } from '../../src/models/ir/messages.js';
 import { node, noise, proto, tensorOf, writeProto } from '../models/graphs.js';
 
@@ -58,6 +58,26 @@ export function plantedNetwork(): ModelProto {
       node('Gemm', ['f', 'wf', 'bf'], 'logits', [{ name: 'transB', type: 2, i: 1 }], 'classifier'),
     ],
   });
+}
+
+/** The same with weights of full rank: whatever is left out is lost, and no two plans lose the same. */
+export function fullRankNetwork(): ModelProto {
+  const model = plantedNetwork();
+  if (!model.graph) throw new Error('the planted network has no graph');
+  model.graph.initializer = model.graph.initializer.map((tensor) => {
+    if (!tensor.name.startsWith('w') || tensor.name === 'wf') return tensor;
+    const dims = tensorDims(tensor);
+    const values = noise(
+      dims.reduce((a, b) => a * b, 1),
+      51,
+    );
+    return floatTensor(
+      tensor.name,
+      dims,
+      values.map((value) => value / 3),
+    );
+  });
+  return model;
 }
 
 export interface Files {

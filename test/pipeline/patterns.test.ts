@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { listLayers, loadModel, prepare, SPARSE_PATTERNS, storesZeros, ZEROS_NOTE } from '../../src/models/index.js';
 import { tensorFloats } from '../../src/models/ir/tensors.js';
+import { UNREAD_NOTE } from '../../src/pipeline/files/layer-rows.js';
 import { compressLocally } from '../../src/pipeline/local.js';
 import { batchOf, scratch } from '../models/graphs.js';
 import { SLOWER_NOTE } from '../../src/pipeline/latency/layer-latency.js';
@@ -31,8 +32,8 @@ describe.each(SPARSE_PATTERNS)('a whole job with the pattern %s', (pattern) => {
     expect(compressed.length).toBeGreaterThan(0);
     for (const row of compressed) {
       expect(row).toMatchObject({ pattern, rank: 0 });
-      // Whether a layer is faster is measured.
-      expect(zeros ? [ZEROS_NOTE] : [null, SLOWER_NOTE]).toContain(row.reason);
+      // Whether a layer is faster is measured; which of two equal ways to be smaller is taken, rounding decides.
+      expect(zeros ? [ZEROS_NOTE] : [null, SLOWER_NOTE, UNREAD_NOTE]).toContain(row.reason);
       expect(row.groups ?? 0).toBeGreaterThan(0);
       expect(row.groups ?? 0).toBeLessThanOrEqual(row.groups_total ?? 0);
       expect(row.relative_error ?? 1).toBeLessThan(1);

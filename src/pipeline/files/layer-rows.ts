@@ -90,7 +90,7 @@ const change = (before: number, after: number): LayerRow['parameters'] => ({
 });
 
 /** Why a layer is smaller that is not compressed itself, or smaller than its factors alone. */
-const UNREAD_NOTE = 'outputs that no layer reads any more are not made';
+export const UNREAD_NOTE = 'outputs that no layer reads any more are not made';
 
 /**
  * The rows with the outputs left out that the only layer that reads them does without.
