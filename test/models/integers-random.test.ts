@@ -109,13 +109,15 @@ describe('networks of any form', () => {
       const choices = [new Set<string>(), ...layers.map((name) => new Set([name])), half(), half(), new Set(layers)];
       for (const leftFloat of choices) {
         const integers = toIntegers(float, { ranges, energies: new Map(), leftFloat });
-        // A few roundings of some tenths of a percent each, more where layers follow each other.
-        expect(relativeError(before, await output(integers, INPUT, 8))).toBeLessThan(0.1);
+        // A few roundings of some tenths of a percent each, more where layers follow each other. A layer that was left between integers
+        // the runtime rounds by itself, all of its weights in one step, and without VNNI their products saturate.
+        const most = leftFloat.size > 0 && leftFloat.size < layers.length ? 0.4 : 0.1;
+        expect(relativeError(before, await output(integers, INPUT, 8))).toBeLessThan(most);
       }
       // Any tensor may turn out to have no range.
       const fewer = new Map<string, Range>([...ranges].filter(() => random() < 0.6));
       const integers = toIntegers(float, { ranges: fewer, energies: new Map(), leftFloat: half() });
-      expect(relativeError(before, await output(integers, INPUT, 8))).toBeLessThan(0.1);
+      expect(relativeError(before, await output(integers, INPUT, 8))).toBeLessThan(0.4);
     },
   );
 });
