@@ -172,7 +172,7 @@ describe('the command line', () => {
     const refused = await compress('--target', 'parameter_ratio=2', '--weights', 'int3');
     expect(refused.err).toContain('/method/weights/coding');
     expect(refused.code).toBe(2);
-  }, 60_000);
+  }, 120_000);
 
   it('says that no service answers', async () => {
     const settings = { SPARANK_URL: 'http://127.0.0.1:9', SPARANK_API_KEY: 'spk_none' };
