@@ -45,7 +45,6 @@ export { placeholderIntegers, readyForIntegers } from './quantize/ready.js';
 export { raiseOpset } from './passes/raise-opset.js';
 export {
   codingOf,
-  NEAR_CODING_ELSEWHERE,
   NEAR_CODINGS,
   PLAIN_CODING,
   SMALL_CODING_ELSEWHERE,
@@ -84,8 +83,7 @@ export { saveSingle } from './onnx/save.js';
 export { addedTo, placesOfUses, putRows, samplePatches, type ChosenPositions, type UsePlaces } from './patches.js';
 export { matricesOf, Orthogonalizer, orthogonalWork, type MatrixSize } from './gradients/orthogonal.js';
 export { newWeights, rootMeanSquare, TrainableNetwork, type Pull } from './gradients/trainable.js';
-export type { RuntimeDevice } from '../runtime/session.js';
-export { Runner, type RunnerOptions } from './run/runner.js';
+export { Runner, type RunnerOptions, type Running } from './run/runner.js';
 export { TensorflowRunner } from './tfjs/runner.js';
 export { portsOf, wholeInputs, type Given, type Port } from './run/feeds.js';
 export {

@@ -1,10 +1,12 @@
 import type { EngineChoice } from '../engines/index.js';
-import type { RuntimeDevice } from '../models/index.js';
+import type { Running } from '../models/index.js';
 import type { PhaseShares } from '../jobs/progress.js';
 import type { Assignment, JobInput, StepResult } from '../jobs/tasks.js';
 
-/** What a step may use besides its assignment. Steps read and write local files only. */
-export interface StepContext {
+/**
+ * What a step may use besides its assignment. Steps read and write local files only. The device is that of networks which are not timed.
+ */
+export interface StepContext extends Running {
   /** Local path of a storage key that `filesNeeded` listed. */
   path(key: string): string;
   /** An empty directory; every file written to `output/` in it is kept as a result file of the step. */
@@ -16,9 +18,6 @@ export interface StepContext {
   expect?: (shares: PhaseShares) => void;
   limits: StepLimits;
   engine: EngineChoice;
-  threads: number;
-  /** Where networks run that are not timed; absent: on the processor. */
-  device?: RuntimeDevice | undefined;
 }
 
 /** Lets a part of a step report its own progress, from 0 to 1. */

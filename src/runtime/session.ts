@@ -20,11 +20,12 @@ type Providers = NonNullable<SessionOptions['executionProviders']>;
  * What the device lacks, the processor does.
  * @param lacking names of nodes that WebGPU takes and then cannot run
  */
-export function providersOf(device: RuntimeDevice, lacking: readonly string[] = []): Providers {
+export function providersOf(device: RuntimeDevice, lacking: () => readonly string[]): Providers {
   if (device === 'cpu') return ['cpu'];
   if (device === 'cuda') return ['cuda', 'cpu'];
+  const names = lacking();
   // An empty list is refused.
-  return [{ name: 'webgpu', ...(lacking.length === 0 ? {} : { forceCpuNodeNames: lacking }) }, 'cpu'];
+  return [{ name: 'webgpu', ...(names.length === 0 ? {} : { forceCpuNodeNames: names }) }, 'cpu'];
 }
 
 /**

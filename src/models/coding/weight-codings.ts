@@ -49,9 +49,8 @@ export const FAST_CODING = 'static_int8' satisfies WeightCodingName;
 export const SMALL_CODING = 'codebook' satisfies WeightCodingName;
 export const SMALL_CODING_ELSEWHERE = 'uint8' satisfies WeightCodingName;
 
-/** What a network may take that has to keep its outputs, the fastest first; in a format that has none of these, the other. */
+/** What a network may take that has to keep its outputs, the fastest first; in a format that has none of these, the smallest of it. */
 export const NEAR_CODINGS = [FAST_CODING, 'int8'] satisfies WeightCodingName[];
-export const NEAR_CODING_ELSEWHERE = 'uint8' satisfies WeightCodingName;
 
 /** Nothing is coded where nothing is said. */
 export const PLAIN_CODING = 'float32' satisfies WeightCodingName;

@@ -4,7 +4,7 @@ import { DataType, type GraphProto, type NodeProto, type TensorProto } from '../
 import type { Model } from '../ir/model.js';
 import { floatTensor, tensorDims } from '../ir/tensors.js';
 import { weightedNodes } from '../graph/weighted-nodes.js';
-import { Runner, type RunnerOptions } from '../run/runner.js';
+import { Runner, type Running } from '../run/runner.js';
 
 /**
  * The odd polynomial a x + b x³ + c x⁵ that, applied five times, takes every singular value between 0.003 and 1 to one between 0.68 and 1.2:
@@ -60,10 +60,7 @@ export class Orthogonalizer {
   ) {}
 
   /** @param sizes of the matrices by name */
-  static async open(
-    sizes: ReadonlyMap<string, MatrixSize>,
-    options: Pick<RunnerOptions, 'threads' | 'device'>,
-  ): Promise<Orthogonalizer> {
+  static async open(sizes: ReadonlyMap<string, MatrixSize>, options: Running): Promise<Orthogonalizer> {
     return new Orthogonalizer(sizes.size === 0 ? null : await Runner.open(modelOf(sizes), options), sizes);
   }
 

@@ -10,7 +10,7 @@ import { weightedNodes } from '../graph/weighted-nodes.js';
 import { raiseOpset } from '../passes/raise-opset.js';
 import { withNames } from '../passes/short-names.js';
 import { samplesFor, type Given } from '../run/feeds.js';
-import { Runner, type RunnerOptions } from '../run/runner.js';
+import { Runner, type Running } from '../run/runner.js';
 
 /**
  * Weights of the layers that `rewritten` has and `model` has not: those that compression made.
@@ -81,7 +81,7 @@ export class TrainableNetwork {
       original?: Model;
       samples: Given;
     },
-    options: Pick<RunnerOptions, 'threads' | 'device'>,
+    options: Running,
   ): Promise<TrainableNetwork> {
     const { model: fixed, shapes } = await fixSize(model, samples, { threads: options.threads });
     const graph = trainingGraph(fixed, weights, { losses, ...(known === undefined ? {} : { known }) }, shapes);

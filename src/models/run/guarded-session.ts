@@ -27,12 +27,14 @@ export class GuardedSession {
   ) {}
 
   static async open(device: RuntimeDevice, open: (device: RuntimeDevice) => Promise<Session>): Promise<GuardedSession> {
-    let failed: unknown = null;
-    const there = device === 'cpu' ? null : await open(device).catch((cause: unknown) => ((failed = cause), null));
-    if (there !== null) return new GuardedSession(there, device, () => open('cpu'));
-    const processor = await open('cpu');
-    if (device !== 'cpu') warn(device, failed);
-    return new GuardedSession(processor, 'cpu', null);
+    if (device === 'cpu') return new GuardedSession(await open('cpu'), 'cpu', null);
+    try {
+      return new GuardedSession(await open(device), device, () => open('cpu'));
+    } catch (cause) {
+      const processor = await open('cpu');
+      warn(device, cause);
+      return new GuardedSession(processor, 'cpu', null);
+    }
   }
 
   /** Where it runs, as far as is known by now. */

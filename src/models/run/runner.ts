@@ -34,9 +34,15 @@ import type { InputShape } from '../../datasets/options.js';
 import { concatenate, countOf, mapSamples, sliceRows, type Samples } from '../../datasets/samples.js';
 import type { Tensor, TensorData } from '../../datasets/tensor.js';
 
-export interface RunnerOptions {
+/** What a network runs on. */
+export interface Running {
   /** 0: as many as the machine has cores. */
   threads: number;
+  /** Default: the processor, which takes over where another device fails (`GuardedSession`). */
+  device?: RuntimeDevice | undefined;
+}
+
+export interface RunnerOptions extends Running {
   /** Names of inner tensors that `run` returns beside the outputs. */
   capture?: readonly string[];
   /**
@@ -44,8 +50,6 @@ export interface RunnerOptions {
    * Without, large batches take a tenth more time (measured on VGG-16 at 32 images: 1.5 instead of 2.4 GiB).
    */
   arena?: boolean;
-  /** Where the network runs; default: the processor, which takes over where another device fails (`GuardedSession`). */
-  device?: RuntimeDevice | undefined;
 }
 
 /** A network loaded in ONNX Runtime. Has to be released. */
@@ -76,7 +80,7 @@ export class Runner {
   static async open(model: Model | string, options: RunnerOptions): Promise<Runner> {
     const { capture = [], device = 'cpu' } = options;
     const settingsOn = (own: RuntimeDevice): SessionOptions => ({
-      executionProviders: providersOf(own, typeof model === 'string' ? [] : lackingOnWebgpu(model)),
+      executionProviders: providersOf(own, () => (typeof model === 'string' ? [] : lackingOnWebgpu(model))),
       enableCpuMemArena: options.arena ?? true,
       ...(options.threads > 0 ? { intraOpNumThreads: options.threads } : {}),
       // Within a run threads spin, as for any user of the runtime. After it they would go on for tens of milliseconds

@@ -145,24 +145,21 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
   );
   const refit = 2 * pass + fits + LAYER_SECONDS.assemble * open.length;
   const compare = (measured * passWork(layers)) / WORK_PER_SECOND;
-  const trials = points.reduce((sum, target) => {
-    const { name } = wishOf(target);
-    const integers = name === 'speedup' && spec.method.weights.for_speedup !== undefined ? INTEGER_TRIALS : 0;
-    const own = targetOf(name).quality ? TRIALS.quality : name === 'speedup' ? TRIALS.speedup : 0;
-    return sum + integers + own;
-  }, 0);
-  const coded =
-    spec.method.weights.for_quality === undefined
-      ? 0
-      : points.filter((target) => targetOf(wishOf(target).name).quality).length;
-  const coding = coded * (CODING.seconds + (CODING.images * passWork(layers)) / WORK_PER_SECOND);
-  const tensorflow = expectedInTensorflow(expected, points.map(wishOf));
+  const { for_speedup: forSpeedup, for_quality: forQuality } = spec.method.weights;
+  const wishes = points.map(wishOf);
+  const speedups = wishes.filter(({ name }) => name === 'speedup').length;
+  const kinds = wishes.map(({ name }) => targetOf(name));
+  const qualities = kinds.filter(({ quality }) => quality).length;
+  const trials =
+    qualities * TRIALS.quality + speedups * (TRIALS.speedup + (forSpeedup === undefined ? 0 : INTEGER_TRIALS));
+  const coding =
+    forQuality === undefined ? 0 : qualities * (CODING.seconds + (CODING.images * passWork(layers)) / WORK_PER_SECOND);
+  const tensorflow = expectedInTensorflow(expected, wishes);
   // What TensorFlow.js makes of a plan is not checked beforehand.
   const checks =
     spec.benchmark.runtime === 'tensorflowjs'
       ? 0
-      : points.map((target) => targetOf(wishOf(target).name)).filter(({ cost, quality }) => cost !== null || quality)
-          .length;
+      : kinds.filter(({ cost, quality }) => cost !== null || quality).length;
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
   return {
     inspect: inspection.capture + inspection.branches + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),

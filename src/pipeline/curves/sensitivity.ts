@@ -16,7 +16,7 @@ import {
   type Model,
   type Parts,
   type Tensor,
-  type RuntimeDevice,
+  type Running,
 } from '../../models/index.js';
 import { OutputError } from '../network/compare/output-error.js';
 
@@ -184,6 +184,14 @@ interface ProbeOptions {
   read: (name: string, batch: number) => Promise<Tensor>;
 }
 
+/** What the effects of a layer are measured in. */
+export interface ProbedNetwork extends Running {
+  prepared: Model;
+  /** Names of its outputs. */
+  outputs: readonly string[];
+  parts: ReadonlyMap<string, Parts>;
+}
+
 /**
  * The rest of a network behind one layer, fed with the layer's responses of limited rank and with those of changed
  * layers. Has to be released.
@@ -196,17 +204,7 @@ export class SensitivityProbe {
     private readonly errors: OutputError[],
   ) {}
 
-  static async open(
-    network: {
-      prepared: Model;
-      outputs: readonly string[];
-      parts: ReadonlyMap<string, Parts>;
-      threads: number;
-      device?: RuntimeDevice | undefined;
-    },
-    layer: Layer,
-    options: ProbeOptions,
-  ): Promise<SensitivityProbe> {
+  static async open(network: ProbedNetwork, layer: Layer, options: ProbeOptions): Promise<SensitivityProbe> {
     const { basis, probes, variants, before } = options;
     const outputs = network.outputs.filter((name) => !before.has(name));
     const axes = layer.op === 'Conv' ? layer.kernel.length : 0;

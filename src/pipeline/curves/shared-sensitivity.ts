@@ -6,12 +6,17 @@ import {
   type FloatTensor,
   type Layer,
   type Model,
-  type Parts,
   type Tensor,
-  type RuntimeDevice,
 } from '../../models/index.js';
 import { OutputError } from '../network/compare/output-error.js';
-import { mapOf, pointsOf, readAll, type ResponseBasis, type SensitivityPoint } from './sensitivity.js';
+import {
+  mapOf,
+  pointsOf,
+  readAll,
+  type ProbedNetwork,
+  type ResponseBasis,
+  type SensitivityPoint,
+} from './sensitivity.js';
 
 /** A changed version of a layer: the network with it. */
 export interface SharedVariant {
@@ -52,17 +57,7 @@ export class SharedProbe {
     private readonly runners: readonly Runner[],
   ) {}
 
-  static async open(
-    network: {
-      prepared: Model;
-      outputs: readonly string[];
-      parts: ReadonlyMap<string, Parts>;
-      threads: number;
-      device?: RuntimeDevice | undefined;
-    },
-    layer: Layer,
-    options: SharedOptions,
-  ): Promise<SharedProbe> {
+  static async open(network: ProbedNetwork, layer: Layer, options: SharedOptions): Promise<SharedProbe> {
     const { basis, probes, variants, before } = options;
     const to = network.outputs.filter((name) => !before.has(name));
     const axes = layer.op === 'Conv' ? layer.kernel.length : 0;

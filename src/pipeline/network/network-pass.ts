@@ -1,4 +1,4 @@
-import { extract, Runner, type FloatTensor, type Model, type Tensor, type RuntimeDevice } from '../../models/index.js';
+import { extract, Runner, type FloatTensor, type Model, type Tensor, type Running } from '../../models/index.js';
 import type { ActivationStore } from '../files/activation-store.js';
 import type { Network } from './network.js';
 
@@ -11,12 +11,10 @@ export function batches(images: number, batch: number, from = 0): { begin: numbe
   return ranges;
 }
 
-export interface PartRun {
+export interface PartRun extends Running {
   store: ActivationStore;
   to: string;
   images: number;
-  threads: number;
-  device?: RuntimeDevice | undefined;
   visit: (value: FloatTensor, range: { begin: number; end: number; index: number }) => Promise<void>;
   signal: AbortSignal;
   from?: Iterable<string>;

@@ -1,5 +1,5 @@
 import { AdamState, MuonState } from '../../../compression/index.js';
-import { Orthogonalizer, orthogonalWork, type MatrixSize, type RuntimeDevice } from '../../../models/index.js';
+import { Orthogonalizer, orthogonalWork, type MatrixSize, type Running } from '../../../models/index.js';
 
 /** Changes what is trained, in place. Has to be released. */
 export interface Optimizer {
@@ -8,11 +8,9 @@ export interface Optimizer {
   release(): Promise<void>;
 }
 
-export interface OptimizerOptions {
+export interface OptimizerOptions extends Running {
   /** Weights that are changed as matrices. */
   matrices: ReadonlyMap<string, MatrixSize>;
-  threads: number;
-  device?: RuntimeDevice | undefined;
 }
 
 /** What is changed in place. */

@@ -3,9 +3,9 @@ import { writtenFormat } from '../../../jobs/points.js';
 import type { Spec } from '../../../jobs/spec.js';
 import {
   formatOf,
-  NEAR_CODING_ELSEWHERE,
   NEAR_CODINGS,
   PLAIN_CODING,
+  SMALL_CODING_ELSEWHERE,
   weightBytes,
   weightTypeBytes,
   type Model,
@@ -92,5 +92,5 @@ export function openCodings(spec: Pick<Spec, 'method' | 'output'>, original: Mod
   const { for_quality: open, coding } = spec.method.weights;
   if (open === undefined || coding !== PLAIN_CODING) return [];
   const { codings } = formatOf(writtenFormat(spec, original.format));
-  return codings === undefined ? NEAR_CODINGS : [NEAR_CODING_ELSEWHERE];
+  return codings === undefined ? NEAR_CODINGS : [SMALL_CODING_ELSEWHERE];
 }

@@ -1,8 +1,7 @@
 import type { Dataset, Tensor } from '../../../datasets/index.js';
-import { extract, Runner, type Model, type Pull } from '../../../models/index.js';
+import { extract, Runner, type Model, type Pull, type Running } from '../../../models/index.js';
 import { gatherRows } from '../../network/batch.js';
 import { floats } from '../../network/network-pass.js';
-import type { StepContext } from '../../step.js';
 import { axesOf, varied, type Variation } from './variations.js';
 
 export const NO_VARIATION: ReadonlySet<Variation> = new Set();
@@ -30,7 +29,7 @@ export class Teacher {
     prepared: Model,
     losses: readonly string[],
     outputs: readonly string[],
-    { threads, device }: Pick<StepContext, 'threads' | 'device'>,
+    { threads, device }: Running,
   ): Promise<Teacher> {
     return new Teacher(await Runner.open(extract(prepared, [], losses).model, { threads, device }), losses, outputs);
   }

@@ -14,8 +14,10 @@ import { load, measureGroup, type Candidate, type Original } from './measure-gro
 import { toFit, toMeasure } from '../../network/held-out.js';
 import { openSamples } from '../../network/network.js';
 import { writeManifest, writeReport } from './report.js';
-import type { StepContext } from '../../step.js';
+import { partOf, type StepContext } from '../../step.js';
 
+/** Of the progress of this step; the rest is for files. */
+const MEASURED = 0.95;
 /** Files of compressed networks that are measured together: they are all in memory, some times over. */
 const TOGETHER_BYTES = 512 << 20;
 
@@ -49,11 +51,9 @@ export async function evaluate(assignment: Assignment, context: StepContext): Pr
     const candidates = await candidatesOf(assignment, writtenFormat(spec, original.model.format), context);
     const points: MeasuredPoint[] = [];
     for (const group of groupsWithin(candidates, TOGETHER_BYTES, bytesTogether)) {
-      const begin = points.length / candidates.length;
-      const progress = (share: number) => {
-        context.progress(0.95 * (begin + (share * group.length) / candidates.length));
-      };
-      points.push(...(await measureGroup(measuring, group, { ...context, progress })));
+      const share = (count: number) => (MEASURED * count) / candidates.length;
+      const part = partOf(context, share(points.length), share(points.length + group.length));
+      points.push(...(await measureGroup(measuring, group, part)));
     }
     for (const { path, name } of candidates) await copyFile(path, join(output, name));
     const reports = await writeReport(output, assignment, points);

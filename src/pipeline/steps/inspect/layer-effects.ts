@@ -1,5 +1,13 @@
 import { type NarrowFits, type TapFits } from '../../../compression/index.js';
-import { extract, rewrite, Runner, type FloatTensor, type Layer, type Tensor } from '../../../models/index.js';
+import {
+  extract,
+  rewrite,
+  Runner,
+  type FloatTensor,
+  type Layer,
+  type Running,
+  type Tensor,
+} from '../../../models/index.js';
 import type { ActivationStore } from '../../files/activation-store.js';
 import { type Effects } from '../../curves/effects.js';
 import { type Network } from '../../network/network.js';
@@ -132,7 +140,7 @@ async function openVariants(
     fits: readonly NarrowFits[];
     errors: readonly number[];
     read: (name: string, batch: number) => Promise<Tensor>;
-  } & Pick<StepContext, 'threads' | 'device'>,
+  } & Running,
 ): Promise<{ variants: Variant[]; close: () => Promise<void> }[]> {
   const result = [];
   for (const fit of fits) {

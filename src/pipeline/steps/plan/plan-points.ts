@@ -5,7 +5,7 @@ import type { Assignment, PlannedPoint, PlanResult } from '../../../jobs/tasks.j
 import type { Factors, WeightBits, WeightCodingName } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
 import type { Quality } from '../../network/quality.js';
-import type { StepContext } from '../../step.js';
+import { partOf, type StepContext } from '../../step.js';
 
 /** What the plan of one point leaves to the next: it costs time and does not depend on the target. */
 export interface PointsShare {
@@ -54,14 +54,11 @@ export async function planPoints(assignment: Assignment, context: StepContext, p
   const points: PlannedPoint[] = [];
   for (const [i, target] of targets.entries()) {
     const single = { ...assignment, point: i + 1, spec: { ...spec, target } };
-    const progress = (fraction: number) => {
-      context.progress((i + fraction) / targets.length);
-    };
     points.push({
       point: i + 1,
       target,
       error: null,
-      ...(await planOne(single, { ...context, progress }, shared)),
+      ...(await planOne(single, partOf(context, i / targets.length, (i + 1) / targets.length), shared)),
     });
   }
   return { points };

@@ -29,7 +29,7 @@ import { originalInTensorflow } from '../../network/original-in-tensorflow.js';
 import { effectOf, networkOf } from './never-slower.js';
 import { outOfReach } from './out-of-reach.js';
 import type { Chosen, NetworkPlan } from './plan-points.js';
-import type { StepContext } from '../../step.js';
+import { partOf, type StepContext } from '../../step.js';
 import {
   CLEARLY_FASTER,
   confirmed,
@@ -94,12 +94,12 @@ export async function planSpeedup(assignment: Assignment, context: StepContext, 
       };
       const { coding: sent, for_speedup: other } = spec.method.weights;
       const left = other !== undefined && !inTensorflow && formatOf(format).codings === undefined;
-      const progress = (from: number) => ({
-        ...context,
-        progress: (share: number) => context.progress((from + share) / 2),
-      });
-      const found = await search(setup, codingOf(sent).integers && !inTensorflow, left ? progress(0) : context);
-      const integers = left ? await betterIntegers(setup, found, progress(1)) : null;
+      const found = await search(
+        setup,
+        codingOf(sent).integers && !inTensorflow,
+        left ? partOf(context, 0, 0.5) : context,
+      );
+      const integers = left ? await betterIntegers(setup, found, partOf(context, 0.5, 1)) : null;
       const best = integers ?? found;
       const { choice, reached, most } = best;
       const coding: Pick<Chosen, 'coding'> =
