@@ -28,9 +28,10 @@ export default defineConfig({
     pool: 'forks',
     // Two suites at a time at most: many start real databases and compute processes.
     maxWorkers: 2,
-    // For what hangs: on a busy machine, whole jobs take several times what they take alone.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // For what hangs alone, so that no slow or busy machine reaches them: there, whole jobs take many times what they take elsewhere.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       { extends: true, test: { name: 'unit', include: all, exclude: [...service, ...integration] } },
       { extends: true, test: { name: 'integration', include: only(integration) } },

@@ -67,11 +67,11 @@ describe.runIf(hasChromium())('in a browser, over plain http and a host name', (
     );
     // A picture from elsewhere would tell others what is asked for here.
     expect(page).not.toMatch(/<img[^>]+src="https?:/);
-  }, 120_000);
+  });
 
   test('/admin asks for a key', async () => {
     expect(await opened('/admin/queues/')).toMatch(/<form/);
-  }, 120_000);
+  });
 });
 
 test('no page sends the browser to https', async () => {

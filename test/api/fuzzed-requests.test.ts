@@ -60,4 +60,4 @@ test(`${String(REQUESTS)} broken forms, headers, times, bodies and lines are eac
     async () => !(await service.files()).some((file) => file.startsWith('scratch/')),
   );
   expect((await service.call('GET', `/jobs/${job}`)).statusCode).toBe(200);
-}, 120_000);
+});

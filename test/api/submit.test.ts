@@ -402,7 +402,7 @@ describe('requests that bring files', () => {
     try {
       const known = await upload(busy, 'samples');
       const first = busy.call('POST', '/jobs', form(parts('held')));
-      await vi.waitUntil(() => checking === 1, 10_000);
+      await vi.waitUntil(() => checking === 1, 60_000);
       const url = { url: 'https://example.com/net.onnx', sha256: sha256('a') };
       const refused = [
         await busy.call('POST', '/jobs', form(parts('other'))),

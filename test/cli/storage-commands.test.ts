@@ -56,5 +56,5 @@ describe('the storage commands', () => {
     expect(checked.out).toMatch(/^unknown {2}uploads\/team_default\/stray {2}1 bytes/);
     const swept = JSON.parse((await sparank(owner, 'storage', 'sweep', '--json')).out) as object;
     expect(swept).toMatchObject({ uploads: { seen: 1, removed: 0 }, jobs: { seen: 0 } });
-  }, 120_000);
+  });
 });

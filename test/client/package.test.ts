@@ -12,8 +12,8 @@ const TSC = join(ROOT, 'node_modules/.bin/tsc');
 let service: Started;
 beforeAll(async () => {
   service = await startSparank();
-}, 90_000);
-afterAll(() => service.stop(), 40_000);
+});
+afterAll(() => service.stop());
 
 /** Packs the client and unpacks it where npm would, with its dependencies. */
 async function install(project: string): Promise<void> {
@@ -39,9 +39,9 @@ test('the packed client, in a folder of its own, runs examples/pipelines/pipelin
   expect(stdout).toMatch(/^succeeded 1\.00$/m);
   expect(stdout).toMatch(/2\.\d\dx fewer parameters, \d/);
   expect(await readdir(project)).toContain('compressed.onnx');
-}, 180_000);
+});
 
 test('the client needs nothing of Node in a browser', async () => {
   const { stdout } = await run(TSC, ['-p', 'clients/typescript/tsconfig.browser.json'], { cwd: ROOT });
   expect(stdout).toBe('');
-}, 60_000);
+});

@@ -9,4 +9,4 @@ test('the types of the client are those of the OpenAPI document', async () => {
   // A default makes a member optional for whoever sends it.
   const types = astToString(await openapiTS(document, { defaultNonNullable: false }));
   await expect(HEADER + types).toMatchFileSnapshot('../../src/client/openapi.ts');
-}, 60_000);
+});

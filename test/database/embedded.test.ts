@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config/index.js';
 import { canConnect } from '../../src/database/embedded/server.js';
 import { openDatabase, startEmbedded, type EmbeddedPostgres } from '../../src/database/index.js';
@@ -15,7 +15,6 @@ import { quietLog } from '../support/log.js';
 import { until } from '../support/until.js';
 
 // Every test makes a cluster of its own, seconds on a busy machine.
-vi.setConfig({ testTimeout: 90_000 });
 
 let dataDir: string;
 let started: EmbeddedPostgres[] = [];

@@ -15,7 +15,6 @@ beforeAll(async () => {
 afterAll(() => postgres.stop());
 
 /** Much longer than on a machine that does nothing else. */
-const LONG = 240_000;
 
 interface Case {
   slots: number;
@@ -106,33 +105,28 @@ describe.concurrent('in the long run', () => {
       }
       await pool.close();
     },
-    LONG,
   );
 });
 
 describe.concurrent('a simulation', () => {
-  it(
-    'gives the same shares every time',
-    async () => {
-      const run = async () => {
-        const database = await openSimulated(postgres);
-        const teams = [
-          DEFAULT_TEAM,
-          await addTeam(database.url, 'team_two', 2),
-          await addTeam(database.url, 'team_three', 3),
-        ];
-        const random = uniform(7);
-        const pool = await SimulatedPool.open(database, { slots: 2, layers: 3, cost: () => 2 * (0.5 + random()) });
-        for (const team of teams) await pool.submit(team, 4);
-        await pool.steps(30);
-        await pool.close();
-        return pool.starts.map(({ teamId, at, seconds }) => ({ teamId, at, seconds }));
-      };
-      const [first, second] = await Promise.all([run(), run()]);
-      expect(second).toEqual(first);
-    },
-    LONG,
-  );
+  it('gives the same shares every time', async () => {
+    const run = async () => {
+      const database = await openSimulated(postgres);
+      const teams = [
+        DEFAULT_TEAM,
+        await addTeam(database.url, 'team_two', 2),
+        await addTeam(database.url, 'team_three', 3),
+      ];
+      const random = uniform(7);
+      const pool = await SimulatedPool.open(database, { slots: 2, layers: 3, cost: () => 2 * (0.5 + random()) });
+      for (const team of teams) await pool.submit(team, 4);
+      await pool.steps(30);
+      await pool.close();
+      return pool.starts.map(({ teamId, at, seconds }) => ({ teamId, at, seconds }));
+    };
+    const [first, second] = await Promise.all([run(), run()]);
+    expect(second).toEqual(first);
+  });
 });
 
 describe.concurrent('a team that floods the pool', () => {
@@ -160,99 +154,78 @@ describe.concurrent('a team that floods the pool', () => {
       expect(pool.now - at).toBeLessThanOrEqual(seconds * steps * (slots === 1 ? 2 : 1.5) + seconds);
       await pool.close();
     },
-    LONG,
   );
 
-  it(
-    'may use everything while it is alone, and owes nothing for it afterwards',
-    async () => {
-      const database = await openSimulated(postgres);
-      const other = await addTeam(database.url, 'team_other');
-      const pool = await SimulatedPool.open(database, { slots: 2, layers: 16, cost: () => 5 });
-      await pool.submit(DEFAULT_TEAM, 12);
-      await pool.steps(60);
-      const before = pool.served();
-      expect(before.get(DEFAULT_TEAM)).toBeGreaterThan(2 * 0.99 * pool.now);
-      await pool.submit(other, 8);
-      await pool.steps(60);
-      const after = pool.served();
-      const got = (team: string) => (after.get(team) ?? 0) - (before.get(team) ?? 0);
-      expect(Math.abs(got(DEFAULT_TEAM) / got(other) - 1)).toBeLessThan(0.1);
-      await pool.close();
-    },
-    LONG,
-  );
+  it('may use everything while it is alone, and owes nothing for it afterwards', async () => {
+    const database = await openSimulated(postgres);
+    const other = await addTeam(database.url, 'team_other');
+    const pool = await SimulatedPool.open(database, { slots: 2, layers: 16, cost: () => 5 });
+    await pool.submit(DEFAULT_TEAM, 12);
+    await pool.steps(60);
+    const before = pool.served();
+    expect(before.get(DEFAULT_TEAM)).toBeGreaterThan(2 * 0.99 * pool.now);
+    await pool.submit(other, 8);
+    await pool.steps(60);
+    const after = pool.served();
+    const got = (team: string) => (after.get(team) ?? 0) - (before.get(team) ?? 0);
+    expect(Math.abs(got(DEFAULT_TEAM) / got(other) - 1)).toBeLessThan(0.1);
+    await pool.close();
+  });
 
-  it(
-    'stays within its limit of tasks at once, also when places are free',
-    async () => {
-      const database = await openSimulated(postgres);
-      await database.teams.update(DEFAULT_TEAM, { limits: { runningTasks: 2 } });
-      const pool = await SimulatedPool.open(database, { slots: 8, layers: 0, cost: () => 1 });
-      await pool.submit(DEFAULT_TEAM, 5);
-      await pool.close();
-      expect(await database.pool.release()).toHaveLength(2);
-      expect(await database.pool.release()).toEqual([]);
-    },
-    LONG,
-  );
+  it('stays within its limit of tasks at once, also when places are free', async () => {
+    const database = await openSimulated(postgres);
+    await database.teams.update(DEFAULT_TEAM, { limits: { runningTasks: 2 } });
+    const pool = await SimulatedPool.open(database, { slots: 8, layers: 0, cost: () => 1 });
+    await pool.submit(DEFAULT_TEAM, 5);
+    await pool.close();
+    expect(await database.pool.release()).toHaveLength(2);
+    expect(await database.pool.release()).toEqual([]);
+  });
 });
 
 describe.concurrent('inside a team', () => {
-  it(
-    'a short job does not stand behind what is left of a long one',
-    async () => {
-      const database = await openSimulated(postgres);
-      // Sixty layers of ten seconds, of which it has used more than the five minutes that come first in any case.
-      const pool = await SimulatedPool.open(database, { slots: 1, layers: 60, cost: () => 10 });
-      const long = await createJob(database);
-      await pool.steps(40);
-      const short = await createJob(database);
-      const at = pool.now;
-      await pool.steps(3);
-      const started = pool.starts.find(({ jobId }) => jobId === short.id);
-      expect((started?.at ?? Infinity) - at).toBeLessThanOrEqual(20);
-      expect(await database.jobs.get(DEFAULT_TEAM, long.id)).toMatchObject({ status: 'running' });
-      await pool.close();
-    },
-    LONG,
-  );
+  it('a short job does not stand behind what is left of a long one', async () => {
+    const database = await openSimulated(postgres);
+    // Sixty layers of ten seconds, of which it has used more than the five minutes that come first in any case.
+    const pool = await SimulatedPool.open(database, { slots: 1, layers: 60, cost: () => 10 });
+    const long = await createJob(database);
+    await pool.steps(40);
+    const short = await createJob(database);
+    const at = pool.now;
+    await pool.steps(3);
+    const started = pool.starts.find(({ jobId }) => jobId === short.id);
+    expect((started?.at ?? Infinity) - at).toBeLessThanOrEqual(20);
+    expect(await database.jobs.get(DEFAULT_TEAM, long.id)).toMatchObject({ status: 'running' });
+    await pool.close();
+  });
 
-  it(
-    'a job of higher priority takes the next place',
-    async () => {
-      const database = await openSimulated(postgres);
-      const pool = await SimulatedPool.open(database, { slots: 1, layers: 4, cost: () => 10 });
-      await pool.submit(DEFAULT_TEAM, 20);
-      await pool.steps(5);
-      const urgent = await createJob(database, { priority: 'high' });
-      await pool.fill();
-      await pool.step();
-      expect(pool.starts.at(-1)).toMatchObject({ jobId: urgent.id });
-      await pool.close();
-    },
-    LONG,
-  );
+  it('a job of higher priority takes the next place', async () => {
+    const database = await openSimulated(postgres);
+    const pool = await SimulatedPool.open(database, { slots: 1, layers: 4, cost: () => 10 });
+    await pool.submit(DEFAULT_TEAM, 20);
+    await pool.steps(5);
+    const urgent = await createJob(database, { priority: 'high' });
+    await pool.fill();
+    await pool.step();
+    expect(pool.starts.at(-1)).toMatchObject({ jobId: urgent.id });
+    await pool.close();
+  });
 
-  it(
-    'the expected start comes true',
-    async () => {
-      const database = await openSimulated(postgres);
-      const pool = await SimulatedPool.open(database, { slots: 2, layers: 0, cost: () => 10 });
-      await pool.submit(DEFAULT_TEAM, 40);
-      await pool.steps(40);
-      const [last] = (await database.jobs.list(DEFAULT_TEAM, { limit: 1 })).data;
-      if (last === undefined) throw new Error('no job');
-      const at = pool.now;
-      const place = await database.jobs.place(last);
-      const started = () => pool.starts.find(({ jobId }) => jobId === last.id);
-      while (started() === undefined) await pool.step();
-      const took = (started()?.at ?? 0) - at;
-      expect(place.position).toBeGreaterThan(20);
-      console.log(`expected start ${place.expectedStartSeconds} s, started after ${took} s`);
-      expect(Math.abs((place.expectedStartSeconds ?? 0) / took - 1)).toBeLessThan(0.15);
-      await pool.close();
-    },
-    LONG,
-  );
+  it('the expected start comes true', async () => {
+    const database = await openSimulated(postgres);
+    const pool = await SimulatedPool.open(database, { slots: 2, layers: 0, cost: () => 10 });
+    await pool.submit(DEFAULT_TEAM, 40);
+    await pool.steps(40);
+    const [last] = (await database.jobs.list(DEFAULT_TEAM, { limit: 1 })).data;
+    if (last === undefined) throw new Error('no job');
+    const at = pool.now;
+    const place = await database.jobs.place(last);
+    const started = () => pool.starts.find(({ jobId }) => jobId === last.id);
+    while (started() === undefined) await pool.step();
+    const took = (started()?.at ?? 0) - at;
+    expect(place.position).toBeGreaterThan(20);
+    console.log(`expected start ${place.expectedStartSeconds} s, started after ${took} s`);
+    expect(Math.abs((place.expectedStartSeconds ?? 0) / took - 1)).toBeLessThan(0.15);
+    await pool.close();
+  });
 });

@@ -73,7 +73,6 @@ const names = folder === '' ? (['wasm'] as const) : (['wasm', 'native'] as const
 
 it.each(names)(
   'a whole job on the engine tensorflow (%s): statistics, plan, solve and refit, and the same network as on the host',
-  { timeout: 180_000 },
   async (name) => {
     const files = await writeFiles(scratch(), fullRankNetwork());
     const given = { target: { parameter_ratio: 3 }, benchmark: { batch_sizes: [1] } };

@@ -62,7 +62,7 @@ describe.skipIf(!hasBrowser)('the page that loads a compressed model (skipped wh
     found?.values.forEach((value, i) => expect(value).toBeCloseTo(values[i] ?? NaN, 4));
   }
 
-  it('runs a layers-model, and lets it learn', { timeout: 60_000 }, async () => {
+  it('runs a layers-model, and lets it learn', async () => {
     const { layers } = keras;
     const model = keras.sequential({
       layers: [
@@ -79,7 +79,7 @@ describe.skipIf(!hasBrowser)('the page that loads a compressed model (skipped wh
     expect([...hosts]).toEqual(['127.0.0.1']);
   });
 
-  it('runs an ONNX model that was written as a graph-model', { timeout: 60_000 }, async () => {
+  it('runs an ONNX model that was written as a graph-model', async () => {
     const onnx = await build({
       input: [3, 8, 8],
       tensors: [tensorOf('w', [6, 3, 3, 3])],

@@ -11,7 +11,6 @@ import { ROOT, startSparank, type Started } from './started.js';
 
 const run = promisify(execFile);
 const PIPELINES = join(ROOT, 'examples/pipelines');
-const JOB_MS = 240_000;
 
 /** A Python that has the client of this repository: .ci/run makes it, clients/python/check.sh VENV does it by hand. */
 const PYTHON = process.env['SPARANK_CLIENT_PYTHON'] ?? '';
@@ -58,11 +57,11 @@ beforeAll(async () => {
   origin = `http://127.0.0.1:${typeof address === 'object' ? String(address?.port) : ''}`;
   service = await startSparank({ CORS_ORIGINS: origin });
   files = await writeSmall(service.directory);
-}, 120_000);
+});
 afterAll(async () => {
   site.close();
   await service.stop();
-}, 60_000);
+});
 
 /** What was said, and how it ended. */
 async function ended(command: string, args: string[], more: Record<string, string> = {}, cwd = ROOT) {
@@ -77,73 +76,57 @@ async function ended(command: string, args: string[], more: Record<string, strin
 
 const three = () => [files.model, files.calibration, files.calibration];
 
-test(
-  'the pipeline in bash',
-  async () => {
-    const output = join(service.directory, 'bash');
-    const { code, stdout } = await ended(join(PIPELINES, 'pipeline.sh'), [...three(), output]);
-    expect(stdout).toMatch(/parameters .*2\.\d\dx/);
-    expect(code).toBe(0);
-    expect(await readdir(output)).toEqual(expect.arrayContaining(['model.onnx', 'report.json']));
-  },
-  JOB_MS,
-);
+test('the pipeline in bash', async () => {
+  const output = join(service.directory, 'bash');
+  const { code, stdout } = await ended(join(PIPELINES, 'pipeline.sh'), [...three(), output]);
+  expect(stdout).toMatch(/parameters .*2\.\d\dx/);
+  expect(code).toBe(0);
+  expect(await readdir(output)).toEqual(expect.arrayContaining(['model.onnx', 'report.json']));
+});
 
-test.runIf(has('sparank'))(
-  'the pipeline in Python',
-  async () => {
-    const output = join(service.directory, 'compressed.onnx');
-    const { code, stdout } = await ended(PYTHON, [join(PIPELINES, 'pipeline.py'), ...three(), output]);
-    expect(stdout).toMatch(/2\.\d\dx fewer parameters/);
-    expect(code).toBe(0);
-    expect((await readFile(output)).length).toBeGreaterThan(0);
-  },
-  JOB_MS,
-);
+test.runIf(has('sparank'))('the pipeline in Python', async () => {
+  const output = join(service.directory, 'compressed.onnx');
+  const { code, stdout } = await ended(PYTHON, [join(PIPELINES, 'pipeline.py'), ...three(), output]);
+  expect(stdout).toMatch(/2\.\d\dx fewer parameters/);
+  expect(code).toBe(0);
+  expect((await readFile(output)).length).toBeGreaterThan(0);
+});
 
-test.runIf(has('sparank, nbclient, ipykernel'))(
-  'the notebook',
-  async () => {
-    const directory = join(service.directory, 'notebook');
-    await mkdir(directory);
-    await cp(join(PIPELINES, 'notebook.ipynb'), join(directory, 'notebook.ipynb'));
-    const program = [
-      'import nbformat, nbclient',
-      'notebook = nbformat.read("notebook.ipynb", 4)',
-      'nbclient.NotebookClient(notebook, timeout=200, kernel_name="python3").execute()',
-      'print([out.get("data", {}).get("text/html", "") for cell in notebook.cells for out in cell.get("outputs", [])])',
-    ];
-    const { code, stdout } = await ended(PYTHON, ['-c', program.join('\n')], { FILES: service.directory }, directory);
-    expect(stdout).toContain('succeeded');
-    expect(code).toBe(0);
-    expect(await readdir(directory)).toContain('compressed.onnx');
-  },
-  JOB_MS,
-);
+test.runIf(has('sparank, nbclient, ipykernel'))('the notebook', async () => {
+  const directory = join(service.directory, 'notebook');
+  await mkdir(directory);
+  await cp(join(PIPELINES, 'notebook.ipynb'), join(directory, 'notebook.ipynb'));
+  const program = [
+    'import nbformat, nbclient',
+    'notebook = nbformat.read("notebook.ipynb", 4)',
+    'nbclient.NotebookClient(notebook, timeout=200, kernel_name="python3").execute()',
+    'print([out.get("data", {}).get("text/html", "") for cell in notebook.cells for out in cell.get("outputs", [])])',
+  ];
+  const { code, stdout } = await ended(PYTHON, ['-c', program.join('\n')], { FILES: service.directory }, directory);
+  expect(stdout).toContain('succeeded');
+  expect(code).toBe(0);
+  expect(await readdir(directory)).toContain('compressed.onnx');
+});
 
-test.runIf(hasBrowser)(
-  'the page, on another origin than the service',
-  async () => {
-    const browser = await openBrowser();
-    try {
-      const { page } = await openPage(browser, origin);
-      await page.goto('/');
-      await page.getByLabel('Service').fill(service.environment['SPARANK_URL'] ?? '');
-      await page.getByLabel('API key').fill('spk_wrong');
-      await page.getByLabel('Model').setInputFiles(files.model);
-      await page.getByLabel('Samples').setInputFiles(files.calibration);
-      await page.getByRole('button', { name: 'Compress' }).click();
-      await page.getByText('unauthorized:').waitFor();
-      await page.getByLabel('API key').fill(service.environment['SPARANK_API_KEY'] ?? '');
-      await page.getByRole('button', { name: 'Compress' }).click();
-      const link = page.getByText('Download the compressed model');
-      await link.waitFor({ timeout: JOB_MS });
-      expect(await page.locator('output').textContent()).toMatch(/2\.\d\dx fewer parameters/);
-      const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
-      expect(download.suggestedFilename()).toBe('compressed.onnx');
-    } finally {
-      await browser.close();
-    }
-  },
-  JOB_MS,
-);
+test.runIf(hasBrowser)('the page, on another origin than the service', async () => {
+  const browser = await openBrowser();
+  try {
+    const { page } = await openPage(browser, origin);
+    await page.goto('/');
+    await page.getByLabel('Service').fill(service.environment['SPARANK_URL'] ?? '');
+    await page.getByLabel('API key').fill('spk_wrong');
+    await page.getByLabel('Model').setInputFiles(files.model);
+    await page.getByLabel('Samples').setInputFiles(files.calibration);
+    await page.getByRole('button', { name: 'Compress' }).click();
+    await page.getByText('unauthorized:').waitFor();
+    await page.getByLabel('API key').fill(service.environment['SPARANK_API_KEY'] ?? '');
+    await page.getByRole('button', { name: 'Compress' }).click();
+    const link = page.getByText('Download the compressed model');
+    await link.waitFor({ timeout: 240_000 });
+    expect(await page.locator('output').textContent()).toMatch(/2\.\d\dx fewer parameters/);
+    const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
+    expect(download.suggestedFilename()).toBe('compressed.onnx');
+  } finally {
+    await browser.close();
+  }
+});

@@ -40,7 +40,7 @@ export async function startSparank(settings: Record<string, string> = {}): Promi
   });
   let printed = '';
   service.stdout?.setEncoding('utf8').on('data', (text: string) => (printed += text));
-  await until('the service is ready', () => printed.includes('"docs"'), 60);
+  await until('the service is ready', () => printed.includes('"docs"'));
   const { url } = JSON.parse(printed) as { url: string };
   return {
     environment: { ...path, HOME: directory, SPARANK_URL: url, SPARANK_API_KEY: KEY },
@@ -49,7 +49,7 @@ export async function startSparank(settings: Record<string, string> = {}): Promi
       const ended = once(service, 'exit');
       service.kill('SIGTERM');
       await ended;
-      await until('nothing is left', () => processesOf(dataDir).length === 0, 20);
+      await until('nothing is left', () => processesOf(dataDir).length === 0);
       await rm(directory, { recursive: true, force: true });
     },
   };

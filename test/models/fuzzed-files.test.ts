@@ -27,4 +27,4 @@ it(`${String(FILES)} damaged models, archives and datasets are each usable or re
   // Some of every kind get through and some do not, or this shows little.
   for (const kind of KINDS)
     for (const outcome of ['usable', 'refused']) expect(outcomes.get(`${kind} ${outcome}`)).toBeGreaterThan(10);
-}, 240_000);
+});

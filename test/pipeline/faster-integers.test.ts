@@ -48,4 +48,4 @@ it('finds the layers that another form of the network makes slower, and keeps wh
   expect(await left(light, heavy, light)).toEqual(['a', 'y']);
   expect(await left(heavy, light, heavy)).toEqual([]);
   await calibration.close();
-}, 60_000);
+});

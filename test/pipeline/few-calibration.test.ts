@@ -58,7 +58,7 @@ async function warned(calibration: Samples, evaluation: Samples | null) {
   return { codes, cause: verdict.warnings?.find(({ code }) => code === 'few_calibration_samples')?.cause };
 }
 
-it('outputs that moved only on what calibration does not show: it is said so', { timeout: 120_000 }, async () => {
+it('outputs that moved only on what calibration does not show: it is said so', async () => {
   const { codes, cause } = await warned({ count: 100, directions: 6 }, { count: 200, directions: WIDTH });
   expect(codes).toContain('outputs_moved');
   const [fitted = NaN, unseen = NaN] =
@@ -71,7 +71,6 @@ it('outputs that moved only on what calibration does not show: it is said so', {
 
 it.each([{ evaluation: { count: 200, directions: WIDTH } }, { evaluation: null }])(
   'outputs that moved everywhere: calibration is not blamed (evaluation data: $evaluation)',
-  { timeout: 120_000 },
   async ({ evaluation }) => {
     const { codes } = await warned({ count: 1000, directions: WIDTH }, evaluation);
     expect(codes).toContain('outputs_moved');

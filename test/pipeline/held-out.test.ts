@@ -77,7 +77,7 @@ describe('a job without evaluation data', () => {
     expect(others.metrics.fidelity.relative_error).not.toBe(first.metrics.fidelity.relative_error);
     const refitted = await compressed([...fit.subarray(0, 10)]);
     expect(refitted.model.equals(first.model)).toBe(false);
-  }, 120_000);
+  });
 });
 
 it('evaluation data without labels is measured on, and no calibration sample is held out', async () => {

@@ -119,7 +119,7 @@ describe('a job with integers', () => {
     expect(coding?.bytes.ratio).toBeGreaterThan(3);
     expect(Math.abs((accuracy?.after ?? 0) - (coding?.uncoded.accuracy?.after ?? 1))).toBeLessThan(0.01);
     expect(metrics.fidelity.top1_agreement).toBeGreaterThan((coding?.uncoded.fidelity.top1_agreement ?? 1) - 0.01);
-  }, 120_000);
+  });
 });
 
 describe('ranges of activations', () => {

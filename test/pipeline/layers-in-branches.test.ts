@@ -78,4 +78,4 @@ it('layers in branches beside others are counted and named, and stay as they are
   expect(told?.cause).toBe(
     "2 layers lie in the branches or the body of If and stay as they are, with 1,152 parameters, 84.21 % of the network's: deep1, deep2",
   );
-}, 60_000);
+});

@@ -60,5 +60,5 @@ describe('a plan for a target about the outputs that is slower than the original
     // The smallest of all keeps nothing.
     expect(least.metrics.parameters).toEqual(counted.metrics.parameters);
     expect(least.verdict.passed).toBe(true);
-  }, 240_000);
+  });
 });

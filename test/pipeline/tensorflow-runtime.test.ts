@@ -44,7 +44,7 @@ async function asKeras3(sent: Files): Promise<Files> {
 }
 
 describe('a model for TensorFlow.js', () => {
-  it('is measured there beside ONNX Runtime, on the files', { timeout: 120_000 }, async () => {
+  it('is measured there beside ONNX Runtime, on the files', async () => {
     const { metrics } = await compressLocally(
       localOptions(tfjs, scratch(), { ...QUICK, target: { parameter_ratio: 1.5 } }),
     );
@@ -59,21 +59,15 @@ describe('a model for TensorFlow.js', () => {
     expect(tensorflowjs.latency).not.toEqual(metrics.latency);
   });
 
-  it(
-    'that TensorFlow.js itself does not load, with a configuration of Keras 3, is measured as it is written',
-    {
-      timeout: 120_000,
-    },
-    async () => {
-      const { metrics, verdict } = await compressLocally(
-        localOptions(await asKeras3(tfjs), scratch(), { ...QUICK, target: { parameter_ratio: 1.5 } }),
-      );
-      expect(metrics.tensorflowjs?.fidelity.samples).toBe(64);
-      expect((verdict.warnings ?? []).map(({ code }) => code)).not.toContain('not_in_tensorflowjs');
-    },
-  );
+  it('that TensorFlow.js itself does not load, with a configuration of Keras 3, is measured as it is written', async () => {
+    const { metrics, verdict } = await compressLocally(
+      localOptions(await asKeras3(tfjs), scratch(), { ...QUICK, target: { parameter_ratio: 1.5 } }),
+    );
+    expect(metrics.tensorflowjs?.fidelity.samples).toBe(64);
+    expect((verdict.warnings ?? []).map(({ code }) => code)).not.toContain('not_in_tensorflowjs');
+  });
 
-  it('has the speed of the runtime that is named, in the plan and in the verdict', { timeout: 120_000 }, async () => {
+  it('has the speed of the runtime that is named, in the plan and in the verdict', async () => {
     const { metrics, verdict } = await compressLocally(
       localOptions(tfjs, scratch(), {
         ...QUICK,
@@ -89,7 +83,7 @@ describe('a model for TensorFlow.js', () => {
 });
 
 describe('an ONNX model', () => {
-  it('is measured in TensorFlow.js where it is written for it', { timeout: 120_000 }, async () => {
+  it('is measured in TensorFlow.js where it is written for it', async () => {
     const { metrics } = await compressLocally(
       localOptions(onnx, scratch(), {
         ...QUICK,
@@ -108,7 +102,7 @@ describe('an ONNX model', () => {
     expect((failed as InputError).message).toContain('output.format');
   });
 
-  it('that stays ONNX has no numbers of TensorFlow.js', { timeout: 60_000 }, async () => {
+  it('that stays ONNX has no numbers of TensorFlow.js', async () => {
     const { metrics } = await compressLocally(localOptions(onnx, scratch(), QUICK));
     expect(metrics.tensorflowjs).toBeUndefined();
   });

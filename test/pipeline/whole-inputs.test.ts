@@ -142,7 +142,7 @@ describe('a network with inputs that have no axis for samples', () => {
     );
   });
 
-  it('is measured in TensorFlow.js, too', { timeout: 60_000 }, async () => {
+  it('is measured in TensorFlow.js, too', async () => {
     const sketch = new GraphSketch([24]);
     const dim = [2, 1, 24].map((size) => ({ size: String(size) }));
     const T = attr.type('DT_FLOAT');

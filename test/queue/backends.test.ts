@@ -33,21 +33,17 @@ async function runProcess(
 const TASK = { taskId: expect.stringMatching(/^tsk_/) as string };
 
 describe('a process that has closed its backends', () => {
-  it('ends by itself, soon: embedded PostgreSQL, its queue in PostgreSQL', { timeout: 90_000 }, async () => {
+  it('ends by itself, soon: embedded PostgreSQL, its queue in PostgreSQL', async () => {
     const { message, code, lingered } = await runProcess({});
     expect({ message, code }).toEqual({ message: TASK, code: 0 });
     expect(lingered).toBeLessThan(5000);
   });
 
-  it.runIf(hasRedis())(
-    'ends by itself, soon: embedded PostgreSQL, its queue in Redis',
-    { timeout: 90_000 },
-    async () => {
-      const redis = await startRedis();
-      const { message, code, lingered } = await runProcess({ REDIS_URL: redis.url });
-      await redis.stop();
-      expect({ message, code }).toEqual({ message: TASK, code: 0 });
-      expect(lingered).toBeLessThan(5000);
-    },
-  );
+  it.runIf(hasRedis())('ends by itself, soon: embedded PostgreSQL, its queue in Redis', async () => {
+    const redis = await startRedis();
+    const { message, code, lingered } = await runProcess({ REDIS_URL: redis.url });
+    await redis.stop();
+    expect({ message, code }).toEqual({ message: TASK, code: 0 });
+    expect(lingered).toBeLessThan(5000);
+  });
 });

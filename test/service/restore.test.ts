@@ -29,11 +29,11 @@ describe.runIf(process.platform === 'linux')('a dump that is restored beside the
     hold = join(folder, 'hold');
     // The queue in PostgreSQL: its messages are in the dump, as old as everything else.
     deployment = await Deployment.start({ SPARANK_TEST_HOLD: hold }, { redis: false });
-  }, 120_000);
+  });
   afterAll(async () => {
     await deployment.remove();
     await rm(folder, { recursive: true, force: true });
-  }, 60_000);
+  });
 
   const call = (method: string, path: string, body?: string) =>
     fetch(deployment.client.url + path, {
@@ -109,5 +109,5 @@ describe.runIf(process.platform === 'linux')('a dump that is restored beside the
     const jobsOfUnknown = unknown.filter(({ key }) => key.startsWith('jobs/')).map(({ key }) => key.split('/')[1]);
     expect(jobsOfUnknown).toContain(laterJob);
     expect(unknown.filter(({ key }) => key.startsWith('uploads/'))).toHaveLength(1);
-  }, 300_000);
+  });
 });

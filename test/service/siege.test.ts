@@ -26,26 +26,22 @@ describe.runIf(process.platform === 'linux' && hasRedis())('every accepted job e
     folder = await mkdtemp(join(tmpdir(), 'sparank-siege-files-'));
     files = await writeSynthetic(folder, 2, 32);
     deployment = await Deployment.start();
-  }, 120_000);
+  });
   afterAll(async () => {
     await deployment.remove();
     await rm(folder, { recursive: true, force: true });
-  }, 60_000);
+  });
 
-  it.each(KILL_POINTS)(
-    'when a process is killed at: %s',
-    async (point) => {
-      const { submit } = await openSubmitter(deployment, files);
-      const marker = join(deployment.killDir, point);
-      await writeFile(marker, '');
-      const job = await submit();
-      await until('a process has died there', () => !existsSync(marker), 60);
-      const audit = await auditJob(deployment, { ...job, canceled: false }, 90);
-      expect(audit.faults).toEqual([]);
-      expect(audit.status).toBe('succeeded');
-    },
-    180_000,
-  );
+  it.each(KILL_POINTS)('when a process is killed at: %s', async (point) => {
+    const { submit } = await openSubmitter(deployment, files);
+    const marker = join(deployment.killDir, point);
+    await writeFile(marker, '');
+    const job = await submit();
+    await until('a process has died there', () => !existsSync(marker));
+    const audit = await auditJob(deployment, { ...job, canceled: false }, 90);
+    expect(audit.faults).toEqual([]);
+    expect(audit.status).toBe('succeeded');
+  });
 });
 
 /** A worker with a full disk (where one may be mounted), and one with a secret that its storage refuses. */
@@ -69,7 +65,7 @@ describe.runIf(process.platform === 'linux')('when one worker has a fault of its
       await deployment.remove();
       await rm(folder, { recursive: true, force: true });
     }
-  }, 300_000);
+  });
 });
 
 const RANDOM_KILLS = 9;
@@ -100,5 +96,5 @@ describe.runIf(process.platform === 'linux')('when processes are killed at rando
       await deployment.remove();
       await rm(folder, { recursive: true, force: true });
     }
-  }, 300_000);
+  });
 });

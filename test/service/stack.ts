@@ -73,14 +73,11 @@ export class Stack {
 
   async startApi(): Promise<void> {
     this.api = this.#spawn('start');
-    await until(
-      'the API answers',
-      async () =>
-        this.client.jobs({ limit: '1' }).then(
-          () => true,
-          () => false,
-        ),
-      30,
+    await until('the API answers', async () =>
+      this.client.jobs({ limit: '1' }).then(
+        () => true,
+        () => false,
+      ),
     );
   }
 
@@ -153,7 +150,7 @@ export class Stack {
 
   /** Waits until the task that is held is the only one left of several of its kind. */
   async midTask(jobId: string, wanted: 'layer' | 'assemble'): Promise<{ running: TaskRow; done: TaskRow[] }> {
-    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(50)) {
+    for (const deadline = Date.now() + 240_000; Date.now() < deadline; await sleep(50)) {
       const tasks = await this.tasks(jobId);
       const running = tasks.find(({ kind, state }) => kind === wanted && state === 'running');
       const done = tasks.filter(({ state }) => state === 'succeeded');
@@ -172,10 +169,8 @@ export class Stack {
   /** Stops everything; what is left behind is for the test to look at. */
   async stop(): Promise<void> {
     for (const child of this.#processes) child.kill('SIGTERM');
-    await until(
-      'every process has ended',
-      () => this.#processes.every((c) => c.exitCode !== null || c.signalCode !== null),
-      30,
+    await until('every process has ended', () =>
+      this.#processes.every((c) => c.exitCode !== null || c.signalCode !== null),
     );
   }
 

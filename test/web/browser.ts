@@ -25,6 +25,7 @@ export async function openPage(
 ): Promise<Watched> {
   const context = await browser.newContext({ baseURL: url, viewport: { width, height: 860 }, colorScheme });
   const page = await context.newPage();
+  page.setDefaultTimeout(120_000);
   const complaints: string[] = [];
   const hosts = new Set<string>();
   page.on('console', (message) => {

@@ -24,7 +24,7 @@ export async function startProcess(): Promise<Process> {
   });
   let printed = '';
   service.stdout?.setEncoding('utf8').on('data', (text: string) => (printed += text));
-  await until('the service listens', () => printed.trimEnd().endsWith('}'), 120);
+  await until('the service listens', () => printed.trimEnd().endsWith('}'));
   const { url } = JSON.parse(printed) as { url: string };
   const key = (await readFile(join(directory, 'api-key'), 'utf8')).trim();
   return {

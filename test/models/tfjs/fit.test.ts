@@ -6,7 +6,7 @@ import { filesOf, keras, load, loadLayers, tf, unzip } from './reference.js';
 const { layers } = keras;
 
 describe('a compressed layers-model', () => {
-  it('comes back as layers, and fit lowers its loss', { timeout: 60_000 }, async () => {
+  it('comes back as layers, and fit lowers its loss', async () => {
     await tf.setBackend('cpu');
     const model = keras.sequential({
       layers: [

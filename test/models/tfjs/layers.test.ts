@@ -21,7 +21,7 @@ function randomize(model: keras.LayersModel, seed: number): void {
 }
 
 describe('layers of TensorFlow.js', () => {
-  it.each(Object.entries(LAYER_FORMS))('%s gives what TensorFlow.js gives', { timeout: 60_000 }, async (name, form) => {
+  it.each(Object.entries(LAYER_FORMS))('%s gives what TensorFlow.js gives', async (name, form) => {
     await tf.setBackend('cpu');
     for (let seed = 1; seed <= CASES; seed++) {
       const c = new Choice(seed);

@@ -13,7 +13,6 @@ const ONE_WAY = ['Reshape to a computed shape'];
 describe('operators of TensorFlow.js', () => {
   it.each(Object.entries({ ...OPERATOR_FORMS, ...CHOICE_FORMS }))(
     '%s gives what TensorFlow.js gives',
-    { timeout: 60_000 },
     async (name, form) => {
       await tf.setBackend('cpu');
       for (let seed = 1; seed <= CASES; seed++) {
