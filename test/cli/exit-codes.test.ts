@@ -38,18 +38,7 @@ function sparank(args: string[], settings: Record<string, string> = {}): Promise
 const compressArgs = (...rest: string[]) => [
   'compress',
   model,
-  ...[
-    '--calibration',
-    calibration,
-    '--iterations',
-    '2',
-    '--samples',
-    '500',
-    '--inputs',
-    'symmetric',
-    '--effort',
-    '1',
-  ],
+  ...['--calibration', calibration, '--iterations', '2', '--samples', '500', '--inputs', 'symmetric', '--effort', '1'],
   ...['--batch-sizes', '1', '--output', join(directory, 'out'), ...rest],
 ];
 const compress = (...rest: string[]) => sparank(compressArgs(...rest));
