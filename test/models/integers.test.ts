@@ -13,7 +13,7 @@ import {
   type Model,
 } from '../../src/models/index.js';
 import { makeFloat, makeInt, makeInts } from '../../src/models/ir/attributes.js';
-import { floatTensor, int64Tensor } from '../../src/models/ir/tensors.js';
+import { floatTensor, int64Tensor, tensorFloats } from '../../src/models/ir/tensors.js';
 import { batchOf, LIMITS, node, scratch, tensorOf, type Sketch } from './graphs.js';
 import { fused, integersOf, output, padded, relativeError, values } from './integer-networks.js';
 import { TOPOLOGIES } from './topologies.js';
@@ -301,5 +301,61 @@ describe('networks with integers', () => {
     const behind = integerEnds(integers, { from: 'x', to: 'c1' });
     expect(await fused(part(integers, behind.from, behind.to))).toEqual(['QLinearConv']);
     expect(integerEnds(float, { from: 'r1', to: 'c2' })).toEqual({ from: 'r1', to: 'c2' });
+  });
+});
+
+describe('a layer that stays float between integers', () => {
+  /** An input that is always 0 has a weight beside which all others are nothing where they share a step. */
+  const outlier = (dims: number[], seed: number) => {
+    const tensor = tensorOf('w', dims, seed);
+    const weights = tensorFloats(tensor);
+    const [rows = 1] = dims;
+    for (let row = 0; row < rows; row++) weights[(row * weights.length) / rows] = 1e4;
+    return floatTensor('w', dims, weights);
+  };
+  const silent = () => {
+    const weights = tensorFloats(tensorOf('w0', [6, 4, 3, 3], 1));
+    return floatTensor('w0', [6, 4, 3, 3], weights.fill(0, 0, 4 * 9));
+  };
+  const convolution = { w: outlier([6, 6, 1, 1], 2), last: tensorOf('l', [5, 6, 1, 1], 3) };
+  const from = (input: string) => [
+    node('Conv', [input, 'w'], 'b', [], 'inner'),
+    node('Relu', ['b'], 'br'),
+    node('Conv', ['br', 'l'], 'y', [], 'last'),
+  ];
+  const first = [node('Conv', ['x', 'w0'], 'a', padded, 'first'), node('Relu', ['a'], 'ar')];
+  const CASES: Record<string, Sketch> = {
+    directly: {
+      input: [4, 8, 8],
+      tensors: [silent(), convolution.w, convolution.last],
+      nodes: [...first, ...from('ar')],
+    },
+    'behind what only moves its values': {
+      input: [4, 8, 8],
+      tensors: [silent(), convolution.w, convolution.last],
+      nodes: [
+        ...first,
+        node('MaxPool', ['ar'], 'pooled', [one, two]),
+        node('Transpose', ['pooled'], 'turned', [makeInts('perm', [0, 1, 3, 2])]),
+        ...from('turned'),
+      ],
+    },
+    'as a product of matrices': {
+      input: [4, 2, 2],
+      tensors: [silent(), outlier([7, 24], 2), tensorOf('l', [5, 7], 3)],
+      nodes: [
+        ...first,
+        node('Flatten', ['ar'], 'flat'),
+        node('Gemm', ['flat', 'w'], 'b', [makeInt('transB', 1)], 'inner'),
+        node('Relu', ['b'], 'br'),
+        node('Gemm', ['br', 'l'], 'y', [makeInt('transB', 1)], 'last'),
+      ],
+    },
+  };
+  it.each(Object.entries(CASES))('has its weights as they are: %s', async (_, sketch) => {
+    const { float, integers } = await integersOf(sketch, new Set(['inner']));
+    expect(integerLayers(float)).toEqual(['first', 'inner', 'last']);
+    expect(countIntegerLayers(integers).integer).toBe(2);
+    expect(relativeError(await output(float, sketch.input), await output(integers, sketch.input))).toBeLessThan(0.05);
   });
 });

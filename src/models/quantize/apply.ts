@@ -1,7 +1,7 @@
 import { affineOf, toInt32, type Affine, type Range } from '../coding/affine.js';
 import { toInt8, type Int8Weights } from '../coding/int8.js';
 import { importances, meanResponses, type Layout } from '../coding/layout.js';
-import { makeInt, makeNode } from '../ir/attributes.js';
+import { intAttribute, makeInt, makeNode } from '../ir/attributes.js';
 import { energyOf, layoutOf } from '../emit/coded-weights.js';
 import { denseWeightsOf } from '../graph/dense-weights.js';
 import { GraphIndex, NameSource } from '../graph/graph-index.js';
@@ -64,11 +64,13 @@ export function toIntegers(model: Model, options: IntegerOptions): Model {
     pairs.set(producer, [...(pairs.get(producer) ?? []), ...writer.pair(name, from, to)]);
   }
   const layers = new Map(plan.layers.map((layer) => [layer.node, layer]));
+  const between = new Map([...plan.between].map(([layer, from]) => [layer.node, { layer, from }]));
   const node = [...(pairs.get(null) ?? [])];
   for (const old of model.graph.node) {
     const layer = layers.get(old);
     const read = (name: string) => (plan.nodes.has(old) ? (aliases.get(name) ?? name) : name);
-    const now = layer === undefined ? [old] : writer.layer(layer);
+    const left = between.get(old);
+    const now = layer !== undefined ? writer.layer(layer) : left !== undefined ? writer.keptFloat(left) : [old];
     node.push(
       ...now.map((n) =>
         withFields(n, { input: n.input.map(read), output: n.output.map((name) => renamed.get(name) ?? name) }),
@@ -133,6 +135,8 @@ class IntegerWriter {
   /** By how much the means of a tensor's channels lie below those without integers. */
   private readonly drifts = new Map<string, Float64Array>();
   private readonly parameters = new Map<string, string[]>();
+  /** The integers of tensors. */
+  private readonly integers = new Map<string, string>();
   private readonly zeroPoints = new Map<number, string>();
   private readonly weights = new Map<string, { scales: Float32Array; name: string; scale: string }[]>();
 
@@ -153,9 +157,46 @@ class IntegerWriter {
   pair(tensor: string, from: string, to: string): NodeProto[] {
     const parameters = this.scaleAndZero(tensor);
     const integers = this.fresh(`${tensor}_quantized`);
+    this.integers.set(tensor, integers);
     return [
       makeNode('QuantizeLinear', this.fresh(`${tensor}/quantize`), [from, ...parameters], [integers]),
       makeNode('DequantizeLinear', this.fresh(`${tensor}/dequantize`), [integers, ...parameters], [to]),
+    ];
+  }
+
+  /**
+   * A layer that stays float although its input is the integers of `from`, moved. ONNX Runtime rounds the weights of a
+   * layer that stands between a DequantizeLinear with one scale (which it moves on over nodes that only move values) and
+   * a QuantizeLinear by itself, all in one step (seen in 1.30). So every channel has a scale here, of the same value.
+   */
+  keptFloat({ layer, from }: { layer: WeightedNode; from: string }): NodeProto[] {
+    const { node, name, op, input, channels, group } = layer;
+    const count = channels * group;
+    if (op === 'MatMul' || count < 2 || intAttribute(node, 'transA', 0) !== 0) return [node];
+    const { scale, zeroPoint } = this.affine(from);
+    const decoded = this.fresh(`${input}_by_channel`);
+    const [scales, zeros] = [this.fresh(`${decoded}_scales`), this.fresh(`${decoded}_zero_points`)];
+    this.tensors.push(floatTensor(scales, [count], new Float32Array(count).fill(scale)), {
+      name: zeros,
+      dims: [count],
+      dataType: DataType.UINT8,
+      rawData: new Uint8Array(count).fill(zeroPoint),
+    });
+    const known = this.integers.get(input);
+    const integers = known ?? this.fresh(`${input}_quantized`);
+    const quantize = this.fresh(`${name}/quantize_input`);
+    return [
+      ...(known === undefined
+        ? [makeNode('QuantizeLinear', quantize, [input, ...this.scaleAndZero(from)], [integers])]
+        : []),
+      makeNode(
+        'DequantizeLinear',
+        this.fresh(`${name}/dequantize_input`),
+        [integers, scales, zeros],
+        [decoded],
+        [makeInt('axis', 1)],
+      ),
+      withFields(node, { input: [decoded, ...node.input.slice(1)] }),
     ];
   }
 

@@ -19,6 +19,8 @@ export interface IntegerPlan {
   nodes: Set<NodeProto>;
   /** Those of `tensors` that a node of `nodes` makes, or a rectifier right behind it. */
   made: Set<string>;
+  /** Layers that stay float between integers, each with the tensor of `tensors` that its input is, moved. */
+  between: Map<WeightedNode, string>;
 }
 
 /** What stays float although it could be integer. */
@@ -50,8 +52,9 @@ const ARITHMETIC = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAverag
 /** Needs an opset of 13 at least: before it, weights have one scale for all rows. */
 export function planIntegers(model: Model, left: LeftFloat = NOTHING): IntegerPlan {
   const index = new GraphIndex(model.graph);
+  const all = weightedNodes(model);
   const weighted = new Map(
-    weightedNodes(model)
+    all
       .filter((layer) => isIntegerLayer(layer, index) && !left.layers.has(layer.name) && !left.tensors.has(layer.input))
       .map((layer): [NodeProto, WeightedNode] => [layer.node, layer]),
   );
@@ -62,10 +65,10 @@ export function planIntegers(model: Model, left: LeftFloat = NOTHING): IntegerPl
   for (const node of weighted.keys())
     if (isOperator(node, 'Conv') && left.tensors.has(resultOf(node))) weighted.delete(node);
   for (;;) {
-    const plan = propagate(model, { weighted, moves, arithmetic, resultOf, leftFloat: left.tensors });
+    const { wanted, ...plan } = propagate(model, { weighted, moves, arithmetic, resultOf, leftFloat: left.tensors });
     // A sum with an operand that stays float is a float sum: what else it adds up need not be integers for its sake.
-    const torn = [...arithmetic].filter((node) => plan.wanted.has(resultOf(node)) && !plan.nodes.has(node));
-    if (torn.length === 0) return plan;
+    const torn = [...arithmetic].filter((node) => wanted.has(resultOf(node)) && !plan.nodes.has(node));
+    if (torn.length === 0) return { ...plan, between: layersBetween(all, plan, { moves, index }) };
     for (const node of torn) arithmetic.delete(node);
   }
 }
@@ -85,7 +88,7 @@ function propagate(
     resultOf: (node: NodeProto) => string;
     leftFloat: ReadonlySet<string>;
   },
-): IntegerPlan & { wanted: Set<string> } {
+): Omit<IntegerPlan, 'between'> & { wanted: Set<string> } {
   const operands = (node: NodeProto) =>
     moves.has(node) ? node.input.slice(0, 1) : arithmetic.has(node) ? node.input : [];
   // Backwards: whose result ends in an integer layer. What a layer reads is made into integers wherever it comes from.
@@ -114,6 +117,22 @@ function propagate(
     for (const name of node.output) if (read.has(name) && !tensors.has(name)) tensors.set(name, name);
   }
   return { layers, tensors, nodes, made, wanted };
+}
+
+function layersBetween(
+  layers: readonly WeightedNode[],
+  { nodes, made }: Pick<IntegerPlan, 'nodes' | 'made'>,
+  { moves, index }: { moves: ReadonlySet<NodeProto>; index: GraphIndex },
+): Map<WeightedNode, string> {
+  const between = new Map<WeightedNode, string>();
+  for (const layer of layers) {
+    if (nodes.has(layer.node)) continue;
+    let from = layer.input;
+    for (let node = index.producer(from); !made.has(from) && node !== null && moves.has(node);)
+      node = index.producer((from = node.input[0] ?? ''));
+    if (made.has(from)) between.set(layer, from);
+  }
+  return between;
 }
 
 const NOTHING: LeftFloat = { layers: new Set(), tensors: new Set() };
