@@ -1,7 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import { loadModel, type FloatTensor, type ModelLimits, type Model } from '../../src/models/index.js';
 import { makeNode } from '../../src/models/ir/attributes.js';
 import { encodeModel } from '../../src/models/ir/codec.js';
@@ -13,6 +11,9 @@ import {
   type TensorProto,
 } from '../../src/models/ir/messages.js';
 import { floatTensor } from '../../src/models/ir/tensors.js';
+import { scratch } from '../support/scratch.js';
+
+export { scratch };
 
 export const LIMITS: ModelLimits = {
   maxArchiveEntries: 100,
@@ -21,18 +22,6 @@ export const LIMITS: ModelLimits = {
   maxGraphNodes: 1000,
   maxTensorElements: 2 ** 24,
 };
-
-const created: string[] = [];
-afterAll(() => {
-  for (const directory of created.splice(0)) rmSync(directory, { recursive: true, force: true });
-});
-
-/** A directory that goes away after the tests of the file. */
-export function scratch(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'sparank-models-'));
-  created.push(directory);
-  return directory;
-}
 
 /** Numbers in [-1, 1) that depend on the seed only. */
 export function noise(length: number, seed = 1): Float32Array {

@@ -308,13 +308,13 @@ describe('a layer that stays float between integers', () => {
   /** An input that is always 0 has a weight beside which all others are nothing where they share a step. */
   const outlier = (dims: number[], seed: number) => {
     const tensor = tensorOf('w', dims, seed);
-    const weights = tensorFloats(tensor);
+    const weights = tensorFloats(tensor, null);
     const [rows = 1] = dims;
     for (let row = 0; row < rows; row++) weights[(row * weights.length) / rows] = 1e4;
     return floatTensor('w', dims, weights);
   };
   const silent = () => {
-    const weights = tensorFloats(tensorOf('w0', [6, 4, 3, 3], 1));
+    const weights = tensorFloats(tensorOf('w0', [6, 4, 3, 3], 1), null);
     return floatTensor('w0', [6, 4, 3, 3], weights.fill(0, 0, 4 * 9));
   };
   const convolution = { w: outlier([6, 6, 1, 1], 2), last: tensorOf('l', [5, 6, 1, 1], 3) };
