@@ -1117,6 +1117,11 @@ export interface components {
                 };
             };
             distillation?: components["schemas"]["Distillation"];
+            /**
+             * @description why layers were not changed together at the end (`distillation` is absent). near: the outputs are as near to those of the original as the effort cares for; few_samples: fewer than 64 calibration samples; beyond_effort: a gain takes more work than the effort leaves, so more of it would help; operators: the network has some that cannot be differentiated
+             * @enum {string}
+             */
+            not_distilled?: "near" | "few_samples" | "beyond_effort" | "operators";
             /** @description of models that are written for TensorFlow.js: what was measured in TensorFlow.js itself, of the files, on some of the samples. `latency`, `speedup` and `device` beside it are of `benchmark.runtime`, the other numbers of ONNX Runtime */
             tensorflowjs?: {
                 /** @description wasm, on one thread; tensorflow: the native one */

@@ -218,6 +218,14 @@ const DistillationSchema = Type.Object(
   },
 );
 
+const WhyNotDistilledSchema = Type.Union(
+  [Type.Literal('near'), Type.Literal('few_samples'), Type.Literal('beyond_effort'), Type.Literal('operators')],
+  {
+    description:
+      'why layers were not changed together at the end (`distillation` is absent). near: the outputs are as near to those of the original as the effort cares for; few_samples: fewer than 64 calibration samples; beyond_effort: a gain takes more work than the effort leaves, so more of it would help; operators: the network has some that cannot be differentiated',
+  },
+);
+
 const MeasuredOnSchema = Type.Object(
   {
     data: Type.Union([Type.Literal('evaluation'), Type.Literal('held_out'), Type.Literal('calibration')]),
@@ -285,6 +293,7 @@ export const MetricsSchema = Type.Object(
       ),
     ),
     distillation: Type.Optional(DistillationSchema),
+    not_distilled: Type.Optional(WhyNotDistilledSchema),
     tensorflowjs: Type.Optional(
       Type.Object(
         {
@@ -346,4 +355,5 @@ export type Warning = Static<typeof WarningSchema>;
 export type MeasuredOn = Static<typeof MeasuredOnSchema>;
 export type Answers = Static<typeof AnswersSchema>;
 export type Distillation = Static<typeof DistillationSchema>;
+export type WhyNotDistilled = Static<typeof WhyNotDistilledSchema>;
 export type Metrics = Static<typeof MetricsSchema>;

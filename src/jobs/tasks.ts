@@ -4,9 +4,9 @@ import type { ModelFormatName } from '../models/formats/index.js';
 import type { LowRankShape } from '../models/low-rank/index.js';
 import type { SparsePattern } from '../models/sparse/index.js';
 import type { SerializedError } from '../errors/index.js';
-import type { Distillation, LayerRow, Metrics, Verdict, Warning } from './results.js';
+import type { Distillation, LayerRow, Metrics, Verdict, Warning, WhyNotDistilled } from './results.js';
 
-export type { Distillation } from './results.js';
+export type { Distillation, WhyNotDistilled } from './results.js';
 import type { Spec, Target } from './spec.js';
 
 /**
@@ -128,6 +128,8 @@ export interface AssembleResult {
   layers: LayerRow[];
   /** Absent where the network was left as the refit had made it. */
   distillation?: Distillation;
+  /** Why it was, where distillation was asked for. */
+  notDistilled?: WhyNotDistilled;
   /** The same of coded weights. */
   codeDistillation?: Distillation;
   /** How the weights are kept, where that was left open until the network was there. */

@@ -1,4 +1,4 @@
-import type { MeasuredOn, Metrics } from './results.js';
+import type { MeasuredOn, Metrics, WhyNotDistilled } from './results.js';
 
 /** Numbers of a report in words, the same wherever they are shown: in the terminal and on the page. */
 
@@ -25,6 +25,16 @@ const MEASURED_ON: Readonly<Record<MeasuredOn['data'], string>> = {
 
 /** What outputs were compared on. */
 export const measuredOnText = ({ data, samples }: MeasuredOn): string => `${count(samples)} ${MEASURED_ON[data]}`;
+
+const WHY_NOT_DISTILLED: Readonly<Record<WhyNotDistilled, string>> = {
+  near: 'the outputs are near enough to those of the original for this effort',
+  few_samples: 'fewer than 64 calibration samples',
+  beyond_effort: 'a gain would take more work than the effort leaves; a larger effort may bring it',
+  operators: 'the network has operators that cannot be differentiated',
+};
+
+/** Why layers were not changed together at the end. */
+export const whyNotDistilled = (why: WhyNotDistilled): string => WHY_NOT_DISTILLED[why];
 
 /** What TensorFlow.js itself gave, in a line. */
 export function tensorflowText({ backend, version, latency, fidelity }: NonNullable<Metrics['tensorflowjs']>): string {

@@ -220,6 +220,11 @@ describe('the table of points', () => {
     expect(curve.at(-1)).toBe('point 1, warning     outputs_moved: far away; ask for less');
   });
 
+  it('says why layers were not changed together', () => {
+    const metrics = { ...testMetrics(), not_distilled: 'beyond_effort' as const };
+    expect(outcome([{ ...point(1, {}), metrics }])).toMatch(/^distilled   no: .* a larger effort may bring it$/m);
+  });
+
   it('is worth something when one of the points passes', () => {
     expect([somePasses([failed, point(1, {})]), somePasses([failed, missed]), somePasses([])]).toEqual([
       true,

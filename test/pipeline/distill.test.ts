@@ -110,7 +110,7 @@ describe('distillation', () => {
     expect(first.digest).not.toBe(other.digest);
   });
 
-  it('does nothing where the outputs are near already, or the samples are few', async () => {
+  it('does nothing where the outputs are near already, the samples few, or the effort too little, and says so', async () => {
     const near = await run(
       await writeFiles(scratch()),
       null,
@@ -118,9 +118,17 @@ describe('distillation', () => {
       { target: { parameter_ratio: 3 }, effort: 'standard' },
     );
     expect(near.metrics.fidelity.relative_error).toBeLessThan(0.02);
-    expect(near.metrics.distillation).toBeUndefined();
+    expect(near.metrics).toMatchObject({ not_distilled: 'near' });
     const few = await run(await filesOf(hardNetwork(), 60), 4);
-    expect(few.metrics.distillation).toBeUndefined();
+    expect(few.metrics).toMatchObject({ not_distilled: 'few_samples' });
+    const little = await run(await filesOf(), null, {}, { effort: 1 });
+    expect(little.metrics).toMatchObject({ not_distilled: 'beyond_effort' });
+    expect(little.verdict.warnings?.find(({ code }) => code === 'outputs_moved')?.next).toMatch(
+      /^give it more effort, /,
+    );
+    for (const { metrics } of [near, few, little]) expect(metrics.distillation).toBeUndefined();
+    const unasked = await run(await filesOf(hardNetwork(), 60), 0);
+    expect(unasked.metrics.not_distilled).toBeUndefined();
   });
 
   it('goes on what is before a softmax', async () => {

@@ -1,4 +1,13 @@
-import { count, errorText, intervalText, measuredOnText, percent, ratio, tensorflowText } from '../../jobs/words.js';
+import {
+  count,
+  errorText,
+  intervalText,
+  measuredOnText,
+  percent,
+  ratio,
+  tensorflowText,
+  whyNotDistilled,
+} from '../../jobs/words.js';
 import { PATTERN, PLAIN_PATTERN, SPARSE_PATTERNS } from '../../models/sparse/index.js';
 import type { LayerRow, Metrics, Verdict, Warning } from '../../jobs/results.js';
 
@@ -111,6 +120,7 @@ export function totals(metrics: Metrics, verdict: Verdict | null): string {
   lines.push(`outputs     relative error ${errorText(error)}${within(fidelity.relative_error_ci95, errorText)}`);
   if (measuredOn !== undefined) lines.push(`            on ${measuredOnText(measuredOn)}`);
   if (distillation !== undefined) lines.push(distilledLine('distilled', distillation));
+  if (metrics.not_distilled !== undefined) lines.push(`distilled   no: ${whyNotDistilled(metrics.not_distilled)}`);
   if (coding !== undefined) lines.push(...uncodedLines(coding));
   lines.push(
     `measured on ${device.name}, ${device.threads} thread${device.threads === 1 ? '' : 's'}, ${device.engine}`,

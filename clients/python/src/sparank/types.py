@@ -316,6 +316,9 @@ class Metrics(TypedDict):
     unseen: NotRequired[Unseen]
     coding: NotRequired[Coding]
     distillation: NotRequired[Distillation]
+    not_distilled: NotRequired[
+        Literal['near', 'few_samples', 'beyond_effort', 'operators']
+    ]
     tensorflowjs: NotRequired[Tensorflowjs]
     device: Device
     seconds: Seconds

@@ -53,8 +53,9 @@ export async function assemble(assignment: Assignment, context: StepContext): Pr
     ];
     return {
       layers: withNarrowed(changed, assignment, network),
-      ...(distilled === null ? {} : { distillation: distilled.report }),
-      ...(trained === null ? {} : { codeDistillation: trained.report }),
+      ...(distilled.report === null ? {} : { distillation: distilled.report }),
+      ...(distilled.why == null ? {} : { notDistilled: distilled.why }),
+      ...(trained?.report == null ? {} : { codeDistillation: trained.report }),
       ...(backed === null ? {} : { unseen: backed.unseen, warnings: backed.warnings }),
       ...(backed?.coding === undefined ? {} : { coding: backed.coding }),
     };

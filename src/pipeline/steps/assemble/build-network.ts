@@ -21,7 +21,7 @@ import { refitInOrder } from '../../network/refit.js';
 import { withoutDropped } from '../../network/without-dropped.js';
 import { partOf, type StepContext } from '../../step.js';
 import { codeNetwork } from './code-network.js';
-import { distill, type Setting } from './distill.js';
+import { distill, type Distilled, type Setting } from './distill.js';
 import { allOf } from './trained.js';
 import { overflowing } from './overflow.js';
 import { trainedCodes } from './trained-codes.js';
@@ -31,9 +31,9 @@ const REFIT_SHARE = 0.6;
 
 /** A network that is ready to be saved. */
 export interface Built {
-  distilled: Awaited<ReturnType<typeof distill>>;
-  /** The same of the coded weights. */
-  trained: Awaited<ReturnType<typeof distill>>;
+  distilled: Distilled;
+  /** The same of weights in a codebook. */
+  trained: Distilled | null;
   /** With float32 weights. */
   compressed: Model;
   /** With coded weights, where they are to be coded. */
@@ -122,7 +122,7 @@ async function finish(
   const [first, second] = isTrained ? withCodesBehind(setting) : [setting, setting];
   const middle = isTrained ? REFIT_SHARE + BEFORE_CODES * (0.95 - REFIT_SHARE) : 0.95;
   const distilled = await distill(network, fitted, first, partOf(context, REFIT_SHARE, middle));
-  const changed = distilled?.model ?? fitted;
+  const changed = distilled.model ?? fitted;
   const compressed = isLessDeep ? withoutBypasses(changed) : changed;
   const given = await codeNetwork(assignment, { compressed, coding }, network, context);
   const codes = given?.codes ?? null;
@@ -133,7 +133,7 @@ async function finish(
           network,
           compressed,
           // Where its part affords nothing, all of it is left.
-          { ...(distilled === null ? setting : second), trained: trainedCodes(compressed, codes) },
+          { ...(distilled.model === null ? setting : second), trained: trainedCodes(compressed, codes) },
           partOf(context, middle, 0.95),
         );
   const coded = trained?.model ?? given?.model ?? null;

@@ -1,6 +1,6 @@
 import { mapSamples, sliceRows, type Dataset } from '../../../datasets/index.js';
 import { InputError } from '../../../errors/index.js';
-import type { Distillation } from '../../../jobs/tasks.js';
+import type { Distillation, WhyNotDistilled } from '../../../jobs/tasks.js';
 import {
   extract,
   inputNames,
@@ -77,6 +77,12 @@ export interface Setting {
   trained?: Trained;
 }
 
+/** A network whose weights were changed together, or why none were; null where nobody asked for it. */
+export type Distilled =
+  { model: Model; report: Distillation; why?: undefined } | { model: null; report: null; why: WhyNotDistilled | null };
+
+const left = (why: WhyNotDistilled | null): Distilled => ({ model: null, report: null, why });
+
 /**
  * Knowledge distillation without labels (Hinton et al. 2015, arXiv 1503.02531, with feature maps as in Romero et al.
  * 2015, arXiv 1412.6550): all weights that compression made are changed together, so that outputs and inner feature
@@ -84,7 +90,7 @@ export interface Setting {
  * layer. One in eight samples is held out; the result is kept only if the outputs on those come nearer too: mirrored and
  * shifted where that suits them, because the fit of the layers has seen them as they are.
  *
- * @returns null where nothing is to be gained or can be done: few samples, a network that is near the original already,
+ * @returns no model where nothing is to be gained or can be done: few samples, a network that is near the original already,
  *   more work than the budget has, operators that cannot be carried over
  */
 export async function distill(
@@ -92,12 +98,13 @@ export async function distill(
   compressed: Model,
   setting: Setting,
   context: Pick<StepContext, 'threads' | 'device' | 'limits' | 'signal' | 'progress'>,
-): Promise<{ model: Model; report: Distillation } | null> {
+): Promise<Distilled> {
   const { calibration, images, fixedBatch, prepared } = network;
   const { threads, device, limits } = context;
   const trained = setting.trained ?? factorsOf(compressed, prepared);
   const { weights } = trained;
-  if (setting.passes === 0 || weights.size === 0 || images < FEWEST) return null;
+  if (setting.passes === 0 || weights.size === 0) return left(null);
+  if (images < FEWEST) return left('few_samples');
   const batch = fixedBatch ?? batchOf(network, limits.layerMemoryBytes);
   const random = seededRandom(setting.seed, STREAM);
   const order = shuffled(
@@ -107,7 +114,7 @@ export async function distill(
   const held = whole(order.slice(0, Math.max(batch, Math.floor(images / HELD_OUT))), batch);
   const rest = order.slice(held.flat().length);
   const probe = await calibration.batch(0, batch);
-  if (rest.length < batch) return null;
+  if (rest.length < batch) return left('few_samples');
 
   const known = new Set(prepared.graph.node.flatMap(({ output }) => output));
   const outputs = outputsToPull(compressed, known);
@@ -126,7 +133,7 @@ export async function distill(
   const { matrices, work } = affordableMatrices(trained.matrices, ofSamples);
   const counted = { work: (ofSamples + work) / size, samples: rest.length, error: before, size };
   const affordable = setting.passes ?? affordablePasses(setting.budget, counted);
-  if (affordable === 0) return null;
+  if (affordable === 0) return left(before < setting.budget.near ? 'near' : 'beyond_effort');
 
   // Of a map with fewer channels there is no original.
   const made = new Set(compressed.graph.node.flatMap(({ output }) => output));
@@ -139,10 +146,10 @@ export async function distill(
     { weights, losses, known, original: prepared, samples: probe },
     { threads, device },
   ).catch(unlessUnfit);
-  if (student === null) return null;
+  if (student === null) return left('operators');
   if (student.losses.length === 0) {
     await student.release();
-    return null;
+    return left('operators');
   }
   let variations = NO_VARIATION;
   let optimizer: Optimizer | null = null;

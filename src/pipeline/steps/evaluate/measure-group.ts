@@ -357,8 +357,10 @@ const speedupOf = (latency: Metrics['latency']): number => latency[0]?.speedup ?
 const assembledOf = (assignment: Assignment, point: number): AssembleResult | undefined =>
   finishedOf(assignment, 'assemble').find((task) => task.point === point)?.result;
 
-const distillation = (assembled: AssembleResult | undefined): Pick<Metrics, 'distillation'> =>
-  assembled?.distillation === undefined ? {} : { distillation: assembled.distillation };
+const distillation = (assembled: AssembleResult | undefined): Pick<Metrics, 'distillation' | 'not_distilled'> => ({
+  ...(assembled?.distillation === undefined ? {} : { distillation: assembled.distillation }),
+  ...(assembled?.notDistilled === undefined ? {} : { not_distilled: assembled.notDistilled }),
+});
 
 /** The highest of the steps before and of this one so far. */
 const peakOf = ({ finished }: Assignment): number =>

@@ -15,7 +15,8 @@ export const hasMoved = ({ top1_agreement: agreement, relative_error: error }: M
   agreement === null ? error > LARGEST_ERROR : agreement < LEAST_AGREEMENT && error > SMALLEST_ERROR;
 
 /** What a reader of the numbers should know besides the verdict, also where it is passed. */
-export function warningsOf({ fidelity, measured_on: on, latency, bytes }: Omit<Metrics, 'seconds'>): Warning[] {
+export function warningsOf(metrics: Omit<Metrics, 'seconds'>): Warning[] {
+  const { fidelity, measured_on: on, latency, bytes } = metrics;
   const { top1_agreement: agreement, relative_error: error } = fidelity;
   const warnings: Warning[] = [];
   if (hasMoved(fidelity)) {
@@ -23,7 +24,8 @@ export function warningsOf({ fidelity, measured_on: on, latency, bytes }: Omit<M
       agreement === null
         ? `the outputs lie ${error.toFixed(2)} of their deviation away from the original's`
         : `${(100 * (1 - agreement)).toFixed(1)} % of the answers are not the original's`;
-    const next = `ask for a smaller ratio, or send more and more various calibration samples; ${agreement === null ? 'constraints.max_relative_error' : 'constraints.min_agreement'} holds a job to what you can bear`;
+    const more = metrics.not_distilled === 'beyond_effort' ? 'give it more effort, ' : '';
+    const next = `${more}ask for a smaller ratio, or send more and more various calibration samples; ${agreement === null ? 'constraints.max_relative_error' : 'constraints.min_agreement'} holds a job to what you can bear`;
     warnings.push({ code: 'outputs_moved', cause, next });
   }
   // As far as the measurement can tell: the interval ends below 1.

@@ -104,6 +104,13 @@ const MEASURED_ON = {
   calibration: 'the samples that layers were fitted on: new data fares worse',
 };
 
+const WHY_NOT_DISTILLED: Record<NonNullable<Metrics['not_distilled']>, string> = {
+  near: 'the outputs are near enough to those of the original for this effort',
+  few_samples: 'there are fewer than 64 calibration samples',
+  beyond_effort: 'a gain would take more work than the effort leaves; a larger effort may bring it',
+  operators: 'the network has operators that cannot be differentiated',
+};
+
 function distilled(report: NonNullable<Metrics['distillation']>): string {
   const { passes, relative_error_before: before, relative_error_after: after, kept } = report;
   return `${passes} passes: error ${error(before)} → ${error(after)} on held-out samples${kept ? '' : ', and that was not kept'}`;
@@ -111,7 +118,7 @@ function distilled(report: NonNullable<Metrics['distillation']>): string {
 
 /** Every number before and after, with its interval. */
 export function Numbers({ metrics }: { metrics: Metrics }) {
-  const { measured_on, device, seconds, distillation, memory, coding } = metrics;
+  const { measured_on, device, seconds, distillation, not_distilled, memory, coding } = metrics;
   return (
     <section className="card" aria-labelledby="numbers">
       <div className="card-head">
@@ -160,6 +167,9 @@ export function Numbers({ metrics }: { metrics: Metrics }) {
           </p>
         )}
         {distillation === undefined ? null : <p>All layers were changed together in {distilled(distillation)}.</p>}
+        {not_distilled === undefined ? null : (
+          <p>Layers were not changed together: {WHY_NOT_DISTILLED[not_distilled]}.</p>
+        )}
         {coding?.distillation === undefined ? null : (
           <p>With coded weights they were changed in {distilled(coding.distillation)}.</p>
         )}

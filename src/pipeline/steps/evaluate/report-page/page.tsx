@@ -15,6 +15,7 @@ import {
   percent,
   ratio,
   tensorflowText,
+  whyNotDistilled,
 } from '../../../../jobs/words.js';
 import { bytes } from './words.js';
 
@@ -167,7 +168,8 @@ const targetText = (target: object | undefined): string =>
     .join(', ');
 
 function Measured({ metrics }: { metrics: Metrics }) {
-  const { device, measured_on: on, latency, distillation, coding, memory, seconds } = metrics;
+  const { device, measured_on: on, latency, coding, memory, seconds } = metrics;
+  const { distillation, not_distilled: undistilled } = metrics;
   const runs = latency.map(({ batch, runs: times }) => `${count(times)} at batch ${String(batch)}`).join(', ');
   return (
     <ul>
@@ -175,6 +177,7 @@ function Measured({ metrics }: { metrics: Metrics }) {
       {metrics.tensorflowjs === undefined ? null : <li>{tensorflowText(metrics.tensorflowjs)}</li>}
       {on === undefined ? null : <li>{`Accuracy, agreement and error on ${measuredOnText(on)}`}</li>}
       {distillation === undefined ? null : <li>{`Distillation: ${distilledText(distillation)}`}</li>}
+      {undistilled === undefined ? null : <li>{`No distillation: ${whyNotDistilled(undistilled)}`}</li>}
       {coding?.distillation === undefined ? null : (
         <li>{`Distillation with coded weights: ${distilledText(coding.distillation)}`}</li>
       )}
