@@ -96,14 +96,19 @@ export async function runningPid(cluster: Cluster): Promise<number | null> {
   const file = await readFile(join(cluster.directory, 'postmaster.pid'), 'utf8').catch(() => null);
   if (file === null) return null;
   const pid = Number(file.split('\n')[0]);
+  return (await isServer(cluster, pid)) ? pid : null;
+}
+
+/** Whether a living process is the server of this directory, as far as the system tells. */
+async function isServer(cluster: Cluster, pid: number): Promise<boolean> {
   try {
     process.kill(pid, 0);
   } catch {
-    return null;
+    return false;
   }
-  if (process.platform !== 'linux') return pid;
-  const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => null);
-  return cwd === cluster.directory ? pid : null;
+  if (process.platform !== 'linux') return true;
+  // A process that has ended and that nobody has collected yet has none.
+  return (await readlink(`/proc/${pid}/cwd`).catch(() => null)) === cluster.directory;
 }
 
 export async function canConnect(url: string): Promise<boolean> {
@@ -213,7 +218,8 @@ export async function stopServer(cluster: Cluster): Promise<void> {
   process.kill(pid, 'SIGINT');
   const deadline = Date.now() + 30_000;
   while (Date.now() < deadline) {
-    if ((await runningPid(cluster)) === null) return;
+    // Not the pid file, which goes before the process does.
+    if (!(await isServer(cluster, pid))) return;
     await sleep(30);
   }
   process.kill(pid, 'SIGQUIT');
