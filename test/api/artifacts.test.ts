@@ -66,7 +66,7 @@ describe('a download', () => {
     });
     const headers = { authorization: service.keys.all };
     await expect(fetch(address + url, { headers, signal: leaving.signal })).rejects.toThrow();
-    await until('the file is closed', () => body?.closed === true);
+    await until('the file is closed', () => body?.closed === true, 5);
     spy.mockRestore();
   });
 

@@ -293,7 +293,7 @@ describe('limits of a team', () => {
     const second = await submit(service);
     const reason = async () =>
       (await service.call('GET', `/jobs/${second}`)).json<{ queue: { reason: string } }>().queue.reason;
-    await expect.poll(reason).toBe('team_limit');
+    await expect.poll(reason, { timeout: 5000 }).toBe('team_limit');
     expect(await service.database.pool.release()).toEqual([]);
     await service.call('PATCH', '/teams/team_default', { payload: { limits: { running_tasks: null } } });
     expect(await service.database.pool.release()).toHaveLength(1);

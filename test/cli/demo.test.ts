@@ -30,6 +30,6 @@ describe('sparank demo', () => {
     expect(code).toBe(130);
     expect(performance.now() - started).toBeLessThan(15_000);
     expect(await readdir(directory)).toEqual([]);
-    await until('no process is left', () => processesOf(directory).length === 0);
+    await until('no process is left', () => processesOf(directory).length === 0, 5);
   });
 });

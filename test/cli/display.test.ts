@@ -39,7 +39,7 @@ describe('the progress on a terminal', () => {
     const running = [1, 2, 3, 4, 5].map((index) => layerRow(index, { status: 'running' }));
     const waiting = Array.from({ length: 54 }, (_, i) => layerRow(6 + i));
     display.show(job({}), [solved(0), ...running, ...waiting]);
-    await until('it is drawn', () => shown().includes('1 of 60 done'));
+    await until('it is drawn', () => shown().includes('1 of 60 done'), 5);
     expect(shown()).toContain('conv0   compressed, error 0.0123 (1.5 s)');
     expect(shown()).toContain(' 50 %  layers, 1 of 60 done, about 4 min left');
     expect(shown()).toContain('solving conv1, conv2, conv3 and 2 more');

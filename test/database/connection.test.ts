@@ -153,7 +153,7 @@ it('close leaves no connection open', async () => {
   database.notifications.subscribe(id, () => undefined);
   await until('they are there', async () => (await postgres.connections(database.url)) >= 2);
   await database.close();
-  await until('all are gone', async () => (await postgres.connections(database.url)) === 0);
+  await until('all are gone', async () => (await postgres.connections(database.url)) === 0, 5);
 });
 
 describe('a connection whose other end has gone without a word', () => {

@@ -94,7 +94,7 @@ describe('the service with two workers on the embedded database', () => {
     const pid = workerPid(stack, running.worker_id);
     const orphan = stack.children().find(({ parent }) => parent === pid)?.pid;
     process.kill(pid, 'SIGKILL');
-    await until('its compute process has ended too', () => !stack.children().some((child) => child.pid === orphan));
+    await until('its compute process has ended too', () => !stack.children().some((child) => child.pid === orphan), 5);
     stack.startWorker();
     const tasks = await expectOneGoodEnd(stack, id, done);
     expect(attempt(tasks, running)).toBeGreaterThan(running.attempt);
@@ -161,16 +161,16 @@ describe('the service with two workers on the embedded database', () => {
     const pid = workerPid(stack, running.worker_id);
     const child = stack.children().find(({ parent }) => parent === pid)?.pid;
     await stack.client.act(id, 'cancel');
-    await until('the compute process has ended', () => !stack.children().some((one) => one.pid === child), 10);
-    await until('the job is canceled', async () => (await stack.client.job(id))?.job.status === 'canceled', 10);
+    await until('the compute process has ended', () => !stack.children().some((one) => one.pid === child), 2);
+    await until('the job is canceled', async () => (await stack.client.job(id))?.job.status === 'canceled', 2);
     await expectOneGoodEnd(stack, await submit(stack), []);
   });
 
   it('leaves no scratch file and, when it stops, no process', async () => {
     // A worker tidies up after the result has been committed.
-    await until('no scratch file is left', async () => (await stack.scratchFiles()).length === 0);
+    await until('no scratch file is left', async () => (await stack.scratchFiles()).length === 0, 5);
     await stack.stop();
-    await until('no process is left', () => processesOf(stack.dataDir).length === 0);
+    await until('no process is left', () => processesOf(stack.dataDir).length === 0, 10);
     expect(await readdir(join(stack.dataDir, 'scratch'))).toEqual([]);
   });
 });

@@ -114,7 +114,7 @@ describe('the compute process', () => {
     const child = Number(text.toString());
     expect(isAlive(child)).toBe(true);
     parent.kill('SIGKILL');
-    await expect.poll(() => isAlive(child)).toBe(false);
+    await expect.poll(() => isAlive(child), { timeout: 3000 }).toBe(false);
   });
 
   it('does not end with a signal that is meant for its parent', async () => {
