@@ -6,6 +6,7 @@ export { costOfChoice, leastCost } from './allocation/structure.js';
 export { allocateThrifty } from './allocation/allocate-thrifty.js';
 export { behindWeights, slopeMoments } from './low-rank/output-metric.js';
 export { responseMetric, type ResponseMetric } from './regression/response-metric.js';
+export { activated } from './regression/objective.js';
 export { responseSpan } from './regression/response-span.js';
 export { costCurve, type Candidate } from './curves/cost-curve.js';
 export { requireFinite, type LayerProblem } from './problem.js';

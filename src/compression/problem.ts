@@ -1,4 +1,5 @@
 import { InputError } from '../errors/index.js';
+import { firstNotFinite } from '../errors/not-finite.js';
 import type { Activation } from '../models/activation.js';
 import type { Patch } from '../models/low-rank/index.js';
 
@@ -38,11 +39,9 @@ export interface Shape {
 
 /** @throws {InputError} `numerical_breakdown` */
 export function requireFinite(values: Float32Array, what: string): void {
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) {
-      throw new InputError('numerical_breakdown', `${what} holds ${String(values[i])} at ${i} of ${values.length}`);
-    }
-  }
+  const at = firstNotFinite(values);
+  if (at === null) return;
+  throw new InputError('numerical_breakdown', `${what} holds ${String(values[at])} at ${at} of ${values.length}`);
 }
 
 /** Sizes of a problem whose arrays fit together and hold finite numbers only. */

@@ -1,5 +1,6 @@
 import { rm, stat } from 'node:fs/promises';
 import { InputError, type Fault } from '../errors/index.js';
+import { firstNotFinite } from '../errors/not-finite.js';
 import { countLabels } from './labels.js';
 import { badDataset, type Rows } from './npy.js';
 import { openArrays, type Held } from './open-arrays.js';
@@ -110,8 +111,8 @@ export class Dataset {
   private async read(array: Rows, begin: number, end: number): Promise<Tensor> {
     const data = await named(this.what, () => array.read(begin, end));
     if (data instanceof Float32Array) {
-      const at = data.findIndex((v) => !Number.isFinite(v));
-      if (at >= 0) {
+      const at = firstNotFinite(data);
+      if (at !== null) {
         const { name, storedType, rowLength } = array;
         const sample = String(begin + Math.floor(at / rowLength));
         const beyond = storedType === 'float64' ? ', or a value beyond the range of float32,' : '';

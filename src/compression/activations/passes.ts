@@ -1,5 +1,5 @@
 import type { Activation } from '../../models/activation.js';
-import { activationFunction } from '../prox/activation-function.js';
+import { activationFunction, applyActivation } from '../prox/activation-function.js';
 import {
   addInto,
   dualUpdate,
@@ -39,6 +39,8 @@ export interface Passes {
   split(arrays: SplitArrays): void;
   /** u = target - next, the squared norms that `dualUpdate` gives, and || y - r(next) ||² */
   dual(arrays: DualArrays): IterationSums & { loss: number };
+  /** r(z) */
+  values(z: Float32Array): Float32Array;
   /** || y - r(z) ||² */
   loss(y: Float32Array, z: Float32Array): number;
   /** target = e + (y - r(e)) r'(e) at the extrapolated e = f + momentum (f - previous) */
@@ -64,6 +66,7 @@ export function plainPasses(activation: Activation): Passes {
       step(y, target, rho, z);
       addInto(z, u, target);
     },
+    values: (z) => applyActivation(activation, z),
     dual: ({ y, ...arrays }) => ({ ...dualUpdate(arrays), loss: loss(y, arrays.next) }),
     loss,
     majorize({ y, f, previous, momentum, target }) {

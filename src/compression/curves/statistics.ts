@@ -1,5 +1,5 @@
 import { matrix, rowsOf, type Engine, type Matrix } from '../../engines/index.js';
-import { applyActivation } from '../prox/activation-function.js';
+import { activated } from '../regression/objective.js';
 import { addToRows, centered, channelColumns, columnMeans, difference } from '../linalg/columns.js';
 import { addInto } from '../activations/elementwise.js';
 import { withAddedSamples } from '../regression/few-samples.js';
@@ -132,7 +132,7 @@ async function lookAt(engine: Engine, problem: LayerProblem, options: Statistics
   const own = { train: centered(response, mean), test: centered(seen, mean) };
   const truth = addToRows(seen, problem.bias);
   if (skip !== undefined) addInto(truth.data, skip.data, truth.data);
-  const y = applyActivation(problem.activation, truth.data);
+  const y = activated(problem.activation, truth.data);
   const after = responseMetric(problem.metricAfter);
   const energy =
     after === null ? squaredNorm(y) : squaredNorm((await engine.multiply(matrix(truth.rows, m, y), after.turn)).data);

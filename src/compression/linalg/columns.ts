@@ -55,12 +55,14 @@ export function columnRange(a: Matrix, begin: number, end: number): Matrix {
 
 /** The columns of the given input channels, all taps of each. `a` is [rows, channels * taps]. */
 export function channelColumns(a: Matrix, channels: readonly number[], taps: number): Matrix {
-  const out = matrix(a.rows, channels.length * taps);
-  for (let r = 0; r < a.rows; r++) {
-    channels.forEach((channel, i) => {
-      const from = r * a.cols + channel * taps;
-      out.data.set(a.data.subarray(from, from + taps), r * out.cols + i * taps);
-    });
+  const columns = Int32Array.from({ length: channels.length * taps }, (_, i) => {
+    const tap = i % taps;
+    return (channels[(i - tap) / taps] ?? 0) * taps + tap;
+  });
+  const out = matrix(a.rows, columns.length);
+  for (let r = 0, i = 0; r < a.rows; r++) {
+    const from = r * a.cols;
+    for (let c = 0; c < columns.length; c++, i++) out.data[i] = a.data[from + columns[c]];
   }
   return out;
 }

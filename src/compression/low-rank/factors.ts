@@ -1,9 +1,10 @@
 import { InputError } from '../../errors/index.js';
+import { firstNotFinite } from '../../errors/not-finite.js';
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
 import type { Factors } from '../../models/layer.js';
 import { addToRows } from '../linalg/columns.js';
-import type { Features } from '../regression/features.js';
-import type { Fit } from '../regression/fit.js';
+import type { Whitening } from '../regression/features.js';
+import type { Coefficients } from '../regression/fit.js';
 import type { Patch } from '../../models/low-rank/index.js';
 import { lastFactor } from './index.js';
 import { sparseResponse } from '../regression/sparse-response.js';
@@ -18,8 +19,10 @@ export interface RawCoefficients {
 }
 
 /** Undoes the whitening: K C⁻¹, block by block, in double precision. */
-export function rawCoefficients(features: Features, fit: Fit): RawCoefficients {
-  const { n, free, whiten, mean } = features;
+export function rawCoefficients(
+  { n, free, whiten, mean }: Omit<Whitening, 'pull'>,
+  fit: Coefficients,
+): RawCoefficients {
   const m = fit.freePart.rows;
   const rest = n - free;
   const top = columns64(whiten.subarray(0, free * n), { rows: free, cols: n, begin: 0, end: free });
@@ -90,8 +93,8 @@ export function requireFiniteFactors(factors: Factors): Factors {
     sparse: factors.sparse?.weights,
   };
   for (const [name, values] of Object.entries(parts)) {
-    const at = values?.findIndex((x) => !Number.isFinite(x)) ?? -1;
-    if (at >= 0)
+    const at = values == null ? null : firstNotFinite(values);
+    if (at !== null)
       throw new InputError('numerical_breakdown', `the solution's ${name} is ${String(values?.[at])} at ${at}`);
   }
   return factors;

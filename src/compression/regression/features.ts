@@ -4,6 +4,26 @@ import type { MaskedPart } from './masked-step.js';
 import type { ResponseMetric } from './response-metric.js';
 import { cholesky, lowerSolveIdentity } from '../linalg/cholesky.js';
 
+/** Centred columns E [N, n], their means and EᵀE / N [n, n]: what no ridge changes. */
+export interface Columns {
+  centred: Matrix;
+  mean: Float64Array;
+  gram: Float64Array;
+}
+
+/** How columns are whitened. */
+export interface Whitening {
+  n: number;
+  /** Leading columns without a rank limit: the sparse part. */
+  free: number;
+  /** Means of the raw columns. */
+  mean: Float64Array;
+  /** C⁻¹, lower triangular [n, n]. */
+  whiten: Float64Array;
+  /** [m, n] */
+  pull: Float32Array;
+}
+
 /**
  * The variables a layer is regressed on, whitened once so that every later least-squares step is one product.
  *
@@ -12,19 +32,10 @@ import { cholesky, lowerSolveIdentity } from '../linalg/cholesky.js';
  * Because C is triangular, the first `free` whitened columns span the first `free` raw ones, and the rest is orthogonal
  * to them: a rank limit on the coefficients of the rest alone is imposed exactly by truncating that part of K.
  */
-export interface Features {
-  n: number;
-  /** Leading columns without a rank limit: the sparse part. */
-  free: number;
+export interface Features extends Whitening {
   /** Whitened columns [N, n], for the host and for the engine. */
   psi: Matrix;
   held: Resident;
-  /** Means of the raw columns. */
-  mean: Float64Array;
-  /** C⁻¹, lower triangular [n, n]. */
-  whiten: Float64Array;
-  /** [m, n] */
-  pull: Float32Array;
   /** [N, m]: added to every prediction as it is. */
   skip?: Matrix | undefined;
   /** What a limited rank keeps is chosen in this metric. */
@@ -53,17 +64,31 @@ export interface WhitenOptions {
 /**
  * @param raw [N, n]
  */
-export async function whitenedFeatures(
-  engine: Engine,
-  raw: Matrix,
-  { free, prior, ridge, lean = null }: WhitenOptions,
-): Promise<Features> {
-  const n = raw.cols;
+export async function whitenedFeatures(engine: Engine, raw: Matrix, options: WhitenOptions): Promise<Features> {
+  const columns = await columnsOf(engine, raw);
+  const { inverse, ...whitening } = await whiteningOf(engine, columns, options);
+  const psi = await engine.multiply(columns.centred, inverse, { transposeB: true });
+  return { ...whitening, psi, held: engine.hold(psi) };
+}
+
+/** @param raw [N, n] */
+export async function columnsOf(engine: Engine, raw: Matrix): Promise<Columns> {
   const mean = columnMeans(raw);
-  const columns = centered(raw, mean);
-  const gram = await engine.gram(columns);
-  const { length } = gram;
-  for (let i = 0; i < length; i++) gram[i] = gram[i] / raw.rows + (lean === null ? 0 : lean.penalty.data[i]);
+  const centred = centered(raw, mean);
+  const gram = await engine.gram(centred);
+  for (let i = 0; i < gram.length; i++) gram[i] = gram[i] / raw.rows;
+  return { centred, mean, gram };
+}
+
+/** @returns `inverse`: C⁻¹ in single precision, for products */
+export async function whiteningOf(
+  engine: Engine,
+  { centred, mean, gram: unpenalized }: Columns,
+  { free, prior, ridge, lean = null }: WhitenOptions,
+): Promise<Whitening & { inverse: Matrix }> {
+  const n = centred.cols;
+  const gram = Float64Array.from(unpenalized);
+  if (lean !== null) for (let i = 0; i < gram.length; i++) gram[i] = gram[i] + lean.penalty.data[i];
   const penalties = addRidge(gram, n, ridge);
   const whiten = lowerSolveIdentity(cholesky(gram, n, 'Gram matrix of the layer inputs'), n);
   const inverse = matrix(n, n, Float32Array.from(whiten));
@@ -71,8 +96,7 @@ export async function whitenedFeatures(
   if (lean !== null)
     for (let i = 0; i < weighted.data.length; i++) weighted.data[i] = weighted.data[i] + lean.toward.data[i];
   const pull = (await engine.multiply(weighted, inverse, { transposeB: true })).data;
-  const psi = await engine.multiply(columns, inverse, { transposeB: true });
-  return { n, free, psi, held: engine.hold(psi), mean, whiten, pull };
+  return { n, free, mean, whiten, pull, inverse };
 }
 
 /** No variables but the mean. */

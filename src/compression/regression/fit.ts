@@ -1,21 +1,26 @@
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
 import { addToRows, columnMeans, columnRange, difference } from '../linalg/columns.js';
 import { addInto, scaleAndAdd } from '../activations/elementwise.js';
-import type { Features } from './features.js';
+import type { Columns, Features, Whitening } from './features.js';
+import type { ResponseMetric } from './response-metric.js';
 import { maskedRegression, type MaskedPart } from './masked-step.js';
 import { rankStep, type RankFactors, type RankSearch } from './rank-step.js';
 
-/** A least-squares fit in whitened coordinates, and what it predicts at the samples. */
-export interface Fit {
+/** A least-squares fit in whitened coordinates. */
+export interface Coefficients {
   /** [m, free] */
   freePart: Matrix;
   lowRank: RankFactors | null;
+  /** Mean of the prediction. */
+  mean: Float64Array;
+}
+
+/** And what it predicts at the samples. */
+export interface Fit extends Coefficients {
   /** Where the next, similar fit begins its search for the low-rank part's span. */
   warm: Matrix | null;
   /** Coefficients [m, d] of a masked sparse part. */
   masked?: Matrix;
-  /** Mean of the prediction. */
-  mean: Float64Array;
   /** [N, m] */
   prediction: Matrix;
 }
@@ -33,6 +38,32 @@ export function leastSquares(
   return features.masked === undefined
     ? jointFit(engine, features, target, { rank, warm, random, without: [] })
     : alternatingFit(engine, features, features.masked, { target, rank, warm, random });
+}
+
+/** What a regression reads of its target T [N, m], once for every ridge: Tᵀ E [m, n] and the means. */
+export interface Targets {
+  cross: Matrix;
+  mean: Float64Array;
+  rows: number;
+}
+
+/** @param target [N, m], without what a skip branch adds */
+export async function targetsOf(engine: Engine, { centred }: Columns, target: Matrix): Promise<Targets> {
+  const cross = await engine.multiply(target, centred, { transposeA: true });
+  return { cross, mean: columnMeans(target), rows: target.rows };
+}
+
+/** The same coefficients as `leastSquares` finds, of the products alone: no samples are gone through. */
+export async function coefficientsOf(
+  engine: Engine,
+  whitening: Whitening & { inverse: Matrix; metric?: ResponseMetric | null },
+  { cross, mean, rows }: Targets,
+  { rank, random }: Pick<RankSearch, 'rank' | 'random'>,
+): Promise<Coefficients> {
+  const k = await engine.multiply(cross, whitening.inverse, { transposeB: true });
+  scaleAndAdd(k, rows, whitening.pull);
+  const { freePart, lowRank } = await partsOf(engine, whitening, k, { rank, warm: null, random });
+  return { freePart, lowRank, mean };
 }
 
 /** Sweeps over both parts, and iterations of the regression in each: the next step goes on where this one ended. */
@@ -87,7 +118,7 @@ async function jointFit(
     without,
   }: { rank: number; warm: Matrix | null; random: () => number; without: readonly number[] },
 ): Promise<Fit> {
-  const { n, free, skip } = features;
+  const { n, skip } = features;
   const wanted = skip === undefined ? target : difference(target, skip);
   if (n === 0) {
     const mean = columnMeans(wanted);
@@ -98,21 +129,29 @@ async function jointFit(
   const k = await engine.multiply(wanted, features.held, { transposeA: true });
   scaleAndAdd(k, wanted.rows, features.pull);
   for (const row of without) k.data.fill(0, row * n, (row + 1) * n);
-  const freePart = columnRange(k, 0, free);
-  const limited = n > free && rank > 0;
-  const { lowRank, span } = limited
-    ? await limitedPart(engine, features, columnRange(k, free, n), { rank, warm, random })
-    : { lowRank: null, span: null };
+  const { freePart, lowRank, span } = await partsOf(engine, features, k, { rank, warm, random });
   const mean = columnMeans(wanted);
   const prediction = addToRows(await predict(engine, features, freePart, lowRank), mean);
   if (skip !== undefined) addInto(prediction.data, skip.data, prediction.data);
   return { freePart, lowRank, warm: span, mean, prediction };
 }
 
-/** The best coefficients [m, n] of limited rank, in the metric of the features. */
+/** Coefficients K [m, n] as they are where they are free, and of limited rank behind. */
+async function partsOf(
+  engine: Engine,
+  { n, free, metric }: Pick<Features, 'n' | 'free' | 'metric'>,
+  k: Matrix,
+  search: RankSearch,
+): Promise<{ freePart: Matrix; lowRank: RankFactors | null; span: Matrix | null }> {
+  const freePart = columnRange(k, 0, free);
+  if (n === free || search.rank === 0) return { freePart, lowRank: null, span: null };
+  return { freePart, ...(await limitedPart(engine, metric, columnRange(k, free, n), search)) };
+}
+
+/** The best coefficients [m, n] of limited rank, in a metric. */
 async function limitedPart(
   engine: Engine,
-  { metric }: Features,
+  metric: ResponseMetric | null | undefined,
   k: Matrix,
   { rank, warm, random }: RankSearch,
 ): Promise<{ lowRank: RankFactors; span: Matrix }> {

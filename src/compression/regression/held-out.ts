@@ -1,10 +1,9 @@
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
 import type { Activation } from '../../models/activation.js';
-import { applyActivation } from '../prox/activation-function.js';
 import { addToRows, columnRange } from '../linalg/columns.js';
 import { addInto } from '../activations/elementwise.js';
 import { symmetricEigen } from '../linalg/eigen.js';
-import { activatedLoss, relative } from './objective.js';
+import { activated, activatedLoss, relative } from './objective.js';
 import type { LayerProblem } from '../problem.js';
 import type { ResponseMetric } from './response-metric.js';
 import { orthonormal, squaredNorm } from './rank-step.js';
@@ -126,7 +125,7 @@ export async function lossIn(
   { activation, y, response }: { activation: Activation; y: Float32Array; response: Matrix },
 ): Promise<number> {
   if (metric === null) return activatedLoss(activation, y, response.data);
-  const rest = applyActivation(activation, response.data);
+  const rest = activated(activation, response.data);
   for (let i = 0; i < rest.length; i++) rest[i] = y[i] - rest[i];
   return squaredNorm((await engine.multiply(matrix(response.rows, response.cols, rest), metric.turn)).data);
 }

@@ -27,6 +27,13 @@ function dual({ at }: ActivationLanes): Kernel {
   return k;
 }
 
+/** z -> r(z) */
+function values({ at }: ActivationLanes): Kernel {
+  const k = new Kernel();
+  k.store(1, at(k, k.load(0)).value);
+  return k;
+}
+
 /** y, z -> the loss */
 function loss({ at }: ActivationLanes): Kernel {
   const k = new Kernel();
@@ -47,7 +54,10 @@ function majorize({ at }: ActivationLanes): Kernel {
 function build(activation: Activation): Passes | null {
   const lanes = activationLanes(activation);
   if (lanes === null) return null;
-  const kernels = compiled({ split: split(lanes), dual: dual(lanes), loss: loss(lanes), majorize: majorize(lanes) });
+  const kernels = compiled({
+    ...{ split: split(lanes), dual: dual(lanes), values: values(lanes) },
+    ...{ loss: loss(lanes), majorize: majorize(lanes) },
+  });
   if (kernels === null) return null;
   // y = r(0), next = 0: no loss.
   const padding = activationFunction(activation).value(0);
@@ -58,6 +68,11 @@ function build(activation: Activation): Passes | null {
       const arrays = { inputs: [y, z, previous, next, target], outputs: [u], padding };
       const [primal = NaN, dual = NaN, sumZ = NaN, sumF = NaN, sumU = NaN, lost = NaN] = runSums(kernels.dual, arrays);
       return { primal, dual, z: sumZ, f: sumF, u: sumU, loss: lost };
+    },
+    values(z) {
+      const out = new Float32Array(z.length);
+      run(kernels.values, { inputs: [z], outputs: [out] });
+      return out;
     },
     loss: (y, z) => runSums(kernels.loss, { inputs: [y, z], outputs: [], padding })[0] ?? NaN,
     majorize: ({ y, f, previous, momentum, target }) =>

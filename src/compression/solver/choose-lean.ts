@@ -19,8 +19,8 @@ const ENOUGH = 20;
 const HELD_OUT = 5;
 const STRETCHES = 4;
 
-/** Squared error on `test` of the layer fitted on `train` with a pull. */
-export type TryLean = (strength: number, train: LayerProblem, test: LayerProblem) => Promise<number>;
+/** Squared error on `test` of the layer fitted on `train`, by the strength of the pull. */
+export type LeanTrials = (train: LayerProblem, test: LayerProblem) => (strength: number) => Promise<number>;
 
 const isEnough = (samples: number, { m, d }: { m: number; d: number }): boolean => samples >= ENOUGH * Math.min(m, d);
 
@@ -37,18 +37,18 @@ export const mostLeanTries = (shape: { m: number; d: number }, samples: number):
 export async function chooseLean(
   problem: LayerProblem,
   { isFree }: { isFree: boolean },
-  error: TryLean,
+  trials: LeanTrials,
 ): Promise<number> {
   const m = problem.bias.length;
   const d = problem.channels * problem.taps;
   const samples = problem.inputs.length / d;
   if (!isFree && isEnough(samples, { m, d })) return 0;
   if (samples < FEWEST) return WITHOUT_HELD_OUT;
-  const [train, test] = parts(problem, samples);
+  const error = trials(...parts(problem, samples));
   let best = 0;
   let least = Infinity;
   for (const strength of STRENGTHS) {
-    const seen = await error(strength, train, test);
+    const seen = await error(strength);
     if (seen < least) [best, least] = [strength, seen];
     // Where samples determine the fit, the error has one valley.
     else if (samples >= Math.min(m, d)) break;

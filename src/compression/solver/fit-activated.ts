@@ -1,9 +1,8 @@
 import { matrix } from '../../engines/index.js';
-import { applyActivation } from '../prox/activation-function.js';
 import { zStep } from '../prox/z-step.js';
 import type { Features } from '../regression/features.js';
 import { leastSquares, type Fit } from '../regression/fit.js';
-import { relative } from '../regression/objective.js';
+import { activated, relative } from '../regression/objective.js';
 import { squaredNorm } from '../regression/rank-step.js';
 import { admm, type AdmmOptions, type Tolerances } from './admm.js';
 import { polish } from './polish.js';
@@ -37,7 +36,7 @@ export async function fitActivated(
 ): Promise<{ fit: Fit; diagnostics: SolveDiagnostics }> {
   const { activation } = problem;
   const linear = await leastSquares(engine, features, target, { rank, warm: null, random });
-  const y = matrix(target.rows, target.cols, applyActivation(activation, target.data));
+  const y = matrix(target.rows, target.cols, activated(activation, target.data));
   const energy = squaredNorm(y.data);
   const maxIterations = options.reconstruction === 'linear' ? 0 : options.maxIterations;
   const admmOptions: AdmmOptions = {

@@ -1,12 +1,11 @@
 import { matrix, type Engine, type Matrix } from '../../engines/index.js';
-import { applyActivation } from '../prox/activation-function.js';
-import { addToRows } from '../linalg/columns.js';
+import { addToRows, difference } from '../linalg/columns.js';
 import { addInto } from '../activations/elementwise.js';
 import { rawCoefficients } from '../low-rank/factors.js';
-import { whitenedFeatures } from '../regression/features.js';
-import { leastSquares } from '../regression/fit.js';
+import { columnsOf, whiteningOf } from '../regression/features.js';
+import { coefficientsOf, targetsOf } from '../regression/fit.js';
 import { split } from '../regression/held-out.js';
-import { activatedLoss, relative } from '../regression/objective.js';
+import { activated, activatedLoss, relative } from '../regression/objective.js';
 import { checkProblem, type LayerProblem } from '../problem.js';
 import { squaredNorm } from '../regression/rank-step.js';
 
@@ -40,36 +39,34 @@ export async function refitDense(engine: Engine, problem: LayerProblem): Promise
   const skip = matrix(samples, m, problem.skip ?? new Float32Array(samples * m));
   const parts = [inputs, target, skip].map(split);
   const [train, test] = [0, 1].map((i) => parts.map((part) => part[i])) as [Matrix[], Matrix[]];
-  const fit = async ([x, t, s]: Matrix[], ridge: number) => {
-    if (x === undefined || t === undefined) throw new RangeError('no samples');
-    const white = await whitenedFeatures(engine, x, { free: d, prior: weights, ridge });
-    try {
-      const features = { ...white, skip: s };
-      const raw = rawCoefficients(
-        features,
-        await leastSquares(engine, features, t, { rank: 0, warm: null, random: () => 0 }),
-      );
+  const regression = async ([x, t, s]: Matrix[]) => {
+    if (x === undefined || t === undefined || s === undefined) throw new RangeError('no samples');
+    const columns = await columnsOf(engine, x);
+    const targets = await targetsOf(engine, columns, difference(t, s));
+    return async (ridge: number) => {
+      const whitening = await whiteningOf(engine, columns, { free: d, prior: weights, ridge });
+      const fitted = await coefficientsOf(engine, whitening, targets, { rank: 0, random: () => 0 });
+      const raw = rawCoefficients(whitening, fitted);
       return { weights: Float32Array.from(raw.sparse), bias: raw.bias };
-    } finally {
-      white.held.dispose();
-    }
+    };
   };
   const error = async ([x, t, s]: Matrix[], layer: { weights: Float32Array; bias: Float32Array }): Promise<number> => {
     if (x === undefined || t === undefined || s === undefined) throw new RangeError('no samples');
     const response = await engine.multiply(x, matrix(m, d, layer.weights), { transposeB: true });
     addToRows(response, layer.bias);
     addInto(response.data, s.data, response.data);
-    const y = applyActivation(problem.activation, t.data);
+    const y = activated(problem.activation, t.data);
     return relative(activatedLoss(problem.activation, y, response.data), squaredNorm(y));
   };
   let best: number | null = null;
   let least = await error(test, problem);
+  const fit = await regression(train);
   for (const ridge of RIDGES) {
-    const seen = await error(test, await fit(train, ridge));
+    const seen = await error(test, await fit(ridge));
     if (seen < least) [best, least] = [ridge, seen];
   }
   if (best === null) return null;
   const all = [inputs, target, skip];
-  const refitted = await fit(all, best);
+  const refitted = await (await regression(all))(best);
   return { ...refitted, errorBefore: await error(all, problem), error: await error(all, refitted) };
 }

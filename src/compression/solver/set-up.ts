@@ -86,7 +86,8 @@ export async function setUp(
   const response = await engine.multiply(inputs, weights, { transposeB: true });
   const metric = responseMetric(problem.metric);
   const target = targetOf(problem, shape, response);
-  const lean = leanOf(inputs, options.lean ?? 0);
+  const strength = options.lean ?? 0;
+  const lean = strength === 0 ? 0 : strength * unitOfLean(inputs);
   const space = await lowRankSpace({
     ...{ engine, size, metric, random, lean },
     layer: { inputs, weights, response },
@@ -102,15 +103,14 @@ export async function setUp(
   };
 }
 
-/** Times the mean variance of the inputs. */
-function leanOf(inputs: Matrix, strength: number): number {
-  if (strength === 0) return 0;
+/** The mean variance of the inputs, in units of which a strength is. */
+export function unitOfLean(inputs: Matrix): number {
   const mean = columnMeans(inputs);
   let squares = 0;
   for (let row = 0, i = 0; row < inputs.rows; row++) {
     for (let j = 0; j < inputs.cols; j++, i++) squares += (inputs.data[i] - mean[j]) ** 2;
   }
-  return (strength * squares) / inputs.data.length;
+  return squares / inputs.data.length;
 }
 
 function requireSize({ rank, groups, pattern }: LayerRun['size'], total: number): void {

@@ -1,20 +1,15 @@
-import { matrix, rowsOf, type Engine, type Matrix } from '../../engines/index.js';
-import { DENSE, type Factors, type LowRank } from '../../models/layer.js';
-import { groupsOf, isMasked, type SparsePart } from '../../models/sparse/index.js';
-import { addInto } from '../activations/elementwise.js';
-import { beside, channelColumns, columnRange } from '../linalg/columns.js';
-import { factoredResponse, rawCoefficients, requireFiniteFactors } from '../low-rank/factors.js';
-import { checkProblem, type LayerProblem } from '../problem.js';
-import { applyActivation } from '../prox/activation-function.js';
-import { noFeatures, whitenedFeatures, type Features, type Lean } from '../regression/features.js';
-import type { Fit } from '../regression/fit.js';
-import { activatedLoss, relative } from '../regression/objective.js';
-import { squaredNorm } from '../regression/rank-step.js';
-import { sparsePartOf } from '../sparse/masked-part.js';
-import { chooseLean, type TryLean } from './choose-lean.js';
+import type { Engine } from '../../engines/index.js';
+import { DENSE, type Factors } from '../../models/layer.js';
+import { groupsOf, isMasked, PLAIN_PATTERN } from '../../models/sparse/index.js';
+import { requireFiniteFactors } from '../low-rank/factors.js';
+import type { LayerProblem } from '../problem.js';
+import { noFeatures, whitenedFeatures, type Features } from '../regression/features.js';
+import { chooseLean } from './choose-lean.js';
 import { chooseSupport, type ChosenSupport } from './choose-support.js';
 import { fitActivated, type SolveDiagnostics } from './fit-activated.js';
-import { setUp, targetOf, type LayerRun, type SolveOptions, type SolveSize } from './set-up.js';
+import { errorOf, factorsOf, leanOn, regressorsOf, scaledLean } from './layer-fit.js';
+import { leanTrials, sharingFits, type LeaningFits } from './lean-trials.js';
+import { setUp, type LayerRun, type SolveOptions, type SolveSize } from './set-up.js';
 
 export type { SolveDiagnostics } from './fit-activated.js';
 export type { SolveOptions, SolveSize } from './set-up.js';
@@ -36,21 +31,20 @@ export async function solveLayer(
   options: SolveOptions,
 ): Promise<SolvedLayer> {
   const isFree = wanted.rank === 0;
-  const lean = options.lean ?? (await chooseLean(given, { isFree }, tryLean(engine, wanted, options)));
+  const isWhole = isMasked(wanted.pattern ?? PLAIN_PATTERN) && wanted.groups > 0;
+  const fits = (isWhole ? wholeFits : sharingFits)(engine, wanted, options);
+  const lean = options.lean ?? (await chooseLean(given, { isFree }, leanTrials(engine, fits)));
   return solveLeaning(engine, given, wanted, { ...options, lean });
 }
 
-/** The linear fit with a pull, held against samples that it did not see. */
-const tryLean =
-  (engine: Engine, wanted: SolveSize, options: SolveOptions): TryLean =>
-  async (lean, train, test) => {
+/** Each from the beginning. */
+const wholeFits =
+  (engine: Engine, wanted: SolveSize, options: SolveOptions): LeaningFits =>
+  (train) =>
+  async (lean) => {
     options.signal?.throwIfAborted();
     const linear: SolveOptions = { ...options, reconstruction: 'linear', maxIterations: 0, lean };
-    const { factors } = await solveLeaning(engine, train, wanted, linear);
-    const shape = checkProblem(test);
-    const inputs = matrix(shape.samples, shape.d, test.inputs);
-    const response = await engine.multiply(inputs, matrix(shape.m, shape.d, test.weights), { transposeB: true });
-    return errorOf({ engine, inputs, target: targetOf(test, shape, response) }, test, factors);
+    return (await solveLeaning(engine, train, wanted, linear)).factors;
   };
 
 async function solveLeaning(
@@ -92,82 +86,11 @@ export function refitLayer(
   return solveLayer(engine, problem, size, { ...options, keep: factors });
 }
 
-/** The columns of the sparse part, without a rank limit, then those of the low-rank part. */
 async function featuresOf(run: LayerRun, support: ChosenSupport): Promise<Features> {
-  const { engine, shape, inputs, space, skip, metric, ridge } = run;
-  const sparse = channelColumns(inputs, support.groups, support.width);
-  const columns = beside(sparse, space.columns);
-  const prior = beside(matrix(shape.m, sparse.cols), space.prior);
-  const free = space.limited ? sparse.cols : columns.cols;
-  const white =
-    columns.cols === 0
-      ? noFeatures(shape.samples)
-      : await whitenedFeatures(engine, columns, { free, prior, ridge, lean: await leanOn(run, support) });
-  return { ...white, skip, metric, masked: support.masked?.part };
-}
-
-/** What leaning on the original weights costs and where it pulls, by the columns of the features. */
-async function leanOn(
-  { engine, weights, shape, space, lean }: LayerRun,
-  { groups, width }: ChosenSupport,
-): Promise<Lean | null> {
-  if (lean === 0) return null;
-  const sparse = groups.flatMap((group) => Array.from({ length: width }, (_, tap) => group * width + tap));
-  const low = await space.onInputs();
-  const rows = matrix(sparse.length + low.rows, shape.d);
-  for (const [row, column] of sparse.entries()) rows.data[row * shape.d + column] = 1;
-  rows.data.set(low.data, sparse.length * shape.d);
-  const [penalty, toward] = [
-    await engine.multiply(rows, rows, { transposeB: true }),
-    await engine.multiply(weights, rows, { transposeB: true }),
-  ];
-  for (const { data } of [penalty, toward]) for (let i = 0; i < data.length; i++) data[i] = lean * data[i];
-  return { penalty, toward };
-}
-
-/** The factors of a fit on the whitened columns. */
-async function factorsOf(run: LayerRun, support: ChosenSupport, features: Features, fit: Fit): Promise<Factors> {
-  const { shape, size, space } = run;
-  const { groups, masked } = support;
-  const sparseColumns = groups.length * support.width;
-  const raw = rawCoefficients(features, fit);
-  const unlimited = matrix(shape.m, features.free, Float32Array.from(raw.sparse));
-  let lowRank: LowRank | null = null;
-  if (raw.left !== null) {
-    const right = matrix(raw.left.cols, space.columns.cols, Float32Array.from(raw.right));
-    lowRank = await space.factors(raw.left, right);
-  } else if (!space.limited) lowRank = await space.factors(columnRange(unlimited, sparseColumns, features.free), null);
-  let sparse: SparsePart | null = null;
-  if (groups.length > 0)
-    sparse = { pattern: size.pattern, kept: groups, weights: columnRange(unlimited, 0, sparseColumns).data };
-  if (masked !== null && isMasked(size.pattern) && fit.masked !== undefined) {
-    sparse = sparsePartOf(size.pattern, masked.kept, fit.masked);
-    subtractMeans(raw.bias, fit.masked, masked.part.inputs.mean);
-  }
-  return { lowRank, sparse, bias: raw.bias };
-}
-
-/** The regression was on centred inputs. */
-function subtractMeans(bias: Float32Array, { data, cols }: Matrix, mean: Float64Array): void {
-  for (let i = 0; i < bias.length; i++) {
-    let value = bias[i];
-    for (let j = 0; j < cols; j++) value -= data[i * cols + j] * mean[j];
-    bias[i] = value;
-  }
-}
-
-/**
- * The error of the factors themselves, after all rounding, on the samples that were given: added ones come after them.
- */
-async function errorOf(
-  { engine, inputs, target }: Pick<LayerRun, 'engine' | 'inputs' | 'target'>,
-  given: LayerProblem,
-  factors: Factors,
-): Promise<number> {
-  const samples = given.inputs.length / inputs.cols;
-  const y = applyActivation(given.activation, rowsOf(target, 0, samples).data);
-  const response = await factoredResponse(engine, factors, rowsOf(inputs, 0, samples), given);
-  if (given.skip !== undefined) addInto(response.data, given.skip, response.data);
-  const loss = activatedLoss(given.activation, y, response.data);
-  return relative(loss, squaredNorm(y));
+  const { engine, shape, skip, metric, ridge, lean } = run;
+  const { raw, free, prior } = regressorsOf(run, support);
+  const rest = { skip, metric, masked: support.masked?.part };
+  if (raw.cols === 0) return { ...noFeatures(shape.samples), ...rest };
+  const options = { free, prior, ridge, lean: lean === 0 ? null : scaledLean(await leanOn(run, support), lean) };
+  return { ...(await whitenedFeatures(engine, raw, options)), ...rest };
 }

@@ -1,4 +1,5 @@
 import { SparankError } from '../../errors/index.js';
+import { firstNotFinite } from '../../errors/not-finite.js';
 import type { LayerProblem } from '../../compression/index.js';
 
 /** Squares of squares of such numbers leave the range of float32. */
@@ -48,12 +49,13 @@ export class SampleWatch {
   /** @param values rows of `width`; @param images the calibration sample of every row */
   add(of: 'input' | 'skip branch', values: Float32Array, width: number, images: ArrayLike<number>): void {
     if (this.bad === null) {
-      const at = values.findIndex((value) => !Number.isFinite(value));
-      if (at >= 0) this.bad = { image: images[Math.floor(at / width)] ?? 0, value: values[at], of };
+      const at = firstNotFinite(values);
+      if (at !== null) this.bad = { image: images[Math.floor(at / width)] ?? 0, value: values[at], of };
     }
     if (of !== 'input' || this.varies || values.length === 0) return;
     const first = (this.first ??= values.slice(0, width));
-    this.varies = values.some((value, i) => Math.abs(value - first[i % width]) > ALIKE);
+    for (let i = 0; i < values.length && !this.varies; i++)
+      this.varies = Math.abs(values[i] - first[i % width]) > ALIKE;
   }
 
   /** Why the layer cannot be fitted, or null. */

@@ -50,5 +50,7 @@ export async function runPart(
 
 /** Feature maps are float32 in all networks that can be compressed; raw input pixels may be integers. */
 export function floats({ data }: Tensor): Float32Array {
-  return data instanceof Float32Array ? data : Float32Array.from(data, Number);
+  if (data instanceof Float32Array) return data;
+  const isBig = data instanceof BigInt64Array || data instanceof BigUint64Array;
+  return isBig ? Float32Array.from(data, Number) : new Float32Array(data);
 }

@@ -1,5 +1,6 @@
 import { mapSamples, sliceRows, type Dataset } from '../../datasets/index.js';
 import { InputError } from '../../errors/index.js';
+import { firstNotFinite } from '../../errors/not-finite.js';
 import { GraphIndex, operatorOf, Runner, type Model, type Samples, type Tensor } from '../../models/index.js';
 import { numberName } from './breakdown.js';
 
@@ -17,8 +18,8 @@ export function firstBad(values: ReadonlyMap<string, Tensor>, names: Iterable<st
   for (const name of names) {
     const tensor = values.get(name);
     if (!(tensor?.data instanceof Float32Array) && !(tensor?.data instanceof Float64Array)) continue;
-    const at = (tensor.data as Float32Array).findIndex((value) => !Number.isFinite(value));
-    if (at < 0) continue;
+    const at = firstNotFinite(tensor.data);
+    if (at === null) continue;
     const width = tensor.data.length / Math.max(1, tensor.dims[0] ?? 1);
     return { tensor: name, sample: Math.floor(at / width), element: at % width, value: tensor.data[at] };
   }

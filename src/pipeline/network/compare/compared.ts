@@ -1,3 +1,4 @@
+import { firstNotFinite } from '../../../errors/not-finite.js';
 import { beforeSelection, Runner, type Model, type Samples } from '../../../models/index.js';
 
 /**
@@ -27,8 +28,10 @@ export async function comparedTensors(
       return data instanceof Float32Array ? data : null;
     };
     const numbers = (name: string) => floats(name) !== null;
-    const usable = (name: string) =>
-      floats(name)?.every(Number.isFinite) === true && made.every((names) => names.has(name));
+    const usable = (name: string) => {
+      const values = floats(name);
+      return values !== null && firstNotFinite(values) === null && made.every((names) => names.has(name));
+    };
     const chosen = before.flatMap(({ output, tensors }) => {
       const own = tensors.filter(numbers);
       return own.length > 0 && own.every(usable) ? own : [output];

@@ -18,6 +18,10 @@ export async function layerResponse(
   const response = await engine.multiply(matrix(inputs.length / d, d, inputs), matrix(m, d, weights), {
     transposeB: true,
   });
-  const own = response.data.map((value, i) => value + bias[i % m]);
-  return { own, wanted: skip === undefined ? own : own.map((value, i) => value + skip[i]) };
+  const own = response.data;
+  for (let i = 0; i < own.length; i++) own[i] = own[i] + bias[i % m];
+  if (skip === undefined) return { own, wanted: own };
+  const wanted = new Float32Array(own.length);
+  for (let i = 0; i < own.length; i++) wanted[i] = own[i] + skip[i];
+  return { own, wanted };
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import {
+  activated,
   costCurve,
   layerStatistics,
   requireFinite,
@@ -20,7 +21,6 @@ import { type LayerMetrics } from './output-metrics.js';
 import { files } from '../../files/step-files.js';
 import { type Network } from '../../network/network.js';
 import type { ProbePlan } from './probe-plan.js';
-import { applyActivation } from '../../../compression/prox/activation-function.js';
 import { chooseProbes, MAX_PROBED_RANK, probesWithMean, responseBasis } from '../../curves/sensitivity.js';
 import { sensitivityOf } from './layer-effects.js';
 import type { StepContext } from '../../step.js';
@@ -99,7 +99,7 @@ async function measureLayer(
   context.progress(0.5);
   const candidates = costCurve(layer, statistics, components);
   const limited = chooseProbes(candidates, MAX_PROBED_RANK, plan.layerErrors);
-  const after = matrix(samples, layer.m, applyActivation(problem.activation, wanted));
+  const after = matrix(samples, layer.m, activated(problem.activation, wanted));
   const probes = probesWithMean(limited, candidates, after);
   const maxRank = Math.max(1, ...probes.map(({ rank }) => rank));
   const basis = await responseBasis(engine, matrix(samples, layer.m, own), {
