@@ -54,6 +54,25 @@ describe.each(ACTIVATIONS.map((activation) => ({ activation, name: label(activat
   });
 });
 
+it('finds the lowest of the valleys of hard swish, however flat or steep', () => {
+  const step = zStep({ kind: 'hard_swish' });
+  const { value } = activationFunction({ kind: 'hard_swish' });
+  expect(step.note).toContain('exact');
+  const random = seededRandom(9);
+  for (const rho of [1e-4, 0.01, 0.3, 1, 40, 1e4]) {
+    const y = Float32Array.from({ length: CASES }, () => (random() - 0.2) * 8);
+    const v = Float32Array.from({ length: CASES }, () => (random() - 0.5) * 16);
+    const z = new Float32Array(CASES);
+    step.step(y, v, rho, z);
+    for (let i = 0; i < CASES; i++) {
+      const cost = (x: number): number => ((y[i] ?? NaN) - value(x)) ** 2 + rho * (x - (v[i] ?? NaN)) ** 2;
+      let best = Infinity;
+      for (let x = -12; x <= 12; x += 1 / 256) best = Math.min(best, cost(x));
+      expect(cost(z[i] ?? NaN), `y ${y[i]} v ${v[i]} rho ${rho}`).toBeLessThanOrEqual(best * (1 + 1e-6) + 1e-9);
+    }
+  }
+});
+
 it('matches known values of the activations', () => {
   const at = (kind: 'silu' | 'softplus' | 'tanh', x: number): number => activationFunction({ kind }).value(x);
   expect(at('silu', 1)).toBeCloseTo(0.7310586, 6);

@@ -1,5 +1,6 @@
 import type { Activation } from '../../models/activation.js';
 import { clipStep } from './clip.js';
+import { hardSwishStep } from './hard-swish.js';
 import { identityStep } from './identity.js';
 import { leakyReluStep } from './leaky-relu.js';
 import { reluStep } from './relu.js';
@@ -21,6 +22,8 @@ export function zStep(activation: Activation): { step: ZStep; note: string } {
       const step = clipStep(-beta / alpha, (1 - beta) / alpha, alpha, beta);
       return { step, note: 'hard_sigmoid: exact, best of three branches' };
     }
+    case 'hard_swish':
+      return { step: hardSwishStep, note: 'hard_swish: exact, best of four branches' };
     case 'leaky_relu':
       return { step: leakyReluStep(activation.alpha), note: 'leaky_relu: exact, better of two branches' };
   }

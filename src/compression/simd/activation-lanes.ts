@@ -1,4 +1,5 @@
 import type { Activation } from '../../models/activation.js';
+import { hardSwish } from './hard-swish-lanes.js';
 import type { Kernel, Lanes } from './kernel.js';
 import { searchLanes } from './search-lanes.js';
 import type { ValueAndSlope } from './smooth-lanes.js';
@@ -101,6 +102,8 @@ export function activationLanes(activation: Activation): ActivationLanes | null 
       return clip(activation.min, activation.max);
     case 'leaky_relu':
       return leakyRelu(activation.alpha);
+    case 'hard_swish':
+      return hardSwish;
     default:
       return searchLanes(activation);
   }

@@ -26,6 +26,7 @@ const OP = {
   shiftLeft: 0xab,
   addIntegers: 0xae,
   absolute: 0xe0,
+  squareRoot: 0xe3,
   add: 0xe4,
   sub: 0xe5,
   mul: 0xe6,
@@ -113,6 +114,7 @@ export class Kernel {
   mul = (a: Lanes, b: Lanes): Lanes => this.binary(OP.mul, a, b);
   divide = (a: Lanes, b: Lanes): Lanes => this.binary(OP.divide, a, b);
   absolute = (a: Lanes): Lanes => this.keep(this.loop, [...get(a.local), ...simd(OP.absolute)]);
+  sqrt = (a: Lanes): Lanes => this.keep(this.loop, [...get(a.local), ...simd(OP.squareRoot)]);
   /** To the nearest whole number. */
   nearest = (a: Lanes): Lanes => this.keep(this.loop, [...get(a.local), ...simd(OP.nearest)]);
 

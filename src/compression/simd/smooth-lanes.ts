@@ -110,7 +110,7 @@ const geluCurve: Curve = (k, z) => {
   return { value: k.mul(z, p), slope: k.add(p, k.mul(near, density)) };
 };
 
-const hardSwishCurve: Curve = (k, z) => {
+export const hardSwishCurve: Curve = (k, z) => {
   const [zero, one, third] = [k.constant(0), k.constant(1), k.constant(1 / 3)];
   const gate = clamped(k, k.add(k.mul(z, k.constant(1 / 6)), k.constant(0.5)), 0, 1);
   const middle = k.add(k.mul(z, third), k.constant(0.5));
@@ -143,8 +143,6 @@ export function smoothCurve(activation: Activation): { curve: Curve; monotone: b
       return { curve: siluCurve, monotone: false };
     case 'gelu':
       return { curve: activation.approximate ? geluTanhCurve : geluCurve, monotone: false };
-    case 'hard_swish':
-      return { curve: hardSwishCurve, monotone: false };
     default:
       return null;
   }
