@@ -28,6 +28,10 @@ export interface JobOutcome {
   points: LocalResult['points'];
   /** Processor seconds of all threads by phase, as `seconds` is wall time. */
   processor: Record<TaskKind, number>;
+  /** Seconds that the inspection expected of every phase. */
+  expected: LocalResult['expected'];
+  /** What was told of the time that is left, and when, in seconds. */
+  told: { at: number; left: number }[];
   /** Before the job: Node, the loader of the bench, the modules. */
   peakBefore: number;
   peak: number;
@@ -66,7 +70,9 @@ async function run({ files, spec, threads, output: kept }: JobRequest): Promise<
   const peakBefore = peakBytes(process.pid);
   try {
     const meter = processorMeter();
-    const { seconds, metrics, layers, points } = await compressLocally({
+    const began = performance.now();
+    const told: JobOutcome['told'] = [];
+    const { seconds, metrics, layers, points, expected } = await compressLocally({
       ...files,
       spec: resolveSpec({
         model: source,
@@ -82,11 +88,14 @@ async function run({ files, spec, threads, output: kept }: JobRequest): Promise<
       onProgress: (kind, _, fraction) => {
         if (fraction === 0) meter.start(kind);
       },
+      onEstimate: (_, left) => {
+        if (left !== null) told.push({ at: (performance.now() - began) / 1000, left });
+      },
     });
     const processor = meter.stop();
     // Every step starts a measurement of its own.
     const peak = Math.max(metrics.memory?.peak_bytes ?? 0, peakBytes(process.pid));
-    return { seconds, metrics, layers, points, processor, peakBefore, peak };
+    return { seconds, metrics, layers, points, processor, expected, told, peakBefore, peak };
   } finally {
     if (kept === undefined) await rm(output, { recursive: true, force: true });
   }

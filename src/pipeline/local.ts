@@ -10,7 +10,15 @@ import { choicesOf, targetsOf } from '../jobs/points.js';
 import { etaSeconds, jobFraction, usualShares, type PhaseShares } from '../jobs/progress.js';
 import type { LayerRow, Point } from '../jobs/results.js';
 import type { Spec } from '../jobs/spec.js';
-import type { Assignment, FinishedTask, MeasuredPoint, JobInput, StepFile, TaskKind } from '../jobs/tasks.js';
+import type {
+  Assignment,
+  ExpectedSeconds,
+  FinishedTask,
+  MeasuredPoint,
+  JobInput,
+  StepFile,
+  TaskKind,
+} from '../jobs/tasks.js';
 import { finishedOne } from './files/finished.js';
 import { peakMemoryBytes, resetPeakMemory } from '../observability/peak-memory.js';
 import { filesNeeded } from './files-needed.js';
@@ -49,6 +57,8 @@ export interface LocalResult extends Pick<MeasuredPoint, 'metrics' | 'verdict' |
   artifacts: string[];
   /** Wall seconds by step; layers added up. */
   seconds: Record<TaskKind, number>;
+  /** What the inspection expected of every phase. */
+  expected: ExpectedSeconds | undefined;
 }
 
 /** The whole way of a job in this process: the same steps as the service, without queue and database. */
@@ -137,7 +147,8 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
     const evaluated = finishedOne(base, 'evaluate');
     await mkdir(options.output, { recursive: true });
     for (const { name, key } of evaluated.files) await copyFile(key, join(options.output, name));
-    return { ...pointsOf(base), artifacts: evaluated.files.map(({ name }) => name), seconds };
+    const { expected } = finishedOne(base, 'inspect').result;
+    return { ...pointsOf(base), artifacts: evaluated.files.map(({ name }) => name), seconds, expected };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -17,6 +17,8 @@ export type { SolveOptions, SolveSize } from './set-up.js';
 export interface SolvedLayer {
   factors: Factors;
   diagnostics: SolveDiagnostics;
+  /** How far the fit leans on the original weights, as in the options. */
+  lean: number;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function solveLayer(
   const isWhole = isMasked(wanted.pattern ?? PLAIN_PATTERN) && wanted.groups > 0;
   const fits = (isWhole ? wholeFits : sharingFits)(engine, wanted, options);
   const lean = options.lean ?? (await chooseLean(given, { isFree }, leanTrials(engine, fits)));
-  return solveLeaning(engine, given, wanted, { ...options, lean });
+  return { ...(await solveLeaning(engine, given, wanted, { ...options, lean })), lean };
 }
 
 /** Each from the beginning. */
@@ -52,7 +54,7 @@ async function solveLeaning(
   given: LayerProblem,
   wanted: SolveSize,
   options: SolveOptions,
-): Promise<SolvedLayer> {
+): Promise<Pick<SolvedLayer, 'factors' | 'diagnostics'>> {
   const run = await setUp(engine, given, wanted, options);
   const support = await chooseSupport(run);
   try {

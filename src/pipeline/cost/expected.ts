@@ -2,7 +2,7 @@ import { targetsOf, writtenFormat } from '../../jobs/points.js';
 import { USUAL_EFFORT, type Spec, type Target } from '../../jobs/spec.js';
 import { targetOf, wishOf } from '../../jobs/targets.js';
 import { PHASES, type ExpectedSeconds } from '../../jobs/tasks.js';
-import { formatOf, type ModelFormatName } from '../../models/index.js';
+import { formatOf, PLAIN_CODING, type ModelFormatName } from '../../models/index.js';
 import { batchesInTensorflow, MOST_IN_TENSORFLOW } from './budgets.js';
 import { affordablePasses, distillationBudget, distillationSeconds, FEWEST, HELD_OUT, seenInPass } from './effort.js';
 import { DISTILLATION_PER_SECOND, WORK_PER_SECOND } from './rate.js';
@@ -19,15 +19,18 @@ const LAYER_LATENCY_SECONDS = { each: 0.45, all: 11 };
 /** The same in TensorFlow.js, on its backend wasm: one thread, 1e10 to 2.5e10 on four networks (one core of an AMD EPYC). */
 const TENSORFLOW_WORK_PER_SECOND = 1e10;
 /** Runs of a network, where it is so slow that they and not the time decide: of the speed (the fewest, and the usual), and of each trial of a plan. */
-const TENSORFLOW_RUNS = { fewest: 25, usual: 50, trial: 18 };
+const RUNS = { fewest: 25, usual: 50, trial: 18 };
 /** Until the speed of a slow network is measured with the fewest runs. */
 const MOST_LATENCY_SECONDS = 3 * LATENCY_SECONDS;
 /** Whole networks that a plan for a speedup times. */
 const TIMED_PLANS = { count: 6, seconds: 2 };
 /** Of the check that a planned network is not slower, for every batch size. */
 const CHECK_SECONDS = 2;
-/** Trials of a plan that is made on the network itself. */
+/** Trials of a plan that is made on the network itself; of a layer's fits, half are those of another trial. */
 const TRIALS = { quality: 6, speedup: 1 } as const;
+const NEW_FITS = 0.5;
+/** Networks that are built where the outputs were asked to be so good: the planned one is often just not, on samples that its search did not see. */
+const BUILT_FOR_QUALITY = 1.7;
 /** The search for a speedup is made once more with integers. */
 const INTEGER_TRIALS = 1;
 /** Where the weights of a finished network may be coded: runs of it for ranges and errors, and what is timed. */
@@ -138,22 +141,28 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
   const points = targetsOf(spec);
   const open = layers.filter(({ blocked }) => blocked === null);
   const pass = (images * passWork(layers)) / WORK_PER_SECOND;
-  const fits = open.reduce(
-    (sum, layer) =>
-      sum + solveWork(layer, Math.min(samples, images * layer.positions), spec.method.max_iterations) / WORK_PER_SECOND,
-    0,
-  );
-  const refit = 2 * pass + fits + LAYER_SECONDS.assemble * open.length;
+  const fitsWith = (iterations: number) =>
+    open.reduce((sum, layer) => sum + solveWork(layer, Math.min(samples, images * layer.positions), iterations), 0) /
+    WORK_PER_SECOND;
+  const fits = fitsWith(spec.method.max_iterations);
+  const inOrder = 2 * pass + LAYER_SECONDS.assemble * open.length;
+  const refit = inOrder + fits;
   const compare = (measured * passWork(layers)) / WORK_PER_SECOND;
-  const { for_speedup: forSpeedup, for_quality: forQuality } = spec.method.weights;
+  const { for_speedup: forSpeedup, for_quality: forQuality, coding } = spec.method.weights;
   const wishes = points.map(wishOf);
   const speedups = wishes.filter(({ name }) => name === 'speedup').length;
   const kinds = wishes.map(({ name }) => targetOf(name));
   const qualities = kinds.filter(({ quality }) => quality).length;
+  const trial = {
+    quality: inOrder + (1 + NEW_FITS) * fitsWith(0) + compare,
+    speedup: open.length + refit + compare,
+  };
   const trials =
-    qualities * TRIALS.quality + speedups * (TRIALS.speedup + (forSpeedup === undefined ? 0 : INTEGER_TRIALS));
-  const coding =
-    forQuality === undefined ? 0 : qualities * (CODING.seconds + (CODING.images * passWork(layers)) / WORK_PER_SECOND);
+    qualities * TRIALS.quality * trial.quality +
+    speedups * (TRIALS.speedup + (forSpeedup === undefined ? 0 : INTEGER_TRIALS)) * trial.speedup;
+  const coded = coding === PLAIN_CODING ? (forQuality === undefined ? 0 : qualities) : points.length;
+  const oneCoding = CODING.seconds + (Math.min(images, CODING.images) * passWork(layers)) / WORK_PER_SECOND;
+  const built = points.length + (BUILT_FOR_QUALITY - 1) * qualities;
   const tensorflow = expectedInTensorflow(expected, wishes);
   // What TensorFlow.js makes of a plan is not checked beforehand.
   const checks =
@@ -161,23 +170,22 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
       ? 0
       : kinds.filter(({ cost, quality }) => cost !== null || quality).length;
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
+  // A network with coded weights is measured beside itself with float32 weights.
+  const networks = 1 + points.length + coded;
+  const one = passWork(layers) / WORK_PER_SECOND;
+  const latency = spec.benchmark.batch_sizes.reduce((sum, batch) => sum + latencySeconds(batch * one), 0);
   return {
     inspect: inspection.capture + inspection.branches + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),
-    plan:
-      STEP_SECONDS +
-      trials * (open.length + refit + compare) +
-      tensorflow.plan +
-      checks * CHECK_SECONDS * spec.benchmark.batch_sizes.length,
+    plan: STEP_SECONDS + trials + tensorflow.plan + checks * CHECK_SECONDS * spec.benchmark.batch_sizes.length,
     layers: points.length * (fits + LAYER_SECONDS.layers * open.length),
-    assemble: points.length * (STEP_SECONDS + refit) + coding,
-    evaluate:
-      STEP_SECONDS +
-      (points.length + 1) * compare +
-      (points.length + 1) * LATENCY_SECONDS * spec.benchmark.batch_sizes.length +
-      tensorflow.evaluate +
-      timed,
+    assemble: points.length * STEP_SECONDS + built * refit + coded * oneCoding,
+    evaluate: STEP_SECONDS + networks * (compare + latency) + tensorflow.evaluate + timed,
   };
 }
+
+/** Of a network of which a run takes so long, at one batch size. */
+const latencySeconds = (run: number): number =>
+  Math.min(Math.max(LATENCY_SECONDS, RUNS.usual * run), Math.max(MOST_LATENCY_SECONDS, RUNS.fewest * run));
 
 /** What is added where the compressed networks are for TensorFlow.js, and run in it. */
 function expectedInTensorflow(
@@ -186,14 +194,11 @@ function expectedInTensorflow(
 ): { plan: number; evaluate: number } {
   if (formatOf(writtenFormat(spec, format)).tensorflow !== true) return { plan: 0, evaluate: 0 };
   const pass = passWork(layers) / TENSORFLOW_WORK_PER_SECOND;
-  const { fewest, usual, trial } = TENSORFLOW_RUNS;
-  const timed = batchesInTensorflow(spec.benchmark).map((batch) =>
-    Math.min(Math.max(LATENCY_SECONDS, usual * batch * pass), Math.max(MOST_LATENCY_SECONDS, fewest * batch * pass)),
-  );
+  const timed = batchesInTensorflow(spec.benchmark).map((batch) => latencySeconds(batch * pass));
   const compared = Math.min(measured, MOST_IN_TENSORFLOW) * pass;
   const speedups = spec.benchmark.runtime === 'tensorflowjs' ? wishes.filter(({ name }) => name === 'speedup') : [];
   const [batch = 1] = spec.benchmark.batch_sizes;
-  const plan = Math.max(TIMED_PLANS.seconds, 2 * trial * batch * pass);
+  const plan = Math.max(TIMED_PLANS.seconds, 2 * RUNS.trial * batch * pass);
   return {
     plan: speedups.length * TIMED_PLANS.count * plan,
     evaluate: (wishes.length + 1) * (compared + timed.reduce((sum, seconds) => sum + seconds, 0)),

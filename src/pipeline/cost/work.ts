@@ -1,5 +1,5 @@
 import { MAX_ELIMINATED_COLUMNS, mostLeanTries } from '../../compression/index.js';
-import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
+import { LOW_RANK_SHAPES, type Activation, type Layer } from '../../models/index.js';
 
 /**
  * What the parts of a job cost, counted before they begin, in multiply-accumulates as the runtime does them: some 4e10
@@ -8,8 +8,13 @@ import { LOW_RANK_SHAPES, type Layer } from '../../models/index.js';
 
 /** What an element of a feature map costs to write, and to put through an activation. */
 const ELEMENT_MACS = 40;
-/** The same in the solver's own passes over a matrix. */
+/** The same in the solver's own passes over a matrix, one iteration. */
 const SOLVER_ELEMENT_MACS = 60;
+/** With activations whose step has more to it than a comparison; those with an exponential in it are searched for. */
+const COSTLY: Partial<Record<Activation['kind'], number>> = {
+  ...{ hard_swish: 100, hard_sigmoid: 200 },
+  ...{ elu: 450, sigmoid: 450, tanh: 450, silu: 450, gelu: 630, softplus: 630 },
+};
 /** Shapes that narrow the input of a convolution with a kernel of two axes. */
 const tapShapes = (transposed: boolean): number =>
   Object.values(LOW_RANK_SHAPES).filter(
@@ -29,15 +34,16 @@ const DIRECTIONS = 512;
 const WIDTH_CUBES = 12;
 /** Products of all samples with a layer's weights before the iterations of a solve. */
 const SOLVE_PRODUCTS = 6;
-/** The same of each linear fit that is tried to choose how far the solve leans on the original weights. */
-const LEAN_PRODUCTS = 4;
+/** The same of the linear fits that are tried to choose how far the solve leans on the original weights: of all, and of each. */
+const LEAN_PRODUCTS = { all: 3, each: 1 };
 /** Rank of a solved layer, as a share of its outputs; known only when the plan is made. */
 const USUAL_RANK = 1 / 4;
 
 export type Counted = Pick<
   Layer,
   'macs' | 'm' | 'positions' | 'blocked' | 'd' | 'channels' | 'transposed' | 'uses' | 'narrows'
->;
+> &
+  Partial<Pick<Layer, 'activation'>>;
 
 /** One layer on one image. */
 const layerWork = ({ macs, m, positions }: Pick<Layer, 'macs' | 'm' | 'positions'>): number =>
@@ -90,12 +96,14 @@ export function statisticsWork(layer: Pick<Layer, 'm' | 'blocked'> & Narrowed, s
 
 /** One fit of a layer, iterations included; a refit is one more. */
 export function solveWork(
-  { m, d, blocked }: Pick<Layer, 'm' | 'd' | 'blocked'>,
+  { m, d, blocked, activation }: Pick<Layer, 'm' | 'd' | 'blocked'> & Partial<Pick<Layer, 'activation'>>,
   samples: number,
   iterations: number,
 ): number {
   if (blocked !== null) return 0;
-  const each = samples * m * (USUAL_RANK * m + SOLVER_ELEMENT_MACS);
-  const products = SOLVE_PRODUCTS + LEAN_PRODUCTS * mostLeanTries({ m, d }, samples);
+  const element = COSTLY[activation?.kind ?? 'relu'] ?? SOLVER_ELEMENT_MACS;
+  const each = samples * m * (USUAL_RANK * m + element);
+  const tries = mostLeanTries({ m, d }, samples);
+  const products = SOLVE_PRODUCTS + (tries === 0 ? 0 : LEAN_PRODUCTS.all + tries * LEAN_PRODUCTS.each);
   return products * samples * d * m + iterations * each + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
 }

@@ -46,6 +46,7 @@ const INPUTS_SHARE = 0.4;
  * A layer whose refit breaks down stays as it was solved, or dense.
  *
  * @param network without the branches that are left out
+ * @param leans how far the layers' fits lean on the original weights; absent: as far as held-out samples say, for each refit anew
  * @param errors gets the relative error of every layer after its refit
  */
 export async function refitInOrder(
@@ -55,8 +56,14 @@ export async function refitInOrder(
   {
     solved,
     dropped = [],
+    leans,
     errors,
-  }: { solved: ReadonlyMap<number, Factors>; dropped?: readonly DroppedBranch[]; errors: Map<number, number> },
+  }: {
+    solved: ReadonlyMap<number, Factors>;
+    dropped?: readonly DroppedBranch[];
+    leans?: ReadonlyMap<number, number>;
+    errors: Map<number, number>;
+  },
 ): Promise<Map<string, Replacement>> {
   const { method } = assignment.spec;
   const inspected = finishedOne(assignment, 'inspect');
@@ -91,7 +98,8 @@ export async function refitInOrder(
             const done = Math.min(1, iteration / Math.max(1, method.max_iterations));
             within(INPUTS_SHARE + (1 - INPUTS_SHARE) * done);
           };
-          const fitted = await fit(engine, problem, factors, { method, run: { ...context, onIteration } });
+          const run = { ...context, onIteration, lean: leans?.get(index) };
+          const fitted = await fit(engine, problem, factors, { method, run });
           replacements.set(layer.name, fitted.factors);
           errors.set(index, fitted.diagnostics.relativeError);
         }
@@ -202,8 +210,11 @@ async function fit(
   factors: Factors,
   {
     method,
-    run: { signal, onIteration },
-  }: { method: Method; run: { signal: AbortSignal; onIteration: (iteration: number) => void } },
+    run: { signal, onIteration, lean },
+  }: {
+    method: Method;
+    run: { signal: AbortSignal; onIteration: (iteration: number) => void; lean: number | undefined };
+  },
 ): Promise<SolvedLayer> {
   const options = {
     reconstruction: method.reconstruction,
@@ -211,6 +222,7 @@ async function fit(
     seed: method.seed,
     signal,
     onIteration,
+    ...(lean === undefined ? {} : { lean }),
   };
   if (method.inputs === 'refit') return refitLayer(engine, problem, factors, options);
   const { shape, rank, inner } = factors.lowRank ?? DENSE;

@@ -36,6 +36,9 @@ export interface BackedOff {
   warnings: Warning[];
 }
 
+/** Of the progress, where weights are coded afterwards if that keeps what was asked. */
+const BUILDING_SHARE = 0.7;
+
 interface Tried {
   built: Built;
   coded: Judged;
@@ -61,6 +64,8 @@ export async function backOff(
     const factors = solved.get(allocation.index);
     if (factors !== undefined) known.set(JSON.stringify(allocation), factors);
   }
+  const codings = openCodings(assignment.spec, network.original);
+  const building = partOf(context, 0, codings.length === 0 ? 1 : BUILDING_SHARE);
   const data = await openQualityData(assignment, network, context);
   const tried = new Map<number, Tried>();
   try {
@@ -77,7 +82,7 @@ export async function backOff(
       if (before !== undefined) return before;
       // How many there will be is not known: each takes half of what is left.
       const share = 0.5 ** (tried.size + 1);
-      const inner = partOf(context, 1 - 2 * share, 1 - share);
+      const inner = partOf(building, 1 - 2 * share, 1 - share);
       const factors = await solveAll(assignment, inner, ladder[step] ?? [], known);
       const dropped = step === 0 ? (point.dropped ?? []) : [];
       const built = await buildNetwork(assignment, inner, network, { solved: factors, dropped, share });
@@ -95,15 +100,23 @@ export async function backOff(
       return { built, allocations, asPlanned: i === 0, unseen: found[kind].unseen, warnings };
     };
     if (step !== null) {
-      const codings = openCodings(assignment.spec, network.original);
       const { compressed: holding } = (await attempt(step)).built;
       const sizes = { holding, last: network.prepared };
+      const steps = stepsToCode(assignment.spec, { steps: ladder.length, holding: step, sizes });
+      const most = steps.length * codings.length;
+      let judged = 0;
+      const coding = (done: number) => context.progress(BUILDING_SHARE + ((1 - BUILDING_SHARE) * done) / most);
+      if (most > 0) coding(0);
       const found = await smallerCoded(codings, {
-        steps: stepsToCode(assignment.spec, { steps: ladder.length, holding: step, sizes }),
+        steps,
         attempt: async (i) => (await attempt(i)).built.compressed,
         code: async (compressed, coding) =>
           (await codeNetwork(assignment, { compressed, coding }, network, context))?.model ?? null,
-        judge,
+        judge: async (model) => {
+          const result = await judge(model);
+          coding(++judged);
+          return result;
+        },
       });
       if (found === null) return result(step, 'coded', []);
       const { built, ...rest } = result(found.step, 'plain', []);

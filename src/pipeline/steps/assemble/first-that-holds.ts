@@ -1,10 +1,10 @@
 /**
- * The first of so many steps that holds, by bisection where the very first does not: of a ladder of networks, each less
- * compressed than the one before, the most compressed one. Null when none holds.
+ * The first of so many steps that holds: of a ladder of networks, each less compressed than the one before, the most compressed one. What was searched
+ * for is missed by little, mostly: behind the first the second is tried, and bisected only then. Null when none holds.
  */
 export async function firstThatHolds(steps: number, holds: (step: number) => Promise<boolean>): Promise<number | null> {
-  if (steps > 0 && (await holds(0))) return 0;
-  let fails = 0;
+  let fails = -1;
+  for (; fails < 1 && fails + 1 < steps; fails++) if (await holds(fails + 1)) return fails + 1;
   let good = steps;
   while (good - fails > 1) {
     const middle = (fails + good) >> 1;

@@ -1,11 +1,14 @@
-import type { AllocationLayer } from '../../../compression/index.js';
+import type { AllocationLayer, SolvedLayer } from '../../../compression/index.js';
 import { targetsOf } from '../../../jobs/points.js';
 import type { Warning } from '../../../jobs/results.js';
 import type { Assignment, PlannedPoint, PlanResult } from '../../../jobs/tasks.js';
-import type { Factors, WeightBits, WeightCodingName } from '../../../models/index.js';
+import type { WeightBits, WeightCodingName } from '../../../models/index.js';
 import type { Curves } from '../../curves/curves.js';
 import type { Quality } from '../../network/quality.js';
 import { partOf, type StepContext } from '../../step.js';
+
+/** A layer solved linearly. */
+export type LinearFit = Pick<SolvedLayer, 'factors' | 'lean'>;
 
 /** What the plan of one point leaves to the next: it costs time and does not depend on the target. */
 export interface PointsShare {
@@ -14,7 +17,7 @@ export interface PointsShare {
   /** What integers alone change of the outputs, squared; null: not known yet. */
   integerError: number | null;
   /** Linear fits, by layer, rank and groups. */
-  fits: Map<string, Factors>;
+  fits: Map<string, LinearFit>;
   /** What networks that were tried came to, by the choice of every layer. */
   qualities: Map<string, Quality>;
 }

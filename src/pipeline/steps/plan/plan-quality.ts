@@ -16,7 +16,7 @@ import { files } from '../../files/step-files.js';
 import { partOf, type StepContext } from '../../step.js';
 import { droppedBranches } from './dropped.js';
 import { effectOf, fastEnough, plansWithWholeLayers } from './never-slower.js';
-import type { Chosen, NetworkPlan } from './plan-points.js';
+import type { Chosen, LinearFit, NetworkPlan } from './plan-points.js';
 import { leastTried } from './out-of-reach.js';
 import { keyOf } from './search-speedup.js';
 import { allowedForSpeed } from './thrift.js';
@@ -169,7 +169,7 @@ interface Trying {
   tables: readonly AllocationLayer[];
   choice: readonly number[];
   engine: Engine;
-  fits: Map<string, Factors>;
+  fits: Map<string, LinearFit>;
   search: Dataset;
 }
 
@@ -182,12 +182,13 @@ async function trial(
   const linear = { ...method, reconstruction: 'linear' as const, max_iterations: 0, inputs: 'refit' as const };
   const inspected = finishedOne(assignment, 'inspect');
   const solved = new Map<number, Factors>();
+  const leans = new Map<number, number>();
   for (const [i, { index }] of curves.layers.entries()) {
     const chosen = tables[i]?.candidates[choice[i] ?? 0];
     if (chosen === undefined || isDense(chosen) || chosen.dropped === true) continue;
     const key = [index, chosen.shape, chosen.rank, chosen.inner, chosen.groups].join(' ');
-    let factors = fits.get(key);
-    if (factors === undefined) {
+    let fit = fits.get(key);
+    if (fit === undefined) {
       context.signal.throwIfAborted();
       const { problem: sampled } = await readProblem(context.path(keyOfFile(inspected, files.samples(index))));
       const problem = { ...sampled, ...(await readMetric(context, inspected, index)) };
@@ -197,21 +198,19 @@ async function trial(
         seed: method.seed,
         signal: context.signal,
       };
-      factors = await solveLayer(engine, problem, chosen, options).then(
-        (solved) => solved.factors,
-        (error: unknown): Factors => {
-          if (breakdownOf(error) === null) throw error;
-          return { lowRank: null, sparse: null, bias: problem.bias };
-        },
-      );
-      fits.set(key, factors);
+      fit = await solveLayer(engine, problem, chosen, options).catch((error: unknown): LinearFit => {
+        if (breakdownOf(error) === null) throw error;
+        return { factors: { lowRank: null, sparse: null, bias: problem.bias }, lean: 0 };
+      });
+      fits.set(key, fit);
     }
-    solved.set(index, factors);
+    solved.set(index, fit.factors);
+    leans.set(index, fit.lean);
   }
   const quick = { ...assignment, spec: { ...assignment.spec, method: linear } };
   const dropped = droppedBranches(curves, tables, choice);
   const left = withoutDropped(network, dropped);
-  const replacements = await refitInOrder(quick, context, left, { solved, dropped, errors: new Map() });
+  const replacements = await refitInOrder(quick, context, left, { solved, dropped, leans, errors: new Map() });
   const { threads, signal } = context;
   const answers = askedAnswers(assignment.spec);
   return qualityOf(network.original, rewrite(left.prepared, replacements), search, { threads, signal, answers });
