@@ -77,7 +77,9 @@ async function told(network: ForeignNetwork, target: string, effort: string): Pr
 function phasesOf({ expected, seconds }: JobOutcome): string {
   const measured = { ...seconds, layers: seconds.layer };
   const phases = ['inspect', 'plan', 'layers', 'assemble', 'evaluate'] as const;
-  return phases.map((phase) => `${phase} ${expected?.[phase].toFixed(1) ?? '?'} -> ${measured[phase].toFixed(1)}`).join(', ');
+  return phases
+    .map((phase) => `${phase} ${expected?.[phase].toFixed(1) ?? '?'} -> ${measured[phase].toFixed(1)}`)
+    .join(', ');
 }
 
 printMachine();

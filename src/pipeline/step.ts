@@ -14,7 +14,7 @@ export interface StepContext extends Running {
   signal: AbortSignal;
   /** 0..1 */
   progress(fraction: number): void;
-  /** Told once what the phases of the job are expected to take, in proportion. */
+  /** Told what the phases of the job are expected to take, in proportion: before the inspection, and again as the pace of this machine becomes known. */
   expect?: (shares: PhaseShares) => void;
   limits: StepLimits;
   engine: EngineChoice;

@@ -4,6 +4,8 @@ import { seededRandom, normals } from '../../src/compression/linalg/random.js';
 import { symmetricEigen } from '../../src/compression/linalg/eigen.js';
 import { createEngine, matrix, type Engine } from '../../src/engines/index.js';
 import { factoredResponse } from '../../src/compression/low-rank/factors.js';
+import { sharingFits } from '../../src/compression/solver/lean-trials.js';
+import { randomLayer } from './problems.js';
 import type { Factors } from '../../src/models/index.js';
 
 let engine: Engine;
@@ -133,4 +135,60 @@ describe('a fit on few samples for many outputs', () => {
       expect(fitted.kept).toBeGreaterThanOrEqual(free.kept - 0.03);
     },
   );
+});
+
+describe('fits that share what no strength changes', () => {
+  const problem = randomLayer({
+    m: 24,
+    channels: 16,
+    taps: 9,
+    samples: 300,
+    seed: 4,
+    activation: { kind: 'hard_swish' },
+  });
+  const metric = new Float32Array(24 * 24);
+  for (let i = 0; i < 24; i++) metric[i * 24 + i] = 1 + i;
+
+  it.each([
+    ['channels beside a low rank', problem, { rank: 6, groups: 4 }],
+    ['channels alone', problem, { rank: 0, groups: 7 }],
+    [
+      'in a metric, with a skip branch',
+      { ...problem, metric, skip: normals(300 * 24, seededRandom(5)) },
+      { rank: 5, groups: 0 },
+    ],
+    [
+      'functionals that are chosen by the strength',
+      { ...problem, lastAxes: 3 },
+      { shape: 'spatial', rank: 5, inner: 8, groups: 0 },
+    ],
+    [
+      'fewer samples than outputs',
+      randomLayer({ m: 64, channels: 48, taps: 1, samples: 40, seed: 6 }),
+      { rank: 8, groups: 0 },
+    ],
+  ] as const)('are those of each strength alone: %s', async (_, layer, wanted) => {
+    const linear = { reconstruction: 'linear', maxIterations: 0, seed: 1 } as const;
+    const fits = sharingFits(engine, wanted, linear)(layer);
+    const inputs = matrix(
+      layer.inputs.length / (layer.channels * layer.taps),
+      layer.channels * layer.taps,
+      layer.inputs,
+    );
+    const responses: Float32Array[] = [];
+    for (const lean of [0, 0.1, 100]) {
+      const shared = await factoredResponse(engine, await fits(lean), inputs, layer);
+      const { factors } = await solveLayer(engine, layer, wanted, { ...linear, lean });
+      const alone = await factoredResponse(engine, factors, inputs, layer);
+      let [squares, energy] = [0, 0];
+      for (const [i, value] of alone.data.entries()) {
+        squares += (value - (shared.data[i] ?? NaN)) ** 2;
+        energy += value ** 2;
+      }
+      expect(Math.sqrt(squares / energy), `strength ${lean}`).toBeLessThan(1e-3);
+      responses.push(alone.data);
+    }
+    // The strengths differ.
+    expect(responses[0]?.some((value, i) => Math.abs(value - (responses[2]?.[i] ?? NaN)) > 1e-3)).toBe(true);
+  });
 });

@@ -18,8 +18,10 @@ const LATENCY_SECONDS = 3.5;
 const LAYER_LATENCY_SECONDS = { each: 0.45, all: 11 };
 /** The same in TensorFlow.js, on its backend wasm: one thread, 1e10 to 2.5e10 on four networks (one core of an AMD EPYC). */
 const TENSORFLOW_WORK_PER_SECOND = 1e10;
-/** Runs of a network, where it is so slow that they and not the time decide: of the speed (the fewest, and the usual), and of each trial of a plan. */
-const RUNS = { fewest: 25, usual: 50, trial: 18 };
+/** Of that, the opening of sessions: what a network takes that is so fast that its runs take no time. */
+const LATENCY_SESSIONS_SECONDS = 0.7;
+/** Runs of a network, where they and not the time decide: of the speed of a slow one (the fewest, and the usual) and of a fast one, and of each trial of a plan. */
+const RUNS = { fewest: 25, usual: 50, most: 420, trial: 18 };
 /** Until the speed of a slow network is measured with the fewest runs. */
 const MOST_LATENCY_SECONDS = 3 * LATENCY_SECONDS;
 /** Whole networks that a plan for a speedup times. */
@@ -56,6 +58,8 @@ export interface Expected {
   format: ModelFormatName;
   /** Samples that the result is measured on. */
   measured: number;
+  /** How long a counted second of work takes here, once that is known; default: 1. What waits for no work is the same everywhere. */
+  pace?: number;
 }
 
 /** Seconds of the parts of the inspection: the pass over the images, then every layer, then the branches. */
@@ -96,7 +100,8 @@ export function expectedSeconds(expected: Expected): ExpectedSeconds {
     (sum, target, i) => sum + usualDistillation(expected, target, allowed[i] ?? 0),
     0,
   );
-  return { ...rest, assemble: rest.assemble + distillation, distillation };
+  const seconds = (expected.pace ?? 1) * distillation;
+  return { ...rest, assemble: rest.assemble + seconds, distillation: seconds };
 }
 
 /** Seconds that the effort leaves for the distillation of each target. */
@@ -104,8 +109,9 @@ export function distillationAllowed(expected: Expected): number[] {
   const { spec } = expected;
   const { effort = USUAL_EFFORT } = spec;
   const targets = targetsOf(spec);
+  // Counted, so that a job affords the same on every machine.
   const restOf = (own: Expected['spec']) => {
-    const rest = withoutDistillation({ ...expected, spec: own });
+    const rest = withoutDistillation({ ...expected, spec: own, pace: 1 });
     return PHASES.reduce((sum, phase) => sum + rest[phase], 0);
   };
   if (typeof effort === 'number') return targets.map(() => distillationSeconds(effort, restOf(spec)) / targets.length);
@@ -119,11 +125,10 @@ function usualDistillation({ layers, images, spec }: Expected, target: Target, s
   const { effort = USUAL_EFFORT, method } = spec;
   const samples = images - Math.floor(images / HELD_OUT);
   const work = (1 + 3 * usualWork(target)) * passWork(layers);
-  // The little that is tried with little effort is for networks that have lost much.
-  const usual = () =>
-    effort === 'quick'
-      ? 0
-      : affordablePasses(distillationBudget(effort, seconds), { work, samples, error: USUAL_ERROR });
+  // The little that is tried with little effort is for networks that have lost much; one that may lose so much will have.
+  const { name, asked } = wishOf(target);
+  const error = name === 'max_relative_error' ? asked : USUAL_ERROR;
+  const usual = () => affordablePasses(distillationBudget(effort, seconds), { work, samples, error });
   const passes = images < FEWEST ? 0 : (method.distillation_passes ?? usual());
   return (passes * seenInPass(samples) * work) / DISTILLATION_PER_SECOND;
 }
@@ -136,18 +141,19 @@ function usualWork(target: Target): number {
 }
 
 function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distillation'> {
-  const { layers, images, samples, spec, measured } = expected;
+  const { layers, images, samples, spec, measured, pace = 1 } = expected;
   const inspection = expectedInspection(expected);
+  const perSecond = WORK_PER_SECOND / pace;
   const points = targetsOf(spec);
   const open = layers.filter(({ blocked }) => blocked === null);
-  const pass = (images * passWork(layers)) / WORK_PER_SECOND;
+  const pass = (images * passWork(layers)) / perSecond;
   const fitsWith = (iterations: number) =>
     open.reduce((sum, layer) => sum + solveWork(layer, Math.min(samples, images * layer.positions), iterations), 0) /
-    WORK_PER_SECOND;
+    perSecond;
   const fits = fitsWith(spec.method.max_iterations);
-  const inOrder = 2 * pass + LAYER_SECONDS.assemble * open.length;
+  const inOrder = 2 * pass + pace * LAYER_SECONDS.assemble * open.length;
   const refit = inOrder + fits;
-  const compare = (measured * passWork(layers)) / WORK_PER_SECOND;
+  const compare = (measured * passWork(layers)) / perSecond;
   const { for_speedup: forSpeedup, for_quality: forQuality, coding } = spec.method.weights;
   const wishes = points.map(wishOf);
   const speedups = wishes.filter(({ name }) => name === 'speedup').length;
@@ -161,7 +167,7 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
     qualities * TRIALS.quality * trial.quality +
     speedups * (TRIALS.speedup + (forSpeedup === undefined ? 0 : INTEGER_TRIALS)) * trial.speedup;
   const coded = coding === PLAIN_CODING ? (forQuality === undefined ? 0 : qualities) : points.length;
-  const oneCoding = CODING.seconds + (Math.min(images, CODING.images) * passWork(layers)) / WORK_PER_SECOND;
+  const oneCoding = CODING.seconds + (Math.min(images, CODING.images) * passWork(layers)) / perSecond;
   const built = points.length + (BUILT_FOR_QUALITY - 1) * qualities;
   const tensorflow = expectedInTensorflow(expected, wishes);
   // What TensorFlow.js makes of a plan is not checked beforehand.
@@ -172,20 +178,23 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
   // A network with coded weights is measured beside itself with float32 weights.
   const networks = 1 + points.length + coded;
-  const one = passWork(layers) / WORK_PER_SECOND;
+  const one = passWork(layers) / perSecond;
   const latency = spec.benchmark.batch_sizes.reduce((sum, batch) => sum + latencySeconds(batch * one), 0);
   return {
-    inspect: inspection.capture + inspection.branches + inspection.layers.reduce((sum, seconds) => sum + seconds, 0),
+    inspect:
+      pace * (inspection.capture + inspection.branches + inspection.layers.reduce((sum, seconds) => sum + seconds, 0)),
     plan: STEP_SECONDS + trials + tensorflow.plan + checks * CHECK_SECONDS * spec.benchmark.batch_sizes.length,
-    layers: points.length * (fits + LAYER_SECONDS.layers * open.length),
+    layers: points.length * (fits + pace * LAYER_SECONDS.layers * open.length),
     assemble: points.length * STEP_SECONDS + built * refit + coded * oneCoding,
     evaluate: STEP_SECONDS + networks * (compare + latency) + tensorflow.evaluate + timed,
   };
 }
 
 /** Of a network of which a run takes so long, at one batch size. */
-const latencySeconds = (run: number): number =>
-  Math.min(Math.max(LATENCY_SECONDS, RUNS.usual * run), Math.max(MOST_LATENCY_SECONDS, RUNS.fewest * run));
+function latencySeconds(run: number): number {
+  if (RUNS.most * run < LATENCY_SECONDS) return LATENCY_SESSIONS_SECONDS + RUNS.most * run;
+  return Math.min(Math.max(LATENCY_SECONDS, RUNS.usual * run), Math.max(MOST_LATENCY_SECONDS, RUNS.fewest * run));
+}
 
 /** What is added where the compressed networks are for TensorFlow.js, and run in it. */
 function expectedInTensorflow(

@@ -112,6 +112,32 @@ describe('what a job is expected to take', () => {
     expect(2 * first).toBeLessThan(of(300)[0] ?? 0);
   });
 
+  it('goes by the pace of the machine where there is work to be done, and affords the same everywhere', () => {
+    const usual = { ...job(10, 64, 784), images: 1024, spec: spec({ parameter_ratio: 2 }, 'standard') };
+    const [fast, slow] = [expectedSeconds(usual), expectedSeconds({ ...usual, pace: 3 })];
+    for (const phase of ['inspect', 'layers', 'distillation'] as const)
+      expect(slow[phase], phase).toBeCloseTo(3 * fast[phase], 6);
+    // Speed is measured for some seconds on every machine.
+    expect(slow.evaluate).toBeGreaterThan(fast.evaluate);
+    expect(slow.evaluate).toBeLessThan(2 * fast.evaluate);
+    expect(distillationAllowed({ ...usual, pace: 3 })).toEqual(distillationAllowed(usual));
+  });
+
+  it('counts networks that are built again, coded and changed together for what was asked of the outputs', () => {
+    const one = { ...job(10, 64, 784), images: 1024 };
+    const of = (target: Record<string, number>) => expectedSeconds({ ...one, spec: spec(target) });
+    const size = of({ parameter_ratio: 2 });
+    const [near, far] = [of({ max_relative_error: 0.05 }), of({ max_relative_error: 0.3 })];
+    expect(near.assemble).toBeGreaterThan(1.5 * size.assemble);
+    expect([near.distillation, size.distillation]).toEqual([0, 0]);
+    expect(far.distillation).toBeGreaterThan(5);
+    // The coded network is measured beside the one that it was.
+    expect(near.evaluate).toBeGreaterThan(1.2 * size.evaluate);
+    // An exponential in the activation is searched for.
+    const smooth = { ...one, layers: one.layers.map((layer) => ({ ...layer, activation: { kind: 'silu' as const } })) };
+    expect(expectedSeconds(smooth).layers).toBeGreaterThan(1.5 * expectedSeconds(one).layers);
+  });
+
   it('gives a layer with more behind it more of the inspection, and a blocked one nothing', () => {
     const expected = job(10, 64, 3136);
     const [first = 0, ...others] = expectedInspection(expected).layers;

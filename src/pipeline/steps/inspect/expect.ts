@@ -12,6 +12,8 @@ export interface Expectation {
   /** What the inspection alone is counted from. */
   counted: Omit<Expected, 'spec' | 'measured' | 'format'>;
   seconds: ExpectedSeconds;
+  /** The same, knowing how long the inspection took. */
+  afterInspection: (seconds: number) => ExpectedSeconds;
   /** Seconds that the effort leaves for the distillation of each target. */
   distillation: readonly number[];
 }
@@ -24,5 +26,7 @@ export function expectation(network: Network, layers: readonly Layer[], spec: Sp
   const counted = { layers, images, samples, probes: plan, branches };
   const measured = splitSamples(images, 0, null).heldOut.length;
   const expected = { ...counted, spec, measured, format: network.original.format };
-  return { plan, counted, seconds: expectedSeconds(expected), distillation: distillationAllowed(expected) };
+  const seconds = expectedSeconds(expected);
+  const afterInspection = (taken: number) => expectedSeconds({ ...expected, pace: taken / seconds.inspect });
+  return { plan, counted, seconds, afterInspection, distillation: distillationAllowed(expected) };
 }

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createEngine } from '../../../engines/index.js';
-import type { Assignment, InspectResult } from '../../../jobs/tasks.js';
+import type { Assignment, ExpectedSeconds, InspectResult } from '../../../jobs/tasks.js';
 import { type Layer } from '../../../models/index.js';
 import { checkInputs, nothingToCompress, summarize } from './check.js';
 import { expectedInspection } from '../../cost/expected.js';
@@ -21,17 +21,25 @@ import type { StepContext } from '../../step.js';
  * Reads and checks everything the client sent, samples the inputs of every layer in one pass over the calibration data,
  * and measures each layer's error against its cost and against the network's output.
  */
-export async function inspect(assignment: Assignment, context: StepContext): Promise<InspectResult> {
-  const output = join(context.directory, 'output');
+export async function inspect(assignment: Assignment, given: StepContext): Promise<InspectResult> {
+  const output = join(given.directory, 'output');
   await mkdir(output, { recursive: true });
-  const network = await openNetwork(context, assignment);
+  const network = await openNetwork(given, assignment);
   try {
-    const checked = await checkInputs(assignment, context, network);
-    const engine = await createEngine(context.engine, { threads: context.threads });
-    const store = new ActivationStore(context.directory);
+    const checked = await checkInputs(assignment, given, network);
+    const engine = await createEngine(given.engine, { threads: given.threads });
+    const store = new ActivationStore(given.directory);
     let layers: Layer[];
-    const { plan, counted, seconds: expected, distillation } = expectation(network, checked, assignment.spec);
-    context.expect?.(expected);
+    const { plan, counted, ...expecting } = expectation(network, checked, assignment.spec);
+    given.expect?.(expecting.seconds);
+    const pace = paceOf(expecting.afterInspection);
+    const context: StepContext = {
+      ...given,
+      progress: (fraction) => {
+        if (pace.isDue()) given.expect?.(pace.expected(fraction));
+        given.progress(fraction);
+      },
+    };
     try {
       const parts = expectedInspection(counted);
       const before = parts.layers.reduce((sum, seconds) => sum + seconds, parts.capture);
@@ -69,12 +77,33 @@ export async function inspect(assignment: Assignment, context: StepContext): Pro
       await store.close();
       await engine.dispose();
     }
-    const model = await summarize(assignment, context, network);
+    const expected = pace.expected(1);
+    given.expect?.(expected);
+    const model = await summarize(assignment, given, network);
     const rows = layers.map((layer, index) => newRow(layer, index, assignment.spec.method.pattern));
-    return { model, layers: rows, graph: graphOf(network, layers), expected, distillation };
+    return { model, layers: rows, graph: graphOf(network, layers), expected, distillation: expecting.distillation };
   } finally {
     await network.close();
   }
+}
+
+/** Seconds from which on the pace of a part of the inspection is that of all, and between one look and the next. */
+const FIRST_LOOK = 3;
+
+/** The pace of this machine, by what the inspection takes of what it was expected to. */
+function paceOf(afterInspection: (seconds: number) => ExpectedSeconds) {
+  const started = performance.now();
+  const taken = () => (performance.now() - started) / 1000;
+  let next = FIRST_LOOK;
+  return {
+    isDue(): boolean {
+      if (taken() < next) return false;
+      next = taken() + FIRST_LOOK;
+      return true;
+    },
+    /** @param fraction of the inspection that is done */
+    expected: (fraction: number): ExpectedSeconds => afterInspection(taken() / Math.max(0.01, fraction)),
+  };
 }
 
 /**
