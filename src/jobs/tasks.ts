@@ -20,7 +20,7 @@ export type TaskKind = (typeof TASK_KINDS)[number];
 export const PHASES = ['inspect', 'plan', 'layers', 'assemble', 'evaluate'] as const;
 export type Phase = (typeof PHASES)[number];
 
-/** Of every phase of a job, on two quiet cores; and what of `assemble` is for changing all layers together. */
+/** Of every phase of a job, on two quiet cores, or as far as known at the pace of the machine; and what of `assemble` is for changing all layers together. */
 export type ExpectedSeconds = Readonly<Record<Phase | 'distillation', number>>;
 
 export const JOB_STATUSES = ['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled'] as const;
@@ -68,7 +68,7 @@ export interface InspectResult {
   layers: LayerRow[];
   /** Null where the network is too large to be drawn; absent in the results of older versions. */
   graph?: NetworkNode[] | null;
-  /** As counted beforehand; absent in the results of older versions. */
+  /** As counted beforehand, at the pace that the inspection itself had; absent in the results of older versions. */
   expected?: ExpectedSeconds;
   /** Seconds that the effort leaves for the distillation of each target. */
   distillation?: readonly number[];

@@ -154,7 +154,7 @@ export async function compressLocally(options: LocalOptions): Promise<LocalResul
   }
 }
 
-/** Of the job, from the progress of its tasks, which run one after the other. It never falls. */
+/** Of the job, from the progress of its tasks, which run one after the other. The fraction never falls. */
 function jobEstimate({ spec, onEstimate }: LocalOptions, started: number) {
   let shares = usualShares(targetsOf(spec).length, spec.effort);
   let reached = 0;
@@ -170,8 +170,10 @@ function jobEstimate({ spec, onEstimate }: LocalOptions, started: number) {
     progress: (kind: TaskKind, fraction: number) => {
       if (kind !== tasks.kind) Object.assign(tasks, { kind, total: tasks.left });
       const done = tasks.total - tasks.left + fraction;
-      reached = Math.max(reached, jobFraction({ phase: phaseOf(kind), done, total: tasks.total, shares }));
-      onEstimate?.(reached, etaSeconds(reached, (performance.now() - started) / 1000));
+      const now = jobFraction({ phase: phaseOf(kind), done, total: tasks.total, shares });
+      reached = Math.max(reached, now);
+      // By the shares as they are known now: what is reached may come of others.
+      onEstimate?.(reached, etaSeconds(now, (performance.now() - started) / 1000));
     },
   };
 }

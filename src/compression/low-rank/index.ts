@@ -25,8 +25,8 @@ export async function lowRankSpace(request: SpaceRequest): Promise<LowRankSpace>
 }
 
 /** Whether that is the same however far a fit leans on the original weights: no functionals are chosen by it. */
-export const isSameForAllLeans = ({ size, keep }: Pick<SpaceRequest, 'size' | 'keep'>): boolean =>
-  size.rank === 0 || SHAPE_FITS[size.shape].firstConvolution === null || keep?.shape === size.shape;
+export const isSameForAllLeans = ({ size }: Pick<SpaceRequest, 'size'>): boolean =>
+  size.rank === 0 || SHAPE_FITS[size.shape].firstConvolution === null;
 
 /** Columns [N, v] and coefficients [m, v] whose product is the low-rank part's response. */
 export const lastFactor = (given: GivenPart): Promise<LastFactor> => SHAPE_FITS[given.part.shape].lastFactor(given);

@@ -47,7 +47,7 @@ export const sharingFits =
       if (shared !== null) return shared(strength);
       const run = await setUp(engine, train, wanted, { ...options, lean: strength });
       const fit = await fitsOf(run);
-      if (isSameForAllLeans({ size: run.size, keep: options.keep?.lowRank ?? null })) shared = fit;
+      if (isSameForAllLeans(run)) shared = fit;
       return fit(strength);
     };
   };

@@ -55,7 +55,7 @@ interface Wanted {
   iterations: number;
 }
 
-type Fitted = Pick<Layer, 'm' | 'd' | 'channels' | 'blocked' | 'positions'> & Partial<Pick<Layer, 'activation'>>;
+type Fitted = Pick<Layer, 'm' | 'd' | 'channels' | 'blocked' | 'positions'>;
 
 /** Of all layers with so many samples each; a layer has no more than its images have positions. */
 export function fitWork(layers: readonly Fitted[], { images, samples, iterations }: Wanted) {

@@ -2,11 +2,11 @@ import { targetsOf, writtenFormat } from '../../jobs/points.js';
 import { USUAL_EFFORT, type Spec, type Target } from '../../jobs/spec.js';
 import { targetOf, wishOf } from '../../jobs/targets.js';
 import { PHASES, type ExpectedSeconds } from '../../jobs/tasks.js';
-import { formatOf, PLAIN_CODING, type ModelFormatName } from '../../models/index.js';
+import { codingOf, formatOf, PLAIN_CODING, type ModelFormatName } from '../../models/index.js';
 import { batchesInTensorflow, MOST_IN_TENSORFLOW } from './budgets.js';
 import { affordablePasses, distillationBudget, distillationSeconds, FEWEST, HELD_OUT, seenInPass } from './effort.js';
 import { DISTILLATION_PER_SECOND, WORK_PER_SECOND } from './rate.js';
-import { passWork, probeWorks, solveWork, statisticsWork, type Counted } from './work.js';
+import { passWork, probeWorks, solveTime, statisticsWork, type Counted } from './work.js';
 
 /** Of a layer, whatever its size: sessions that are opened for its parts, files. */
 const LAYER_SECONDS = { inspect: 0.3, layers: 0.1, assemble: 0.15 };
@@ -90,7 +90,7 @@ export function expectedInspection({
 
 /**
  * Seconds of every phase of a job. From them come the shares of the shown progress, and so what is expected to be left: known before
- * anything is computed. An effort in seconds is for all of them: what the rest leaves of it is for the distillation.
+ * anything is computed, and again by the pace of the inspection. An effort in seconds is for all of them: what the rest leaves of it is for the distillation.
  */
 export function expectedSeconds(expected: Expected): ExpectedSeconds {
   const targets = targetsOf(expected.spec);
@@ -148,7 +148,7 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
   const open = layers.filter(({ blocked }) => blocked === null);
   const pass = (images * passWork(layers)) / perSecond;
   const fitsWith = (iterations: number) =>
-    open.reduce((sum, layer) => sum + solveWork(layer, Math.min(samples, images * layer.positions), iterations), 0) /
+    open.reduce((sum, layer) => sum + solveTime(layer, Math.min(samples, images * layer.positions), iterations), 0) /
     perSecond;
   const fits = fitsWith(spec.method.max_iterations);
   const inOrder = 2 * pass + pace * LAYER_SECONDS.assemble * open.length;
@@ -167,7 +167,11 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
     qualities * TRIALS.quality * trial.quality +
     speedups * (TRIALS.speedup + (forSpeedup === undefined ? 0 : INTEGER_TRIALS)) * trial.speedup;
   const coded = coding === PLAIN_CODING ? (forQuality === undefined ? 0 : qualities) : points.length;
-  const oneCoding = CODING.seconds + (Math.min(images, CODING.images) * passWork(layers)) / perSecond;
+  const { integers, weighted } = codingOf(coding);
+  const isOpen = coding === PLAIN_CODING;
+  const ranges = isOpen || integers || weighted ? Math.min(images, CODING.images) * passWork(layers) : 0;
+  // What computes with integers is timed.
+  const oneCoding = (isOpen || integers ? CODING.seconds : 0) + ranges / perSecond;
   const built = points.length + (BUILT_FOR_QUALITY - 1) * qualities;
   const tensorflow = expectedInTensorflow(expected, wishes);
   // What TensorFlow.js makes of a plan is not checked beforehand.
@@ -176,7 +180,7 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
       ? 0
       : kinds.filter(({ cost, quality }) => cost !== null || quality).length;
   const timed = Math.min(LAYER_LATENCY_SECONDS.all, LAYER_LATENCY_SECONDS.each * open.length);
-  // A network with coded weights is measured beside itself with float32 weights.
+  // A network that was asked to have coded weights is measured beside itself with float32 weights.
   const networks = 1 + points.length + coded;
   const one = passWork(layers) / perSecond;
   const latency = spec.benchmark.batch_sizes.reduce((sum, batch) => sum + latencySeconds(batch * one), 0);
@@ -192,17 +196,17 @@ function withoutDistillation(expected: Expected): Omit<ExpectedSeconds, 'distill
 
 /** Of a network of which a run takes so long, at one batch size. */
 function latencySeconds(run: number): number {
-  if (RUNS.most * run < LATENCY_SECONDS) return LATENCY_SESSIONS_SECONDS + RUNS.most * run;
+  if (RUNS.most * run < LATENCY_SECONDS) return Math.min(LATENCY_SECONDS, LATENCY_SESSIONS_SECONDS + RUNS.most * run);
   return Math.min(Math.max(LATENCY_SECONDS, RUNS.usual * run), Math.max(MOST_LATENCY_SECONDS, RUNS.fewest * run));
 }
 
 /** What is added where the compressed networks are for TensorFlow.js, and run in it. */
 function expectedInTensorflow(
-  { layers, spec, format, measured }: Expected,
+  { layers, spec, format, measured, pace = 1 }: Expected,
   wishes: readonly ReturnType<typeof wishOf>[],
 ): { plan: number; evaluate: number } {
   if (formatOf(writtenFormat(spec, format)).tensorflow !== true) return { plan: 0, evaluate: 0 };
-  const pass = passWork(layers) / TENSORFLOW_WORK_PER_SECOND;
+  const pass = (pace * passWork(layers)) / TENSORFLOW_WORK_PER_SECOND;
   const timed = batchesInTensorflow(spec.benchmark).map((batch) => latencySeconds(batch * pass));
   const compared = Math.min(measured, MOST_IN_TENSORFLOW) * pass;
   const speedups = spec.benchmark.runtime === 'tensorflowjs' ? wishes.filter(({ name }) => name === 'speedup') : [];

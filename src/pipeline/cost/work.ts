@@ -34,8 +34,10 @@ const DIRECTIONS = 512;
 const WIDTH_CUBES = 12;
 /** Products of all samples with a layer's weights before the iterations of a solve. */
 const SOLVE_PRODUCTS = 6;
-/** The same of the linear fits that are tried to choose how far the solve leans on the original weights: of all, and of each. */
-const LEAN_PRODUCTS = { all: 3, each: 1 };
+/** The same of each linear fit that is tried to choose how far the solve leans on the original weights. */
+const LEAN_PRODUCTS = 4;
+/** Where those share their columns: of all, and of each. */
+const SHARED_LEAN_PRODUCTS = { all: 3, each: 1 };
 /** Rank of a solved layer, as a share of its outputs; known only when the plan is made. */
 const USUAL_RANK = 1 / 4;
 
@@ -94,16 +96,41 @@ export function statisticsWork(layer: Pick<Layer, 'm' | 'blocked'> & Narrowed, s
   return products + taps + widths + curves + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
 }
 
-/** One fit of a layer, iterations included; a refit is one more. */
+/** One fit of a layer, iterations included; a refit is one more. What samples are chosen by: it must not change with what a version does faster. */
 export function solveWork(
-  { m, d, blocked, activation }: Pick<Layer, 'm' | 'd' | 'blocked'> & Partial<Pick<Layer, 'activation'>>,
+  { m, d, blocked }: Pick<Layer, 'm' | 'd' | 'blocked'>,
   samples: number,
   iterations: number,
 ): number {
   if (blocked !== null) return 0;
-  const element = COSTLY[activation?.kind ?? 'relu'] ?? SOLVER_ELEMENT_MACS;
-  const each = samples * m * (USUAL_RANK * m + element);
+  const products = SOLVE_PRODUCTS + LEAN_PRODUCTS * mostLeanTries({ m, d }, samples);
+  return workOf({ m, d }, { samples, iterations, products, element: SOLVER_ELEMENT_MACS });
+}
+
+/** The same as it takes time. Fits that choose functionals for several taps share nothing. */
+export function solveTime(
+  {
+    m,
+    d,
+    channels,
+    blocked,
+    activation,
+  }: Pick<Layer, 'm' | 'd' | 'channels' | 'blocked'> & Partial<Pick<Layer, 'activation'>>,
+  samples: number,
+  iterations: number,
+): number {
+  if (blocked !== null) return 0;
   const tries = mostLeanTries({ m, d }, samples);
-  const products = SOLVE_PRODUCTS + (tries === 0 ? 0 : LEAN_PRODUCTS.all + tries * LEAN_PRODUCTS.each);
+  const { all, each } = SHARED_LEAN_PRODUCTS;
+  const leaning = d > channels ? LEAN_PRODUCTS * tries : tries === 0 ? 0 : all + each * tries;
+  const element = COSTLY[activation?.kind ?? 'relu'] ?? SOLVER_ELEMENT_MACS;
+  return workOf({ m, d }, { samples, iterations, products: SOLVE_PRODUCTS + leaning, element });
+}
+
+function workOf(
+  { m, d }: { m: number; d: number },
+  { samples, iterations, products, element }: Record<'samples' | 'iterations' | 'products' | 'element', number>,
+): number {
+  const each = samples * m * (USUAL_RANK * m + element);
   return products * samples * d * m + iterations * each + EIGEN_MACS * Math.min(m, DIRECTIONS) ** 3;
 }

@@ -39,6 +39,13 @@ export interface BackedOff {
 /** Of the progress, where weights are coded afterwards if that keeps what was asked. */
 const BUILDING_SHARE = 0.7;
 
+/**
+ * Of progress and effort, what each network may take; how many there will be is not known. The one behind the first is there for the case that it was
+ * missed by little.
+ */
+const shareOf = (before: number): number =>
+  before === 0 ? 1 / 2 : before === 1 ? 1 / 8 : (3 / 8) * 0.5 ** (before - 1);
+
 interface Tried {
   built: Built;
   coded: Judged;
@@ -68,6 +75,7 @@ export async function backOff(
   const building = partOf(context, 0, codings.length === 0 ? 1 : BUILDING_SHARE);
   const data = await openQualityData(assignment, network, context);
   const tried = new Map<number, Tried>();
+  let spent = 0;
   try {
     const measuring = { threads: context.threads, signal: context.signal, answers: askedAnswers(assignment.spec) };
     const judge = async (model: Model): Promise<Judged> => {
@@ -80,9 +88,9 @@ export async function backOff(
     const attempt = async (step: number): Promise<Tried> => {
       const before = tried.get(step);
       if (before !== undefined) return before;
-      // How many there will be is not known: each takes half of what is left.
-      const share = 0.5 ** (tried.size + 1);
-      const inner = partOf(building, 1 - 2 * share, 1 - share);
+      const share = shareOf(tried.size);
+      const inner = partOf(building, spent, spent + share);
+      spent += share;
       const factors = await solveAll(assignment, inner, ladder[step] ?? [], known);
       const dropped = step === 0 ? (point.dropped ?? []) : [];
       const built = await buildNetwork(assignment, inner, network, { solved: factors, dropped, share });
@@ -104,19 +112,16 @@ export async function backOff(
       const sizes = { holding, last: network.prepared };
       const steps = stepsToCode(assignment.spec, { steps: ladder.length, holding: step, sizes });
       const most = steps.length * codings.length;
-      let judged = 0;
+      let begun = 0;
       const coding = (done: number) => context.progress(BUILDING_SHARE + ((1 - BUILDING_SHARE) * done) / most);
-      if (most > 0) coding(0);
       const found = await smallerCoded(codings, {
         steps,
         attempt: async (i) => (await attempt(i)).built.compressed,
-        code: async (compressed, coding) =>
-          (await codeNetwork(assignment, { compressed, coding }, network, context))?.model ?? null,
-        judge: async (model) => {
-          const result = await judge(model);
-          coding(++judged);
-          return result;
+        code: async (compressed, name) => {
+          coding(begun++);
+          return (await codeNetwork(assignment, { compressed, coding: name }, network, context))?.model ?? null;
         },
+        judge,
       });
       if (found === null) return result(step, 'coded', []);
       const { built, ...rest } = result(found.step, 'plain', []);

@@ -22,6 +22,7 @@ import type { StepContext } from '../../step.js';
  * and measures each layer's error against its cost and against the network's output.
  */
 export async function inspect(assignment: Assignment, given: StepContext): Promise<InspectResult> {
+  const started = performance.now();
   const output = join(given.directory, 'output');
   await mkdir(output, { recursive: true });
   const network = await openNetwork(given, assignment);
@@ -32,7 +33,7 @@ export async function inspect(assignment: Assignment, given: StepContext): Promi
     let layers: Layer[];
     const { plan, counted, ...expecting } = expectation(network, checked, assignment.spec);
     given.expect?.(expecting.seconds);
-    const pace = paceOf(expecting.afterInspection);
+    const pace = paceOf(started, expecting.afterInspection);
     const context: StepContext = {
       ...given,
       progress: (fraction) => {
@@ -91,8 +92,7 @@ export async function inspect(assignment: Assignment, given: StepContext): Promi
 const FIRST_LOOK = 3;
 
 /** The pace of this machine, by what the inspection takes of what it was expected to. */
-function paceOf(afterInspection: (seconds: number) => ExpectedSeconds) {
-  const started = performance.now();
+function paceOf(started: number, afterInspection: (seconds: number) => ExpectedSeconds) {
   const taken = () => (performance.now() - started) / 1000;
   let next = FIRST_LOOK;
   return {
