@@ -40,7 +40,6 @@ interface Told {
   atTenth: number;
   atHalf: number;
   worst: number;
-  outcome: JobOutcome;
 }
 
 function toldBy(job: string, outcome: JobOutcome): Told {
@@ -51,7 +50,7 @@ function toldBy(job: string, outcome: JobOutcome): Told {
   const endAt = (share: number) => ends.find(({ at }) => at >= share * seconds)?.end ?? NaN;
   const off = (end: number) => Math.abs(Math.log(end));
   const worst = ends.reduce((most, { end }) => (off(end) > off(most) ? end : most), 1);
-  return { job, seconds, atTenth: endAt(FROM), atHalf: endAt(0.5), worst, outcome };
+  return { job, seconds, atTenth: endAt(FROM), atHalf: endAt(0.5), worst };
 }
 
 async function told(network: ForeignNetwork, target: string, effort: string): Promise<Told | null> {

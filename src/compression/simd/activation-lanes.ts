@@ -3,6 +3,7 @@ import { hardSwish } from './hard-swish-lanes.js';
 import type { Kernel, Lanes } from './kernel.js';
 import { searchLanes } from './search-lanes.js';
 import type { ValueAndSlope } from './smooth-lanes.js';
+import { costOf, weightedMean } from './z-step-lanes.js';
 
 /** An activation r, and its Z-step (see `prox/step.ts`), in lanes. */
 export interface ActivationLanes {
@@ -17,11 +18,6 @@ const identity: ActivationLanes = {
   step: weightedMean,
   stepScalars: (rho) => [rho, 1 / (1 + rho)],
 };
-
-/** (y + rho v) / (1 + rho) */
-function weightedMean(k: Kernel, y: Lanes, v: Lanes): Lanes {
-  return k.mul(k.add(y, k.mul(k.scalar(0), v)), k.scalar(1));
-}
 
 /** The side of zero is decided as in `prox/relu.ts`. */
 const relu: ActivationLanes = {
@@ -39,9 +35,7 @@ const relu: ActivationLanes = {
 
 /** (y - r)² + rho (z - v)² */
 function cost(k: Kernel, { y, r, z, v }: Record<'y' | 'r' | 'z' | 'v', Lanes>): Lanes {
-  const gap = k.sub(y, r);
-  const move = k.sub(z, v);
-  return k.add(k.mul(gap, gap), k.mul(k.scalar(0), k.mul(move, move)));
+  return costOf(k, { gap: k.sub(y, r), move: k.sub(z, v) });
 }
 
 /** The best of three branches, as in `prox/clip.ts`. */

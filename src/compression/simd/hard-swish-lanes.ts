@@ -2,6 +2,7 @@ import { LOWEST_AT, REACH } from '../prox/hard-swish.js';
 import type { ActivationLanes } from './activation-lanes.js';
 import type { Kernel, Lanes } from './kernel.js';
 import { hardSwishCurve } from './smooth-lanes.js';
+import { costOf, weightedMean } from './z-step-lanes.js';
 
 /** From where they begin, so many are as near as single floats come. */
 const NEWTON_STEPS = 5;
@@ -10,21 +11,19 @@ const NEWTON_STEPS = 5;
 export const hardSwish: ActivationLanes = {
   at: hardSwishCurve,
   step(k, y, v) {
-    const rho = k.scalar(0);
     const shifted = k.sub(v, k.constant(LOWEST_AT));
     const squared = k.add(k.mul(k.constant(6), y), k.constant(2.25));
     const p = k.sub(k.scalar(2), squared);
     const q = k.mul(k.scalar(2), shifted);
     let z = k.min(v, k.constant(-3));
-    let best = costOf(k, { gap: y, move: k.sub(z, v), rho });
+    let best = costOf(k, { gap: y, move: k.sub(z, v) });
     const consider = (candidate: Lanes, gap: Lanes): void => {
-      const cost = costOf(k, { gap, move: k.sub(candidate, v), rho });
+      const cost = costOf(k, { gap, move: k.sub(candidate, v) });
       const better = k.less(cost, best);
       z = k.select(better, candidate, z);
       best = k.select(better, cost, best);
     };
-    const mean = k.mul(k.add(y, k.mul(rho, v)), k.scalar(1));
-    const above = k.max(mean, k.constant(3));
+    const above = k.max(weightedMean(k, y, v), k.constant(3));
     consider(above, k.sub(y, above));
     const zero = k.constant(0);
     const right = largestRoot(k, p, q);
@@ -37,10 +36,6 @@ export const hardSwish: ActivationLanes = {
   },
   stepScalars: (rho) => [rho, 1 / (1 + rho), 18 * rho],
 };
-
-function costOf(k: Kernel, { gap, move, rho }: Record<'gap' | 'move' | 'rho', Lanes>): Lanes {
-  return k.add(k.mul(gap, gap), k.mul(rho, k.mul(move, move)));
-}
 
 /** Of t³ + p t = q, within the reach of the parabola. */
 function largestRoot(k: Kernel, p: Lanes, q: Lanes): Lanes {

@@ -2,6 +2,7 @@ import type { Activation } from '../../models/activation.js';
 import type { ActivationLanes } from './activation-lanes.js';
 import type { Lanes } from './kernel.js';
 import { smoothCurve } from './smooth-lanes.js';
+import { costOf } from './z-step-lanes.js';
 
 /** Cells of the bracket, as in `prox/search.ts`. */
 const CELLS = 16;
@@ -28,7 +29,7 @@ export function searchLanes(activation: Activation): ActivationLanes | null {
       const costAt = (x: Lanes, value: Lanes): { cost: Lanes; gap: Lanes; move: Lanes } => {
         const gap = k.sub(y, value);
         const move = k.sub(x, v);
-        return { cost: k.add(k.mul(gap, gap), k.mul(rho, k.mul(move, move))), gap, move };
+        return { cost: costOf(k, { gap, move }), gap, move };
       };
       const start = k.sub(y, curve(k, v).value);
       // Signed: a monotone activation comes closer to y on this side only.
